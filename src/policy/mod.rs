@@ -1,0 +1,123 @@
+//! Policies: how the images of one application move through its environments.
+//!
+//! Not here: how policies are written in files (`config`), and what to do about one (`plan`).
+
+pub(crate) mod select;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::image::Repository;
+use crate::manifest::{Site, Write};
+use select::TagRule;
+
+/// How the images of one application move.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Policy {
+    pub(crate) name: PolicyName,
+    /// The manifests repository, by its name in the settings.
+    pub(crate) repository: RepositoryName,
+    pub(crate) images: BTreeMap<ImageName, PolicyImage>,
+    /// In the order of the file.
+    pub(crate) environments: Vec<Environment>,
+}
+
+/// One image of a policy.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct PolicyImage {
+    pub(crate) repository: Repository,
+    /// Overrides what the environments say.
+    pub(crate) tags: Option<TagRule>,
+}
+
+/// One stop: which versions may come here, where they are written, and how they are delivered.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Environment {
+    pub(crate) name: EnvironmentName,
+    /// `None` only where every image of the policy has a rule of its own.
+    pub(crate) tags: Option<TagRule>,
+    /// Never empty.
+    pub(crate) update: Vec<Update>,
+    pub(crate) write: Write,
+    pub(crate) deliver: Deliver,
+    pub(crate) allow_downgrade: bool,
+}
+
+/// A site and, where the policy has several images, which of them stands there.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Update {
+    pub(crate) site: Site,
+    /// `None`: every image of the policy (a kustomization finds each by its repository).
+    pub(crate) image: Option<ImageName>,
+}
+
+/// How a promotion reaches the manifests repository.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Deliver {
+    /// A commit on `branch`, or on the repository's branch where none is named.
+    Commit { branch: Option<String> },
+    /// A pull request that people merge.
+    PullRequest,
+}
+
+/// Why a text is not a name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{name}` is not a name: 1 to 63 lower-case letters, digits, `-` and `.`, starting and ending with a letter or digit"
+)]
+pub(crate) struct ParseNameError {
+    name: String,
+}
+
+/// Longest name, in characters: a DNS label, so that names can become Kubernetes names and branch names.
+const NAME_LENGTH_MAX: usize = 63;
+
+fn parse_name(s: &str) -> Result<String, ParseNameError> {
+    let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let ends_well = s.starts_with(alphanumeric) && s.ends_with(alphanumeric);
+    let allowed = s.chars().all(|c| alphanumeric(c) || matches!(c, '-' | '.'));
+    if !ends_well || !allowed || s.len() > NAME_LENGTH_MAX || s.contains("..") {
+        return Err(ParseNameError { name: s.to_owned() });
+    }
+    Ok(s.to_owned())
+}
+
+macro_rules! names {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub(crate) struct $name(String);
+
+        impl $name {
+            pub(crate) fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ParseNameError;
+
+            fn from_str(s: &str) -> Result<Self, Self::Err> {
+                parse_name(s).map(Self)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )*};
+}
+
+names! {
+    /// A policy's name: `portal`.
+    PolicyName;
+    /// An environment's name: `staging`.
+    EnvironmentName;
+    /// The policy's own name of one of its images: `web`.
+    ImageName;
+    /// The settings' name of a manifests repository: `deploy`.
+    RepositoryName;
+}
