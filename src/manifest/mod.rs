@@ -3,11 +3,13 @@
 //! Not here: bytes and YAML (`edit`), and which version is wanted (`policy`, `plan`).
 //! Invariant: a write changes the bytes of the version and nothing else, or is refused with file and line.
 
+mod commit;
 mod path;
 
 use crate::edit::Path;
 use crate::image::{Digest, Repository, Tag};
 
+pub(crate) use commit::{CommitId, ParseCommitIdError};
 pub(crate) use path::{ParseRepoPathError, RepoPath};
 
 /// A place in the manifests repository where an image's version is written.

@@ -1,0 +1,45 @@
+//! The name of a commit in a manifests repository.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A commit's object name: 40 lower-case hex digits.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct CommitId(String); // Invariant: 40 lower-case hex digits.
+
+/// Why a text is not the name of a commit.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not a commit: 40 lower-case hex digits")]
+pub(crate) struct ParseCommitIdError {
+    text: String,
+}
+
+impl CommitId {
+    /// All 40 digits.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The first 7 digits, for people.
+    pub(crate) fn short(&self) -> &str {
+        &self.0[..7]
+    }
+}
+
+impl FromStr for CommitId {
+    type Err = ParseCommitIdError;
+
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        let valid = s.len() == 40 && s.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if !valid {
+            return Err(ParseCommitIdError { text: s.to_owned() });
+        }
+        Ok(Self(s.to_owned()))
+    }
+}
+
+impl fmt::Display for CommitId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
