@@ -1,1 +1,94 @@
-//! Stub.
+//! The facts of one round: what the registries list and what the manifests repositories hold.
+//!
+//! Not here: judgement (`plan`) and reading (`observe`). A fact that could not be read is [`Fact::Unknown`]
+//! with the reason, never an absence.
+
+mod saved;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::image::{Digest, Repository, Tag};
+use crate::ledger::Ledger;
+use crate::manifest::{CommitId, RepoPath};
+use crate::policy::RepositoryName;
+
+pub(crate) use saved::{LoadWorldError, load, save};
+
+/// Everything that one round decides from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct World {
+    pub(crate) images: BTreeMap<Repository, ImageFacts>,
+    pub(crate) branches: BTreeMap<BranchName, Fact<Arc<BranchFacts>>>,
+}
+
+/// A branch of a manifests repository.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct BranchName {
+    pub(crate) repository: RepositoryName,
+    pub(crate) branch: String,
+}
+
+/// A reading of the outside world.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Fact<T> {
+    Known(T),
+    /// The reading failed; `why` is a whole message for people.
+    Unknown {
+        why: String,
+    },
+}
+
+/// What a registry says of one repository.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ImageFacts {
+    pub(crate) listing: Fact<Arc<Listing>>,
+    /// What was asked of single tags, because a decision lacked it.
+    pub(crate) tags: Arc<BTreeMap<Tag, TagDetails>>,
+}
+
+/// A complete listing of a repository's tags.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Listing {
+    /// When the registry answered.
+    pub(crate) at: Timestamp,
+    /// Each tag, with the time at which this daemon first saw it.
+    pub(crate) tags: BTreeMap<Tag, Timestamp>,
+    /// The size of the last accepted listing, where this one is less than half of it.
+    pub(crate) shrank_from: Option<usize>,
+}
+
+/// Facts of one tag beyond its name; each is `None` until a decision needed it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct TagDetails {
+    pub(crate) digest: Option<Fact<Digest>>,
+    /// The creation time in the image config, `Known(None)` where it says none.
+    pub(crate) created: Option<Fact<Option<Timestamp>>>,
+}
+
+/// What a branch holds at its head.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct BranchFacts {
+    /// `None` where the branch does not exist.
+    pub(crate) head: Option<CommitId>,
+    /// The files that some policy names.
+    pub(crate) files: BTreeMap<RepoPath, File>,
+    pub(crate) ledger: Ledger,
+}
+
+/// What stands at a path of the repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum File {
+    Text(Arc<str>),
+    NotUtf8,
+    /// A symbolic link, at the path or on the way to it; it is never followed.
+    Symlink,
+    /// A folder or a submodule.
+    NotAFile,
+    TooLarge {
+        size_bytes: u64,
+    },
+    Missing,
+}

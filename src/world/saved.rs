@@ -1,0 +1,416 @@
+//! World files: the facts of a round as YAML, so that a decision can be replayed elsewhere and later.
+//!
+//! The shapes here are the format, apart from the types they save. Invariant: a file without today's
+//! `apiVersion` is refused, and what is saved loads as the same world.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{BranchFacts, BranchName, Fact, File, ImageFacts, Listing, TagDetails, World};
+use crate::image::{ParseReferenceError, Reference};
+use crate::ledger::{Ledger, Moved, Promotion};
+
+/// The version of the format.
+const API_VERSION: &str = "towpath.dev/v1alpha1";
+
+/// The kind of document.
+const KIND: &str = "World";
+
+/// Why a world file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoadWorldError {
+    #[error("it is not a world file")]
+    Shape(#[source] serde_yaml::Error),
+    #[error("its `apiVersion` and `kind` are `{found}`, not `{API_VERSION}` and `{KIND}`")]
+    Version { found: String },
+    #[error("`{text}` in it is not {what}")]
+    Value { text: String, what: &'static str },
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Head {
+    api_version: String,
+    kind: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct SavedWorld {
+    api_version: String,
+    kind: String,
+    at: String,
+    images: BTreeMap<String, SavedImage>,
+    branches: Vec<SavedBranch>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SavedImage {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unknown: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    listed: Option<String>,
+    #[serde(
+        rename = "shrank-from",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    shrank_from: Option<usize>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    tags: BTreeMap<String, SavedTag>,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct SavedTag {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    first_seen: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    digest: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    digest_unknown: Option<String>,
+    /// A time, or `none` where the image says none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    created: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    created_unknown: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SavedBranch {
+    repository: String,
+    branch: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unknown: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    head: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    files: BTreeMap<String, SavedFile>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    promotions: Vec<SavedPromotion>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum SavedFile {
+    Text(String),
+    TooLarge(u64),
+    NotUtf8,
+    Symlink,
+    NotAFile,
+    Missing,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SavedPromotion {
+    commit: String,
+    at: String,
+    policy: String,
+    environment: String,
+    image: String,
+    reference: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    replaced: Option<String>,
+}
+
+/// Writes `world`, observed at `at`, as a world file.
+pub(crate) fn save(world: &World, at: Timestamp) -> String {
+    let World { images, branches } = world;
+    let saved = SavedWorld {
+        api_version: API_VERSION.to_owned(),
+        kind: KIND.to_owned(),
+        at: at.to_string(),
+        images: images
+            .iter()
+            .map(|(name, facts)| (name.to_string(), save_image(facts)))
+            .collect(),
+        branches: branches
+            .iter()
+            .map(|(name, fact)| save_branch(name, fact))
+            .collect(),
+    };
+    serde_yaml::to_string(&saved).expect("a world file has only strings, numbers, lists and maps")
+}
+
+/// Reads a world file: the facts and the time at which they were observed.
+pub(crate) fn load(text: &str) -> Result<(World, Timestamp), LoadWorldError> {
+    let head: Head = serde_yaml::from_str(text).map_err(LoadWorldError::Shape)?;
+    if head.api_version != API_VERSION || head.kind != KIND {
+        return Err(LoadWorldError::Version {
+            found: format!("{} {}", head.api_version, head.kind),
+        });
+    }
+    let saved: SavedWorld = serde_yaml::from_str(text).map_err(LoadWorldError::Shape)?;
+    let mut world = World::default();
+    for (name, image) in saved.images {
+        world
+            .images
+            .insert(parse(&name, "a repository")?, load_image(image)?);
+    }
+    for branch in saved.branches {
+        let (name, fact) = load_branch(branch)?;
+        world.branches.insert(name, fact);
+    }
+    Ok((world, parse(&saved.at, "a time")?))
+}
+
+fn parse<T: std::str::FromStr>(text: &str, what: &'static str) -> Result<T, LoadWorldError> {
+    text.parse().map_err(|_| LoadWorldError::Value {
+        text: text.to_owned(),
+        what,
+    })
+}
+
+fn save_image(facts: &ImageFacts) -> SavedImage {
+    let ImageFacts {
+        listing,
+        tags: details,
+    } = facts;
+    let mut tags: BTreeMap<String, SavedTag> = BTreeMap::new();
+    let (unknown, listed, shrank_from) = match listing {
+        Fact::Known(listing) => {
+            for (tag, first_seen) in &listing.tags {
+                let saved = SavedTag {
+                    first_seen: Some(first_seen.to_string()),
+                    ..SavedTag::default()
+                };
+                tags.insert(tag.to_string(), saved);
+            }
+            (None, Some(listing.at.to_string()), listing.shrank_from)
+        }
+        Fact::Unknown { why } => (Some(why.clone()), None, None),
+    };
+    for (tag, TagDetails { digest, created }) in details.iter() {
+        let saved = tags.entry(tag.to_string()).or_default();
+        match digest {
+            Some(Fact::Known(digest)) => saved.digest = Some(digest.to_string()),
+            Some(Fact::Unknown { why }) => saved.digest_unknown = Some(why.clone()),
+            None => {}
+        }
+        match created {
+            Some(Fact::Known(time)) => {
+                saved.created = Some(time.map_or("none".to_owned(), |time| time.to_string()));
+            }
+            Some(Fact::Unknown { why }) => saved.created_unknown = Some(why.clone()),
+            None => {}
+        }
+    }
+    SavedImage {
+        unknown,
+        listed,
+        shrank_from,
+        tags,
+    }
+}
+
+fn load_image(saved: SavedImage) -> Result<ImageFacts, LoadWorldError> {
+    let SavedImage {
+        unknown,
+        listed,
+        shrank_from,
+        tags: saved_tags,
+    } = saved;
+    let mut tags = BTreeMap::new();
+    let mut details = BTreeMap::new();
+    for (name, saved) in saved_tags {
+        let tag: crate::image::Tag = parse(&name, "a tag")?;
+        if let Some(first_seen) = &saved.first_seen {
+            tags.insert(tag.clone(), parse(first_seen, "a time")?);
+        }
+        let loaded = load_details(saved)?;
+        if loaded != TagDetails::default() {
+            details.insert(tag, loaded);
+        }
+    }
+    let listing = match (unknown, listed) {
+        (Some(why), _) => Fact::Unknown { why },
+        (None, Some(at)) => Fact::Known(Arc::new(Listing {
+            at: parse(&at, "a time")?,
+            tags,
+            shrank_from,
+        })),
+        (None, None) => Fact::Unknown {
+            why: "the world file has no listing of it".to_owned(),
+        },
+    };
+    Ok(ImageFacts {
+        listing,
+        tags: Arc::new(details),
+    })
+}
+
+fn load_details(saved: SavedTag) -> Result<TagDetails, LoadWorldError> {
+    let SavedTag {
+        first_seen: _,
+        digest,
+        digest_unknown,
+        created,
+        created_unknown,
+    } = saved;
+    let digest = match (digest, digest_unknown) {
+        (Some(text), _) => Some(Fact::Known(parse(&text, "a digest")?)),
+        (None, why) => why.map(|why| Fact::Unknown { why }),
+    };
+    let created = match (created.as_deref(), created_unknown) {
+        (Some("none"), _) => Some(Fact::Known(None)),
+        (Some(text), _) => Some(Fact::Known(Some(parse(text, "a time")?))),
+        (None, why) => why.map(|why| Fact::Unknown { why }),
+    };
+    Ok(TagDetails { digest, created })
+}
+
+fn save_branch(name: &BranchName, fact: &Fact<Arc<BranchFacts>>) -> SavedBranch {
+    let BranchName { repository, branch } = name;
+    let (repository, branch) = (repository.to_string(), branch.clone());
+    match fact {
+        Fact::Unknown { why } => SavedBranch {
+            repository,
+            branch,
+            unknown: Some(why.clone()),
+            head: None,
+            files: BTreeMap::new(),
+            promotions: Vec::new(),
+        },
+        Fact::Known(facts) => {
+            let BranchFacts {
+                head,
+                files,
+                ledger,
+            } = facts.as_ref();
+            SavedBranch {
+                repository,
+                branch,
+                unknown: None,
+                head: head.as_ref().map(ToString::to_string),
+                files: files
+                    .iter()
+                    .map(|(path, file)| (path.to_string(), save_file(file)))
+                    .collect(),
+                promotions: save_ledger(ledger),
+            }
+        }
+    }
+}
+
+fn save_file(file: &File) -> SavedFile {
+    match file {
+        File::Text(text) => SavedFile::Text(text.to_string()),
+        File::NotUtf8 => SavedFile::NotUtf8,
+        File::Symlink => SavedFile::Symlink,
+        File::NotAFile => SavedFile::NotAFile,
+        File::TooLarge { size_bytes } => SavedFile::TooLarge(*size_bytes),
+        File::Missing => SavedFile::Missing,
+    }
+}
+
+fn save_ledger(ledger: &Ledger) -> Vec<SavedPromotion> {
+    let mut promotions = Vec::new();
+    for ((policy, environment, image), recorded) in ledger.iter() {
+        let Moved {
+            repository,
+            tag,
+            digest,
+            replaced,
+        } = recorded.moved.clone();
+        promotions.push(SavedPromotion {
+            commit: recorded.commit.to_string(),
+            at: recorded.at.to_string(),
+            policy: policy.to_string(),
+            environment: environment.to_string(),
+            image: image.to_string(),
+            reference: Reference {
+                repository,
+                tag: Some(tag),
+                digest,
+            }
+            .to_string(),
+            replaced,
+        });
+    }
+    promotions
+}
+
+fn load_branch(saved: SavedBranch) -> Result<(BranchName, Fact<Arc<BranchFacts>>), LoadWorldError> {
+    let SavedBranch {
+        repository,
+        branch,
+        unknown,
+        head,
+        files,
+        promotions,
+    } = saved;
+    let name = BranchName {
+        repository: parse(&repository, "a repository's name")?,
+        branch,
+    };
+    if let Some(why) = unknown {
+        return Ok((name, Fact::Unknown { why }));
+    }
+    let head = head.map(|head| parse(&head, "a commit")).transpose()?;
+    let mut loaded = BTreeMap::new();
+    for (path, file) in files {
+        loaded.insert(parse(&path, "a path")?, load_file(file));
+    }
+    let ledger = load_ledger(promotions)?;
+    Ok((
+        name,
+        Fact::Known(Arc::new(BranchFacts {
+            head,
+            files: loaded,
+            ledger,
+        })),
+    ))
+}
+
+fn load_file(saved: SavedFile) -> File {
+    match saved {
+        SavedFile::Text(text) => File::Text(text.into()),
+        SavedFile::TooLarge(size_bytes) => File::TooLarge { size_bytes },
+        SavedFile::NotUtf8 => File::NotUtf8,
+        SavedFile::Symlink => File::Symlink,
+        SavedFile::NotAFile => File::NotAFile,
+        SavedFile::Missing => File::Missing,
+    }
+}
+
+fn load_ledger(promotions: Vec<SavedPromotion>) -> Result<Ledger, LoadWorldError> {
+    let mut ledger = Ledger::default();
+    for saved in promotions {
+        let refused = |error: ParseReferenceError| LoadWorldError::Value {
+            text: error.to_string(),
+            what: "an image reference",
+        };
+        let Reference {
+            repository,
+            tag,
+            digest,
+        } = saved.reference.parse().map_err(refused)?;
+        let untagged = || LoadWorldError::Value {
+            text: saved.reference.clone(),
+            what: "a reference with a tag",
+        };
+        let moved = Moved {
+            repository,
+            tag: tag.ok_or_else(untagged)?,
+            digest,
+            replaced: saved.replaced,
+        };
+        let promotion = Promotion {
+            policy: parse(&saved.policy, "a policy's name")?,
+            environment: parse(&saved.environment, "an environment's name")?,
+            images: [(parse(&saved.image, "an image's name")?, moved)].into(),
+        };
+        ledger.record(
+            parse(&saved.commit, "a commit")?,
+            parse(&saved.at, "a time")?,
+            promotion,
+        );
+    }
+    Ok(ledger)
+}
