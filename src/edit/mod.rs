@@ -1,5 +1,29 @@
-//! Byte-faithful edits of YAML: scan, locate, write one scalar. Knows no images.
+//! Byte-faithful edits of YAML: text in, text out. Scan, find, write in the style that stands there.
+//!
+//! Not here: what images are and where they stand (`manifest`), files and their reading (the edges).
+//! Invariant: the text that comes back differs from the one that went in by the asked edit alone: it was
+//! scanned again, and every other node, with its style, anchor and tag, is what it was.
 
+mod assign;
+mod draft;
+mod find;
+mod layout;
 mod path;
+mod refusal;
+mod scalar;
+mod scan;
 
+pub(crate) use assign::assign;
+pub(crate) use draft::{Draft, New};
 pub(crate) use path::{ParsePathError, Path};
+pub(crate) use refusal::{Reason, Refusal};
+pub(crate) use scan::{NodeId, Scan};
+
+/// Reads `bytes` as text, or says at which line they are not UTF-8.
+pub(crate) fn text(bytes: &[u8]) -> Result<&str, Refusal> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        let before = &bytes[..error.valid_up_to()];
+        let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
+        Refusal::at(line, Reason::NotUtf8)
+    })
+}

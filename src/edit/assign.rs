@@ -1,0 +1,119 @@
+//! Assign: a value to a path, in a file of one or several documents.
+//!
+//! Not here: what the value means.
+//! Invariant: a path that two documents have is refused.
+
+use super::draft::{Draft, New};
+use super::find::{Gap, Miss};
+use super::path::{Path, Step};
+use super::refusal::{Reason, Refusal};
+use super::scan::{NodeId, Scan};
+
+/// Writes `value` at `path`, in document `number` counted from 0 or in the one that has the path.
+///
+/// Keys that are missing are added to the map that should have them; list items are not.
+pub(crate) fn assign(
+    text: &str,
+    number: Option<usize>,
+    (path, value): (&Path, &str),
+) -> Result<String, Refusal> {
+    let scan = Scan::new(text)?;
+    let mut draft = Draft::new(&scan);
+    let is_blank = scan.documents().next().is_none() && number.unwrap_or(0) == 0;
+    if is_blank {
+        draft.fill_text(&nested(path.steps(), value)?)?;
+        return draft.finish();
+    }
+    let found = match number {
+        Some(number) => scan.find(scan.numbered(number)?, path),
+        None => scan.find_in_one(path),
+    };
+    match found {
+        Ok(node) => draft.set(node, value)?,
+        Err(Miss { refusal, gap: None }) => return Err(refusal),
+        Err(Miss {
+            refusal,
+            gap: Some(Gap { parent, depth }),
+        }) => {
+            let missing = nested(&path.steps()[depth..], value).map_err(|_| refusal)?;
+            match missing {
+                New::Map(pairs) if scan.is_mapping(parent) => draft.insert(parent, None, &pairs)?,
+                new => draft.fill(parent, &new)?,
+            }
+        }
+    }
+    draft.finish()
+}
+
+impl Scan<'_> {
+    /// Finds the one value at `path` in whichever document has it.
+    pub(crate) fn find_in_one(&self, path: &Path) -> Result<NodeId, Miss> {
+        let mut found: Option<NodeId> = None;
+        let mut misses = Vec::new();
+        for root in self.documents().filter_map(|document| self.root(document)) {
+            match (self.find(root, path), found) {
+                (Ok(node), None) => found = Some(node),
+                (Ok(node), Some(first)) => {
+                    let reason = Reason::SeveralDocuments {
+                        path: path.to_string(),
+                        again: self.line(node),
+                    };
+                    return Err(Refusal::at(self.line(first), reason).into());
+                }
+                // A place that is there but unclear hides whether the path is there once.
+                (Err(miss), _) if miss.is_unclear() => return Err(miss),
+                (Err(miss), _) => misses.push(miss),
+            }
+        }
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        // The document that has most of the path is the one that was meant; of two alike none is.
+        let deepest = misses.iter().map(Miss::depth).max();
+        let mut likely = misses
+            .into_iter()
+            .filter(|miss| Some(miss.depth()) == deepest);
+        match (likely.next(), likely.next()) {
+            (Some(miss), None) => Err(miss),
+            (Some(miss), Some(_)) => Err(miss.refusal.into()),
+            (None, _) => Err(Refusal::of_file(Reason::Empty).into()),
+        }
+    }
+
+    /// The root of document `number`, counted from 0.
+    fn numbered(&self, number: usize) -> Result<NodeId, Refusal> {
+        let document = self.all_documents().nth(number);
+        document
+            .and_then(|document| self.root(document))
+            .ok_or_else(|| {
+                let count = self.all_documents().count();
+                Refusal::of_file(Reason::NoDocument { number, count })
+            })
+    }
+}
+
+impl Miss {
+    /// How many steps of the path are there, as far as it matters which document was meant.
+    fn depth(&self) -> usize {
+        self.gap.as_ref().map_or(0, |gap| gap.depth)
+    }
+
+    fn is_unclear(&self) -> bool {
+        matches!(
+            self.refusal.reason,
+            Reason::DuplicateKey { .. } | Reason::SeveralItems { .. } | Reason::BehindAlias
+        )
+    }
+}
+
+/// The maps that lead to `value` by `steps`.
+fn nested(steps: &[Step], value: &str) -> Result<New, Refusal> {
+    let mut new = New::Scalar(value.to_owned());
+    for step in steps.iter().rev() {
+        new = match step {
+            Step::Key(key) => New::Map(vec![(key.clone(), new)]),
+            Step::Index(_) | Step::Item { .. } => return Err(Refusal::of_file(Reason::Empty)),
+        };
+    }
+    Ok(new)
+}

@@ -1,0 +1,591 @@
+//! Drafts: edits of one scanned text, put together, carried out at once, and proved.
+//!
+//! Not here: finding the place (`find`), the letters of a scalar (`scalar`), the measures of a file (`layout`).
+//! Invariant: `finish` gives back a text whose values are those of the old one with the drafted edits, or refuses.
+
+use std::ops::Range;
+
+use super::layout::Lists;
+use super::refusal::{Reason, Refusal};
+use super::scalar;
+use super::scan::{Context, Kind, NodeId, Scan, Style, Token};
+
+/// Edits of one text that do not touch each other.
+pub(crate) struct Draft<'s, 't> {
+    scan: &'s Scan<'t>,
+    splices: Vec<Splice>,
+    changes: Vec<Change>,
+}
+
+/// A value that is to be added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum New {
+    Scalar(String),
+    Map(Vec<(String, New)>),
+    List(Vec<New>),
+}
+
+/// Bytes that are replaced.
+struct Splice {
+    range: Range<usize>,
+    text: String,
+}
+
+/// Nodes that the new text has in place of some of the old ones.
+struct Change {
+    nodes: Range<usize>,
+    by: Vec<Token<'static>>,
+}
+
+/// Where the entry that something follows ends, and how that entry stands.
+struct Neighbour {
+    start: usize,
+    end: usize,
+}
+
+impl<'s, 't> Draft<'s, 't> {
+    pub(crate) fn new(scan: &'s Scan<'t>) -> Self {
+        Self {
+            scan,
+            splices: Vec::new(),
+            changes: Vec::new(),
+        }
+    }
+
+    /// Writes `value` over a scalar, in its style. A scalar that already says it is left as it is.
+    pub(crate) fn set(&mut self, node: NodeId, value: &str) -> Result<(), Refusal> {
+        let old = self.scan.editable(node)?;
+        if self.scan.is_empty(node) {
+            return self.fill(node, &New::Scalar(value.to_owned()));
+        }
+        if old != value {
+            self.overwrite(node, value);
+        }
+        Ok(())
+    }
+
+    /// Gives a key another name; its value stays.
+    pub(crate) fn rename(&mut self, key: NodeId, name: &str) -> Result<(), Refusal> {
+        self.scan.editable(key)?;
+        self.overwrite(key, name);
+        Ok(())
+    }
+
+    /// Writes `new` where a value is empty or null.
+    pub(crate) fn fill(&mut self, node: NodeId, new: &New) -> Result<(), Refusal> {
+        let scan = self.scan;
+        let refused = || Refusal::at(scan.line(node), Reason::Layout);
+        let place = &scan.nodes[node.0];
+        let (parent, key) = scan.owner(node).ok_or_else(refused)?;
+        let context = scan.context(parent);
+        let is_bare = place.start == place.span.start && place.token.anchor == 0;
+        let is_inline = matches!(new, New::Scalar(_)) || context == Context::Flow;
+        if is_inline {
+            let (at, text) = match is_bare {
+                true => self.blank(node, parent, key)?,
+                false => (place.span.end, " "),
+            };
+            let text = format!("{text}{}", inline(new, context));
+            self.splice(at..at.max(place.span.end), text);
+        } else {
+            let colon = key
+                .and_then(|key| scan.after_colon(key))
+                .filter(|_| is_bare);
+            let (key, colon) = key.zip(colon).ok_or_else(refused)?;
+            if !place.span.is_empty() {
+                self.splice(colon..place.span.end, String::new());
+            }
+            let column = scan.start_column(key);
+            let indent = column
+                + match new {
+                    New::List(_) => scan.lists().indent,
+                    New::Map(_) | New::Scalar(_) => scan.step(),
+                };
+            let at = scan.next_line(place.span.end.max(colon));
+            let lines = self.lines(new, indent);
+            self.add_lines(at, &lines);
+        }
+        let mut by = Vec::new();
+        tokens(new, place.token.depth, context, &mut by);
+        if let [first, ..] = &mut by[..] {
+            first.anchor = place.token.anchor;
+            first.tag.clone_from(&place.token.tag);
+        }
+        self.changes.push(Change {
+            nodes: node.0..place.past,
+            by,
+        });
+        Ok(())
+    }
+
+    /// Makes `new` the content of a text that holds nothing but comments.
+    pub(crate) fn fill_text(&mut self, new: &New) -> Result<(), Refusal> {
+        let scan = self.scan;
+        let documents: Vec<NodeId> = scan.all_documents().collect();
+        let mut by = Vec::new();
+        let nodes = match documents[..] {
+            [] => {
+                by.push(bare(Kind::Document, 0));
+                0..0
+            }
+            [document] => scan
+                .root(document)
+                .filter(|&root| {
+                    scan.is_empty(root) && scan.nodes[root.0].start == scan.nodes[root.0].span.start
+                })
+                .map(|root| root.0..root.0 + 1)
+                .ok_or_else(|| Refusal::at(scan.line(document), Reason::Layout))?,
+            [..] => {
+                let count = documents.len();
+                return Err(Refusal::of_file(Reason::NotOneDocument { count }));
+            }
+        };
+        tokens(new, 1, Context::Block, &mut by);
+        let lines = self.lines(new, 0);
+        self.add_lines(scan.text.len(), &lines);
+        self.changes.push(Change { nodes, by });
+        Ok(())
+    }
+
+    /// Adds pairs to a mapping, after the pair of the key `after` or at the end.
+    pub(crate) fn insert(
+        &mut self,
+        mapping: NodeId,
+        after: Option<NodeId>,
+        pairs: &[(String, New)],
+    ) -> Result<(), Refusal> {
+        let scan = self.scan;
+        let context = scan.context(mapping);
+        let neighbour = scan
+            .pairs(mapping)
+            .filter(|&(key, _)| after.is_none_or(|after| after == key))
+            .last();
+        let at = neighbour.map_or(mapping.0 + 1, |(_, value)| scan.nodes[value.0].past);
+        match (context, neighbour) {
+            (Context::Flow, neighbour) => {
+                let items: Vec<String> = pairs.iter().map(|pair| inline_pair(pair)).collect();
+                let neighbour = neighbour.map(|(key, value)| Neighbour {
+                    start: scan.nodes[key.0].start,
+                    end: scan.pair_end(key, value),
+                });
+                self.add_between_brackets(mapping, neighbour, &items);
+            }
+            (Context::Block, Some((key, value))) => {
+                if scan.is_long(key) {
+                    return Err(Refusal::at(scan.line(key), Reason::LongKey));
+                }
+                let indent = scan.start_column(key);
+                let lines = self.pair_lines(pairs, indent);
+                self.add_lines(scan.next_line(scan.pair_end(key, value)), &lines);
+            }
+            (Context::Block, None) => {
+                return Err(Refusal::at(scan.line(mapping), Reason::Layout));
+            }
+        }
+        let depth = scan.nodes[mapping.0].token.depth + 1;
+        let mut by = Vec::new();
+        pair_tokens(pairs, depth, context, &mut by);
+        self.changes.push(Change { nodes: at..at, by });
+        Ok(())
+    }
+
+    /// Adds an item at the end of a list.
+    pub(crate) fn append(&mut self, sequence: NodeId, item: &New) -> Result<(), Refusal> {
+        let scan = self.scan;
+        let context = scan.context(sequence);
+        let last = scan.items(sequence).last();
+        match (context, last) {
+            (Context::Flow, last) => {
+                let neighbour = last.map(|last| Neighbour {
+                    start: scan.nodes[last.0].start,
+                    end: scan.nodes[last.0].span.end,
+                });
+                self.add_between_brackets(sequence, neighbour, &[inline(item, context)]);
+            }
+            (Context::Block, Some(last)) => {
+                let indent = scan.column(scan.dash(last)?);
+                let lists = Lists {
+                    indent,
+                    gap: scan.gap(last)?,
+                };
+                let lines = self.item_lines(item, lists);
+                self.add_lines(scan.next_line(scan.nodes[last.0].span.end), &lines);
+            }
+            (Context::Block, None) => {
+                return Err(Refusal::at(scan.line(sequence), Reason::Layout));
+            }
+        }
+        let mut by = Vec::new();
+        tokens(
+            item,
+            scan.nodes[sequence.0].token.depth + 1,
+            context,
+            &mut by,
+        );
+        let at = scan.nodes[sequence.0].past;
+        self.changes.push(Change { nodes: at..at, by });
+        Ok(())
+    }
+
+    /// Takes a pair with a scalar value out of a mapping that has others.
+    pub(crate) fn remove(&mut self, mapping: NodeId, key: NodeId) -> Result<(), Refusal> {
+        let scan = self.scan;
+        let pairs: Vec<(NodeId, NodeId)> = scan.pairs(mapping).collect();
+        let refused = || Refusal::at(scan.line(key), Reason::Layout);
+        let index = pairs
+            .iter()
+            .position(|pair| pair.0 == key)
+            .ok_or_else(refused)?;
+        let (key, value) = pairs[index];
+        scan.editable(value)?;
+        if pairs.len() == 1 || scan.is_long(key) {
+            return Err(refused());
+        }
+        let (start, end) = (scan.nodes[key.0].start, scan.pair_end(key, value));
+        let range = match (scan.context(mapping), index) {
+            (Context::Flow, 0) => start..scan.nodes[pairs[1].0.0].start,
+            (Context::Flow, _) => scan.pair_end(pairs[index - 1].0, pairs[index - 1].1)..end,
+            (Context::Block, _) => self.lines_of(start, end),
+        };
+        self.splice(range, String::new());
+        let past = scan.nodes[value.0].past;
+        self.changes.push(Change {
+            nodes: key.0..past,
+            by: Vec::new(),
+        });
+        Ok(())
+    }
+
+    /// Carries out the edits, scans the result, and gives it back if it is exactly what was drafted.
+    pub(crate) fn finish(mut self) -> Result<String, Refusal> {
+        let inexact = || Refusal::of_file(Reason::NotExact);
+        self.splices.sort_by_key(|splice| splice.range.start);
+        let mut text = String::with_capacity(self.scan.text.len() + 256);
+        let mut done = 0;
+        for Splice { range, text: new } in &self.splices {
+            text.push_str(self.scan.text.get(done..range.start).ok_or_else(inexact)?);
+            text.push_str(new);
+            done = range.end;
+        }
+        text.push_str(self.scan.text.get(done..).ok_or_else(inexact)?);
+        let after = Scan::new(&text).map_err(|_| inexact())?;
+        let is_exact = self
+            .expected()
+            .eq(after.nodes.iter().map(|node| &node.token));
+        drop(after);
+        if is_exact { Ok(text) } else { Err(inexact()) }
+    }
+
+    /// The tokens that the new text must have.
+    fn expected(&mut self) -> impl Iterator<Item = &Token<'_>> {
+        self.changes.sort_by_key(|change| change.nodes.start);
+        let starts = std::iter::once(0).chain(self.changes.iter().map(|change| change.nodes.end));
+        let ends = self
+            .changes
+            .iter()
+            .map(|change| change.nodes.start)
+            .chain([self.scan.nodes.len()]);
+        let kept = starts.zip(ends).map(|(start, end)| start..end.max(start));
+        let added = self
+            .changes
+            .iter()
+            .map(|change| &change.by[..])
+            .chain([&[][..]]);
+        kept.zip(added).flat_map(|(kept, added)| {
+            let kept = self.scan.nodes[kept].iter().map(|node| &node.token);
+            kept.chain(added)
+        })
+    }
+
+    fn overwrite(&mut self, node: NodeId, value: &str) {
+        let place = &self.scan.nodes[node.0];
+        let context = self
+            .scan
+            .owner(node)
+            .map_or(Context::Block, |(parent, _)| self.scan.context(parent));
+        let style = match place.token.kind {
+            Kind::Scalar(_, style) => style,
+            Kind::Document | Kind::Alias(_) | Kind::Mapping(_) | Kind::Sequence(_) => Style::Plain,
+        };
+        let (text, style) = scalar::write(value, style, context);
+        let token = Token {
+            kind: Kind::Scalar(value.to_owned().into(), style),
+            depth: place.token.depth,
+            anchor: place.token.anchor,
+            tag: place.token.tag.clone(),
+        };
+        self.splice(place.span.clone(), text);
+        self.changes.push(Change {
+            nodes: node.0..place.past,
+            by: vec![token],
+        });
+    }
+
+    /// Where the value of an empty place starts, and what must stand before it.
+    fn blank(
+        &self,
+        node: NodeId,
+        parent: NodeId,
+        key: Option<NodeId>,
+    ) -> Result<(usize, &'static str), Refusal> {
+        let scan = self.scan;
+        let context = scan.context(parent);
+        let start = match key {
+            Some(key) => match scan.after_colon(key) {
+                Some(start) => start,
+                None if context == Context::Flow => return Ok((scan.nodes[key.0].span.end, ": ")),
+                None => return Err(Refusal::at(scan.line(key), Reason::LongKey)),
+            },
+            None => scan.dash(node)? + 1,
+        };
+        // A space that already stands there is used, unless a comment needs it.
+        let rest = scan.text[scan.after_blanks(start)..].chars().next();
+        let is_free = scan.text[start..].starts_with(' ') && rest != Some('#');
+        Ok(if is_free {
+            (start + 1, "")
+        } else {
+            (start, " ")
+        })
+    }
+
+    /// The bytes of a pair that has lines of its own, or the first line after a dash.
+    fn lines_of(&self, start: usize, end: usize) -> Range<usize> {
+        let scan = self.scan;
+        let (line, next) = (scan.line_start(start), scan.next_line(end));
+        let shares_line_with_dash = scan.after_blanks(line) != start;
+        if shares_line_with_dash {
+            return start..scan.after_blanks(next);
+        }
+        let is_last_without_newline = next == scan.text.len() && !scan.text.ends_with('\n');
+        match is_last_without_newline && line > 0 {
+            true => scan.line_end(scan.line_start(line - 1))..next,
+            false => line..next,
+        }
+    }
+
+    fn add_between_brackets(&mut self, parent: NodeId, last: Option<Neighbour>, items: &[String]) {
+        let scan = self.scan;
+        let Some(last) = last else {
+            let at = scan.nodes[parent.0].span.start + 1;
+            return self.splice(at..at, items.join(", "));
+        };
+        let line = scan.line_start(last.start);
+        let indent = &scan.text[line..last.start];
+        let after = scan.after_blanks(last.end);
+        let comma = scan.text[after..].starts_with(',');
+        let line_end = scan.line_end(last.end);
+        let rest = &scan.text[after + usize::from(comma)..line_end.max(after + usize::from(comma))];
+        let has_own_line = !indent.is_empty()
+            && indent.trim_start().is_empty()
+            && (rest.trim_start().is_empty() || rest.trim_start().starts_with('#'));
+        if !has_own_line {
+            return self.splice(last.end..last.end, format!(", {}", items.join(", ")));
+        }
+        // A comment after the last item stays on its line, and the last comma stays if there was one.
+        if !comma {
+            self.splice(last.end..last.end, ",".to_owned());
+        }
+        let start = format!("{}{indent}", scan.line_ending(line_end));
+        let end = if comma { "," } else { "" };
+        let text = format!("{start}{}{end}", items.join(&format!(",{start}")));
+        self.splice(line_end..line_end, text);
+    }
+
+    /// Adds whole lines at the start of a line or at the end of the text, whose last line stays as it ended.
+    fn add_lines(&mut self, at: usize, lines: &[String]) {
+        let newline = self.scan.line_ending(at);
+        let text = &self.scan.text[..at];
+        let lines = lines.join(newline);
+        let is_open_end = !text.trim_start_matches('\u{feff}').is_empty() && !text.ends_with('\n');
+        self.splice(
+            at..at,
+            match is_open_end {
+                true => format!("{newline}{lines}"),
+                false => format!("{lines}{newline}"),
+            },
+        );
+    }
+
+    fn splice(&mut self, range: Range<usize>, text: String) {
+        self.splices.push(Splice { range, text });
+    }
+
+    /// A map or a list as lines; a scalar as one line.
+    fn lines(&self, new: &New, indent: usize) -> Vec<String> {
+        match new {
+            New::Scalar(value) => {
+                let (text, _) = scalar::write(value, Style::Plain, Context::Block);
+                vec![format!("{:indent$}{text}", "")]
+            }
+            New::Map(pairs) => self.pair_lines(pairs, indent),
+            New::List(items) => {
+                let gap = self.scan.lists().gap;
+                let lists = Lists { indent, gap };
+                items
+                    .iter()
+                    .flat_map(|item| self.item_lines(item, lists))
+                    .collect()
+            }
+        }
+    }
+
+    fn pair_lines(&self, pairs: &[(String, New)], indent: usize) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (key, value) in pairs {
+            let (key, _) = scalar::write(key, Style::Plain, Context::Block);
+            let inner = match value {
+                New::Scalar(value) => {
+                    let (value, _) = scalar::write(value, Style::Plain, Context::Block);
+                    lines.push(format!("{:indent$}{key}: {value}", ""));
+                    continue;
+                }
+                New::Map(_) => indent + self.scan.step(),
+                New::List(_) => indent + self.scan.lists().indent,
+            };
+            lines.push(format!("{:indent$}{key}:", ""));
+            lines.extend(self.lines(value, inner));
+        }
+        lines
+    }
+
+    /// An item as lines, its dash at `lists.indent`.
+    fn item_lines(&self, item: &New, Lists { indent, gap }: Lists) -> Vec<String> {
+        let inner = indent + 1 + gap;
+        let mut lines = self.lines(item, inner);
+        if let [first, ..] = &mut lines[..] {
+            *first = format!("{:indent$}-{:gap$}{}", "", "", &first[inner..]);
+        }
+        lines
+    }
+}
+
+impl Scan<'_> {
+    /// What a scalar says, if its bytes can be replaced by others.
+    pub(crate) fn editable(&self, node: NodeId) -> Result<&str, Refusal> {
+        let place = &self.nodes[node.0];
+        let refused = |reason| Err(Refusal::at(place.line, reason));
+        let (value, style) = match &place.token.kind {
+            Kind::Scalar(value, style) => (value, *style),
+            Kind::Alias(_) => return refused(Reason::Alias),
+            Kind::Document | Kind::Mapping(_) | Kind::Sequence(_) => {
+                return refused(Reason::NotScalar {
+                    found: self.describe(node),
+                });
+            }
+        };
+        if let Some(tag) = place.token.tag.as_deref()
+            && !matches!(tag, "!" | "tag:yaml.org,2002:str")
+        {
+            return refused(Reason::Tagged {
+                tag: tag.replace("tag:yaml.org,2002:", "!!"),
+            });
+        }
+        if style == Style::Block {
+            return Err(Refusal::at(self.line_of_header(node), Reason::BlockScalar));
+        }
+        if self.text[place.span.clone()].contains(['\n', '\r']) {
+            return refused(Reason::SeveralLines);
+        }
+        if value.contains("{{") {
+            return refused(Reason::Templated);
+        }
+        Ok(value)
+    }
+
+    /// The collection that holds a node, and the node's key if it is a map.
+    fn owner(&self, node: NodeId) -> Option<(NodeId, Option<NodeId>)> {
+        let depth = self.nodes[node.0].token.depth;
+        let parent = self.nodes[..node.0]
+            .iter()
+            .rposition(|above| above.token.depth < depth)
+            .map(NodeId)?;
+        let pair = self.pairs(parent).find(|&(_, value)| value == node);
+        Some((parent, pair.map(|(key, _)| key)))
+    }
+
+    fn context(&self, node: NodeId) -> Context {
+        match self.nodes[node.0].token.kind {
+            Kind::Mapping(context) | Kind::Sequence(context) => context,
+            Kind::Document | Kind::Scalar(..) | Kind::Alias(_) => Context::Block,
+        }
+    }
+
+    /// Whether a key is written as `? key`.
+    fn is_long(&self, key: NodeId) -> bool {
+        let start = self.nodes[key.0].start;
+        self.text[self.line_start(start)..start]
+            .trim_end()
+            .ends_with('?')
+    }
+
+    /// The line of `|` or `>`: the parser says where the text below it starts.
+    fn line_of_header(&self, node: NodeId) -> usize {
+        let key = self.owner(node).and_then(|(_, key)| key);
+        key.map_or(self.nodes[node.0].line, |key| self.line(key))
+    }
+}
+
+fn bare(kind: Kind<'static>, depth: usize) -> Token<'static> {
+    Token {
+        kind,
+        depth,
+        anchor: 0,
+        tag: None,
+    }
+}
+
+/// A value on one line.
+fn inline(new: &New, context: Context) -> String {
+    match new {
+        New::Scalar(value) => scalar::write(value, Style::Plain, context).0,
+        New::Map(pairs) => {
+            let pairs: Vec<String> = pairs.iter().map(inline_pair).collect();
+            format!("{{{}}}", pairs.join(", "))
+        }
+        New::List(items) => {
+            let items: Vec<String> = items
+                .iter()
+                .map(|item| inline(item, Context::Flow))
+                .collect();
+            format!("[{}]", items.join(", "))
+        }
+    }
+}
+
+fn inline_pair((key, value): &(String, New)) -> String {
+    let (key, _) = scalar::write(key, Style::Plain, Context::Flow);
+    format!("{key}: {}", inline(value, Context::Flow))
+}
+
+/// The tokens of an added value.
+fn tokens(new: &New, depth: usize, context: Context, out: &mut Vec<Token<'static>>) {
+    match new {
+        New::Scalar(value) => {
+            let (_, style) = scalar::write(value, Style::Plain, context);
+            out.push(bare(Kind::Scalar(value.clone().into(), style), depth));
+        }
+        New::Map(pairs) => {
+            out.push(bare(Kind::Mapping(context), depth));
+            pair_tokens(pairs, depth + 1, context, out);
+        }
+        New::List(items) => {
+            out.push(bare(Kind::Sequence(context), depth));
+            for item in items {
+                tokens(item, depth + 1, context, out);
+            }
+        }
+    }
+}
+
+fn pair_tokens(
+    pairs: &[(String, New)],
+    depth: usize,
+    context: Context,
+    out: &mut Vec<Token<'static>>,
+) {
+    for (key, value) in pairs {
+        let (_, style) = scalar::write(key, Style::Plain, context);
+        out.push(bare(Kind::Scalar(key.clone().into(), style), depth));
+        tokens(value, depth, context, out);
+    }
+}
