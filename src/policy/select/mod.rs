@@ -1,5 +1,124 @@
 //! Which tags are candidates, and which of two is newer.
+//!
+//! Reading order: `rule` (what a policy says, checked), `constraint`, `prerelease` and `shape` (its parts), `choose` (the
+//! choice) and `explain` (what became of every tag).
+//! Invariant: the order of the candidates is total, and a choice depends on the set of tags alone, never on their order.
 
-/// Which tags are candidates in an environment, and how they are ordered.
+pub(crate) mod choose;
+mod constraint;
+pub(crate) mod explain;
+mod prerelease;
+pub(crate) mod rule;
+mod shape;
+
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::image::Tag;
+pub(crate) use rule::TagRule;
+use shape::Part;
+
+/// What is known of one tag of a listing.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct TagRule {}
+pub(crate) struct TagFacts {
+    pub(crate) tag: Tag,
+    /// When the image says it was made.
+    pub(crate) created: Option<Timestamp>,
+    /// When this program saw the tag for the first time.
+    pub(crate) first_seen: Option<Timestamp>,
+}
+
+/// The fact that says which of two candidates is newer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fact {
+    Version,
+    Number,
+    Timestamp,
+    Created,
+    FirstSeen,
+}
+
+/// Why a tag is not a candidate. Nearest to being one first.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Exclusion {
+    /// A pre-release that nobody asked for, and the word that would ask for it.
+    Prerelease {
+        asks: String,
+    },
+    Outside {
+        constraint: Arc<str>,
+    },
+    Ignored {
+        glob: Arc<str>,
+    },
+    /// The tag has the shape, but this part is not what its name says.
+    Unreadable {
+        part: Part,
+    },
+    Partial,
+    NotVersion,
+    /// `shape` reads: the pattern `develop-{sha}`.
+    Mismatch {
+        shape: Arc<str>,
+    },
+    NotFollowed {
+        tag: Tag,
+    },
+    Attachment,
+}
+
+/// Whether a sentence speaks of one tag or of several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Number {
+    One,
+    Many,
+}
+
+impl Exclusion {
+    fn write(&self, f: &mut fmt::Formatter<'_>, number: Number) -> fmt::Result {
+        let (is, does, it) = match number {
+            Number::One => ("is", "does", "it"),
+            Number::Many => ("are", "do", "them"),
+        };
+        let one = number == Number::One;
+        match self {
+            Self::Prerelease { asks } if one => {
+                write!(f, "is a pre-release (`prerelease: {asks}` would take it)")
+            }
+            Self::Prerelease { asks } => {
+                write!(f, "are pre-releases (`prerelease: {asks}` would take {it})")
+            }
+            Self::Outside { constraint } => write!(f, "{is} outside `{constraint}`"),
+            Self::Ignored { glob } => write!(f, "{is} ignored by `{glob}`"),
+            Self::Unreadable { part } => write!(f, "{does} not hold a readable `{part}`"),
+            Self::Partial if one => f.write_str("is a partial version, which moves"),
+            Self::Partial => f.write_str("are partial versions, which move"),
+            Self::NotVersion if one => f.write_str("is not a semantic version"),
+            Self::NotVersion => f.write_str("are not semantic versions"),
+            Self::Mismatch { shape } => write!(f, "{does} not match {shape}"),
+            Self::NotFollowed { tag } => write!(f, "{is} not `{tag}`"),
+            Self::Attachment if one => f.write_str("is a signature or an attachment, not an image"),
+            Self::Attachment => f.write_str("are signatures or attachments, not images"),
+        }
+    }
+}
+
+impl fmt::Display for Exclusion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, Number::One)
+    }
+}
+
+impl fmt::Display for Fact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Version => "version",
+            Self::Number => "number",
+            Self::Timestamp => "timestamp",
+            Self::Created => "creation time",
+            Self::FirstSeen => "time of first sight",
+        })
+    }
+}

@@ -1,0 +1,321 @@
+//! `towpath select`: applies a rule to a list of tags, offline.
+//!
+//! On stdout stands the chosen tag alone; with `--explain` a table of every tag, the chosen one marked with `*`; with
+//! `--output json` one object. Reasons and errors go to stderr. Exit codes: 0 a choice (or what stands there is the newest
+//! already), 1 none, 2 a bad rule.
+
+use std::fmt;
+use std::io::{self, ErrorKind, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, anyhow, bail};
+use serde::Serialize;
+
+use crate::image::Tag;
+use crate::policy::select::choose::{Downgrade, Over, Selection, select};
+use crate::policy::select::explain::{Verdict, explain};
+use crate::policy::select::rule::{RuleKey, RuleProblem, RuleText};
+use crate::policy::select::{TagFacts, TagRule};
+
+/// Largest list of tags that is read: 250 times a repository of 10,000 tags of 40 bytes.
+const INPUT_BYTES_MAX: u64 = 100 * 1024 * 1024;
+
+/// Chooses the newest tag that a rule allows
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// One tag per line, optionally a tab and an RFC 3339 creation time; `-` reads standard input
+    #[arg(long, value_name = "FILE")]
+    tags: PathBuf,
+    /// Semantic versions in this range, such as `>=1.2 <2`
+    #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
+    semver: Option<String>,
+    /// Tags of this shape, such as `main-{number}-{sha}`
+    #[arg(long)]
+    pattern: Option<String>,
+    /// Tags that this regular expression matches as a whole; its groups are named as the parts of a pattern
+    #[arg(long)]
+    regex: Option<String>,
+    /// This tag alone
+    #[arg(long, value_name = "TAG")]
+    follow: Option<String>,
+    /// Pre-releases to take: `none`, `any`, or labels such as `rc,beta`
+    #[arg(long, value_name = "LABELS", value_delimiter = ',')]
+    prerelease: Option<Vec<String>>,
+    /// What says which tag is newer: version, number, timestamp, created or first-seen
+    #[arg(long, value_name = "RULE")]
+    newest_by: Option<String>,
+    /// Tags to leave out, such as `*-debug`; may be given several times
+    #[arg(long, value_name = "GLOB", allow_hyphen_values = true)]
+    ignore: Vec<String>,
+    /// The tag that stands there now: nothing older is chosen
+    #[arg(long, value_name = "TAG")]
+    current: Option<String>,
+    /// Let an older tag take the place of the current one
+    #[arg(long)]
+    allow_downgrade: bool,
+    /// List every tag with the reason why it is or is not the one
+    #[arg(long)]
+    explain: bool,
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Output {
+    Text,
+    Json,
+}
+
+/// What `--output json` prints. Fields may be added; these stay.
+#[derive(Serialize)]
+struct Report<'a> {
+    /// The tag that should stand there, or null.
+    tag: Option<&'a str>,
+    decision: &'static str,
+    reason: String,
+    current: Option<&'a str>,
+    /// How many tags the list holds.
+    seen: usize,
+    /// Every candidate, newest first.
+    candidates: Vec<&'a str>,
+    /// With `--explain`: every tag, candidates first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tags: Option<Vec<Explained<'a>>>,
+}
+
+#[derive(Serialize)]
+struct Explained<'a> {
+    tag: &'a str,
+    candidate: bool,
+    verdict: String,
+}
+
+pub(super) fn run(args: Args) -> Result<ExitCode, anyhow::Error> {
+    let text = RuleText {
+        semver: args.semver,
+        pattern: args.pattern,
+        regex: args.regex,
+        follow: args.follow,
+        prerelease: args.prerelease,
+        newest_by: args.newest_by,
+        ignore: args.ignore,
+    };
+    let rule = match TagRule::new(text.clone()) {
+        Ok(rule) => rule,
+        Err(problems) => {
+            let lines = problems.iter().map(|problem| Pointed {
+                problem,
+                text: &text,
+            });
+            let lines: Vec<String> = lines.map(|line| line.to_string()).collect();
+            print(&mut io::stderr().lock(), &lines.concat())?;
+            return Ok(ExitCode::from(2));
+        }
+    };
+    let facts = parse_tags(&read_input(&args.tags)?)?;
+    let downgrade = match args.allow_downgrade {
+        true => Downgrade::Allowed,
+        false => Downgrade::Forbidden,
+    };
+    let current = args.current.as_deref();
+    let selection = select(&rule, &facts, current, downgrade);
+    let verdicts = match (args.explain, args.output) {
+        (false, Output::Text) => Vec::new(),
+        (true, Output::Text | Output::Json) | (false, Output::Json) => {
+            explain(&rule, &facts, current)
+        }
+    };
+    let chosen = chosen(&selection);
+    let out = match args.output {
+        Output::Text if args.explain => table(&verdicts, chosen),
+        Output::Text => chosen.map_or_else(String::new, |tag| format!("{tag}\n")),
+        Output::Json => {
+            let explained = args
+                .explain
+                .then(|| verdicts.iter().map(explained).collect());
+            let report = report(&selection, current, &verdicts, explained);
+            serde_json::to_string_pretty(&report).context("failed to write JSON")? + "\n"
+        }
+    };
+    print(&mut io::stdout().lock(), &out)?;
+    if chosen.is_none() {
+        print(&mut io::stderr().lock(), &format!("error: {selection}\n"))?;
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn chosen(selection: &Selection) -> Option<&Tag> {
+    match selection {
+        Selection::Choose { tag, over: _ } | Selection::Newest { tag } => Some(tag),
+        Selection::Hold(_) => None,
+    }
+}
+
+/// Writes to a stream; that nobody reads it any more is no error.
+fn print(stream: &mut impl io::Write, text: &str) -> Result<(), anyhow::Error> {
+    match stream
+        .write_all(text.as_bytes())
+        .and_then(|()| stream.flush())
+    {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(error).context("failed to write")
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn read_input(path: &Path) -> Result<String, anyhow::Error> {
+    let failed = || match path.as_os_str() == "-" {
+        true => "failed to read tags from standard input".to_owned(),
+        false => format!("failed to read tags from `{}`", path.display()),
+    };
+    let input: Box<dyn io::Read> = match path.as_os_str() == "-" {
+        true => Box::new(io::stdin().lock()),
+        false => Box::new(std::fs::File::open(path).with_context(failed)?),
+    };
+    let mut bytes = Vec::new();
+    let mut limited = input.take(INPUT_BYTES_MAX + 1);
+    let read = limited.read_to_end(&mut bytes).with_context(failed)?;
+    if read as u64 > INPUT_BYTES_MAX {
+        return Err(anyhow!("it is larger than {INPUT_BYTES_MAX} bytes")).with_context(failed);
+    }
+    String::from_utf8(bytes)
+        .map_err(|_| anyhow!("it is not UTF-8"))
+        .with_context(failed)
+}
+
+/// Reads the list. The same line may stand twice, since a registry's pages may overlap.
+fn parse_tags(input: &str) -> Result<Vec<TagFacts>, anyhow::Error> {
+    let mut facts = Vec::new();
+    let input = input.strip_prefix('\u{feff}').unwrap_or(input);
+    for (number, line) in (1..).zip(input.lines()) {
+        if line.trim().is_empty() {
+            continue;
+        }
+        let parsed = parse_line(line).with_context(|| format!("line {number} of the tags"))?;
+        facts.push(parsed);
+    }
+    facts.sort_by(|a, b| (&a.tag, a.created).cmp(&(&b.tag, b.created)));
+    facts.dedup();
+    let same_tag = |pair: &[TagFacts]| matches!(pair, [a, b] if a.tag == b.tag);
+    if let Some([twice, ..]) = facts.windows(2).find(|pair| same_tag(pair)) {
+        bail!(
+            "`{}` stands in the list twice, with different creation times",
+            twice.tag
+        );
+    }
+    Ok(facts)
+}
+
+fn parse_line(line: &str) -> Result<TagFacts, anyhow::Error> {
+    let (tag, created) = match line.split_once('\t') {
+        Some((tag, created)) => (tag.trim(), created.trim()),
+        None => (line.trim(), ""),
+    };
+    let created = match created {
+        "" => None,
+        text => Some(text.parse().map_err(|_| {
+            anyhow!("`{text}` is not a time as RFC 3339 writes it, such as `2026-11-21T08:30:00Z`")
+        })?),
+    };
+    Ok(TagFacts {
+        tag: tag.parse()?,
+        created,
+        first_seen: None,
+    })
+}
+
+fn table(verdicts: &[(Tag, Verdict)], chosen: Option<&Tag>) -> String {
+    let widths = verdicts.iter().map(|(tag, _)| tag.as_str().len());
+    let width = widths.max().unwrap_or(0);
+    let row = |(tag, verdict): &(Tag, Verdict)| {
+        let mark = if chosen == Some(tag) { '*' } else { ' ' };
+        let tag = tag.as_str();
+        format!("{mark} {tag:width$}  {verdict}\n")
+    };
+    verdicts.iter().map(row).collect()
+}
+
+fn is_candidate(verdict: &Verdict) -> bool {
+    match verdict {
+        Verdict::Newest
+        | Verdict::Older { .. }
+        | Verdict::Spelling { .. }
+        | Verdict::Tied { .. }
+        | Verdict::Unordered { .. } => true,
+        Verdict::Excluded(_) => false,
+    }
+}
+
+fn explained((tag, verdict): &(Tag, Verdict)) -> Explained<'_> {
+    Explained {
+        tag: tag.as_str(),
+        candidate: is_candidate(verdict),
+        verdict: verdict.to_string(),
+    }
+}
+
+fn report<'a>(
+    selection: &'a Selection,
+    current: Option<&'a str>,
+    verdicts: &'a [(Tag, Verdict)],
+    tags: Option<Vec<Explained<'a>>>,
+) -> Report<'a> {
+    let candidates = verdicts.iter().filter(|(_, verdict)| is_candidate(verdict));
+    Report {
+        tag: chosen(selection).map(Tag::as_str),
+        decision: match selection {
+            Selection::Choose { tag: _, over } => match over {
+                Over::Nothing | Over::Older => "choose",
+                Over::Newer => "downgrade",
+                Over::Unordered => "replace",
+            },
+            Selection::Newest { tag: _ } => "newest",
+            Selection::Hold(_) => "hold",
+        },
+        reason: selection.to_string(),
+        current,
+        seen: verdicts.len(),
+        candidates: candidates.map(|(tag, _)| tag.as_str()).collect(),
+        tags,
+    }
+}
+
+/// One problem of the rule, with a caret below the part that it is about.
+struct Pointed<'a> {
+    problem: &'a RuleProblem,
+    text: &'a RuleText,
+}
+
+impl fmt::Display for Pointed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let RuleProblem {
+            key,
+            offset,
+            reason,
+        } = self.problem;
+        writeln!(f, "error: {reason}")?;
+        let value = match key {
+            RuleKey::Tags => None,
+            RuleKey::Semver => self.text.semver.as_ref(),
+            RuleKey::Pattern => self.text.pattern.as_ref(),
+            RuleKey::Regex => self.text.regex.as_ref(),
+            RuleKey::Follow => self.text.follow.as_ref(),
+            RuleKey::Prerelease(place) => {
+                let words = self.text.prerelease.as_ref();
+                words.and_then(|words| words.get(*place))
+            }
+            RuleKey::NewestBy => self.text.newest_by.as_ref(),
+            RuleKey::Ignore(place) => self.text.ignore.get(*place),
+        };
+        let Some(value) = value else { return Ok(()) };
+        let option = format!("--{key} ");
+        let before = value.get(..*offset).unwrap_or(value).chars().count();
+        let column = option.len() + before;
+        // A line break would tear the caret from its value.
+        let value = value.replace(['\n', '\r', '\t'], " ");
+        writeln!(f, "  {option}{value}\n  {:column$}^", "")
+    }
+}

@@ -1,0 +1,449 @@
+//! The choice: the newest candidate, or why there is none.
+//!
+//! Not here: whether the choice may be promoted now (`plan`), and whether the listing is complete (`observe`).
+//! Invariant: a choice is never older than what stands there, unless the caller allows a downgrade.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::slice;
+
+use jiff::Timestamp;
+
+use super::rule::{Order, TagRule};
+use super::shape::Reading;
+use super::{Exclusion, Fact, Number, TagFacts};
+use crate::image::Tag;
+use crate::image::version::Version;
+
+/// Most kinds of excluded tags that a reason counts; the nearest to being candidates come first.
+const EXCLUSIONS_SHOWN_MAX: usize = 3;
+
+/// Whether a rule may choose an older version than the one that stands there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Downgrade {
+    Forbidden,
+    Allowed,
+}
+
+/// What a rule makes of a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Selection {
+    /// `tag` should stand there.
+    Choose {
+        tag: Tag,
+        over: Over,
+    },
+    /// What stands there is the newest already.
+    Newest {
+        tag: Tag,
+    },
+    Hold(SelectionHold),
+}
+
+/// What a choice takes the place of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// No version stands there.
+    Nothing,
+    Older,
+    /// A downgrade, which the caller allows.
+    Newer,
+    /// A text that the rule cannot order, such as `hotfix-7` under `semver`.
+    Unordered,
+}
+
+/// Why nothing is chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SelectionHold {
+    /// No tag is a candidate. The counts of the nearest exclusions say why.
+    NoCandidate {
+        seen: usize,
+        excluded: Vec<(usize, Exclusion)>,
+    },
+    /// Several tags are the newest: which one is meant would be a guess.
+    Tie { tags: Vec<Tag>, fact: Fact },
+    /// The fact that orders the candidates is not known of `tag`.
+    Unknown { tag: Tag, fact: Fact },
+    /// The newest candidate is older than what stands there.
+    Below { current: Tag, newest: Tag },
+    /// The listing does not have what stands there, so it may lack newer tags as well.
+    Vanished { current: Tag },
+}
+
+/// A tag with what its name says.
+#[derive(Clone, Debug)]
+pub(super) struct Candidate<'a> {
+    pub(super) tag: &'a Tag,
+    reading: Reading,
+    created: Option<Timestamp>,
+    first_seen: Option<Timestamp>,
+}
+
+/// All tags of a listing in order.
+pub(super) struct Ranking<'a> {
+    /// Newest first.
+    pub(super) candidates: Vec<Candidate<'a>>,
+    /// What ordered them.
+    pub(super) fact: Option<Fact>,
+    pub(super) excluded: Vec<(Exclusion, &'a Tag)>,
+}
+
+/// What stands at the site, as far as the rule can order it.
+enum Standing<'a> {
+    Nothing,
+    Unordered,
+    Ordered(Candidate<'a>),
+    Vanished(Tag),
+}
+
+/// Chooses the newest candidate among `facts`, which is the whole listing with each tag once.
+///
+/// The result depends on the set of tags alone. `current` is the text that stands at the site.
+pub(crate) fn select(
+    rule: &TagRule,
+    facts: &[TagFacts],
+    current: Option<&str>,
+    downgrade: Downgrade,
+) -> Selection {
+    let standing_tag: Option<Tag> = current.and_then(|text| text.parse().ok());
+    let ranking = rank(rule, facts, standing_tag.as_ref());
+    let Some(newest) = ranking.candidates.first() else {
+        return Selection::Hold(no_candidate(facts.len(), ranking.excluded));
+    };
+    let Some(fact) = ranking.fact else {
+        let tag = newest.tag.clone();
+        return match standing_tag.as_ref() == Some(newest.tag) {
+            true => Selection::Newest { tag },
+            false if current.is_none() => choose(&tag, Over::Nothing),
+            false => choose(&tag, Over::Unordered),
+        };
+    };
+    let standing = match (current, &standing_tag) {
+        (None, _) => Standing::Nothing,
+        (Some(_), None) => Standing::Unordered,
+        (Some(_), Some(tag)) => stand(rule, facts, tag),
+    };
+    let held = unknown(&ranking.candidates, &standing, fact)
+        .or_else(|| vanished(&standing))
+        .or_else(|| below(newest, &standing, fact, downgrade))
+        .or_else(|| tie(&ranking.candidates, &standing, fact));
+    if let Some(hold) = held {
+        return Selection::Hold(hold);
+    }
+    let over = match &standing {
+        Standing::Nothing => Over::Nothing,
+        Standing::Unordered | Standing::Vanished(_) => Over::Unordered,
+        Standing::Ordered(current) => match compare(fact, current, newest) {
+            Ordering::Less => Over::Older,
+            Ordering::Greater => Over::Newer,
+            Ordering::Equal => {
+                let tag = current.tag.clone();
+                return Selection::Newest { tag };
+            }
+        },
+    };
+    choose(newest.tag, over)
+}
+
+fn choose(tag: &Tag, over: Over) -> Selection {
+    let tag = tag.clone();
+    Selection::Choose { tag, over }
+}
+
+/// Puts the candidates in order, newest first, and sets the other tags aside.
+///
+/// Where two candidates spell one version, the spelling that the site uses comes first, then the one with `v`.
+pub(super) fn rank<'a>(
+    rule: &TagRule,
+    facts: &'a [TagFacts],
+    current: Option<&Tag>,
+) -> Ranking<'a> {
+    let mut candidates = Vec::new();
+    let mut excluded = Vec::new();
+    for facts in facts {
+        match rule.judge(&facts.tag) {
+            Ok(reading) => candidates.push(Candidate::new(facts, reading)),
+            Err(exclusion) => excluded.push((exclusion, &facts.tag)),
+        }
+    }
+    let known = |candidate: &Candidate<'_>| candidate.created.is_some();
+    let fact = match rule.order() {
+        Order::Follow => None,
+        Order::By(fact) => Some(fact),
+        Order::Times if candidates.iter().any(known) => Some(Fact::Created),
+        Order::Times => Some(Fact::FirstSeen),
+    };
+    let v_in_use = current
+        .and_then(|tag| Some((tag, rule.read(tag).ok()?)))
+        .and_then(|(tag, reading)| reading.version.is_some().then(|| has_v(tag, &reading)));
+    let spelling = |c: &Candidate<'a>| {
+        let v = has_v(c.tag, &c.reading);
+        (Some(c.tag) == current, v_in_use == Some(v), v, c.tag)
+    };
+    candidates.sort_unstable_by(|a, b| {
+        let by_fact = fact.map_or(Ordering::Equal, |fact| compare(fact, b, a));
+        by_fact.then_with(|| spelling(b).cmp(&spelling(a)))
+    });
+    Ranking {
+        candidates,
+        fact,
+        excluded,
+    }
+}
+
+impl<'a> Candidate<'a> {
+    fn new(facts: &'a TagFacts, reading: Reading) -> Self {
+        let TagFacts {
+            tag,
+            created,
+            first_seen,
+        } = facts;
+        Self {
+            tag,
+            reading,
+            created: *created,
+            first_seen: *first_seen,
+        }
+    }
+
+    /// Whether `fact` is known of this tag. What a name says is known of every candidate.
+    pub(super) fn knows(&self, fact: Fact) -> bool {
+        match fact {
+            Fact::Created => self.created.is_some(),
+            Fact::FirstSeen => self.first_seen.is_some(),
+            Fact::Version => self.reading.version.is_some(),
+            Fact::Number => self.reading.number.is_some(),
+            Fact::Timestamp => self.reading.timestamp.is_some(),
+        }
+    }
+
+    /// The text before and after the version.
+    fn around(&self) -> (&str, &str) {
+        let (text, at) = (self.tag.as_str(), &self.reading.version_at);
+        (&text[..at.start], &text[at.end..])
+    }
+
+    /// Whether both tags spell one version, with the same text around it.
+    pub(super) fn is_spelling_of(&self, other: &Self) -> bool {
+        let versions = (&self.reading.version, &other.reading.version);
+        let same_version = matches!(versions, (Some(a), Some(b)) if a == b);
+        self.tag == other.tag || (same_version && self.around() == other.around())
+    }
+}
+
+fn has_v(tag: &Tag, reading: &Reading) -> bool {
+    let version = &tag.as_str()[reading.version_at.clone()];
+    version.starts_with('v') || tag.as_str()[..reading.version_at.start].ends_with('v')
+}
+
+/// Which of two tags is newer by `fact`. What else the names say breaks a tie; a time stands alone, since a name that
+/// says more would have been asked first.
+pub(super) fn compare(fact: Fact, a: &Candidate<'_>, b: &Candidate<'_>) -> Ordering {
+    let version = || a.reading.version.cmp(&b.reading.version);
+    let number = || a.reading.number.cmp(&b.reading.number);
+    let timestamp = || a.reading.timestamp.cmp(&b.reading.timestamp);
+    match fact {
+        Fact::Version => version().then_with(number).then_with(timestamp),
+        Fact::Number => number().then_with(version).then_with(timestamp),
+        Fact::Timestamp => timestamp().then_with(version).then_with(number),
+        Fact::Created => a.created.cmp(&b.created),
+        Fact::FirstSeen => a.first_seen.cmp(&b.first_seen),
+    }
+}
+
+/// Finds out where the deployed tag stands among the others.
+fn stand<'a>(rule: &TagRule, facts: &'a [TagFacts], tag: &'a Tag) -> Standing<'a> {
+    let listed = facts.iter().find(|facts| facts.tag == *tag);
+    let Some(reading) = read_standing(rule, tag) else {
+        return Standing::Unordered;
+    };
+    if let Some(facts) = listed {
+        return Standing::Ordered(Candidate::new(facts, reading));
+    }
+    let current = Candidate {
+        tag,
+        reading,
+        created: None,
+        first_seen: None,
+    };
+    let spelled_otherwise = facts.iter().find(|facts| {
+        let other = rule.read(&facts.tag);
+        other.is_ok_and(|reading| Candidate::new(facts, reading).is_spelling_of(&current))
+    });
+    match spelled_otherwise {
+        Some(TagFacts {
+            tag: _,
+            created,
+            first_seen,
+        }) => Standing::Ordered(Candidate {
+            created: *created,
+            first_seen: *first_seen,
+            ..current
+        }),
+        None => Standing::Vanished(tag.clone()),
+    }
+}
+
+/// What the name of the deployed tag says. A partial version among whole ones counts as the first that it could mean, so
+/// that `1.20` is neither followed by `1.19.5` nor rewritten to `1.20.0`.
+fn read_standing(rule: &TagRule, tag: &Tag) -> Option<Reading> {
+    match rule.read(tag) {
+        Ok(reading) => Some(reading),
+        Err(Exclusion::Partial) => Some(Reading {
+            version: Version::first_of_partial(tag.as_str()),
+            version_at: 0..tag.as_str().len(),
+            ..Reading::default()
+        }),
+        Err(_) => None,
+    }
+}
+
+fn no_candidate(seen: usize, mut excluded: Vec<(Exclusion, &Tag)>) -> SelectionHold {
+    excluded.sort_unstable();
+    let counted = excluded.chunk_by(|(a, _), (b, _)| a == b);
+    let excluded = counted
+        .take(EXCLUSIONS_SHOWN_MAX)
+        .filter_map(|same| Some((same.len(), same.first()?.0.clone())))
+        .collect();
+    SelectionHold::NoCandidate { seen, excluded }
+}
+
+/// Candidates that cannot be ordered hold, rather than count as old: what is not known may be the newest.
+fn unknown(
+    candidates: &[Candidate<'_>],
+    standing: &Standing<'_>,
+    fact: Fact,
+) -> Option<SelectionHold> {
+    let compared = match standing {
+        Standing::Ordered(current) => slice::from_ref(current),
+        Standing::Nothing | Standing::Unordered | Standing::Vanished(_) => &[],
+    };
+    let alone = match (candidates, compared) {
+        ([_], []) => true,
+        ([only], [current]) => only.tag == current.tag,
+        _ => false,
+    };
+    let lacking = candidates.iter().chain(compared).filter(|c| !c.knows(fact));
+    let tag = lacking.map(|c| c.tag).min().filter(|_| !alone)?.clone();
+    Some(SelectionHold::Unknown { tag, fact })
+}
+
+fn vanished(standing: &Standing<'_>) -> Option<SelectionHold> {
+    match standing {
+        Standing::Vanished(current) => {
+            let current = current.clone();
+            Some(SelectionHold::Vanished { current })
+        }
+        Standing::Nothing | Standing::Unordered | Standing::Ordered(_) => None,
+    }
+}
+
+fn below(
+    newest: &Candidate<'_>,
+    standing: &Standing<'_>,
+    fact: Fact,
+    downgrade: Downgrade,
+) -> Option<SelectionHold> {
+    let Standing::Ordered(current) = standing else {
+        return None;
+    };
+    let lower = compare(fact, newest, current) == Ordering::Less;
+    (lower && downgrade == Downgrade::Forbidden).then(|| SelectionHold::Below {
+        current: current.tag.clone(),
+        newest: newest.tag.clone(),
+    })
+}
+
+/// Different tags that are equally new, what stands there included.
+fn tie(candidates: &[Candidate<'_>], standing: &Standing<'_>, fact: Fact) -> Option<SelectionHold> {
+    let newest = candidates.first()?;
+    let compared = match standing {
+        Standing::Ordered(current) => slice::from_ref(current),
+        Standing::Nothing | Standing::Unordered | Standing::Vanished(_) => &[],
+    };
+    let equal: Vec<_> = candidates
+        .iter()
+        .take_while(|c| compare(fact, c, newest) == Ordering::Equal)
+        .chain(
+            compared
+                .iter()
+                .filter(|c| compare(fact, c, newest) == Ordering::Equal),
+        )
+        .collect();
+    if equal.iter().all(|c| c.is_spelling_of(newest)) {
+        return None;
+    }
+    let mut tags: Vec<Tag> = equal.into_iter().map(|c| c.tag.clone()).collect();
+    tags.sort_unstable();
+    tags.dedup();
+    Some(SelectionHold::Tie { tags, fact })
+}
+
+impl fmt::Display for Selection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Choose { tag, over } => match over {
+                Over::Nothing | Over::Older => write!(f, "`{tag}` is the newest candidate"),
+                Over::Newer => write!(f, "`{tag}` is the newest candidate, and a downgrade"),
+                Over::Unordered => write!(
+                    f,
+                    "`{tag}` is the newest candidate, and replaces what the rule cannot order"
+                ),
+            },
+            Self::Newest { tag } => write!(f, "nothing is newer than `{tag}`"),
+            Self::Hold(hold) => hold.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for SelectionHold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoCandidate { seen: 0, .. } => f.write_str("the listing holds no tags"),
+            Self::NoCandidate { seen, excluded } => {
+                match seen {
+                    1 => f.write_str("the only tag is no candidate:")?,
+                    seen => write!(f, "none of the {seen} tags is a candidate:")?,
+                }
+                for (place, (count, exclusion)) in excluded.iter().enumerate() {
+                    let comma = if place > 0 { "," } else { "" };
+                    write!(f, "{comma} {count} ")?;
+                    let number = if *count == 1 {
+                        Number::One
+                    } else {
+                        Number::Many
+                    };
+                    exclusion.write(f, number)?;
+                }
+                Ok(())
+            }
+            Self::Tie { tags, fact } => {
+                let named: Vec<String> = tags.iter().map(|tag| format!("`{tag}`")).collect();
+                write!(
+                    f,
+                    "{} have the same {fact}, so neither is newer",
+                    named.join(" and ")
+                )
+            }
+            Self::Unknown { tag, fact } => {
+                write!(
+                    f,
+                    "the {fact} of `{tag}` is not known, so the newest is not known either"
+                )
+            }
+            Self::Below { current, newest } => {
+                write!(
+                    f,
+                    "the newest candidate `{newest}` is older than `{current}`, which stands there"
+                )
+            }
+            Self::Vanished { current } => {
+                write!(
+                    f,
+                    "the listing no longer has `{current}`, which stands there"
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Explanations: what became of every tag, in one sentence each.
+//!
+//! Invariant: an explanation follows from the same ranking as the choice, so the two never disagree.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+use super::choose::{Candidate, compare, rank};
+use super::rule::TagRule;
+use super::{Exclusion, Fact, TagFacts};
+use crate::image::Tag;
+
+/// What became of one tag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Newest,
+    Older {
+        than: Tag,
+    },
+    /// Another spelling of a version that is a candidate already.
+    Spelling {
+        of: Tag,
+    },
+    /// As new as another tag, which is not the same version.
+    Tied {
+        with: Tag,
+        fact: Fact,
+    },
+    /// What would order it is not known.
+    Unordered {
+        fact: Fact,
+    },
+    Excluded(Exclusion),
+}
+
+/// Explains every tag, newest first, then those that are no candidates.
+pub(crate) fn explain(
+    rule: &TagRule,
+    facts: &[TagFacts],
+    current: Option<&str>,
+) -> Vec<(Tag, Verdict)> {
+    let current: Option<Tag> = current.and_then(|text| text.parse().ok());
+    let mut ranking = rank(rule, facts, current.as_ref());
+    ranking.excluded.sort_unstable();
+    let candidates = &ranking.candidates;
+    let of_candidate = |place: usize| match ranking.fact {
+        Some(fact) => verdict(candidates, place, fact),
+        None => Verdict::Newest,
+    };
+    let judged = candidates.iter().enumerate();
+    let judged = judged.map(|(place, candidate)| (candidate.tag.clone(), of_candidate(place)));
+    let excluded = ranking.excluded.iter();
+    let excluded = excluded.map(|(why, tag)| ((*tag).clone(), Verdict::Excluded(why.clone())));
+    judged.chain(excluded).collect()
+}
+
+fn verdict(candidates: &[Candidate<'_>], place: usize, fact: Fact) -> Verdict {
+    let (newest, this) = (&candidates[0], &candidates[place]);
+    if candidates.len() > 1 && !this.knows(fact) {
+        return Verdict::Unordered { fact };
+    }
+    let order = |other: &Candidate<'_>| compare(fact, other, this);
+    let first = candidates.partition_point(|other| order(other) == Ordering::Greater);
+    if place > first && this.is_spelling_of(&candidates[first]) {
+        let of = candidates[first].tag.clone();
+        return Verdict::Spelling { of };
+    }
+    if first > 0 {
+        let than = newest.tag.clone();
+        return Verdict::Older { than };
+    }
+    let mut equal = candidates
+        .iter()
+        .take_while(|other| order(other) == Ordering::Equal);
+    match equal.find(|other| !other.is_spelling_of(this)) {
+        Some(other) => Verdict::Tied {
+            with: other.tag.clone(),
+            fact,
+        },
+        None => Verdict::Newest,
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Newest => f.write_str("the newest"),
+            Self::Older { than } => write!(f, "older than `{than}`"),
+            Self::Spelling { of } => write!(f, "another spelling of `{of}`"),
+            Self::Tied { with, fact } => write!(f, "has the same {fact} as `{with}`"),
+            Self::Unordered { fact } => write!(f, "its {fact} is not known"),
+            Self::Excluded(exclusion) => exclusion.fmt(f),
+        }
+    }
+}

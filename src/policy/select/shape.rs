@@ -1,0 +1,526 @@
+//! Shapes of tags: a pattern or a regular expression with named parts, and what the parts of a tag say.
+//!
+//! Not here: constraints on the version that a part spells, and what orders the candidates.
+//! Invariant: a shape is compiled once, and matches whole tags only.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use regex::{Captures, Regex};
+
+use super::Exclusion;
+use crate::image::version::{Version, parse_number};
+
+/// A named part of a tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Part {
+    Sha,
+    Number,
+    Timestamp,
+    Version,
+    Major,
+    Minor,
+    Patch,
+    Branch,
+    Any,
+}
+
+/// A compiled pattern or regular expression.
+#[derive(Clone, Debug)]
+pub(super) struct Shape {
+    regex: Regex,
+    parts: Vec<Part>,
+    /// How the rule spells it, for people: `` the pattern `develop-{sha}` ``.
+    spelled: Arc<str>,
+}
+
+/// What the name of one tag says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Reading {
+    pub(super) version: Option<Version>,
+    /// Where the version stands in the tag.
+    pub(super) version_at: Range<usize>,
+    pub(super) number: Option<u128>,
+    pub(super) timestamp: Option<Timestamp>,
+}
+
+/// What is wrong with a pattern or a regular expression, and where in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ShapeProblem {
+    /// Bytes before the offending part.
+    pub(super) offset: usize,
+    pub(super) reason: ShapeError,
+}
+
+/// Why a text is not a pattern or a regular expression for tags.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ShapeError {
+    #[error("the pattern is empty: write one such as `main-{{number}}-{{sha}}`")]
+    Empty,
+    #[error(
+        "`{name}` is not a part of a tag{}: the parts are {}",
+        nearest(name),
+        known_parts()
+    )]
+    UnknownPart { name: String },
+    #[error("`{part}` stands here a second time")]
+    Repeated { part: Part },
+    #[error(
+        "`{part}` touches the part before it, so where one ends would be a guess: put text between them"
+    )]
+    Touching { part: Part },
+    #[error("`{part}` needs `{needed}`")]
+    Needs { part: Part, needed: Part },
+    #[error("`{part}` cannot stand beside `{{version}}`, which holds it")]
+    InVersion { part: Part },
+    #[error("`{{` is not closed: parts are written `{{sha}}`")]
+    Unclosed,
+    #[error("`}}` closes nothing: parts are written `{{sha}}`")]
+    Unopened,
+    #[error("`{character}` cannot stand in a tag: letters, digits, `_`, `.` and `-` can")]
+    Character { character: char },
+    #[error("the regular expression cannot be read: {reason}")]
+    Regex { reason: String },
+}
+
+impl Part {
+    const ALL: [Self; 9] = [
+        Self::Sha,
+        Self::Number,
+        Self::Timestamp,
+        Self::Version,
+        Self::Branch,
+        Self::Any,
+        Self::Major,
+        Self::Minor,
+        Self::Patch,
+    ];
+
+    /// The name that patterns and groups use.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Sha => "sha",
+            Self::Number => "number",
+            Self::Timestamp => "timestamp",
+            Self::Version => "version",
+            Self::Major => "major",
+            Self::Minor => "minor",
+            Self::Patch => "patch",
+            Self::Branch => "branch",
+            Self::Any => "any",
+        }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|part| part.name() == name)
+    }
+
+    /// The text that a part of a pattern matches. What it cannot say, such as a month of 1 to 12, `read` checks.
+    fn expression(self) -> &'static str {
+        match self {
+            Self::Sha => "[0-9a-fA-F]{7,64}",
+            Self::Number | Self::Major | Self::Minor | Self::Patch => "[0-9]+",
+            Self::Timestamp => "[0-9]{14}|[0-9]{8}[Tt][0-9]{6}[Zz]?|[0-9]{10}",
+            Self::Version => r"[0-9]+\.[0-9]+\.[0-9]+(?:-[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?",
+            Self::Branch | Self::Any => "[0-9A-Za-z_.-]+",
+        }
+    }
+}
+
+/// Written as in a pattern: `{sha}`.
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{{{}}}", self.name())
+    }
+}
+
+fn known_parts() -> String {
+    let names: Vec<String> = Part::ALL.iter().map(|part| format!("`{part}`")).collect();
+    names.join(", ")
+}
+
+/// A question with the nearest part, where one is near.
+fn nearest(name: &str) -> String {
+    let similarity = |part: &Part| strsim::jaro_winkler(part.name(), name);
+    let best = Part::ALL
+        .into_iter()
+        .max_by(|a, b| similarity(a).total_cmp(&similarity(b)))
+        .filter(|part| similarity(part) > 0.7);
+    best.map_or_else(String::new, |part| format!(" (did you mean `{part}`?)"))
+}
+
+impl Shape {
+    /// Compiles a pattern such as `main-{number}-{sha}`.
+    pub(super) fn of_pattern(pattern: &str) -> Result<Self, Vec<ShapeProblem>> {
+        let mut reader = PatternReader::default();
+        reader.read(pattern);
+        let PatternReader {
+            expression,
+            parts,
+            mut problems,
+            ..
+        } = reader;
+        let named: Vec<(usize, Part)> = parts;
+        problems.extend(misplaced(&named));
+        if pattern.is_empty() {
+            problems.push(ShapeProblem {
+                offset: 0,
+                reason: ShapeError::Empty,
+            });
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let spelled = format!("the pattern `{pattern}`");
+        compile(&expression, &named, spelled).map_err(|problem| vec![problem])
+    }
+
+    /// Compiles a regular expression, which must match whole tags; its named groups are parts.
+    pub(super) fn of_regex(text: &str) -> Result<Self, Vec<ShapeProblem>> {
+        if let Err(error) = regex_syntax::parse(text) {
+            return Err(vec![unreadable(&error)]);
+        }
+        let regex = Regex::new(text).map_err(|error| vec![too_large(&error)])?;
+        let mut named = Vec::new();
+        let mut problems = Vec::new();
+        for name in regex.capture_names().flatten() {
+            let offset = text.find(&format!("<{name}>")).map_or(0, |at| at + 1);
+            match Part::named(name) {
+                Some(part) => named.push((offset, part)),
+                None => problems.push(ShapeProblem {
+                    offset,
+                    reason: ShapeError::UnknownPart {
+                        name: name.to_owned(),
+                    },
+                }),
+            }
+        }
+        problems.extend(misplaced(&named));
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let spelled = format!("the regular expression `{text}`");
+        compile(text, &named, spelled).map_err(|problem| vec![problem])
+    }
+
+    pub(super) fn has(&self, part: Part) -> bool {
+        self.parts.contains(&part)
+    }
+
+    /// Whether the parts spell a version, whole or partial.
+    pub(super) fn spells_version(&self) -> bool {
+        self.has(Part::Version) || self.has(Part::Major)
+    }
+
+    /// What the parts of `tag` say, where the whole of it matches.
+    pub(super) fn read(&self, tag: &str) -> Result<Reading, Exclusion> {
+        let Some(found) = self.regex.captures(tag) else {
+            return Err(Exclusion::Mismatch {
+                shape: Arc::clone(&self.spelled),
+            });
+        };
+        let mut reading = Reading::default();
+        for &part in &self.parts {
+            let read = read_part(part, &found, &mut reading);
+            read.ok_or(Exclusion::Unreadable { part })?;
+        }
+        Ok(reading)
+    }
+}
+
+fn compile(
+    expression: &str,
+    named: &[(usize, Part)],
+    spelled: String,
+) -> Result<Shape, ShapeProblem> {
+    let regex = Regex::new(&format!(r"\A(?:{expression})\z")).map_err(|e| too_large(&e))?;
+    Ok(Shape {
+        regex,
+        parts: named.iter().map(|&(_, part)| part).collect(),
+        spelled: spelled.into(),
+    })
+}
+
+fn unreadable(error: &regex_syntax::Error) -> ShapeProblem {
+    let (offset, reason) = match error {
+        regex_syntax::Error::Parse(e) => (e.span().start.offset, e.kind().to_string()),
+        regex_syntax::Error::Translate(e) => (e.span().start.offset, e.kind().to_string()),
+        other => (0, other.to_string()),
+    };
+    ShapeProblem {
+        offset,
+        reason: ShapeError::Regex { reason },
+    }
+}
+
+/// A readable expression fails to compile only beyond the size that the engine allows.
+fn too_large(error: &regex::Error) -> ShapeProblem {
+    let reason = ShapeError::Regex {
+        reason: error.to_string(),
+    };
+    ShapeProblem { offset: 0, reason }
+}
+
+/// Parts that stand twice, or without the part that they belong to.
+fn misplaced(named: &[(usize, Part)]) -> Vec<ShapeProblem> {
+    let has = |part: Part| named.iter().any(|&(_, other)| other == part);
+    let mut problems = Vec::new();
+    for (place, &(offset, part)) in named.iter().enumerate() {
+        let repeated = named[..place].iter().any(|&(_, other)| other == part);
+        let needed = match part {
+            Part::Minor => Some(Part::Major),
+            Part::Patch => Some(Part::Minor),
+            _ => None,
+        };
+        let in_version = matches!(part, Part::Major | Part::Minor | Part::Patch);
+        let reason = match needed.filter(|&needed| !has(needed)) {
+            _ if repeated && part != Part::Any => ShapeError::Repeated { part },
+            _ if in_version && has(Part::Version) => ShapeError::InVersion { part },
+            Some(needed) => ShapeError::Needs { part, needed },
+            None => continue,
+        };
+        problems.push(ShapeProblem { offset, reason });
+    }
+    problems
+}
+
+/// Turns a pattern into a regular expression, one character or part after the other.
+#[derive(Default)]
+struct PatternReader {
+    expression: String,
+    parts: Vec<(usize, Part)>,
+    problems: Vec<ShapeProblem>,
+    /// The literal character before, if a part does not end here.
+    before: Option<char>,
+}
+
+impl PatternReader {
+    fn read(&mut self, pattern: &str) {
+        let mut at = 0;
+        while let Some(next) = pattern[at..].chars().next() {
+            at = match (next, pattern[at..].find('}')) {
+                ('{', Some(length)) => {
+                    self.part(at, &pattern[at + 1..at + length]);
+                    at + length + 1
+                }
+                ('{', None) => {
+                    self.refuse(at, ShapeError::Unclosed);
+                    pattern.len()
+                }
+                _ => {
+                    self.literal(at, next);
+                    at + next.len_utf8()
+                }
+            };
+        }
+    }
+
+    fn refuse(&mut self, offset: usize, reason: ShapeError) {
+        self.problems.push(ShapeProblem { offset, reason });
+    }
+
+    fn literal(&mut self, at: usize, character: char) {
+        match character {
+            '}' => self.refuse(at, ShapeError::Unopened),
+            c if c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-') => {}
+            character => self.refuse(at, ShapeError::Character { character }),
+        }
+        let mut buffer = [0; 4];
+        let text = character.encode_utf8(&mut buffer);
+        self.expression.push_str(&regex::escape(text));
+        self.before = Some(character);
+    }
+
+    fn part(&mut self, at: usize, name: &str) {
+        let before = self.before.take();
+        let Some(part) = Part::named(name) else {
+            let name = name.to_owned();
+            return self.refuse(at, ShapeError::UnknownPart { name });
+        };
+        if at > 0 && before.is_none() {
+            self.refuse(at, ShapeError::Touching { part });
+        }
+        // After a letter or a digit a `v` would be part of a word, and `v{version}` has one already.
+        let prefix = match part {
+            Part::Version if !before.is_some_and(|c| c.is_ascii_alphanumeric()) => "v?",
+            _ => "",
+        };
+        let (name, expression) = (part.name(), part.expression());
+        self.expression.push_str(&match part {
+            // May stand several times, which a named group may not; nothing is read from it.
+            Part::Any => format!("(?:{expression})"),
+            _ => format!("(?P<{name}>{prefix}(?:{expression}))"),
+        });
+        self.parts.push((at, part));
+    }
+}
+
+/// Reads one part into `reading`; `None` where its text is not what the name promises.
+fn read_part(part: Part, found: &Captures<'_>, reading: &mut Reading) -> Option<()> {
+    if part == Part::Any {
+        return Some(());
+    }
+    let text = found.name(part.name())?;
+    match part {
+        Part::Number => reading.number = Some(parse_long_number(text.as_str())?),
+        Part::Timestamp => reading.timestamp = Some(parse_timestamp(text.as_str())?),
+        Part::Version => {
+            reading.version = Some(text.as_str().parse().ok()?);
+            reading.version_at = text.range();
+        }
+        Part::Major => {
+            let number = |part: Part| {
+                let text = found.name(part.name());
+                text.map_or(Some(0), |text| parse_number(text.as_str()))
+            };
+            let (minor, patch) = (number(Part::Minor)?, number(Part::Patch)?);
+            reading.version = Some(Version::new(number(Part::Major)?, minor, patch));
+            let last = found
+                .name(Part::Patch.name())
+                .or(found.name(Part::Minor.name()));
+            reading.version_at = text.start()..last.unwrap_or(text).end();
+        }
+        Part::Sha => {
+            let hex = text.as_str().bytes().all(|b| b.is_ascii_hexdigit());
+            let valid = hex && (7..=64).contains(&text.len());
+            valid.then_some(())?;
+        }
+        // Read with the major number.
+        Part::Minor | Part::Patch => {}
+        Part::Branch | Part::Any => {}
+    }
+    Some(())
+}
+
+fn parse_long_number(digits: &str) -> Option<u128> {
+    let all_digits = digits.bytes().all(|b| b.is_ascii_digit());
+    all_digits.then(|| digits.parse().ok()).flatten()
+}
+
+/// `20240102030405`, `20240102T030405Z`, or unix seconds of 10 digits (the years 2001 to 2286); all in UTC.
+fn parse_timestamp(text: &str) -> Option<Timestamp> {
+    let digits: String = match text.len() {
+        10 | 14 => text.to_owned(),
+        _ => {
+            let unzoned = text.strip_suffix(['Z', 'z']).unwrap_or(text);
+            let (date, time) = unzoned.split_once(['T', 't'])?;
+            let shaped = date.len() == 8 && time.len() == 6;
+            shaped.then(|| format!("{date}{time}"))?
+        }
+    };
+    if !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    if digits.len() == 10 {
+        return Timestamp::from_second(digits.parse().ok()?).ok();
+    }
+    let two = |at: usize| digits[at..at + 2].parse::<i8>().ok();
+    let year: i16 = digits[..4].parse().ok()?;
+    let time = DateTime::new(year, two(4)?, two(6)?, two(8)?, two(10)?, two(12)?, 0).ok()?;
+    TimeZone::UTC.to_timestamp(time).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Shape, ShapeProblem, parse_timestamp};
+
+    fn problems(found: Result<Shape, Vec<ShapeProblem>>) -> String {
+        let lines: Vec<String> = found
+            .unwrap_err()
+            .into_iter()
+            .map(|problem| format!("{}: {}", problem.offset, problem.reason))
+            .collect();
+        lines.join("\n")
+    }
+
+    #[test]
+    fn a_pattern_matches_whole_tags_with_parts_that_are_what_they_say() {
+        for (pattern, taken, left) in [
+            (
+                "develop-{sha}",
+                "develop-0a1b2c3 develop-1234567",
+                "develop-0a1b2c develop-0a1b2c3-debug xdevelop-0a1b2c3 develop-xyzxyzx",
+            ),
+            (
+                "main-{number}-{sha}",
+                "main-7-0a1b2c3 main-007-0a1b2c3",
+                "main--0a1b2c3 main-7",
+            ),
+            (
+                "{timestamp}",
+                "20240102030405 20240102T030405Z 1704164645",
+                "20241302030405 20240102 2024-01-02",
+            ),
+            (
+                "v{version}-alpine",
+                "v1.2.3-alpine v1.2.3-rc.1-alpine",
+                "v1.2.3 1.2.3-alpine vv1.2.3-alpine v1.2.3-alpine3",
+            ),
+            (
+                "app-{version}",
+                "app-1.2.3 app-v1.2.3",
+                "app-1.2 app-1.2.3_x",
+            ),
+            ("{major}.{minor}", "1.2 2024.06", "1 1.2.3 v1.2"),
+            ("{branch}-{number}", "feature-x-12 a-1", "feature-x -1"),
+            ("{any}-{version}-{any}", "a-1.2.3-b", "a-1.2.3"),
+            ("a.b", "a.b", "axb"),
+        ] {
+            let shape = Shape::of_pattern(pattern).unwrap();
+            for tag in taken.split(' ') {
+                assert!(shape.read(tag).is_ok(), "{pattern} takes {tag}");
+            }
+            for tag in left.split(' ') {
+                assert!(shape.read(tag).is_err(), "{pattern} leaves {tag}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_version_in_a_pattern_keeps_its_pre_release_and_loses_the_text_around() {
+        let shape = Shape::of_pattern("v{version}-alpine").unwrap();
+        let reading = shape.read("v1.2.3-rc.1-alpine").unwrap();
+        assert_eq!(reading.version.unwrap().to_string(), "1.2.3-rc.1");
+        assert_eq!(reading.version_at, 1..11);
+    }
+
+    #[test]
+    fn timestamps_of_all_three_forms_are_one_instant() {
+        let expected = "2024-01-02T03:04:05Z".parse().ok();
+        for text in [
+            "20240102030405",
+            "20240102T030405Z",
+            "20240102T030405",
+            "1704164645",
+        ] {
+            assert_eq!(parse_timestamp(text), expected, "{text}");
+        }
+        for text in ["20240230030405", "20240102T0304Z", "", "2024010203040x"] {
+            assert_eq!(parse_timestamp(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_pattern_is_explained_at_its_column() {
+        insta::assert_snapshot!(problems(Shape::of_pattern("main-{commit}-{numer}")), @"");
+        insta::assert_snapshot!(problems(Shape::of_pattern("{version}{any}")), @"");
+        insta::assert_snapshot!(problems(Shape::of_pattern("a/{sha}-{sha}-{minor}")), @"");
+        insta::assert_snapshot!(problems(Shape::of_pattern("main-{sha")), @"");
+        insta::assert_snapshot!(problems(Shape::of_pattern("main-sha}")), @"");
+        insta::assert_snapshot!(problems(Shape::of_pattern("")), @"");
+        insta::assert_snapshot!(problems(Shape::of_pattern("{version}-{major}")), @"");
+    }
+
+    #[test]
+    fn a_regular_expression_is_anchored_and_its_groups_are_parts() {
+        let shape = Shape::of_regex("main-(?P<number>[0-9]+)|b").unwrap();
+        assert!(shape.read("main-7-debug").is_err());
+        assert_eq!(shape.read("main-7").unwrap().number, Some(7));
+        insta::assert_snapshot!(problems(Shape::of_regex("[aA-zZ")), @"");
+        insta::assert_snapshot!(problems(Shape::of_regex("main-(?P<ts>.*)")), @"");
+    }
+}
