@@ -1,33 +1,158 @@
-//! The command line: one file per verb.
+//! The command line: one file per verb. Data goes to stdout, talk to stderr.
+//!
+//! Not here: what a verb does. Exit codes: 0 done, 1 failed or refused, 2 usage, 3 configuration invalid, 4 the
+//! plan is not empty (`plan --exit-code`).
 
+mod apply;
+mod check;
+mod completions;
+mod demo;
+mod explain;
+mod failure;
+mod observe;
+mod plan;
+mod run;
+mod schema;
 mod select;
+mod set;
+mod table;
 
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tracing_subscriber::EnvFilter;
 
-#[derive(clap::Parser)]
+use failure::Failure;
+
+/// Promotes container images through environments by commits to a manifests git repository.
+#[derive(Parser)]
+#[command(name = "towpath", version, propagate_version = true, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
+
+    #[command(flatten)]
+    global: Global,
 }
 
-#[derive(clap::Subcommand)]
+/// What every verb understands.
+#[derive(Args)]
+struct Global {
+    /// What the log looks like on stderr.
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, env = "TOWPATH_LOG_FORMAT")]
+    log_format: LogFormat,
+
+    /// What is logged: a level, or tracing filters such as `towpath=debug`. [default: info for run, else warn]
+    #[arg(long, global = true, env = "TOWPATH_LOG")]
+    log: Option<String>,
+}
+
+/// Where the settings are.
+#[derive(Args)]
+struct ConfigArgs {
+    /// The settings file.
+    #[arg(long, default_value = "config/towpath.yaml", env = "TOWPATH_CONFIG", value_name = "FILE")]
+    config: PathBuf,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+/// How data is printed.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    Text,
+    Json,
+}
+
+#[derive(Subcommand)]
 enum Verb {
+    /// Show promotions at work on this machine: an embedded registry, a sample repository, new tags.
+    Demo(demo::Args),
+    /// Check settings and policies, and report every problem with its place.
+    Check(check::Args),
+    /// Show every environment: what stands there, what may come, the decision and its reason.
+    Plan(plan::Args),
+    /// Make one round: read, decide, push; for CI and cron.
+    Apply(apply::Args),
+    /// Promote without end: the daemon.
+    Run(run::Args),
+    /// Show every tag of one environment's images, and why it is or is not the one.
+    Explain(explain::Args),
+    /// Read everything that the policies need, and show or save it.
+    Observe(observe::Args),
+    /// Choose one of a list of tags, as a policy would.
     Select(select::Args),
+    /// Change a version in a file and not a byte more.
+    Set(set::Args),
+    /// Print the JSON Schema of settings and policies.
+    Schema(schema::Args),
+    /// Print completions for a shell.
+    Completions(completions::Args),
 }
 
 /// Runs the program with the process's arguments.
 pub fn main() -> ExitCode {
-    let Verb::Select(args) = Cli::parse().verb;
-    match select::run(args) {
-        Ok(code) => code,
+    let Cli { verb, global } = match Cli::try_parse() {
+        Ok(cli) => cli,
         Err(error) => {
-            let _ = std::io::Write::write_fmt(
-                &mut std::io::stderr(),
-                format_args!("error: {error:#}\n"),
-            );
-            ExitCode::FAILURE
+            // Clap's own codes: 0 for help and version, 2 for usage.
+            let code = error.exit_code();
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(code).unwrap_or(2));
         }
+    };
+    let daemon = matches!(verb, Verb::Run(_));
+    let result = start_logging(&global, daemon).and_then(|()| dispatch(verb));
+    result.unwrap_or_else(|failure| {
+        let _ = write!(io::stderr().lock(), "{failure}");
+        failure.exit_code()
+    })
+}
+
+fn dispatch(verb: Verb) -> Result<ExitCode, Failure> {
+    match verb {
+        Verb::Demo(args) => block_on(demo::run(args)),
+        Verb::Check(args) => check::run(args),
+        Verb::Plan(args) => block_on(plan::run(args)),
+        Verb::Apply(args) => block_on(apply::run(args)),
+        Verb::Run(args) => block_on(run::run(args)),
+        Verb::Explain(args) => block_on(explain::run(args)),
+        Verb::Observe(args) => block_on(observe::run(args)),
+        Verb::Select(args) => select::run(args),
+        Verb::Set(args) => set::run(args),
+        Verb::Schema(args) => schema::run(args),
+        Verb::Completions(args) => completions::run(args),
+    }
+}
+
+fn block_on(work: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}
+
+fn start_logging(global: &Global, daemon: bool) -> Result<(), Failure> {
+    let default = if daemon { "info" } else { "warn" };
+    let directives = global.log.as_deref().unwrap_or(default);
+    let filter = EnvFilter::try_new(directives)
+        .map_err(|error| Failure::usage(format!("`{directives}` is no log filter: {error}")))?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    match global.log_format {
+        LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).with_target(false).init(),
+        LogFormat::Json => log.json().flatten_event(true).with_target(false).init(),
+    }
+    Ok(())
+}
+
+/// Writes `text` to stdout. A reader that went away is no failure: it has seen enough.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
     }
 }

@@ -1,1 +1,117 @@
-//! Stub.
+//! The loop: readings made fresh in the background, and a round for a manifests repository whenever one changed.
+//!
+//! Not here: what is read (`observe`), decided (`plan`) or written (`apply`). A wake-up carries no data, so that
+//! a restart, a missed event and a normal day are one path. Each manifests repository has a worker of its own,
+//! so that a slow one delays no other.
+
+mod clock;
+mod log;
+mod metrics;
+mod poll;
+mod round;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::apply::Signature;
+use crate::image::Repository;
+use crate::observe::{Sources, Wants};
+use crate::plan::SubjectTemplate;
+use crate::policy::{Policy, RepositoryName};
+use crate::web::Health;
+
+pub(crate) use clock::now;
+pub(crate) use round::{Hands, Report, round, settle};
+
+/// What a running daemon works with; a new configuration makes a new one.
+pub(crate) struct Work {
+    pub(crate) policies: Vec<Policy>,
+    /// The branch of each manifests repository.
+    pub(crate) branches: BTreeMap<RepositoryName, String>,
+    pub(crate) subject: SubjectTemplate,
+    pub(crate) signature: Signature,
+    pub(crate) sources: Arc<Sources>,
+    pub(crate) wants: Wants,
+    pub(crate) intervals: Intervals,
+    pub(crate) clock: fn() -> Timestamp,
+}
+
+/// How often sources are read when nothing says that they changed.
+pub(crate) struct Intervals {
+    /// By image repository.
+    pub(crate) images: BTreeMap<Repository, Duration>,
+    /// By manifests repository.
+    pub(crate) manifests: BTreeMap<RepositoryName, Duration>,
+}
+
+/// What the tasks of one daemon share.
+struct Shared {
+    work: Work,
+    health: Arc<Health>,
+    stop: CancellationToken,
+    /// One bell per worker.
+    wake: BTreeMap<RepositoryName, Notify>,
+    /// Sources that have not been read yet.
+    unread: AtomicUsize,
+}
+
+impl Shared {
+    /// Notes that one more source has had its first reading, good or bad.
+    fn first_reading_done(&self) {
+        if self.unread.fetch_sub(1, Ordering::AcqRel) == 1 {
+            tracing::info!("first complete view of registries and repositories");
+            self.health.became_ready();
+        }
+    }
+
+    /// Wakes every worker; one that has nothing to do finds that out in microseconds.
+    fn wake_all(&self) {
+        self.wake.values().for_each(Notify::notify_one);
+    }
+}
+
+/// Runs until `stop`, or until a task of the daemon ends unasked, which is a bug and gives its message back.
+pub(crate) async fn run(work: Work, health: Arc<Health>, stop: CancellationToken) -> Result<(), String> {
+    let workers: Vec<RepositoryName> = work.wants.branches.keys().cloned().collect();
+    let images: Vec<Repository> = work.wants.images.iter().cloned().collect();
+    let unread = AtomicUsize::new(workers.len() + images.len());
+    health.watch_workers(workers.len());
+    if workers.is_empty() {
+        tracing::warn!("no policy is configured; waiting for one");
+        health.became_ready();
+    }
+    let wake = workers.iter().map(|name| (name.clone(), Notify::new())).collect();
+    let shared = Arc::new(Shared { work, health, stop: stop.clone(), wake, unread });
+
+    let mut pollers = JoinSet::new();
+    for repository in images {
+        pollers.spawn(poll::poll(shared.clone(), repository));
+    }
+    let mut running = JoinSet::new();
+    for (index, repository) in workers.into_iter().enumerate() {
+        running.spawn(worker::work(shared.clone(), repository, index));
+    }
+    // Workers end after the change that they are in; pollers only read and may be cut anywhere.
+    let result = loop {
+        let ended = tokio::select! {
+            () = stop.cancelled() => break Ok(()),
+            Some(ended) = pollers.join_next() => ended,
+            Some(ended) = running.join_next() => ended,
+        };
+        if !stop.is_cancelled() {
+            break Err(ended.err().map_or("a task ended unasked".to_owned(), |error| error.to_string()));
+        }
+    };
+    pollers.shutdown().await;
+    stop.cancel();
+    while running.join_next().await.is_some() {}
+    result
+}

@@ -1,1 +1,205 @@
-//! Stub.
+//! Keeps the latest reading of every source, and gives a round its snapshot.
+//!
+//! Not here: when to read (`daemon`) and what follows (`plan`). Invariant: a failed reading becomes
+//! [`Fact::Unknown`] with its reason, and touches no other reading.
+
+mod branch;
+mod wants;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use futures_util::StreamExt as _;
+use futures_util::future::{join, join_all};
+use futures_util::stream;
+use jiff::Timestamp;
+
+use crate::git::Mirror;
+use crate::image::{Repository, Tag};
+use crate::policy::RepositoryName;
+use crate::registry::Registry;
+use crate::world::{BranchFacts, BranchName, Fact, ImageFacts, Listing, Question, TagDetails, World};
+
+pub(crate) use wants::Wants;
+
+/// Questions about single tags that are under way at once, over all registries; each registry has its own,
+/// lower bound.
+const QUESTIONS_AT_ONCE_MAX: usize = 64;
+
+/// The registries and manifests repositories that are read, and their latest readings.
+pub(crate) struct Sources {
+    registry: Registry,
+    mirrors: BTreeMap<RepositoryName, Mirror>,
+    readings: Mutex<World>,
+}
+
+/// Whether a reading differs from the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum News {
+    Changed,
+    Same,
+}
+
+impl Sources {
+    pub(crate) fn new(registry: Registry, mirrors: BTreeMap<RepositoryName, Mirror>) -> Self {
+        Self { registry, mirrors, readings: Mutex::new(World::default()) }
+    }
+
+    pub(crate) fn mirrors(&self) -> &BTreeMap<RepositoryName, Mirror> {
+        &self.mirrors
+    }
+
+    /// A snapshot of the latest readings of what `wants` names.
+    pub(crate) fn world(&self, wants: &Wants) -> World {
+        let readings = self.readings();
+        let images = readings.images.iter().filter(|(name, _)| wants.images.contains(*name));
+        let branches = readings.branches.iter().filter(|(name, _)| wants.files(name).is_some());
+        World {
+            images: images.map(|(name, facts)| (name.clone(), facts.clone())).collect(),
+            branches: branches.map(|(name, fact)| (name.clone(), fact.clone())).collect(),
+        }
+    }
+
+    /// Reads everything that `wants` names, side by side.
+    pub(crate) async fn read_all(&self, wants: &Wants, now: Timestamp) {
+        let listings = join_all(wants.images.iter().map(|repository| self.list(repository, now)));
+        let branches = join_all(wants.branches.keys().map(|repository| self.fetch(repository, wants)));
+        join(listings, branches).await;
+    }
+
+    /// The latest reading of `repository`.
+    pub(crate) fn image(&self, repository: &Repository) -> Option<ImageFacts> {
+        self.readings().images.get(repository).cloned()
+    }
+
+    /// The latest reading of a branch.
+    pub(crate) fn branch(&self, name: &BranchName) -> Option<Fact<Arc<BranchFacts>>> {
+        self.readings().branches.get(name).cloned()
+    }
+
+    /// Lists the tags of `repository` and keeps the reading.
+    ///
+    /// A digest is only as fresh as the listing that it belongs to, so the known ones go with the old listing,
+    /// and that counts as a change. Creation times stay.
+    pub(crate) async fn list(&self, repository: &Repository, now: Timestamp) -> News {
+        let listing = match self.registry.tags(repository, now).await {
+            Ok(listed) => {
+                let tags = listed.tags.into_iter().map(|listed| (listed.tag, listed.first_seen)).collect();
+                Fact::Known(Arc::new(Listing { at: now, tags, shrank_from: listed.shrank_from }))
+            }
+            Err(error) => Fact::Unknown { why: whole_message(&error) },
+        };
+        let mut readings = self.readings();
+        let before = readings.images.get(repository);
+        let known = before.map(|facts| facts.tags.as_ref()).into_iter().flatten();
+        let created = known.filter(|(_, details)| matches!(details.created, Some(Fact::Known(_))));
+        let tags = created
+            .map(|(tag, details)| (tag.clone(), TagDetails { digest: None, created: details.created.clone() }))
+            .collect();
+        let facts = ImageFacts { listing, tags: Arc::new(tags) };
+        let news = match before.is_some_and(|before| says_the_same(before, &facts)) {
+            true => News::Same,
+            false => News::Changed,
+        };
+        readings.images.insert(repository.clone(), facts);
+        news
+    }
+
+    /// Fetches the branches of `repository` that `wants` names, and keeps what stands at their heads.
+    pub(crate) async fn fetch(&self, repository: &RepositoryName, wants: &Wants) {
+        let Some(branches) = wants.branches.get(repository) else { return };
+        let mirror = &self.mirrors[repository];
+        let names: Vec<String> = branches.keys().cloned().collect();
+        let mut facts: BTreeMap<String, Fact<Arc<BranchFacts>>> = BTreeMap::new();
+        match mirror.fetch(&names).await {
+            Ok(heads) => {
+                for (branch, head) in heads {
+                    let name = BranchName { repository: repository.clone(), branch: branch.clone() };
+                    let before = match self.branch(&name) {
+                        Some(Fact::Known(before)) => Some(before),
+                        Some(Fact::Unknown { .. }) | None => None,
+                    };
+                    let read = branch::read(mirror, head, &branches[&branch], before).await;
+                    facts.insert(branch, read);
+                }
+            }
+            Err(error) => {
+                let why = whole_message(&error);
+                facts.extend(names.into_iter().map(|name| (name, Fact::Unknown { why: why.clone() })));
+            }
+        }
+        let mut readings = self.readings();
+        for (branch, fact) in facts {
+            readings.branches.insert(BranchName { repository: repository.clone(), branch }, fact);
+        }
+    }
+
+    /// Asks `questions` and keeps the answers.
+    pub(crate) async fn ask(&self, questions: BTreeSet<Question>) {
+        let answers = stream::iter(questions).map(|question| self.answer(question));
+        let mut answers = answers.buffer_unordered(QUESTIONS_AT_ONCE_MAX);
+        let mut details: BTreeMap<Repository, BTreeMap<Tag, TagDetails>> = BTreeMap::new();
+        while let Some((repository, tag, TagDetails { digest, created })) = answers.next().await {
+            let known = details.entry(repository).or_default().entry(tag).or_default();
+            known.digest = digest.or(known.digest.take());
+            known.created = created.or(known.created.take());
+        }
+        let mut readings = self.readings();
+        for (repository, tags) in details {
+            let Some(facts) = readings.images.get_mut(&repository) else { continue };
+            let kept = Arc::make_mut(&mut facts.tags);
+            for (tag, TagDetails { digest, created }) in tags {
+                let known = kept.entry(tag).or_default();
+                known.digest = digest.or(known.digest.take());
+                known.created = created.or(known.created.take());
+            }
+        }
+    }
+
+    async fn answer(&self, question: Question) -> (Repository, Tag, TagDetails) {
+        match question {
+            Question::Digest { repository, tag } => {
+                let digest = match self.registry.digest(&repository, &tag).await {
+                    Ok(digest) => Fact::Known(digest),
+                    Err(error) => Fact::Unknown { why: whole_message(&error) },
+                };
+                (repository, tag, TagDetails { digest: Some(digest), created: None })
+            }
+            Question::Created { repository, tag } => {
+                let created = match self.registry.created(&repository, &tag).await {
+                    Ok(created) => Fact::Known(created),
+                    Err(error) => Fact::Unknown { why: whole_message(&error) },
+                };
+                (repository, tag, TagDetails { digest: None, created: Some(created) })
+            }
+        }
+    }
+
+    fn readings(&self) -> MutexGuard<'_, World> {
+        self.readings.lock().expect("no reader panics while it holds the readings")
+    }
+}
+
+/// Whether two readings differ in nothing but their time.
+fn says_the_same(before: &ImageFacts, after: &ImageFacts) -> bool {
+    let listings_agree = match (&before.listing, &after.listing) {
+        (Fact::Known(before), Fact::Known(after)) => {
+            before.tags == after.tags && before.shrank_from == after.shrank_from
+        }
+        (Fact::Unknown { why: before }, Fact::Unknown { why: after }) => before == after,
+        (Fact::Known(_), Fact::Unknown { .. }) | (Fact::Unknown { .. }, Fact::Known(_)) => false,
+    };
+    listings_agree && before.tags == after.tags
+}
+
+/// An error with its causes, as one text for people.
+pub(crate) fn whole_message(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

@@ -1,1 +1,123 @@
-//! Stub.
+//! From facts to intent: one decision with its reason for each image in each environment, and the commits
+//! that carry the promotions out.
+//!
+//! Not here: reading (`observe`) and doing (`apply`). Invariant: [`plan`] is a pure function, and a plan is
+//! complete: `apply` makes no choice.
+
+mod change;
+mod decide;
+mod describe;
+mod lint;
+mod reason;
+mod standing;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use jiff::Timestamp;
+
+use crate::image::{Repository, Tag};
+use crate::manifest::Version;
+use crate::policy::{Environment, EnvironmentName, ImageName, Policy, PolicyName, RepositoryName};
+use crate::world::{BranchName, Question, World};
+
+pub(crate) use change::{Change, FileChange, PlannedCommit};
+pub(crate) use describe::SubjectTemplate;
+pub(crate) use lint::Breach;
+pub(crate) use reason::HoldReason;
+pub(crate) use standing::Located;
+
+/// What one round intends, and why everything else stays where it is.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Plan {
+    /// In the order of policies, their environments, and their images.
+    pub(crate) decisions: Vec<Decided>,
+    /// One per branch, in the order of their names.
+    pub(crate) changes: Vec<Change>,
+    /// What some decision waits for; with the answers in the world, plan again.
+    pub(crate) questions: BTreeSet<Question>,
+    /// Rules of the house that the plan broke: our own bugs. Their changes are left out.
+    pub(crate) breaches: Vec<Breach>,
+}
+
+/// The decision for one image in one environment of one policy.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Decided {
+    pub(crate) policy: PolicyName,
+    pub(crate) environment: EnvironmentName,
+    pub(crate) image: ImageName,
+    pub(crate) repository: Repository,
+    /// What stands at the sites now: a tag, a digest, or several where they differ; `None` where nothing
+    /// does or it could not be read.
+    pub(crate) current: Option<String>,
+    /// The version that the rule would have here, where there is one.
+    pub(crate) candidate: Option<Tag>,
+    pub(crate) decision: Decision,
+    /// When time alone could change the decision.
+    pub(crate) next: Option<Timestamp>,
+}
+
+/// What to do about one image in one environment.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Decision {
+    Promote(Promote),
+    Hold(HoldReason),
+}
+
+/// A version that goes to the sites of an image.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Promote {
+    pub(crate) to: Version,
+    /// What it replaces, as it was written.
+    pub(crate) from: Option<String>,
+    /// The sites that do not have it yet.
+    pub(crate) sites: Vec<Located>,
+    /// Set where the rule cannot order what stands there, and it is replaced all the same, because it stood
+    /// there before the first promotion.
+    pub(crate) replaces_unordered: bool,
+}
+
+/// Decides everything from `world` as it stands at `now`.
+pub(crate) fn plan(scope: &Scope<'_>, world: &World, now: Timestamp) -> Plan {
+    let mut decisions = decide::decide_all(scope, world, now);
+    let questions = decisions.iter_mut().flat_map(|outcome| std::mem::take(&mut outcome.questions)).collect();
+    let mut decisions: Vec<Decided> = decisions.into_iter().map(|outcome| outcome.decided).collect();
+    let mut changes = change::changes(scope, world, &mut decisions);
+    let breaches = lint::lint(scope, world, &mut changes);
+    Plan { decisions, changes, questions, breaches }
+}
+
+impl fmt::Display for Promote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { to, from, sites: _, replaces_unordered } = self;
+        match (from, replaces_unordered) {
+            (Some(from), true) => write!(
+                f,
+                "`{}` replaces `{from}`, which the rule cannot order and which stood there before any promotion",
+                to.tag
+            ),
+            (Some(from), false) if from == to.tag.as_str() => write!(f, "`{}` points to another digest now", to.tag),
+            (Some(from), false) => write!(f, "`{}` is newer than `{from}`", to.tag),
+            (None, _) => write!(f, "`{}` is the newest, and no version stands there yet", to.tag),
+        }
+    }
+}
+
+/// What is planned: the policies and the settings that plans depend on.
+#[derive(Clone, Copy)]
+pub(crate) struct Scope<'a> {
+    pub(crate) policies: &'a [Policy],
+    /// The branch of each manifests repository.
+    pub(crate) branches: &'a BTreeMap<RepositoryName, String>,
+    pub(crate) subject: &'a SubjectTemplate,
+}
+
+impl Scope<'_> {
+    /// The branch that the promotions of `environment` go to.
+    fn branch(&self, policy: &Policy, environment: &Environment) -> BranchName {
+        let default = &self.branches[&policy.repository];
+        let branch = environment.branch(default).to_owned();
+        BranchName { repository: policy.repository.clone(), branch }
+    }
+}

@@ -11,6 +11,7 @@ use std::str::FromStr;
 use crate::image::Repository;
 use crate::manifest::{Site, Write};
 use select::TagRule;
+use select::choose::Downgrade;
 
 /// How the images of one application move.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,7 +42,23 @@ pub(crate) struct Environment {
     pub(crate) update: Vec<Update>,
     pub(crate) write: Write,
     pub(crate) deliver: Deliver,
-    pub(crate) allow_downgrade: bool,
+    pub(crate) downgrade: Downgrade,
+}
+
+impl Environment {
+    /// The branch that promotions go to, `default` being the repository's own.
+    pub(crate) fn branch<'a>(&'a self, default: &'a str) -> &'a str {
+        match &self.deliver {
+            Deliver::Commit { branch: Some(branch) } => branch,
+            Deliver::Commit { branch: None } | Deliver::PullRequest => default,
+        }
+    }
+
+    /// The places where `image` is written here.
+    pub(crate) fn sites_of<'a>(&'a self, image: &'a ImageName) -> impl Iterator<Item = &'a Site> {
+        let stands_there = move |update: &&Update| update.image.as_ref().is_none_or(|named| named == image);
+        self.update.iter().filter(stands_there).map(|update| &update.site)
+    }
 }
 
 /// A site and, where the policy has several images, which of them stands there.

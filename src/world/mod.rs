@@ -68,6 +68,24 @@ pub(crate) struct TagDetails {
     pub(crate) created: Option<Fact<Option<Timestamp>>>,
 }
 
+/// A question about one tag, which is asked only when a decision waits for the answer.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Question {
+    /// When was the image of `tag` created?
+    Created { repository: Repository, tag: Tag },
+    /// Which digest does `tag` point to?
+    Digest { repository: Repository, tag: Tag },
+}
+
+impl Question {
+    /// The repository that the tag is in.
+    pub(crate) fn repository(&self) -> &Repository {
+        match self {
+            Self::Created { repository, .. } | Self::Digest { repository, .. } => repository,
+        }
+    }
+}
+
 /// What a branch holds at its head.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct BranchFacts {

@@ -1,0 +1,62 @@
+//! `towpath apply`: one round, then the end; for CI and cron.
+
+use std::process::ExitCode;
+
+use super::plan::{as_text, has_faults};
+use super::run::Setup;
+use super::{ConfigArgs, Failure, print};
+use crate::apply::{Delivery, Outcome};
+use crate::daemon::{Report, now, round, settle};
+use crate::manifest::CommitId;
+use crate::observe::whole_message;
+use crate::plan::PlannedCommit;
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    config: ConfigArgs,
+
+    /// Only these policies.
+    #[arg(value_name = "POLICY")]
+    policies: Vec<String>,
+}
+
+pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
+    let setup = Setup::load(&args.config.config)?.only(&args.policies)?;
+    let live = setup.connect().await?;
+    live.sources.read_all(&live.wants, now()).await;
+    let hands = live.hands(&setup);
+    let planned = settle(hands).await;
+    let report = round(hands).await;
+    print(&as_text(&planned, false))?;
+    print(&outcomes_text(&report))?;
+    let failed = report.outcomes.iter().any(|outcome| matches!(outcome.result, Delivery::Failed { .. }));
+    let lost = matches!(report.outcomes.last(), Some(Outcome { result: Delivery::Moved, .. }));
+    match failed || lost || has_faults(&report.plan) {
+        true => Ok(ExitCode::FAILURE),
+        false => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// What became of every change, a line each.
+fn outcomes_text(report: &Report) -> String {
+    report.outcomes.iter().flat_map(outcome_lines).map(|line| format!("{line}\n")).collect()
+}
+
+fn outcome_lines(Outcome { branch, result }: &Outcome) -> Vec<String> {
+    let place = format!("{} {}", branch.repository, branch.branch);
+    match result {
+        Delivery::Pushed { commits } => {
+            let line = |(planned, commit): &(PlannedCommit, CommitId)| {
+                let subject = planned.message.lines().next().unwrap_or_default();
+                format!("pushed {} to {place}: {subject}", commit.short())
+            };
+            commits.iter().map(line).collect()
+        }
+        Delivery::Moved => vec![format!("{place} moved during the round; planned anew")],
+        Delivery::Failed { error, commits } => {
+            let why = whole_message(error);
+            vec![format!("failed to push {} commits to {place}: {why}", commits.len())]
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! `towpath observe`: reads everything that the policies need, and shows or saves it.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+
+use super::run::Setup;
+use super::{ConfigArgs, Failure, print, table};
+use crate::daemon::{now, settle};
+use crate::world::{self, Fact, World};
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    config: ConfigArgs,
+
+    /// Save the world to this file, for `plan --world`.
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
+}
+
+pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
+    let setup = Setup::load(&args.config.config)?;
+    let live = setup.connect().await?;
+    let at = now();
+    live.sources.read_all(&live.wants, at).await;
+    let _plan = settle(live.hands(&setup)).await;
+    let world = live.sources.world(&live.wants);
+    if let Some(file) = &args.save {
+        let text = world::save(&world, at);
+        std::fs::write(file, text).with_context(|| format!("failed to save the world to `{}`", file.display()))?;
+    }
+    print(&summary(&world))?;
+    Ok(match has_unknown(&world) {
+        true => ExitCode::FAILURE,
+        false => ExitCode::SUCCESS,
+    })
+}
+
+fn summary(world: &World) -> String {
+    let images = world.images.iter().map(|(name, facts)| match &facts.listing {
+        Fact::Known(listing) => [name.to_string(), format!("{} tags", listing.tags.len())],
+        Fact::Unknown { why } => [name.to_string(), format!("unknown: {why}")],
+    });
+    let branches = world.branches.iter().map(|(name, fact)| {
+        let state = match fact {
+            Fact::Known(facts) => match &facts.head {
+                Some(head) => format!("{}, {} files read", head.short(), facts.files.len()),
+                None => "no such branch".to_owned(),
+            },
+            Fact::Unknown { why } => format!("unknown: {why}"),
+        };
+        [format!("{} {}", name.repository, name.branch), state]
+    });
+    table::render(["SOURCE", "READING"], &images.chain(branches).collect::<Vec<_>>())
+}
+
+fn has_unknown(world: &World) -> bool {
+    let listings = world.images.values().any(|facts| matches!(facts.listing, Fact::Unknown { .. }));
+    listings || world.branches.values().any(|fact| matches!(fact, Fact::Unknown { .. }))
+}

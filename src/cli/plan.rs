@@ -1,0 +1,245 @@
+//! `towpath plan`: every environment with its decision and the reason, and the commits that would be pushed.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use similar::TextDiff;
+
+use super::run::Setup;
+use super::{ConfigArgs, Failure, Output, print, table};
+use crate::daemon::{now, settle};
+use crate::plan::{Change, Decided, Decision, Plan, PlannedCommit, plan};
+use crate::world;
+
+/// Exit code of `--exit-code` where something would be promoted.
+const NOT_EMPTY: u8 = 4;
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    config: ConfigArgs,
+
+    /// Only these policies.
+    #[arg(value_name = "POLICY")]
+    policies: Vec<String>,
+
+    /// Print the exact file diffs of every commit.
+    #[arg(long)]
+    diff: bool,
+
+    /// Exit with 4 where something would be promoted.
+    #[arg(long)]
+    exit_code: bool,
+
+    /// Plan from a world file of `observe --save` instead of the world.
+    #[arg(long, value_name = "FILE")]
+    world: Option<PathBuf>,
+
+    /// Plan as of this time, RFC 3339. [default: now, or when the world file was observed]
+    #[arg(long, value_name = "TIME", requires = "world")]
+    at: Option<Timestamp>,
+
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
+    let setup = Setup::load(&args.config.config)?.only(&args.policies)?;
+    let (plan, at) = match &args.world {
+        Some(file) => replay(&setup, file, args.at)?,
+        None => {
+            let live = setup.connect().await?;
+            live.sources.read_all(&live.wants, now()).await;
+            (settle(live.hands(&setup)).await, now())
+        }
+    };
+    print(&match args.output {
+        Output::Text => as_text(&plan, args.diff),
+        Output::Json => as_json(&plan, at),
+    })?;
+    Ok(exit_code(&plan, args.exit_code))
+}
+
+fn replay(setup: &Setup, file: &PathBuf, at: Option<Timestamp>) -> Result<(Plan, Timestamp), Failure> {
+    use anyhow::Context as _;
+    let name = || format!("failed to read the world file `{}`", file.display());
+    let text = std::fs::read_to_string(file).with_context(name)?;
+    let (world, observed) = world::load(&text).with_context(name)?;
+    let at = at.unwrap_or(observed);
+    Ok((plan(&setup.scope(), &world, at), at))
+}
+
+/// 1 where something is broken, 4 where asked for and something would be promoted, else 0.
+fn exit_code(plan: &Plan, not_empty: bool) -> ExitCode {
+    if has_faults(plan) {
+        return ExitCode::FAILURE;
+    }
+    match not_empty && !plan.changes.is_empty() {
+        true => ExitCode::from(NOT_EMPTY),
+        false => ExitCode::SUCCESS,
+    }
+}
+
+/// Whether something keeps the plan from saying what is right, rather than holding it back.
+pub(super) fn has_faults(plan: &Plan) -> bool {
+    let is_fault = |decided: &Decided| match &decided.decision {
+        Decision::Hold(reason) => reason.is_fault(),
+        Decision::Promote(_) => false,
+    };
+    !plan.breaches.is_empty() || plan.decisions.iter().any(is_fault)
+}
+
+/// The plan as people read it.
+pub(super) fn as_text(plan: &Plan, diff: bool) -> String {
+    let rows: Vec<[String; 8]> = plan.decisions.iter().map(row).collect();
+    let header = ["POLICY", "ENVIRONMENT", "IMAGE", "CURRENT", "CANDIDATE", "DECISION", "NEXT", "REASON"];
+    let mut text = table::render(header, &rows);
+    for breach in &plan.breaches {
+        writeln!(text, "bug: {breach}").expect("a string can be written");
+    }
+    if diff {
+        for commit in plan.changes.iter().flat_map(|change| &change.commits) {
+            text.push('\n');
+            text.push_str(&commit_diff(commit));
+        }
+    }
+    text
+}
+
+fn row(decided: &Decided) -> [String; 8] {
+    let Decided { policy, environment, image, repository: _, current, candidate, decision, next } = decided;
+    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    let (outcome, reason) = sentence(decision);
+    [
+        policy.to_string(),
+        environment.to_string(),
+        image.to_string(),
+        or_dash(current.clone()),
+        or_dash(candidate.as_ref().map(ToString::to_string)),
+        outcome.to_owned(),
+        or_dash(next.map(|time| time.to_string())),
+        reason,
+    ]
+}
+
+/// The outcome and its one sentence.
+pub(super) fn sentence(decision: &Decision) -> (&'static str, String) {
+    match decision {
+        Decision::Promote(promote) => ("promote", promote.to_string()),
+        Decision::Hold(reason) => ("hold", reason.to_string()),
+    }
+}
+
+/// A planned commit: its message, indented as `git log` does, and the diff of its files.
+pub(super) fn commit_diff(commit: &PlannedCommit) -> String {
+    let PlannedCommit { promotion: _, message, files } = commit;
+    let mut text = String::new();
+    for line in message.trim_end().lines() {
+        text.push_str(format!("    {line}").trim_end());
+        text.push('\n');
+    }
+    for (path, file) in files {
+        let diff = TextDiff::from_lines(file.before.as_ref(), file.after.as_ref());
+        let (before, after) = (format!("a/{path}"), format!("b/{path}"));
+        let unified = diff.unified_diff().context_radius(3).header(&before, &after).to_string();
+        text.push_str(&unified);
+    }
+    text
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PlanJson<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    at: String,
+    decisions: Vec<DecisionJson<'a>>,
+    changes: Vec<ChangeJson<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DecisionJson<'a> {
+    policy: &'a str,
+    environment: &'a str,
+    image: &'a str,
+    repository: String,
+    current: Option<&'a str>,
+    candidate: Option<&'a str>,
+    decision: &'static str,
+    /// A stable name.
+    reason: &'static str,
+    message: String,
+    next: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ChangeJson<'a> {
+    repository: &'a str,
+    branch: &'a str,
+    base: &'a str,
+    commits: Vec<CommitJson<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CommitJson<'a> {
+    policy: &'a str,
+    environment: &'a str,
+    message: &'a str,
+    files: Vec<String>,
+    diff: String,
+}
+
+/// The plan as programs read it.
+fn as_json(plan: &Plan, at: Timestamp) -> String {
+    let json = PlanJson {
+        api_version: "towpath.dev/v1alpha1",
+        kind: "Plan",
+        at: at.to_string(),
+        decisions: plan.decisions.iter().map(decision_json).collect(),
+        changes: plan.changes.iter().map(change_json).collect(),
+    };
+    let mut text = serde_json::to_string_pretty(&json).expect("a plan has only strings and lists");
+    text.push('\n');
+    text
+}
+
+pub(super) fn decision_json(decided: &Decided) -> DecisionJson<'_> {
+    let (outcome, message) = sentence(&decided.decision);
+    DecisionJson {
+        policy: decided.policy.as_str(),
+        environment: decided.environment.as_str(),
+        image: decided.image.as_str(),
+        repository: decided.repository.to_string(),
+        current: decided.current.as_deref(),
+        candidate: decided.candidate.as_ref().map(crate::image::Tag::as_str),
+        decision: outcome,
+        reason: match &decided.decision {
+            Decision::Promote(_) => "newer",
+            Decision::Hold(reason) => reason.kind(),
+        },
+        message,
+        next: decided.next.map(|time| time.to_string()),
+    }
+}
+
+fn change_json(change: &Change) -> ChangeJson<'_> {
+    let commits = change.commits.iter().map(|commit| CommitJson {
+        policy: commit.promotion.policy.as_str(),
+        environment: commit.promotion.environment.as_str(),
+        message: &commit.message,
+        files: commit.files.keys().map(ToString::to_string).collect(),
+        diff: commit_diff(commit),
+    });
+    ChangeJson {
+        repository: change.branch.repository.as_str(),
+        branch: &change.branch.branch,
+        base: change.base.as_str(),
+        commits: commits.collect(),
+    }
+}

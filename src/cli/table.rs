@@ -1,0 +1,27 @@
+//! Columns for people: each as wide as its widest cell, the last one free.
+
+use std::fmt::Write as _;
+
+/// Renders `rows` under `header`.
+pub(super) fn render<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> String {
+    let mut widths = header.map(|cell| cell.chars().count());
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut text = String::new();
+    let mut line = |cells: [&str; N]| {
+        let mut row = String::new();
+        for (cell, width) in cells.iter().zip(widths) {
+            write!(row, "{cell:width$}  ").expect("a string can be written");
+        }
+        text.push_str(row.trim_end());
+        text.push('\n');
+    };
+    line(header);
+    for row in rows {
+        line(row.each_ref().map(String::as_str));
+    }
+    text
+}

@@ -1,0 +1,86 @@
+//! What a running daemon says: one line per change in the world, and one when a reason changes.
+
+use std::collections::BTreeMap;
+
+use super::round::Report;
+use crate::apply::{Delivery, Outcome};
+use crate::image::Repository;
+use crate::observe::whole_message;
+use crate::plan::{Decided, Decision};
+use crate::policy::{EnvironmentName, ImageName, PolicyName};
+use crate::world::{Fact, ImageFacts};
+
+/// What was last said of each decision.
+pub(super) type Said = BTreeMap<(PolicyName, EnvironmentName, ImageName), String>;
+
+/// Says what changed in a listing.
+pub(super) fn listing(repository: &Repository, before: Option<&ImageFacts>, after: &ImageFacts) {
+    match (before.map(|facts| &facts.listing), &after.listing) {
+        (Some(Fact::Unknown { why: before }), Fact::Unknown { why }) if before == why => {}
+        (_, Fact::Unknown { why }) => tracing::warn!(%repository, why, "listing failed"),
+        (Some(Fact::Known(before)), Fact::Known(after)) => {
+            for tag in after.tags.keys().filter(|tag| !before.tags.contains_key(*tag)) {
+                tracing::info!(%repository, %tag, "new tag");
+            }
+        }
+        (Some(Fact::Unknown { .. }), Fact::Known(listing)) => {
+            tracing::info!(%repository, tags = listing.tags.len(), "listing works again");
+        }
+        (None, Fact::Known(listing)) => {
+            tracing::info!(%repository, tags = listing.tags.len(), "listed");
+        }
+    }
+}
+
+/// Says what a round did, and which reasons are new since `said`.
+pub(super) fn report(report: &Report, said: &mut Said) {
+    for outcome in &report.outcomes {
+        log_outcome(outcome);
+    }
+    for breach in &report.plan.breaches {
+        tracing::error!(%breach, "a plan broke a rule of the house and was dropped; please report this bug");
+    }
+    for decided in &report.plan.decisions {
+        let Decided { policy, environment, image, decision, .. } = decided;
+        let Decision::Hold(reason) = decision else { continue };
+        let key = (policy.clone(), environment.clone(), image.clone());
+        let text = reason.to_string();
+        let is_new = said.get(&key) != Some(&text);
+        if is_new && !reason.is_passing() {
+            let candidate = decided.candidate.as_ref().map(ToString::to_string);
+            tracing::info!(%policy, %environment, %image, candidate, reason = text, "holds");
+            said.insert(key, text);
+        }
+    }
+}
+
+fn log_outcome(outcome: &Outcome) {
+    let Outcome { branch, result } = outcome;
+    let (repository, branch) = (&branch.repository, &branch.branch);
+    match result {
+        Delivery::Pushed { commits } => {
+            for (planned, commit) in commits {
+                let promotion = &planned.promotion;
+                for (image, moved) in &promotion.images {
+                    tracing::info!(
+                        policy = %promotion.policy,
+                        environment = %promotion.environment,
+                        %image,
+                        from = moved.replaced,
+                        to = %moved.tag,
+                        digest = moved.digest.as_ref().map(ToString::to_string),
+                        %repository,
+                        branch,
+                        commit = commit.short(),
+                        "promoted"
+                    );
+                }
+            }
+        }
+        Delivery::Moved => tracing::info!(%repository, branch, "the branch moved during the round; planning anew"),
+        Delivery::Failed { error, commits } => {
+            let why = whole_message(error);
+            tracing::warn!(%repository, branch, commits = commits.len(), why, "push failed");
+        }
+    }
+}

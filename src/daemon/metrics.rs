@@ -1,0 +1,132 @@
+//! What the daemon counts.
+
+use std::collections::BTreeMap;
+use std::sync::{LazyLock, Mutex};
+
+use jiff::Timestamp;
+use prometheus::{
+    GaugeVec, Histogram, IntCounter, IntCounterVec, IntGaugeVec, register_gauge_vec, register_histogram,
+    register_int_counter, register_int_counter_vec, register_int_gauge_vec,
+};
+
+use super::round::Report;
+use crate::apply::Delivery;
+use crate::image::Repository;
+use crate::observe::{Sources, Wants};
+use crate::plan::{Decision, Plan};
+use crate::policy::RepositoryName;
+use crate::world::{BranchName, Fact, ImageFacts};
+
+static DECISIONS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    register_int_gauge_vec!(
+        "towpath_decisions",
+        "Decisions of the latest round, by manifests repository, outcome (promote, hold) and reason",
+        &["repository", "outcome", "reason"]
+    )
+    .expect("the name is used once")
+});
+
+static PROMOTIONS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    register_int_counter_vec!(
+        "towpath_promotions_total",
+        "Images promoted by commits that were pushed",
+        &["policy", "environment"]
+    )
+    .expect("the name is used once")
+});
+
+static PUSH_CONFLICTS: LazyLock<IntCounter> = LazyLock::new(|| {
+    register_int_counter!(
+        "towpath_push_conflicts_total",
+        "Pushes that found the branch moved, and were planned anew"
+    )
+    .expect("the name is used once")
+});
+
+static ROUND_SECONDS: LazyLock<Histogram> = LazyLock::new(|| {
+    register_histogram!("towpath_round_duration_seconds", "Duration of rounds, pushes included")
+        .expect("the name is used once")
+});
+
+static READ_AT: LazyLock<GaugeVec> = LazyLock::new(|| {
+    register_gauge_vec!(
+        "towpath_reading_timestamp_seconds",
+        "Unix time of the latest good reading of a source; its age is time() minus this",
+        &["kind", "source"]
+    )
+    .expect("the name is used once")
+});
+
+static TAGS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    register_int_gauge_vec!(
+        "towpath_registry_tags",
+        "Tags in the latest complete listing of an image repository",
+        &["repository"]
+    )
+    .expect("the name is used once")
+});
+
+/// The label pairs that the latest round of each manifests repository set, so that gone ones can be cleared.
+type DecisionLabels = BTreeMap<RepositoryName, BTreeMap<[&'static str; 2], i64>>;
+static DECIDED: Mutex<DecisionLabels> = Mutex::new(BTreeMap::new());
+
+/// Counts one round of `repository`.
+pub(super) fn round(repository: &RepositoryName, report: &Report) {
+    let Report { plan, outcomes, duration } = report;
+    ROUND_SECONDS.observe(duration.as_secs_f64());
+    count_decisions(repository, plan);
+    for outcome in outcomes {
+        match &outcome.result {
+            Delivery::Pushed { commits } => {
+                for (commit, _) in commits {
+                    let promotion = &commit.promotion;
+                    let labels = [promotion.policy.as_str(), promotion.environment.as_str()];
+                    let images = u64::try_from(promotion.images.len()).unwrap_or(u64::MAX);
+                    PROMOTIONS.with_label_values(&labels).inc_by(images);
+                }
+            }
+            Delivery::Moved => PUSH_CONFLICTS.inc(),
+            Delivery::Failed { .. } => {}
+        }
+    }
+}
+
+fn count_decisions(repository: &RepositoryName, plan: &Plan) {
+    let mut decided = DECIDED.lock().expect("nothing panics while it holds the labels");
+    let counts = decided.entry(repository.clone()).or_default();
+    counts.values_mut().for_each(|count| *count = 0);
+    for decision in plan.decisions.iter().map(|decided| &decided.decision) {
+        let labels = match decision {
+            Decision::Promote(_) => ["promote", "newer"],
+            Decision::Hold(reason) => ["hold", reason.kind()],
+        };
+        *counts.entry(labels).or_default() += 1;
+    }
+    for ([outcome, reason], count) in counts {
+        DECISIONS.with_label_values(&[repository.as_str(), outcome, reason]).set(*count);
+    }
+}
+
+/// Notes a listing.
+pub(super) fn listed(repository: &Repository, facts: &ImageFacts) {
+    let Fact::Known(listing) = &facts.listing else { return };
+    let name = repository.to_string();
+    set_read_at(["image", &name], listing.at);
+    TAGS.with_label_values(&[&name]).set(i64::try_from(listing.tags.len()).unwrap_or(i64::MAX));
+}
+
+/// Notes a fetch that gave every branch of `repository`.
+pub(super) fn fetched(repository: &RepositoryName, sources: &Sources, wants: &Wants, now: Timestamp) {
+    let Some(branches) = wants.branches.get(repository) else { return };
+    let all_known = branches.keys().all(|branch| {
+        let name = BranchName { repository: repository.clone(), branch: branch.clone() };
+        matches!(sources.branch(&name), Some(Fact::Known(_)))
+    });
+    if all_known {
+        set_read_at(["manifests", repository.as_str()], now);
+    }
+}
+
+fn set_read_at(labels: [&str; 2], at: Timestamp) {
+    READ_AT.with_label_values(&labels).set(at.as_duration().as_secs_f64());
+}

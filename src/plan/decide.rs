@@ -1,0 +1,344 @@
+//! Decides for one image in one environment: the steps, in order.
+//!
+//! Each step either yields what the next one needs or a [`HoldReason`]; the first reason wins.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::standing::{Located, read_sites};
+use super::{Decided, Decision, HoldReason, Promote, Scope};
+use crate::image::{Digest, Repository, Tag};
+use crate::ledger::Recorded;
+use crate::manifest::{Standing, Version};
+use crate::policy::select::choose::{Downgrade, Over, Selection, select};
+use crate::policy::select::{TagFacts, TagRule};
+use crate::policy::{Deliver, Environment, ImageName, Policy, PolicyImage};
+use crate::world::{BranchFacts, BranchName, Fact, ImageFacts, Listing, Question, World};
+
+/// How old a listing may be. Pollers replace or fail a reading within minutes, so an older one means a replayed
+/// world file or a stuck poller; neither may decide.
+const LISTING_AGE_MAX: SignedDuration = SignedDuration::from_hours(24);
+
+/// A decision, and what it would have liked to know.
+pub(super) struct Judged {
+    pub(super) decided: Decided,
+    pub(super) questions: BTreeSet<Question>,
+}
+
+/// What is decided about.
+#[derive(Clone, Copy)]
+struct Subject<'a> {
+    policy: &'a Policy,
+    environment: &'a Environment,
+    name: &'a ImageName,
+    image: &'a PolicyImage,
+}
+
+/// What comes to light on the way to a decision, whichever it is.
+#[derive(Default)]
+struct Notes {
+    current: Option<String>,
+    candidate: Option<Tag>,
+    next: Option<Timestamp>,
+    questions: BTreeSet<Question>,
+}
+
+/// What an ordering rule chooses from.
+#[derive(Clone, Copy)]
+struct Choice<'a> {
+    subject: Subject<'a>,
+    rule: &'a TagRule,
+    tags: &'a [TagFacts],
+    recorded: Option<&'a Recorded>,
+}
+
+/// Where the rule would have one site go.
+enum Step {
+    Stay { at: Tag },
+    Go { to: Tag, over: Over },
+}
+
+/// Decides for every image in every environment where it stands.
+pub(super) fn decide_all(scope: &Scope<'_>, world: &World, now: Timestamp) -> Vec<Judged> {
+    let mut judged = Vec::new();
+    for policy in scope.policies {
+        for environment in &policy.environments {
+            let branch = scope.branch(policy, environment);
+            for (name, image) in &policy.images {
+                if environment.sites_of(name).next().is_some() {
+                    let subject = Subject { policy, environment, name, image };
+                    judged.push(decide(subject, &branch, world, now));
+                }
+            }
+        }
+    }
+    judged
+}
+
+fn decide(subject: Subject<'_>, branch: &BranchName, world: &World, now: Timestamp) -> Judged {
+    let mut notes = Notes::default();
+    let decision = match judge(subject, branch, (world, now), &mut notes) {
+        Ok(promote) => Decision::Promote(promote),
+        Err(reason) => Decision::Hold(reason),
+    };
+    let Notes { current, candidate, next, questions } = notes;
+    let decided = Decided {
+        policy: subject.policy.name.clone(),
+        environment: subject.environment.name.clone(),
+        image: subject.name.clone(),
+        repository: subject.image.repository.clone(),
+        current,
+        candidate,
+        decision,
+        next,
+    };
+    Judged { decided, questions }
+}
+
+fn judge(
+    subject: Subject<'_>,
+    branch: &BranchName,
+    (world, now): (&World, Timestamp),
+    notes: &mut Notes,
+) -> Result<Promote, HoldReason> {
+    let Subject { policy, environment, name, image } = subject;
+    let repository = &image.repository;
+    let at_head = branch_facts(branch, world)?;
+    let sites = read_sites(environment, name, repository, at_head).map_err(|why| HoldReason::SiteRefused { why })?;
+    notes.current = current_text(&sites);
+    let recorded = at_head.ledger.latest(&policy.name, &environment.name, name);
+    let recorded = recorded.filter(|recorded| recorded.moved.repository == *repository);
+
+    let facts = world.images.get(repository);
+    let facts = facts.ok_or_else(|| HoldReason::NotListedYet { repository: repository.clone() })?;
+    let listing = trusted_listing(subject, facts, now)?;
+    let rule = image.tags.as_ref().or(environment.tags.as_ref());
+    let rule = rule.expect("the configuration gives every image a rule");
+    let to = match rule.follow() {
+        Some(tag) => tag.clone(),
+        None => {
+            let tags = tag_facts(rule, (facts, listing), (repository, &sites), notes)?;
+            return ordered(Choice { subject, rule, tags: &tags, recorded }, sites, facts, notes);
+        }
+    };
+    followed(to, (subject, recorded), sites, (facts, notes))
+}
+
+fn branch_facts<'a>(branch: &BranchName, world: &'a World) -> Result<&'a BranchFacts, HoldReason> {
+    match world.branches.get(branch) {
+        Some(Fact::Known(facts)) if facts.head.is_some() => Ok(facts),
+        Some(Fact::Known(_)) => Err(HoldReason::BranchMissing { branch: branch.clone() }),
+        Some(Fact::Unknown { why }) => Err(HoldReason::ManifestsUnknown { why: why.clone() }),
+        None => Err(HoldReason::ManifestsUnknown { why: "it has not been read yet".to_owned() }),
+    }
+}
+
+/// What stands at the sites, in one text; several where they differ.
+fn current_text(sites: &[(Located, Standing)]) -> Option<String> {
+    let texts: BTreeSet<String> = sites.iter().filter_map(|(_, standing)| written(standing)).collect();
+    (!texts.is_empty()).then(|| texts.into_iter().collect::<Vec<_>>().join(", "))
+}
+
+/// A version as it stands: the tag, or the digest where there is no tag.
+fn written(standing: &Standing) -> Option<String> {
+    standing.tag.clone().or_else(|| standing.digest.clone())
+}
+
+/// The listing, if a decision may rest on it.
+fn trusted_listing<'a>(
+    subject: Subject<'_>,
+    facts: &'a ImageFacts,
+    now: Timestamp,
+) -> Result<&'a Listing, HoldReason> {
+    let listing = match &facts.listing {
+        Fact::Known(listing) => listing,
+        Fact::Unknown { why } => {
+            let repository = subject.image.repository.clone();
+            return Err(HoldReason::RegistryUnknown { repository, why: why.clone() });
+        }
+    };
+    if now.duration_since(listing.at) > LISTING_AGE_MAX {
+        return Err(HoldReason::ListingOld { at: listing.at });
+    }
+    match listing.shrank_from {
+        Some(from) => Err(HoldReason::ListingShrank { from, to: listing.tags.len() }),
+        None => Ok(listing),
+    }
+}
+
+/// What the rule reads of every tag; asks for creation times that it needs and nobody read yet.
+fn tag_facts(
+    rule: &TagRule,
+    (facts, listing): (&ImageFacts, &Listing),
+    (repository, sites): (&Repository, &[(Located, Standing)]),
+    notes: &mut Notes,
+) -> Result<Vec<TagFacts>, HoldReason> {
+    let mut created: BTreeMap<&Tag, Option<Timestamp>> = BTreeMap::new();
+    if rule.needs().created() {
+        let standing = sites.iter().find_map(|(_, standing)| standing.tag.as_deref());
+        for tag in rule.candidates(listing.tags.keys(), standing) {
+            match facts.tags.get(tag).and_then(|details| details.created.as_ref()) {
+                Some(Fact::Known(time)) => {
+                    created.insert(tag, *time);
+                }
+                Some(Fact::Unknown { why }) => {
+                    return Err(HoldReason::FactUnknown { tag: tag.clone(), why: why.clone() });
+                }
+                None => {
+                    let (repository, tag) = (repository.clone(), tag.clone());
+                    notes.questions.insert(Question::Created { repository, tag });
+                }
+            }
+        }
+    }
+    if !notes.questions.is_empty() {
+        return Err(HoldReason::FactsPending);
+    }
+    let of_tag = |(tag, first_seen): (&Tag, &Timestamp)| TagFacts {
+        tag: tag.clone(),
+        created: created.get(tag).copied().flatten(),
+        first_seen: Some(*first_seen),
+    };
+    Ok(listing.tags.iter().map(of_tag).collect())
+}
+
+/// Promotes the newest candidate to the sites that have an older version.
+fn ordered(
+    choice: Choice<'_>,
+    sites: Vec<(Located, Standing)>,
+    facts: &ImageFacts,
+    notes: &mut Notes,
+) -> Result<Promote, HoldReason> {
+    let mut moving: Vec<(Located, Standing, Over)> = Vec::new();
+    let mut target = None;
+    for (located, standing) in sites {
+        match step(choice, &standing, notes)? {
+            Step::Stay { at } => notes.candidate = Some(at),
+            Step::Go { to, over } => {
+                // Sites of one image differ at most in the spelling of the same version.
+                target.get_or_insert(to);
+                moving.push((located, standing, over));
+            }
+        }
+    }
+    let Some(tag) = target else { return Err(HoldReason::Newest) };
+    notes.candidate = Some(tag.clone());
+    let digest = digest_of(choice.subject, &tag, facts, notes)?;
+    // A digest that stands alone is only known for what it is when the candidate's digest is.
+    moving.retain(|(_, standing, _)| standing.tag.is_some() || standing.digest.as_deref() != Some(digest.as_str()));
+    if moving.is_empty() {
+        return Err(HoldReason::Newest);
+    }
+    let replaces_unordered = moving.iter().any(|(_, _, over)| *over == Over::Unordered);
+    let moving = moving.into_iter().map(|(located, standing, _)| (located, standing)).collect();
+    promote(choice.subject, Version { tag, digest: Some(digest) }, moving, replaces_unordered)
+}
+
+/// Where the rule would have one site go, unless a person's decision stands against it.
+fn step(choice: Choice<'_>, standing: &Standing, notes: &mut Notes) -> Result<Step, HoldReason> {
+    let Choice { subject, rule, tags, recorded } = choice;
+    let downgrade = subject.environment.downgrade;
+    let ours = recorded.filter(|recorded| is_written(recorded, standing));
+    let known_by_digest = ours.map(|recorded| recorded.moved.tag.to_string());
+    let current = standing.tag.clone().or(known_by_digest).or_else(|| standing.digest.clone());
+    let (to, over) = match select(rule, tags, current.as_deref(), downgrade) {
+        Selection::Newest { tag } => return Ok(Step::Stay { at: tag }),
+        Selection::Hold(hold) => return Err(HoldReason::NoChoice(hold)),
+        Selection::Choose { tag, over } => (tag, over),
+    };
+    notes.candidate = Some(to.clone());
+    let overwritten = recorded.filter(|recorded| !is_written(recorded, standing));
+    match overwritten {
+        None => Ok(Step::Go { to, over }),
+        Some(_) if over == Over::Unordered => {
+            Err(HoldReason::Pinned { value: current.unwrap_or_default() })
+        }
+        Some(recorded) => match is_newer_than_undone(choice, recorded) {
+            true => Ok(Step::Go { to, over }),
+            false => Err(HoldReason::Undone { recorded: Box::new(recorded.clone()) }),
+        },
+    }
+}
+
+/// Whether the best candidate is newer than the promotion that a person wrote over.
+///
+/// A tag that is gone from the listing was there, and so made and seen, when it was promoted.
+fn is_newer_than_undone(choice: Choice<'_>, undone: &Recorded) -> bool {
+    let tag = &undone.moved.tag;
+    let mut tags = choice.tags.to_vec();
+    if !tags.iter().any(|facts| facts.tag == *tag) {
+        tags.push(TagFacts { tag: tag.clone(), created: Some(undone.at), first_seen: Some(undone.at) });
+    }
+    let selection = select(choice.rule, &tags, Some(tag.as_str()), Downgrade::Forbidden);
+    matches!(selection, Selection::Choose { .. })
+}
+
+/// Whether what stands there is what the promotion wrote.
+fn is_written(recorded: &Recorded, standing: &Standing) -> bool {
+    let tag = standing.tag.as_ref().map(|tag| tag == recorded.moved.tag.as_str());
+    let digest = match (&standing.digest, &recorded.moved.digest) {
+        (Some(standing), Some(recorded)) => Some(standing == recorded.as_str()),
+        (None, _) | (_, None) => None,
+    };
+    match (tag, digest) {
+        (None, None) => false,
+        (tag, digest) => tag != Some(false) && digest != Some(false),
+    }
+}
+
+/// Promotes the digest that a followed tag points to.
+fn followed(
+    tag: Tag,
+    (subject, recorded): (Subject<'_>, Option<&Recorded>),
+    sites: Vec<(Located, Standing)>,
+    (facts, notes): (&ImageFacts, &mut Notes),
+) -> Result<Promote, HoldReason> {
+    notes.candidate = Some(tag.clone());
+    let digest = digest_of(subject, &tag, facts, notes)?;
+    let has_it = |standing: &Standing| standing.digest.as_deref() == Some(digest.as_str());
+    let moving: Vec<_> = sites.into_iter().filter(|(_, standing)| !has_it(standing)).collect();
+    if moving.is_empty() {
+        return Err(HoldReason::Newest);
+    }
+    let undone = recorded.filter(|recorded| recorded.moved.digest.as_ref() == Some(&digest));
+    match undone {
+        Some(recorded) => Err(HoldReason::Undone { recorded: Box::new(recorded.clone()) }),
+        None => promote(subject, Version { tag, digest: Some(digest) }, moving, false),
+    }
+}
+
+/// The digest of `tag`, or the question for it.
+fn digest_of(
+    subject: Subject<'_>,
+    tag: &Tag,
+    facts: &ImageFacts,
+    notes: &mut Notes,
+) -> Result<Digest, HoldReason> {
+    match facts.tags.get(tag).and_then(|details| details.digest.as_ref()) {
+        Some(Fact::Known(digest)) => Ok(digest.clone()),
+        Some(Fact::Unknown { why }) => {
+            Err(HoldReason::FactUnknown { tag: tag.clone(), why: why.clone() })
+        }
+        None => {
+            let repository = subject.image.repository.clone();
+            notes.questions.insert(Question::Digest { repository, tag: tag.clone() });
+            Err(HoldReason::FactsPending)
+        }
+    }
+}
+
+fn promote(
+    subject: Subject<'_>,
+    to: Version,
+    moving: Vec<(Located, Standing)>,
+    replaces_unordered: bool,
+) -> Result<Promote, HoldReason> {
+    match subject.environment.deliver {
+        Deliver::PullRequest => return Err(HoldReason::PullRequestsNotBuilt),
+        Deliver::Commit { .. } => {}
+    }
+    let from = current_text(&moving);
+    let sites = moving.into_iter().map(|(located, _)| located).collect();
+    Ok(Promote { to, from, sites, replaces_unordered })
+}

@@ -1,0 +1,157 @@
+//! Why an environment stays where it is: each reason is a type, and its one sentence is its `Display`.
+//!
+//! Invariant: `kind` is stable, since metrics, JSON output and people's scripts use it.
+
+use std::fmt;
+
+use jiff::Timestamp;
+
+use crate::image::{Repository, Tag};
+use crate::ledger::Recorded;
+use crate::policy::select::choose::SelectionHold;
+use crate::world::BranchName;
+
+/// Why an environment stays where it is. Each reason names what would end it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum HoldReason {
+    /// The version that stands there is the newest that the rule allows.
+    Newest,
+    /// The rule chooses nothing.
+    NoChoice(SelectionHold),
+    /// The tags of the image could not be listed.
+    RegistryUnknown { repository: Repository, why: String },
+    /// The tags were not listed yet.
+    NotListedYet { repository: Repository },
+    /// The listing is too old to decide from.
+    ListingOld { at: Timestamp },
+    /// The listing lost more than half of its tags at once.
+    ListingShrank { from: usize, to: usize },
+    /// A fact of some tag is being read.
+    FactsPending,
+    /// A fact of a tag could not be read.
+    FactUnknown { tag: Tag, why: String },
+    /// The manifests repository could not be read.
+    ManifestsUnknown { why: String },
+    /// The branch does not exist.
+    BranchMissing { branch: BranchName },
+    /// The version cannot be read or written exactly where the policy says it stands.
+    SiteRefused { why: String },
+    /// A person undid the promotion to `recorded`, and nothing newer is there.
+    Undone { recorded: Box<Recorded> },
+    /// A person wrote a value over a promotion, and the rule cannot order it.
+    Pinned { value: String },
+    /// The environment is delivered by pull requests.
+    PullRequestsNotBuilt,
+}
+
+impl HoldReason {
+    /// Whether it ends by itself within one round, or says that all is done.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Newest | Self::NotListedYet { .. } | Self::FactsPending => true,
+            Self::NoChoice(_)
+            | Self::RegistryUnknown { .. }
+            | Self::ListingOld { .. }
+            | Self::ListingShrank { .. }
+            | Self::FactUnknown { .. }
+            | Self::ManifestsUnknown { .. }
+            | Self::BranchMissing { .. }
+            | Self::SiteRefused { .. }
+            | Self::Undone { .. }
+            | Self::Pinned { .. }
+            | Self::PullRequestsNotBuilt => false,
+        }
+    }
+
+    /// Whether something is broken that a person or time has to mend, rather than decided.
+    pub(crate) fn is_fault(&self) -> bool {
+        match self {
+            Self::RegistryUnknown { .. }
+            | Self::NotListedYet { .. }
+            | Self::ListingOld { .. }
+            | Self::FactsPending
+            | Self::FactUnknown { .. }
+            | Self::ManifestsUnknown { .. }
+            | Self::BranchMissing { .. }
+            | Self::SiteRefused { .. } => true,
+            Self::Newest
+            | Self::NoChoice(_)
+            | Self::ListingShrank { .. }
+            | Self::Undone { .. }
+            | Self::Pinned { .. }
+            | Self::PullRequestsNotBuilt => false,
+        }
+    }
+
+    /// A short, stable name.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Newest => "newest",
+            Self::NoChoice(why) => selection_kind(why),
+            Self::RegistryUnknown { .. } => "registry-unknown",
+            Self::NotListedYet { .. } => "not-listed-yet",
+            Self::ListingOld { .. } => "listing-old",
+            Self::ListingShrank { .. } => "listing-shrank",
+            Self::FactsPending => "facts-pending",
+            Self::FactUnknown { .. } => "fact-unknown",
+            Self::ManifestsUnknown { .. } => "manifests-unknown",
+            Self::BranchMissing { .. } => "branch-missing",
+            Self::SiteRefused { .. } => "site-refused",
+            Self::Undone { .. } => "undone",
+            Self::Pinned { .. } => "pinned",
+            Self::PullRequestsNotBuilt => "pull-requests-not-built",
+        }
+    }
+}
+
+fn selection_kind(hold: &SelectionHold) -> &'static str {
+    match hold {
+        SelectionHold::NoCandidate { .. } => "no-candidate",
+        SelectionHold::Tie { .. } => "tie",
+        SelectionHold::Unknown { .. } => "order-unknown",
+        SelectionHold::Below { .. } => "below-current",
+        SelectionHold::Vanished { .. } => "current-vanished",
+    }
+}
+
+impl fmt::Display for HoldReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Newest => f.write_str("it is the newest"),
+            Self::NoChoice(why) => why.fmt(f),
+            Self::RegistryUnknown { repository, why } => {
+                write!(f, "the tags of `{repository}` are unknown: {why}")
+            }
+            Self::NotListedYet { repository } => {
+                write!(f, "the tags of `{repository}` have not been listed yet")
+            }
+            Self::ListingOld { at } => {
+                write!(f, "the latest listing of tags is too old to decide from: it was read at {at}")
+            }
+            Self::ListingShrank { from, to } => write!(
+                f,
+                "the listing shrank from {from} to {to} tags at once; it is trusted again when it stays so for an hour"
+            ),
+            Self::FactsPending => f.write_str("facts of the candidates are being read"),
+            Self::FactUnknown { tag, why } => write!(f, "facts of `{tag}` are unknown: {why}"),
+            Self::ManifestsUnknown { why } => write!(f, "the manifests repository is unknown: {why}"),
+            Self::BranchMissing { branch } => {
+                write!(f, "`{}` has no branch `{}`; create it with a first commit", branch.repository, branch.branch)
+            }
+            Self::SiteRefused { why } => f.write_str(why),
+            Self::Undone { recorded } => write!(
+                f,
+                "a person undid the promotion to `{}` ({}); a newer version ends this",
+                recorded.moved.tag,
+                recorded.commit.short()
+            ),
+            Self::Pinned { value } => write!(
+                f,
+                "a person wrote `{value}` over a promotion and the rule cannot order it; write a version that it can order to go on"
+            ),
+            Self::PullRequestsNotBuilt => {
+                f.write_str("delivery by pull request is not built yet; towpath only shows what it would promote")
+            }
+        }
+    }
+}
