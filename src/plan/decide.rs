@@ -2,7 +2,7 @@
 //!
 //! Each step either yields what the next one needs or a [`HoldReason`]; the first reason wins.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -12,6 +12,7 @@ use crate::image::{Digest, Repository, Tag};
 use crate::ledger::Recorded;
 use crate::manifest::{Standing, Version};
 use crate::policy::select::choose::{Downgrade, Over, Selection, select};
+use crate::policy::select::rule::Needs;
 use crate::policy::select::{TagFacts, TagRule};
 use crate::policy::{Deliver, Environment, ImageName, Policy, PolicyImage};
 use crate::world::{BranchFacts, BranchName, Fact, ImageFacts, Listing, Question, World};
@@ -115,7 +116,7 @@ fn judge(
     let listing = trusted_listing(subject, facts, now)?;
     let rule = image.tags.as_ref().or(environment.tags.as_ref());
     let rule = rule.expect("the configuration gives every image a rule");
-    let to = match rule.follow() {
+    let to = match rule.followed() {
         Some(tag) => tag.clone(),
         None => {
             let tags = tag_facts(rule, (facts, listing), (repository, &sites), notes)?;
@@ -174,33 +175,41 @@ fn tag_facts(
     (repository, sites): (&Repository, &[(Located, Standing)]),
     notes: &mut Notes,
 ) -> Result<Vec<TagFacts>, HoldReason> {
-    let mut created: BTreeMap<&Tag, Option<Timestamp>> = BTreeMap::new();
-    if rule.needs().created() {
-        let standing = sites.iter().find_map(|(_, standing)| standing.tag.as_deref());
-        for tag in rule.candidates(listing.tags.keys(), standing) {
-            match facts.tags.get(tag).and_then(|details| details.created.as_ref()) {
-                Some(Fact::Known(time)) => {
-                    created.insert(tag, *time);
-                }
-                Some(Fact::Unknown { why }) => {
-                    return Err(HoldReason::FactUnknown { tag: tag.clone(), why: why.clone() });
-                }
-                None => {
-                    let (repository, tag) = (repository.clone(), tag.clone());
-                    notes.questions.insert(Question::Created { repository, tag });
-                }
+    let standing = sites.iter().find_map(|(_, standing)| standing.tag.as_deref());
+    let candidates = match rule.needs() {
+        Needs::Created | Needs::CreatedAndFirstSeen => rule.candidates(listing.tags.keys(), standing),
+        Needs::Names | Needs::FirstSeen => Vec::new(),
+    };
+    for tag in candidates {
+        match facts.tags.get(tag).and_then(|details| details.created.as_ref()) {
+            Some(Fact::Known(_)) => {}
+            Some(Fact::Unknown { why }) => {
+                return Err(HoldReason::FactUnknown { tag: tag.clone(), why: why.clone() });
+            }
+            None => {
+                let (repository, tag) = (repository.clone(), tag.clone());
+                notes.questions.insert(Question::Created { repository, tag });
             }
         }
     }
-    if !notes.questions.is_empty() {
-        return Err(HoldReason::FactsPending);
+    match notes.questions.is_empty() {
+        true => Ok(known_facts(facts, listing)),
+        false => Err(HoldReason::FactsPending),
     }
+}
+
+/// What is known of every tag of a listing.
+pub(super) fn known_facts(facts: &ImageFacts, listing: &Listing) -> Vec<TagFacts> {
+    let created = |tag: &Tag| match facts.tags.get(tag)?.created {
+        Some(Fact::Known(time)) => time,
+        Some(Fact::Unknown { .. }) | None => None,
+    };
     let of_tag = |(tag, first_seen): (&Tag, &Timestamp)| TagFacts {
         tag: tag.clone(),
-        created: created.get(tag).copied().flatten(),
+        created: created(tag),
         first_seen: Some(*first_seen),
     };
-    Ok(listing.tags.iter().map(of_tag).collect())
+    listing.tags.iter().map(of_tag).collect()
 }
 
 /// Promotes the newest candidate to the sites that have an older version.

@@ -7,6 +7,7 @@
 mod change;
 mod decide;
 mod describe;
+mod explain;
 mod lint;
 mod reason;
 mod standing;
@@ -23,6 +24,7 @@ use crate::world::{BranchName, Question, World};
 
 pub(crate) use change::{Change, FileChange, PlannedCommit};
 pub(crate) use describe::SubjectTemplate;
+pub(crate) use explain::{Explained, explain};
 pub(crate) use lint::Breach;
 pub(crate) use reason::HoldReason;
 pub(crate) use standing::Located;

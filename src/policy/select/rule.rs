@@ -203,6 +203,14 @@ impl TagRule {
         &self.text
     }
 
+    /// The one tag that is followed, where the rule follows one.
+    pub(crate) fn followed(&self) -> Option<&Tag> {
+        match &self.kind {
+            Kind::Follow(tag) => Some(tag),
+            Kind::Match(_) => None,
+        }
+    }
+
     /// What orders this rule's candidates, beyond their names.
     pub(crate) fn needs(&self) -> Needs {
         match self.order() {

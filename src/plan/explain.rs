@@ -1,0 +1,44 @@
+//! Why one environment has the version that it has: the decision, and what became of every tag.
+
+use jiff::Timestamp;
+
+use super::decide::known_facts;
+use super::{Decided, Scope, plan};
+use crate::image::Tag;
+use crate::policy::select::explain::{self, Verdict};
+use crate::policy::{Environment, Policy};
+use crate::world::{Fact, World};
+
+/// The decision for one image, with the tags that it was made from.
+#[derive(Debug)]
+pub(crate) struct Explained {
+    pub(crate) decided: Decided,
+    /// Newest first, then those that are no candidates; empty where the tags are unknown.
+    pub(crate) tags: Vec<(Tag, Verdict)>,
+}
+
+/// Explains the decisions for every image of one environment.
+pub(crate) fn explain(
+    scope: &Scope<'_>,
+    (policy, environment): (&Policy, &Environment),
+    (world, now): (&World, Timestamp),
+) -> Vec<Explained> {
+    let decisions = plan(scope, world, now).decisions.into_iter();
+    let of_environment = decisions
+        .filter(|decided| decided.policy == policy.name && decided.environment == environment.name);
+    of_environment
+        .map(|decided| {
+            let image = &policy.images[&decided.image];
+            let rule = image.tags.as_ref().or(environment.tags.as_ref());
+            let facts = world.images.get(&decided.repository);
+            let tags = match (rule, facts.map(|facts| (facts, &facts.listing))) {
+                (Some(rule), Some((facts, Fact::Known(listing)))) => {
+                    let known = known_facts(facts, listing);
+                    explain::explain(rule, &known, decided.current.as_deref())
+                }
+                (None, _) | (_, None | Some((_, Fact::Unknown { .. }))) => Vec::new(),
+            };
+            Explained { decided, tags }
+        })
+        .collect()
+}
