@@ -1,0 +1,62 @@
+# What is done often. `make test` is the test command; `make check` runs the same steps as CI (.ci/run).
+
+CARGO ?= cargo
+IMAGE ?= towpath:dev
+
+.PHONY: help test check fmt clippy doc deny chart servers bench demo schema image
+
+help:
+	@echo 'make test     all tests, with real servers on loopback (installs what is missing)'
+	@echo 'make check    what CI runs: format, lints, documentation, dependencies, chart, tests'
+	@echo 'make demo     the demonstration, until Ctrl-C'
+	@echo 'make bench    the benchmarks'
+	@echo 'make schema   writes the JSON Schema of settings and policies'
+	@echo 'make image    the container image, as $$IMAGE ($(IMAGE))'
+
+test: servers
+	$(CARGO) test --workspace --locked
+
+check: fmt clippy doc deny chart test
+
+servers:
+	scripts/test-servers
+
+fmt:
+	$(CARGO) fmt --all --check
+
+clippy:
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+doc:
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --document-private-items --locked
+
+# The advisory database lives on the network: CI asks it in a job of its own.
+deny:
+	@if $(CARGO) deny --version >/dev/null 2>&1; then \
+		$(CARGO) deny --locked check --hide-inclusion-graph bans licenses sources; \
+	else \
+		echo 'SKIPPED: dependencies were not checked, since `cargo deny` is not installed' >&2; \
+		echo 'hint: cargo install cargo-deny --locked' >&2; \
+	fi
+
+chart:
+	scripts/check-chart
+
+bench:
+	$(CARGO) bench --locked --benches
+
+demo:
+	$(CARGO) run --release --locked -- demo
+
+schema:
+	$(CARGO) run --quiet --locked -- schema >config/schema.json
+
+image:
+	@engine=$$(command -v docker || command -v podman || true); \
+	if [ -n "$$engine" ]; then \
+		"$$engine" build --tag $(IMAGE) --build-arg REVISION=$$(git rev-parse HEAD) .; \
+	else \
+		echo 'error: no container engine is installed (docker or podman)' >&2; \
+		echo 'hint: scripts/check-image checks the static binary without one' >&2; \
+		exit 1; \
+	fi

@@ -1,0 +1,53 @@
+{{- define "towpath.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "towpath.fullname" -}}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
+{{- else if contains (include "towpath.name" .) .Release.Name }}
+{{- .Release.Name | trunc 63 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name (include "towpath.name" .) | trunc 63 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{- define "towpath.selector" -}}
+app.kubernetes.io/name: {{ include "towpath.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "towpath.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{ include "towpath.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end }}
+
+{{- define "towpath.serviceAccount" -}}
+{{- default (include "towpath.fullname" .) .Values.serviceAccount.name }}
+{{- end }}
+
+{{- define "towpath.image" -}}
+{{- if .Values.image.digest }}
+{{- printf "%s@%s" .Values.image.repository .Values.image.digest }}
+{{- else }}
+{{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) }}
+{{- end }}
+{{- end }}
+
+{{- define "towpath.policies" -}}
+{{- default (printf "%s-policies" (include "towpath.fullname" .)) .Values.existingPolicies }}
+{{- end }}
+
+{{- /* The settings file: what the user wrote, and what the pod decides. */ -}}
+{{- define "towpath.settings" -}}
+{{- if not .Values.settings.repositories }}
+{{- fail "settings.repositories must name at least one manifests repository" }}
+{{- end }}
+{{- $own := dict "apiVersion" "towpath.dev/v1alpha1" "kind" "Settings" }}
+{{- $_ := set $own "policies" (list "/etc/towpath/policies") }}
+{{- $_ := set $own "cache" "/var/cache/towpath" }}
+{{- $_ := set $own "listen" "0.0.0.0:8080" }}
+{{- merge $own .Values.settings | toYaml }}
+{{- end }}
