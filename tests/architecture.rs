@@ -49,7 +49,7 @@ fn files_stay_short() {
 #[test]
 fn every_file_says_what_it_is_for_and_no_lint_is_switched_off() {
     let mut problems = Vec::new();
-    for path in files(&project(), "rs") {
+    for path in files(&project(), ".rs") {
         let name = relative(&path);
         let text = std::fs::read_to_string(&path).expect("a source file is UTF-8");
         problems.extend(rules::headerless(&name, &text));
