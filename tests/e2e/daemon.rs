@@ -1,0 +1,122 @@
+//! The daemon: promotes by itself, survives faults and kills, takes new configurations, ends when asked.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use bed::{Process, wait_until};
+
+use crate::lab::{Lab, portal_policy, promotions};
+
+const OVERLAY: &str = "apps/portal/overlays/dev/kustomization.yaml";
+
+/// The answer to a GET of `path` from the daemon that logs to the lab's log file.
+fn get(daemon: &Process, path: &str) -> String {
+    let log = daemon.log();
+    let line = log.lines().find(|line| line.contains("listening")).unwrap_or_default();
+    let address = line.rsplit("address=").next().unwrap_or_default().trim();
+    let Ok(mut stream) = TcpStream::connect(address) else { return String::new() };
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn it_promotes_what_appears_and_ends_cleanly_on_sigterm() {
+    let lab = Lab::portal();
+    let mut daemon = lab.start();
+    wait_until("readiness", || get(&daemon, "/readyz").contains("200 OK"));
+    assert_eq!(promotions(&lab).len(), 0);
+
+    lab.push(&["develop-2-1b2c3d4"]);
+    wait_until("the first promotion", || lab.pushed(OVERLAY).contains("develop-2-1b2c3d4"));
+    lab.push(&["develop-3-2c3d4e5"]);
+    wait_until("the second promotion", || lab.pushed(OVERLAY).contains("develop-3-2c3d4e5"));
+
+    assert!(get(&daemon, "/healthz").contains("200 OK"));
+    wait_until("the metrics of the last round", || get(&daemon, "/metrics").contains("environment=\"dev\",policy=\"portal\"} 2"));
+    let metrics = get(&daemon, "/metrics");
+    for name in [
+        "towpath_registry_requests_total",
+        "towpath_registry_tags",
+        "towpath_decisions",
+        "towpath_promotions_total",
+        "towpath_push_conflicts_total",
+        "towpath_round_duration_seconds_bucket",
+        "towpath_reading_timestamp_seconds",
+        "towpath_git_pushes_total",
+    ] {
+        assert!(metrics.contains(name), "{name} is missing in:\n{metrics}");
+    }
+    daemon.signal("TERM");
+    assert_eq!(daemon.wait(), Some(0), "{}", daemon.log());
+}
+
+#[test]
+fn killed_anywhere_it_neither_loses_nor_repeats_a_promotion() {
+    let lab = Lab::portal();
+    let mut tags = Vec::new();
+    for round in 0..12_u64 {
+        let daemon = lab.start();
+        let tag = format!("develop-{}-{:07x}", round + 2, round + 0x0abc_0000);
+        lab.push(&[&tag]);
+        tags.push(tag);
+        // Each life ends at another point between start and push: what it got done by then does not matter.
+        std::thread::sleep(std::time::Duration::from_millis(round * 25));
+        daemon.signal("KILL");
+        drop(daemon);
+    }
+    let last = tags.last().unwrap();
+    let daemon = lab.start();
+    wait_until("the last tag", || lab.pushed(OVERLAY).contains(last.as_str()));
+    drop(daemon);
+    let promotions = promotions(&lab);
+    assert!(promotions.values().all(|&count| count == 1), "{promotions:?}");
+    assert_eq!(lab.git(&["-C", "deploy.git", "fsck", "--strict"]), "");
+}
+
+#[test]
+fn it_recovers_by_itself_when_the_repository_comes_back() {
+    let lab = Lab::portal();
+    let (here, away) = (lab.path().join("deploy.git"), lab.path().join("away.git"));
+    std::fs::rename(&here, &away).unwrap();
+    let daemon = lab.start();
+    lab.push(&["develop-2-1b2c3d4"]);
+    wait_until("the hold", || daemon.log().contains("the manifests repository is unknown"));
+    assert!(get(&daemon, "/healthz").contains("200 OK"));
+
+    std::fs::rename(&away, &here).unwrap();
+    wait_until("the promotion", || lab.pushed(OVERLAY).contains("develop-2-1b2c3d4"));
+}
+
+#[test]
+fn a_bad_configuration_is_reported_and_the_last_good_one_keeps_running() {
+    let lab = Lab::portal();
+    let good = std::fs::read_to_string(lab.path().join("policies/all.yaml")).unwrap();
+    let daemon = lab.start();
+    wait_until("readiness", || get(&daemon, "/readyz").contains("200 OK"));
+
+    lab.write("policies/all.yaml", &good.replace("pattern", "patern"));
+    wait_until("the report", || daemon.log().contains("patern"));
+    lab.push(&["develop-2-1b2c3d4"]);
+    wait_until("a promotion by the last good one", || lab.pushed(OVERLAY).contains("develop-2-1b2c3d4"));
+
+    lab.write("policies/all.yaml", &good.replace("develop-{number}", "release-{number}"));
+    wait_until("the new configuration", || daemon.log().contains("new configuration"));
+    lab.push(&["release-3-2c3d4e5"]);
+    wait_until("a promotion by the new one", || lab.pushed(OVERLAY).contains("release-3-2c3d4e5"));
+}
+
+#[test]
+fn a_policy_that_appears_is_taken_up() {
+    let lab = Lab::portal();
+    let daemon = lab.start();
+    wait_until("readiness", || get(&daemon, "/readyz").contains("200 OK"));
+    let image = lab.image("acme/web");
+    lab.commit("second", &[("apps/second/kustomization.yaml", &crate::lab::kustomization(&image, "develop-1-0a1b2c3"))]);
+    let second = portal_policy("second", &image, "apps/second");
+    lab.write("policies/second.yaml", &format!("apiVersion: towpath.dev/v1alpha1\n{second}"));
+    wait_until("the new configuration", || daemon.log().contains("new configuration"));
+    lab.push(&["develop-2-1b2c3d4"]);
+    wait_until("its promotion", || lab.pushed("apps/second/kustomization.yaml").contains("develop-2-1b2c3d4"));
+}

@@ -1,0 +1,199 @@
+//! The test environment: a folder with a bare git repository and a settings file, and a registry in memory.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use bed::Process;
+use tempfile::TempDir;
+use towpath::demo_registry::{Access, Image, MemoryRegistry};
+
+/// Everything that one test has.
+#[must_use = "all of it ends when this is dropped"]
+pub(crate) struct Lab {
+    pub(crate) registry: MemoryRegistry,
+    pub(crate) folder: TempDir,
+    /// What stands behind `repositories: deploy:` besides the URL.
+    repository: String,
+    /// Further settings, as top-level YAML.
+    settings: String,
+}
+
+/// What a run of the program printed.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Lab {
+    /// A repository with `files` on `main`, and an empty registry.
+    pub(crate) fn new(files: &[(&str, &str)]) -> Self {
+        let folder = TempDir::new().unwrap();
+        let registry = MemoryRegistry::start(Access::Anonymous).unwrap();
+        let repository = format!("url: {}", folder.path().join("deploy.git").display());
+        let lab = Self { registry, folder, repository, settings: String::new() };
+        lab.git(&["init", "-q", "--bare", "-b", "main", "deploy.git"]);
+        lab.git(&["clone", "-q", "deploy.git", "work"]);
+        lab.commit("first", files);
+        lab.configure();
+        lab
+    }
+
+    /// A kustomization in `apps/portal/overlays/dev` that runs `develop-1-0a1b2c3` of `acme/web`, and a policy for it.
+    pub(crate) fn portal() -> Self {
+        let lab = Self::new(&[]);
+        lab.push(&["develop-1-0a1b2c3"]);
+        let image = lab.image("acme/web");
+        lab.commit("portal", &[("apps/portal/overlays/dev/kustomization.yaml", &kustomization(&image, "develop-1-0a1b2c3"))]);
+        lab.policies(&portal_policy("portal", &image, "apps/portal/overlays/dev"));
+        lab
+    }
+
+    /// The name of an image in this lab's registry.
+    pub(crate) fn image(&self, repository: &str) -> String {
+        format!("{}/{repository}", self.registry.host())
+    }
+
+    /// Pushes `tags` of `acme/web`.
+    pub(crate) fn push(&self, tags: &[&str]) {
+        for tag in tags {
+            self.registry.push("acme/web", tag, &Image::default());
+        }
+    }
+
+    /// Replaces the repository's settings: flow or block YAML behind `deploy:`, indented by the caller's own.
+    pub(crate) fn repository(&mut self, settings: &str) {
+        settings.clone_into(&mut self.repository);
+        self.configure();
+    }
+
+    /// Adds top-level settings.
+    pub(crate) fn settings(&mut self, settings: &str) {
+        settings.clone_into(&mut self.settings);
+        self.configure();
+    }
+
+    fn configure(&self) {
+        let text = format!(
+            "apiVersion: towpath.dev/v1alpha1\nkind: Settings\nrepositories:\n  deploy: {{ {}, poll-interval: 1s }}\nregistries:\n  {}: {{ plain-http: true, poll-interval: 1s }}\npolicies: [policies]\ncache: cache\nlisten: 127.0.0.1:0\n{}",
+            self.repository,
+            self.registry.host(),
+            self.settings
+        );
+        self.write("towpath.yaml", &text);
+        std::fs::create_dir_all(self.folder.path().join("policies")).unwrap();
+    }
+
+    /// Writes `policies/all.yaml`.
+    pub(crate) fn policies(&self, documents: &str) {
+        self.write("policies/all.yaml", &format!("apiVersion: towpath.dev/v1alpha1\n{documents}"));
+    }
+
+    pub(crate) fn write(&self, path: &str, text: &str) {
+        let path = self.folder.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    /// Commits `files` in the work clone, on top of what is pushed, and pushes them.
+    pub(crate) fn commit(&self, message: &str, files: &[(&str, &str)]) {
+        let work = self.folder.path().join("work");
+        if self.try_git(&["-C", "work", "fetch", "-q", "origin", "main"]) {
+            self.git(&["-C", "work", "reset", "-q", "--hard", "origin/main"]);
+        }
+        for (path, text) in files {
+            let path = work.join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        self.git(&["-C", "work", "add", "-A"]);
+        self.git(&["-C", "work", "commit", "-q", "--allow-empty", "-m", message]);
+        self.git(&["-C", "work", "push", "-q", "origin", "HEAD:main"]);
+    }
+
+    /// Runs git in the folder and gives what it printed.
+    pub(crate) fn git(&self, args: &[&str]) -> String {
+        let output = self.git_command(args).output().unwrap();
+        assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn try_git(&self, args: &[&str]) -> bool {
+        self.git_command(args).output().unwrap().status.success()
+    }
+
+    fn git_command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(bed::program("git"));
+        command.current_dir(self.folder.path()).args(args).env("GIT_CONFIG_GLOBAL", "/dev/null");
+        for role in ["AUTHOR", "COMMITTER"] {
+            command.env(format!("GIT_{role}_NAME"), "A Person").env(format!("GIT_{role}_EMAIL"), "person@example.com");
+        }
+        command
+    }
+
+    /// A file at the head of the pushed `main`.
+    pub(crate) fn pushed(&self, path: &str) -> String {
+        self.git(&["-C", "deploy.git", "show", &format!("main:{path}")])
+    }
+
+    /// The subjects of the pushed `main`, newest first.
+    pub(crate) fn subjects(&self) -> Vec<String> {
+        self.git(&["-C", "deploy.git", "log", "--format=%s", "main"]).lines().map(str::to_owned).collect()
+    }
+
+    /// A run of the program, with nothing in its environment but `PATH`.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_towpath"));
+        command.current_dir(self.folder.path()).args(args).env_clear();
+        command.env("TOWPATH_CONFIG", "towpath.yaml");
+        command
+    }
+
+    /// Runs the program to its end.
+    pub(crate) fn run(&self, args: &[&str]) -> Ran {
+        let output = self.command(args).output().unwrap();
+        let text = |bytes: Vec<u8>| self.without_places(&String::from_utf8(bytes).unwrap());
+        Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
+    /// Starts the daemon.
+    pub(crate) fn start(&self) -> Process {
+        Process::start(self.command(&["run"]), &self.log_file())
+    }
+
+    pub(crate) fn log_file(&self) -> PathBuf {
+        self.folder.path().join("daemon.log")
+    }
+
+    /// `text` with the folder and the registry replaced by their names.
+    fn without_places(&self, text: &str) -> String {
+        let folder = self.folder.path().to_string_lossy().into_owned();
+        text.replace(&folder, "FOLDER").replace(&self.registry.host(), "REGISTRY")
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+/// A kustomization with one image entry.
+pub(crate) fn kustomization(image: &str, tag: &str) -> String {
+    format!("# The overlay of dev.\nresources:\n  - ../../base\n\nimages:\n  - name: {image}   # built by CI\n    newTag: {tag}   # moves by itself\n")
+}
+
+/// A policy that moves `web` in `folder` by build number.
+pub(crate) fn portal_policy(name: &str, image: &str, folder: &str) -> String {
+    format!("kind: PromotionPolicy\nmetadata: {{ name: {name} }}\nspec:\n  repository: deploy\n  images: {{ web: {image} }}\n  environments:\n    - {{ name: dev, tags: {{ pattern: \"develop-{{number}}-{{sha}}\" }}, update: {folder} }}\n")
+}
+
+/// The promotions of a branch, as its trailers tell them: image reference by how often it was promoted.
+pub(crate) fn promotions(lab: &Lab) -> BTreeMap<String, usize> {
+    let log = lab.git(&["-C", "deploy.git", "log", "--format=%(trailers:key=Towpath-Image,valueonly)", "main"]);
+    let mut counts = BTreeMap::new();
+    for line in log.lines().filter(|line| !line.is_empty()) {
+        *counts.entry(line.to_owned()).or_default() += 1;
+    }
+    counts
+}
