@@ -274,4 +274,28 @@ mod tests {
         assert!("[::z]:5000/x".parse::<Reference>().is_err());
         assert!("host:99999/x".parse::<Reference>().is_err());
     }
+
+    #[test]
+    fn every_reference_of_the_table_is_read_as_it_says() {
+        let table = include_str!("../../tests/references/cases.json");
+        let cases: Vec<serde_json::Value> = serde_json::from_str(table).unwrap();
+        assert!(cases.len() > 40);
+        for case in &cases {
+            let input = case["input"].as_str().unwrap();
+            let Ok(reference) = input.parse::<Reference>() else {
+                assert!(case["path"].is_null(), "`{input}` is a reference");
+                continue;
+            };
+            assert_eq!(
+                case["registry"],
+                *reference.repository.registry(),
+                "{input}"
+            );
+            assert_eq!(case["path"], *reference.repository.path(), "{input}");
+            let tag = reference.tag.as_ref().map(super::Tag::as_str);
+            assert_eq!(case["tag"].as_str(), tag, "{input}");
+            let digest = reference.digest.as_ref().map(super::Digest::as_str);
+            assert_eq!(case["digest"].as_str(), digest, "{input}");
+        }
+    }
 }

@@ -326,17 +326,13 @@ fn is_attachment(tag: &str) -> bool {
     let Some((algorithm, rest)) = tag.split_once('-') else {
         return false;
     };
-    let length = match algorithm {
-        "sha256" => 64,
-        "sha512" => 128,
-        _ => return false,
-    };
     let (hex, suffix) = rest.split_once('.').unwrap_or((rest, ""));
     let is_hex = !hex.is_empty() && hex.bytes().all(|b| b.is_ascii_hexdigit());
+    let known = matches!(algorithm, "sha256" | "sha512");
     match suffix {
-        "sig" | "att" | "sbom" => is_hex,
-        // A tag has 128 characters at most, so clients cut the longer digest short.
-        "" => is_hex && hex.len() >= length.min(64),
+        "sig" | "att" | "sbom" => known && is_hex,
+        // Clients cut a longer digest to 64 digits here, since a tag has 128 characters at most.
+        "" => known && is_hex && hex.len() >= 64,
         _ => false,
     }
 }

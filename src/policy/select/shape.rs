@@ -506,13 +506,20 @@ mod tests {
 
     #[test]
     fn a_wrong_pattern_is_explained_at_its_column() {
-        insta::assert_snapshot!(problems(Shape::of_pattern("main-{commit}-{numer}")), @"");
-        insta::assert_snapshot!(problems(Shape::of_pattern("{version}{any}")), @"");
-        insta::assert_snapshot!(problems(Shape::of_pattern("a/{sha}-{sha}-{minor}")), @"");
-        insta::assert_snapshot!(problems(Shape::of_pattern("main-{sha")), @"");
-        insta::assert_snapshot!(problems(Shape::of_pattern("main-sha}")), @"");
-        insta::assert_snapshot!(problems(Shape::of_pattern("")), @"");
-        insta::assert_snapshot!(problems(Shape::of_pattern("{version}-{major}")), @"");
+        insta::assert_snapshot!(problems(Shape::of_pattern("main-{commit}-{numer}")), @r#"
+        5: `commit` is not a part of a tag: the parts are `{sha}`, `{number}`, `{timestamp}`, `{version}`, `{branch}`, `{any}`, `{major}`, `{minor}`, `{patch}`
+        14: `numer` is not a part of a tag (did you mean `{number}`?): the parts are `{sha}`, `{number}`, `{timestamp}`, `{version}`, `{branch}`, `{any}`, `{major}`, `{minor}`, `{patch}`
+        "#);
+        insta::assert_snapshot!(problems(Shape::of_pattern("{version}{any}")), @"9: `{any}` touches the part before it, so where one ends would be a guess: put text between them");
+        insta::assert_snapshot!(problems(Shape::of_pattern("a/{sha}-{sha}-{minor}")), @r#"
+        1: `/` cannot stand in a tag: letters, digits, `_`, `.` and `-` can
+        8: `{sha}` stands here a second time
+        14: `{minor}` needs `{major}`
+        "#);
+        insta::assert_snapshot!(problems(Shape::of_pattern("main-{sha")), @"5: `{` is not closed: parts are written `{sha}`");
+        insta::assert_snapshot!(problems(Shape::of_pattern("main-sha}")), @"8: `}` closes nothing: parts are written `{sha}`");
+        insta::assert_snapshot!(problems(Shape::of_pattern("")), @"0: the pattern is empty: write one such as `main-{number}-{sha}`");
+        insta::assert_snapshot!(problems(Shape::of_pattern("{version}-{major}")), @"10: `{major}` cannot stand beside `{version}`, which holds it");
     }
 
     #[test]
@@ -520,7 +527,7 @@ mod tests {
         let shape = Shape::of_regex("main-(?P<number>[0-9]+)|b").unwrap();
         assert!(shape.read("main-7-debug").is_err());
         assert_eq!(shape.read("main-7").unwrap().number, Some(7));
-        insta::assert_snapshot!(problems(Shape::of_regex("[aA-zZ")), @"");
-        insta::assert_snapshot!(problems(Shape::of_regex("main-(?P<ts>.*)")), @"");
+        insta::assert_snapshot!(problems(Shape::of_regex("[aA-zZ")), @"0: the regular expression cannot be read: unclosed character class");
+        insta::assert_snapshot!(problems(Shape::of_regex("main-(?P<ts>.*)")), @"9: `ts` is not a part of a tag (did you mean `{timestamp}`?): the parts are `{sha}`, `{number}`, `{timestamp}`, `{version}`, `{branch}`, `{any}`, `{major}`, `{minor}`, `{patch}`");
     }
 }
