@@ -13,9 +13,10 @@ use anyhow::{Context as _, anyhow, bail};
 use serde::Serialize;
 
 use crate::image::Tag;
+use crate::policy::select::check::{RuleKey, RuleProblem};
 use crate::policy::select::choose::{Downgrade, Over, Selection, select};
 use crate::policy::select::explain::{Verdict, explain};
-use crate::policy::select::rule::{RuleKey, RuleProblem, RuleText};
+use crate::policy::select::rule::RuleText;
 use crate::policy::select::{TagFacts, TagRule};
 
 /// Largest list of tags that is read: 250 times a repository of 10,000 tags of 40 bytes.

@@ -115,7 +115,7 @@ fn the_reason_for_no_choice_stands_on_stderr() {
         &["--pattern", "{sha}"],
         "0a1b2c3\t2026-01-02T03:04:05Z\n0a1b2c4\t2026-01-02T03:04:05Z",
     );
-    insta::assert_snapshot!(text(&output.stderr), @"error: `0a1b2c3` and `0a1b2c4` have the same creation time, so neither is newer");
+    insta::assert_snapshot!(text(&output.stderr), @"error: `0a1b2c3` and `0a1b2c4` have the same creation time, so none is the newest");
     let output = with(&["--semver", "*"], "");
     insta::assert_snapshot!(text(&output.stderr), @"error: the listing holds no tags");
 }

@@ -18,6 +18,9 @@ use crate::image::version::Version;
 /// Most kinds of excluded tags that a reason counts; the nearest to being candidates come first.
 const EXCLUSIONS_SHOWN_MAX: usize = 3;
 
+/// Most tied tags that a reason names: builds without a creation time of their own all tie.
+const TIED_SHOWN_MAX: usize = 2;
+
 /// Whether a rule may choose an older version than the one that stands there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Downgrade {
@@ -167,15 +170,15 @@ pub(super) fn rank<'a>(
             Err(exclusion) => excluded.push((exclusion, &facts.tag)),
         }
     }
-    let known = |candidate: &Candidate<'_>| candidate.created.is_some();
+    let known = |fact: Fact| candidates.iter().any(|c: &Candidate<'_>| c.knows(fact));
     let fact = match rule.order() {
         Order::Follow => None,
         Order::By(fact) => Some(fact),
-        Order::Times if candidates.iter().any(known) => Some(Fact::Created),
-        Order::Times => Some(Fact::FirstSeen),
+        Order::Times if known(Fact::FirstSeen) && !known(Fact::Created) => Some(Fact::FirstSeen),
+        Order::Times => Some(Fact::Created),
     };
     let v_in_use = current
-        .and_then(|tag| Some((tag, rule.read(tag).ok()?)))
+        .and_then(|tag| Some((tag, read_standing(rule, tag)?)))
         .and_then(|(tag, reading)| reading.version.is_some().then(|| has_v(tag, &reading)));
     let spelling = |c: &Candidate<'a>| {
         let v = has_v(c.tag, &c.reading);
@@ -419,12 +422,16 @@ impl fmt::Display for SelectionHold {
                 Ok(())
             }
             Self::Tie { tags, fact } => {
-                let named: Vec<String> = tags.iter().map(|tag| format!("`{tag}`")).collect();
-                write!(
-                    f,
-                    "{} have the same {fact}, so neither is newer",
-                    named.join(" and ")
-                )
+                let named: Vec<String> = tags
+                    .iter()
+                    .take(TIED_SHOWN_MAX)
+                    .map(|tag| format!("`{tag}`"))
+                    .collect();
+                match tags.len() - named.len() {
+                    0 => f.write_str(&named.join(" and "))?,
+                    more => write!(f, "{} and {more} more", named.join(", "))?,
+                }
+                write!(f, " have the same {fact}, so none is the newest")
             }
             Self::Unknown { tag, fact } => {
                 write!(

@@ -1,13 +1,16 @@
 //! Which tags are candidates, and which of two is newer.
 //!
-//! Reading order: `rule` (what a policy says, checked), `constraint`, `prerelease` and `shape` (its parts), `choose` (the
-//! choice) and `explain` (what became of every tag).
+//! Reading order: `rule` (what a policy says), `check` (from its text), `constraint`, `prerelease` and `shape` (its parts),
+//! `choose` (the choice) and `explain` (what became of every tag).
 //! Invariant: the order of the candidates is total, and a choice depends on the set of tags alone, never on their order.
 
+pub(crate) mod check;
 pub(crate) mod choose;
 mod constraint;
 pub(crate) mod explain;
 mod prerelease;
+#[cfg(test)]
+mod properties;
 pub(crate) mod rule;
 mod shape;
 
@@ -19,6 +22,10 @@ use jiff::Timestamp;
 use crate::image::Tag;
 pub(crate) use rule::TagRule;
 use shape::Part;
+
+/// From this Jaro-Winkler similarity on, a word is taken for a slip of another. Found by trying: `numer` is near
+/// `number` and `ts` near `timestamp`, while `commit` is near nothing.
+const SIMILARITY_MIN: f64 = 0.7;
 
 /// What is known of one tag of a listing.
 #[derive(Clone, Debug, PartialEq)]
@@ -120,5 +127,17 @@ impl fmt::Display for Fact {
             Self::Created => "creation time",
             Self::FirstSeen => "time of first sight",
         })
+    }
+}
+
+/// A question with the nearest of the known words, where one is near.
+fn did_you_mean<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let similar = known.map(|name| (strsim::jaro_winkler(name, word), name));
+    let nearest = similar.max_by(|(a, _), (b, _)| a.total_cmp(b));
+    match nearest {
+        Some((similarity, name)) if similarity > SIMILARITY_MIN => {
+            format!(" (did you mean `{name}`?)")
+        }
+        Some(_) | None => String::new(),
     }
 }

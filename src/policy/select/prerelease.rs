@@ -54,8 +54,10 @@ impl Prerelease {
 
     /// Whether `version`, release or pre-release, may be taken.
     pub(super) fn takes(&self, version: &Version) -> bool {
+        if !version.is_prerelease() {
+            return true;
+        }
         match self {
-            _ if !version.is_prerelease() => true,
             Self::None => false,
             Self::Any => true,
             Self::Labels(labels) => labels.iter().any(|l| begins_with(version.prerelease(), l)),

@@ -1,30 +1,18 @@
-//! Rules: what a policy says under `tags`, checked, and what it makes of one tag.
+//! Rules: what a policy says under `tags`, and what it makes of one tag.
 //!
-//! Not here: which candidate is chosen (`choose`). Where the text stood in a file, the caller knows.
+//! Not here: how a rule is made of its text (`check`), and which candidate is chosen (`choose`).
 //! Invariant: a rule that exists can be applied; nothing about its text fails later.
 
-use std::fmt;
 use std::sync::Arc;
 
-use globset::{Glob, GlobMatcher};
+use globset::GlobMatcher;
 
-use super::constraint::{Admission, Constraint, ConstraintError};
-use super::prerelease::{Prerelease, PrereleaseError, label_of};
-use super::shape::{Part, Reading, Shape, ShapeError};
+use super::constraint::{Admission, Constraint};
+use super::prerelease::{Prerelease, label_of};
+use super::shape::{Reading, Shape};
 use super::{Exclusion, Fact};
+use crate::image::Tag;
 use crate::image::version::{ParseVersionError, Version};
-use crate::image::{ParseTagError, Tag};
-
-/// The words under `newest-by`, in the order in which the default tries them.
-const ORDERS: [(&str, Option<Order>); 7] = [
-    ("version", Some(Order::By(Fact::Version))),
-    ("number", Some(Order::By(Fact::Number))),
-    ("timestamp", Some(Order::By(Fact::Timestamp))),
-    ("commits", None),
-    ("pushed", None),
-    ("created", Some(Order::By(Fact::Created))),
-    ("first-seen", Some(Order::By(Fact::FirstSeen))),
-];
 
 /// A rule as it is written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,29 +30,32 @@ pub(crate) struct RuleText {
 /// Which tags are candidates in an environment, and how they are ordered.
 #[derive(Clone, Debug)]
 pub(crate) struct TagRule {
-    text: RuleText,
-    kind: Kind,
+    pub(super) text: RuleText,
+    pub(super) kind: Kind,
 }
 
+/// The two kinds of rules.
 #[derive(Clone, Debug)]
-enum Kind {
+pub(super) enum Kind {
     Follow(Tag),
     Match(Match),
 }
 
+/// A rule for several tags.
 #[derive(Clone, Debug)]
-struct Match {
-    constraint: Option<Constraint>,
-    shape: Option<Shape>,
-    prerelease: Option<Prerelease>,
-    ignore: Vec<Ignore>,
-    order: Order,
+pub(super) struct Match {
+    pub(super) constraint: Option<Constraint>,
+    pub(super) shape: Option<Shape>,
+    pub(super) prerelease: Option<Prerelease>,
+    pub(super) ignore: Vec<Ignore>,
+    pub(super) order: Order,
 }
 
+/// A glob of tags to leave out.
 #[derive(Clone, Debug)]
-struct Ignore {
-    glob: Arc<str>,
-    matcher: GlobMatcher,
+pub(super) struct Ignore {
+    pub(super) glob: Arc<str>,
+    pub(super) matcher: GlobMatcher,
 }
 
 /// What orders the candidates of a rule.
@@ -87,92 +78,6 @@ pub(crate) enum Needs {
     CreatedAndFirstSeen,
 }
 
-/// The key of a rule that a problem is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum RuleKey {
-    /// The rule as a whole.
-    Tags,
-    Semver,
-    Pattern,
-    Regex,
-    Follow,
-    /// The word of this number.
-    Prerelease(usize),
-    NewestBy,
-    /// The glob of this number.
-    Ignore(usize),
-}
-
-/// What is wrong with a rule, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct RuleProblem {
-    pub(crate) key: RuleKey,
-    /// Bytes before the offending part, within the value.
-    pub(crate) offset: usize,
-    pub(crate) reason: RuleError,
-}
-
-/// Why a text is not a rule.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum RuleError {
-    #[error("a rule needs one of `semver`, `pattern`, `regex` or `follow`")]
-    Empty,
-    #[error("`{key}` cannot stand beside `{other}`")]
-    Beside { key: RuleKey, other: RuleKey },
-    #[error(transparent)]
-    Constraint(#[from] ConstraintError),
-    #[error(transparent)]
-    Shape(#[from] ShapeError),
-    #[error(transparent)]
-    Prerelease(#[from] PrereleaseError),
-    #[error(transparent)]
-    Follow(#[from] ParseTagError),
-    #[error("`semver` needs the version in the pattern: write `{{version}}` where it stands")]
-    NoVersion,
-    #[error("`prerelease` needs versions: add `semver`, or `{{version}}` in the pattern")]
-    NoPrerelease,
-    #[error("`{word}` is not an order{}: write one of {}", nearest(word), orders())]
-    Order { word: String },
-    #[error("`newest-by: {word}` is not available yet: write one of {}", orders())]
-    Later { word: String },
-    #[error("`newest-by: {word}` needs `{{{word}}}` in the pattern")]
-    NoPart { word: String },
-    #[error("`{glob}` is not a glob: {reason}")]
-    Glob { glob: String, reason: String },
-}
-
-fn orders() -> String {
-    let available = ORDERS.iter().filter(|(_, order)| order.is_some());
-    let names: Vec<String> = available.map(|(word, _)| format!("`{word}`")).collect();
-    names.join(", ")
-}
-
-/// A question with the nearest order, where one is near.
-fn nearest(word: &str) -> String {
-    let similarity = |name: &str| strsim::jaro_winkler(name, word);
-    let best = ORDERS
-        .iter()
-        .map(|(name, _)| *name)
-        .max_by(|a, b| similarity(a).total_cmp(&similarity(b)))
-        .filter(|name| similarity(name) > 0.7);
-    best.map_or_else(String::new, |name| format!(" (did you mean `{name}`?)"))
-}
-
-impl fmt::Display for RuleKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Tags => "tags",
-            Self::Semver => "semver",
-            Self::Pattern => "pattern",
-            Self::Regex => "regex",
-            Self::Follow => "follow",
-            Self::Prerelease(_) => "prerelease",
-            Self::NewestBy => "newest-by",
-            Self::Ignore(_) => "ignore",
-        })
-    }
-}
-
 /// Rules are equal when they are written alike: everything else follows from the text.
 impl PartialEq for TagRule {
     fn eq(&self, other: &Self) -> bool {
@@ -181,23 +86,6 @@ impl PartialEq for TagRule {
 }
 
 impl TagRule {
-    /// Checks a rule; the error holds every problem, in the order of the keys.
-    pub(crate) fn new(text: RuleText) -> Result<Self, Vec<RuleProblem>> {
-        let mut check = Check::default();
-        let kind = match &text.follow {
-            Some(tag) => check.follow(tag, &text).map(Kind::Follow),
-            None => check.matching(&text).map(Kind::Match),
-        };
-        let mut problems = check.problems;
-        match kind {
-            Some(kind) if problems.is_empty() => Ok(Self { text, kind }),
-            _ => {
-                problems.sort_by_key(|problem| (problem.key, problem.offset));
-                Err(problems)
-            }
-        }
-    }
-
     /// The rule as it is written.
     pub(crate) fn text(&self) -> &RuleText {
         &self.text
@@ -337,171 +225,65 @@ fn is_attachment(tag: &str) -> bool {
     }
 }
 
-/// Collects the problems of a rule while it is read.
-#[derive(Default)]
-struct Check {
-    problems: Vec<RuleProblem>,
-}
+#[cfg(test)]
+mod tests {
+    use super::{Needs, RuleText, TagRule, is_attachment};
+    use crate::image::Tag;
 
-impl Check {
-    fn refuse(&mut self, key: RuleKey, offset: usize, reason: impl Into<RuleError>) {
-        let reason = reason.into();
-        self.problems.push(RuleProblem {
-            key,
-            offset,
-            reason,
-        });
+    fn pattern(text: &str) -> RuleText {
+        RuleText {
+            pattern: Some(text.to_owned()),
+            ..RuleText::default()
+        }
     }
 
-    fn follow(&mut self, tag: &str, text: &RuleText) -> Option<Tag> {
-        let RuleText {
-            semver,
-            pattern,
-            regex,
-            follow: _,
-            prerelease,
-            newest_by,
-            ignore,
-        } = text;
-        for (present, key) in [
-            (semver.is_some(), RuleKey::Semver),
-            (pattern.is_some(), RuleKey::Pattern),
-            (regex.is_some(), RuleKey::Regex),
-            (prerelease.is_some(), RuleKey::Prerelease(0)),
-            (newest_by.is_some(), RuleKey::NewestBy),
-            (!ignore.is_empty(), RuleKey::Ignore(0)),
+    #[test]
+    fn a_rule_asks_for_no_more_facts_than_its_order_needs() {
+        let needs = |text: RuleText| TagRule::new(text).unwrap().needs();
+        assert_eq!(needs(pattern("v{version}")), Needs::Names);
+        assert_eq!(needs(pattern("main-{number}-{sha}")), Needs::Names);
+        assert_eq!(needs(pattern("develop-{sha}")), Needs::CreatedAndFirstSeen);
+        for (word, expected) in [
+            ("created", Needs::Created),
+            ("first-seen", Needs::FirstSeen),
         ] {
-            if present {
-                let other = RuleKey::Follow;
-                self.refuse(key, 0, RuleError::Beside { key, other });
-            }
+            let text = RuleText {
+                newest_by: Some(word.to_owned()),
+                ..pattern("v{version}")
+            };
+            assert_eq!(needs(text), expected);
         }
-        let parsed = tag.parse();
-        parsed
-            .map_err(|error: ParseTagError| self.refuse(RuleKey::Follow, 0, error))
-            .ok()
     }
 
-    fn matching(&mut self, text: &RuleText) -> Option<Match> {
-        let RuleText {
-            semver,
-            pattern,
-            regex,
-            follow: _,
-            prerelease,
-            newest_by,
-            ignore,
-        } = text;
-        if semver.is_none() && pattern.is_none() && regex.is_none() {
-            self.refuse(RuleKey::Tags, 0, RuleError::Empty);
-        }
-        let constraint = semver.as_deref().and_then(|semver| self.constraint(semver));
-        let shape = self.shape(pattern.as_deref(), regex.as_deref());
-        let prerelease = prerelease
-            .as_deref()
-            .and_then(|words| self.prerelease(words));
-        let ignore: Vec<Ignore> = ignore
-            .iter()
-            .enumerate()
-            .filter_map(|(place, glob)| self.ignore(place, glob))
-            .collect();
-        let order = newest_by.as_deref().map(|word| self.order(word));
-        // What the keys say together is judged only where each of them can be read.
-        if !self.problems.is_empty() {
-            return None;
-        }
-        let versions = semver.is_some() || shape.as_ref().is_some_and(Shape::spells_version);
-        if pattern.is_some()
-            && semver.is_some()
-            && !shape.as_ref().is_some_and(Shape::spells_version)
-        {
-            self.refuse(RuleKey::Pattern, 0, RuleError::NoVersion);
-        }
-        if prerelease.is_some() && !versions {
-            self.refuse(RuleKey::Prerelease(0), 0, RuleError::NoPrerelease);
-        }
-        let given = |fact: Fact| match fact {
-            Fact::Version => versions,
-            Fact::Number => shape.as_ref().is_some_and(|s| s.has(Part::Number)),
-            Fact::Timestamp => shape.as_ref().is_some_and(|s| s.has(Part::Timestamp)),
-            Fact::Created | Fact::FirstSeen => true,
-        };
-        let order = match order.flatten() {
-            Some(Order::By(fact)) if !given(fact) => {
-                let word = newest_by.clone().unwrap_or_default();
-                self.refuse(RuleKey::NewestBy, 0, RuleError::NoPart { word });
-                Order::By(fact)
-            }
-            Some(order) => order,
-            None => [Fact::Version, Fact::Number, Fact::Timestamp]
-                .into_iter()
-                .find(|&fact| given(fact))
-                .map_or(Order::Times, Order::By),
-        };
-        Some(Match {
-            constraint,
-            shape,
-            prerelease,
-            ignore,
-            order,
+    #[test]
+    fn facts_are_wanted_of_candidates_and_of_what_stands_there() {
+        let rule = TagRule::new(RuleText {
+            ignore: vec!["*-fffffff".to_owned()],
+            ..pattern("develop-{sha}")
         })
+        .unwrap();
+        let tags: Vec<Tag> = ["develop-0a1b2c3", "develop-fffffff", "latest"]
+            .map(|tag| tag.parse().unwrap())
+            .into();
+        assert_eq!(rule.candidates(&tags, Some("latest")), [&tags[0]]);
+        let wanted = rule.candidates(&tags, Some("develop-fffffff"));
+        assert_eq!(wanted, [&tags[0], &tags[1]]);
     }
 
-    fn constraint(&mut self, text: &str) -> Option<Constraint> {
-        let parsed = Constraint::parse(text);
-        parsed
-            .map_err(|error| self.refuse(RuleKey::Semver, error.offset, error))
-            .ok()
-    }
-
-    fn shape(&mut self, pattern: Option<&str>, regex: Option<&str>) -> Option<Shape> {
-        if pattern.is_some() && regex.is_some() {
-            let (key, other) = (RuleKey::Regex, RuleKey::Pattern);
-            self.refuse(key, 0, RuleError::Beside { key, other });
+    #[test]
+    fn signatures_and_fallback_tags_are_attachments() {
+        let digest = format!("sha256-{}", "0a".repeat(32));
+        for suffix in ["", ".sig", ".att", ".sbom"] {
+            assert!(is_attachment(&format!("{digest}{suffix}")), "{suffix}");
         }
-        let by_pattern = pattern.map(|text| (RuleKey::Pattern, Shape::of_pattern(text)));
-        let by_regex = regex.map(|text| (RuleKey::Regex, Shape::of_regex(text)));
-        let mut shape = None;
-        for (key, compiled) in [by_pattern, by_regex].into_iter().flatten() {
-            match compiled {
-                Ok(compiled) => shape = Some(compiled),
-                Err(problems) => problems
-                    .into_iter()
-                    .for_each(|problem| self.refuse(key, problem.offset, problem.reason)),
-            }
+        for tag in [
+            "sha256-0a1b2c3",
+            "sha256",
+            "sha256-.sig",
+            "1.2.3.sig",
+            "sha256-0a.tar",
+        ] {
+            assert!(!is_attachment(tag), "{tag}");
         }
-        shape
-    }
-
-    fn prerelease(&mut self, words: &[String]) -> Option<Prerelease> {
-        let parsed = Prerelease::parse(words);
-        parsed
-            .map_err(|(place, error)| self.refuse(RuleKey::Prerelease(place), 0, error))
-            .ok()
-    }
-
-    fn ignore(&mut self, place: usize, glob: &str) -> Option<Ignore> {
-        match Glob::new(glob) {
-            Ok(parsed) => Some(Ignore {
-                glob: glob.into(),
-                matcher: parsed.compile_matcher(),
-            }),
-            Err(error) => {
-                let reason = error.kind().to_string();
-                let glob = glob.to_owned();
-                self.refuse(RuleKey::Ignore(place), 0, RuleError::Glob { glob, reason });
-                None
-            }
-        }
-    }
-
-    fn order(&mut self, word: &str) -> Option<Order> {
-        let word = word.to_owned();
-        match ORDERS.into_iter().find(|(name, _)| *name == word) {
-            Some((_, Some(order))) => return Some(order),
-            Some((_, None)) => self.refuse(RuleKey::NewestBy, 0, RuleError::Later { word }),
-            None => self.refuse(RuleKey::NewestBy, 0, RuleError::Order { word }),
-        }
-        None
     }
 }

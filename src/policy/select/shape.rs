@@ -12,7 +12,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use regex::{Captures, Regex};
 
-use super::Exclusion;
+use super::{Exclusion, did_you_mean};
 use crate::image::version::{Version, parse_number};
 
 /// A named part of a tag.
@@ -63,7 +63,7 @@ pub(crate) enum ShapeError {
     Empty,
     #[error(
         "`{name}` is not a part of a tag{}: the parts are {}",
-        nearest(name),
+        did_you_mean(name, Part::ALL.iter().map(|part| part.name())),
         known_parts()
     )]
     UnknownPart { name: String },
@@ -143,16 +143,6 @@ fn known_parts() -> String {
     names.join(", ")
 }
 
-/// A question with the nearest part, where one is near.
-fn nearest(name: &str) -> String {
-    let similarity = |part: &Part| strsim::jaro_winkler(part.name(), name);
-    let best = Part::ALL
-        .into_iter()
-        .max_by(|a, b| similarity(a).total_cmp(&similarity(b)))
-        .filter(|part| similarity(part) > 0.7);
-    best.map_or_else(String::new, |part| format!(" (did you mean `{part}`?)"))
-}
-
 impl Shape {
     /// Compiles a pattern such as `main-{number}-{sha}`.
     pub(super) fn of_pattern(pattern: &str) -> Result<Self, Vec<ShapeProblem>> {
@@ -160,11 +150,10 @@ impl Shape {
         reader.read(pattern);
         let PatternReader {
             expression,
-            parts,
+            parts: named,
             mut problems,
-            ..
+            before: _,
         } = reader;
-        let named: Vec<(usize, Part)> = parts;
         problems.extend(misplaced(&named));
         if pattern.is_empty() {
             problems.push(ShapeProblem {
@@ -271,12 +260,13 @@ fn misplaced(named: &[(usize, Part)]) -> Vec<ShapeProblem> {
     let mut problems = Vec::new();
     for (place, &(offset, part)) in named.iter().enumerate() {
         let repeated = named[..place].iter().any(|&(_, other)| other == part);
-        let needed = match part {
-            Part::Minor => Some(Part::Major),
-            Part::Patch => Some(Part::Minor),
-            _ => None,
+        let (in_version, needed) = match part {
+            Part::Major => (true, None),
+            Part::Minor => (true, Some(Part::Major)),
+            Part::Patch => (true, Some(Part::Minor)),
+            Part::Sha | Part::Number | Part::Timestamp => (false, None),
+            Part::Version | Part::Branch | Part::Any => (false, None),
         };
-        let in_version = matches!(part, Part::Major | Part::Minor | Part::Patch);
         let reason = match needed.filter(|&needed| !has(needed)) {
             _ if repeated && part != Part::Any => ShapeError::Repeated { part },
             _ if in_version && has(Part::Version) => ShapeError::InVersion { part },
@@ -345,16 +335,21 @@ impl PatternReader {
             self.refuse(at, ShapeError::Touching { part });
         }
         // After a letter or a digit a `v` would be part of a word, and `v{version}` has one already.
-        let prefix = match part {
-            Part::Version if !before.is_some_and(|c| c.is_ascii_alphanumeric()) => "v?",
-            _ => "",
+        let in_word = before.is_some_and(|c| c.is_ascii_alphanumeric());
+        let prefix = if part == Part::Version && !in_word {
+            "v?"
+        } else {
+            ""
         };
-        let (name, expression) = (part.name(), part.expression());
-        self.expression.push_str(&match part {
-            // May stand several times, which a named group may not; nothing is read from it.
-            Part::Any => format!("(?:{expression})"),
-            _ => format!("(?P<{name}>{prefix}(?:{expression}))"),
-        });
+        // `{any}` may stand several times, which a named group may not; nothing is read from it.
+        let group = match part == Part::Any {
+            true => "?:".to_owned(),
+            false => format!("?P<{}>", part.name()),
+        };
+        let expression = part.expression();
+        for piece in ["(", &group, prefix, "(?:", expression, "))"] {
+            self.expression.push_str(piece);
+        }
         self.parts.push((at, part));
     }
 }
@@ -508,7 +503,7 @@ mod tests {
     fn a_wrong_pattern_is_explained_at_its_column() {
         insta::assert_snapshot!(problems(Shape::of_pattern("main-{commit}-{numer}")), @r#"
         5: `commit` is not a part of a tag: the parts are `{sha}`, `{number}`, `{timestamp}`, `{version}`, `{branch}`, `{any}`, `{major}`, `{minor}`, `{patch}`
-        14: `numer` is not a part of a tag (did you mean `{number}`?): the parts are `{sha}`, `{number}`, `{timestamp}`, `{version}`, `{branch}`, `{any}`, `{major}`, `{minor}`, `{patch}`
+        14: `numer` is not a part of a tag (did you mean `number`?): the parts are `{sha}`, `{number}`, `{timestamp}`, `{version}`, `{branch}`, `{any}`, `{major}`, `{minor}`, `{patch}`
         "#);
         insta::assert_snapshot!(problems(Shape::of_pattern("{version}{any}")), @"9: `{any}` touches the part before it, so where one ends would be a guess: put text between them");
         insta::assert_snapshot!(problems(Shape::of_pattern("a/{sha}-{sha}-{minor}")), @r#"
@@ -528,6 +523,6 @@ mod tests {
         assert!(shape.read("main-7-debug").is_err());
         assert_eq!(shape.read("main-7").unwrap().number, Some(7));
         insta::assert_snapshot!(problems(Shape::of_regex("[aA-zZ")), @"0: the regular expression cannot be read: unclosed character class");
-        insta::assert_snapshot!(problems(Shape::of_regex("main-(?P<ts>.*)")), @"9: `ts` is not a part of a tag (did you mean `{timestamp}`?): the parts are `{sha}`, `{number}`, `{timestamp}`, `{version}`, `{branch}`, `{any}`, `{major}`, `{minor}`, `{patch}`");
+        insta::assert_snapshot!(problems(Shape::of_regex("main-(?P<ts>.*)")), @"9: `ts` is not a part of a tag (did you mean `timestamp`?): the parts are `{sha}`, `{number}`, `{timestamp}`, `{version}`, `{branch}`, `{any}`, `{major}`, `{minor}`, `{patch}`");
     }
 }

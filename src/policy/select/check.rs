@@ -1,0 +1,358 @@
+//! Checking: from the text of a rule to a rule, or to every problem of it.
+//!
+//! Where the text stood in a file, the caller knows: a problem names its key, and the place within the value.
+
+use std::fmt;
+
+use globset::Glob;
+
+use super::constraint::{Constraint, ConstraintError};
+use super::prerelease::{Prerelease, PrereleaseError};
+use super::rule::{Ignore, Kind, Match, Order, RuleText, TagRule};
+use super::shape::{Part, Shape, ShapeError};
+use super::{Fact, did_you_mean};
+use crate::image::{ParseTagError, Tag};
+
+/// The words under `newest-by`, in the order in which the default tries them.
+const ORDERS: [(&str, Option<Order>); 7] = [
+    ("version", Some(Order::By(Fact::Version))),
+    ("number", Some(Order::By(Fact::Number))),
+    ("timestamp", Some(Order::By(Fact::Timestamp))),
+    ("commits", None),
+    ("pushed", None),
+    ("created", Some(Order::By(Fact::Created))),
+    ("first-seen", Some(Order::By(Fact::FirstSeen))),
+];
+
+/// The key of a rule that a problem is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum RuleKey {
+    /// The rule as a whole.
+    Tags,
+    Semver,
+    Pattern,
+    Regex,
+    Follow,
+    /// The word of this number.
+    Prerelease(usize),
+    NewestBy,
+    /// The glob of this number.
+    Ignore(usize),
+}
+
+/// What is wrong with a rule, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RuleProblem {
+    pub(crate) key: RuleKey,
+    /// Bytes before the offending part, within the value.
+    pub(crate) offset: usize,
+    pub(crate) reason: RuleError,
+}
+
+/// Why a text is not a rule.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RuleError {
+    #[error("a rule needs one of `semver`, `pattern`, `regex` or `follow`")]
+    Empty,
+    #[error("`{key}` cannot stand beside `{other}`")]
+    Beside { key: RuleKey, other: RuleKey },
+    #[error(transparent)]
+    Constraint(#[from] ConstraintError),
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+    #[error(transparent)]
+    Prerelease(#[from] PrereleaseError),
+    #[error(transparent)]
+    Follow(#[from] ParseTagError),
+    #[error("`semver` needs the version in the pattern: write `{{version}}` where it stands")]
+    NoVersion,
+    #[error("`prerelease` needs versions: add `semver`, or `{{version}}` in the pattern")]
+    NoPrerelease,
+    #[error(
+        "`{word}` is not an order{}: write one of {}",
+        did_you_mean(word, known()),
+        orders()
+    )]
+    Order { word: String },
+    #[error("`newest-by: {word}` is not available yet: write one of {}", orders())]
+    Later { word: String },
+    #[error("`newest-by: {word}` needs `{{{word}}}` in the pattern")]
+    NoPart { word: String },
+    #[error("`{glob}` is not a glob: {reason}")]
+    Glob { glob: String, reason: String },
+}
+
+fn known() -> impl Iterator<Item = &'static str> {
+    ORDERS.iter().map(|(word, _)| *word)
+}
+
+fn orders() -> String {
+    let available = ORDERS.iter().filter(|(_, order)| order.is_some());
+    let names: Vec<String> = available.map(|(word, _)| format!("`{word}`")).collect();
+    names.join(", ")
+}
+
+impl fmt::Display for RuleKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tags => "tags",
+            Self::Semver => "semver",
+            Self::Pattern => "pattern",
+            Self::Regex => "regex",
+            Self::Follow => "follow",
+            Self::Prerelease(_) => "prerelease",
+            Self::NewestBy => "newest-by",
+            Self::Ignore(_) => "ignore",
+        })
+    }
+}
+
+impl TagRule {
+    /// Checks a rule; the error holds every problem, in the order of the keys.
+    pub(crate) fn new(text: RuleText) -> Result<Self, Vec<RuleProblem>> {
+        let mut check = Check::default();
+        let kind = match &text.follow {
+            Some(tag) => check.follow(tag, &text).map(Kind::Follow),
+            None => check.matching(&text).map(Kind::Match),
+        };
+        let mut problems = check.problems;
+        match kind {
+            Some(kind) if problems.is_empty() => Ok(Self { text, kind }),
+            _ => {
+                problems.sort_by_key(|problem| (problem.key, problem.offset));
+                Err(problems)
+            }
+        }
+    }
+}
+
+/// Collects the problems of a rule while it is read.
+#[derive(Default)]
+struct Check {
+    problems: Vec<RuleProblem>,
+}
+
+impl Check {
+    fn refuse(&mut self, key: RuleKey, offset: usize, reason: impl Into<RuleError>) {
+        let reason = reason.into();
+        self.problems.push(RuleProblem {
+            key,
+            offset,
+            reason,
+        });
+    }
+
+    fn follow(&mut self, tag: &str, text: &RuleText) -> Option<Tag> {
+        let RuleText {
+            semver,
+            pattern,
+            regex,
+            follow: _,
+            prerelease,
+            newest_by,
+            ignore,
+        } = text;
+        for (present, key) in [
+            (semver.is_some(), RuleKey::Semver),
+            (pattern.is_some(), RuleKey::Pattern),
+            (regex.is_some(), RuleKey::Regex),
+            (prerelease.is_some(), RuleKey::Prerelease(0)),
+            (newest_by.is_some(), RuleKey::NewestBy),
+            (!ignore.is_empty(), RuleKey::Ignore(0)),
+        ] {
+            if present {
+                let other = RuleKey::Follow;
+                self.refuse(key, 0, RuleError::Beside { key, other });
+            }
+        }
+        let parsed = tag.parse();
+        parsed
+            .map_err(|error: ParseTagError| self.refuse(RuleKey::Follow, 0, error))
+            .ok()
+    }
+
+    fn matching(&mut self, text: &RuleText) -> Option<Match> {
+        let RuleText {
+            semver,
+            pattern,
+            regex,
+            follow: _,
+            prerelease,
+            newest_by,
+            ignore,
+        } = text;
+        if semver.is_none() && pattern.is_none() && regex.is_none() {
+            self.refuse(RuleKey::Tags, 0, RuleError::Empty);
+        }
+        let constraint = semver.as_deref().and_then(|semver| self.constraint(semver));
+        let shape = self.shape(pattern.as_deref(), regex.as_deref());
+        let prerelease = prerelease
+            .as_deref()
+            .and_then(|words| self.prerelease(words));
+        let ignore: Vec<Ignore> = ignore
+            .iter()
+            .enumerate()
+            .filter_map(|(place, glob)| self.ignore(place, glob))
+            .collect();
+        let order = newest_by.as_deref().and_then(|word| self.order(word));
+        // What the keys say together is judged only where each of them can be read.
+        if !self.problems.is_empty() {
+            return None;
+        }
+        let versions = semver.is_some() || shape.as_ref().is_some_and(Shape::spells_version);
+        if semver.is_some() && pattern.is_some() && !shape.as_ref()?.spells_version() {
+            self.refuse(RuleKey::Pattern, 0, RuleError::NoVersion);
+        }
+        if prerelease.is_some() && !versions {
+            self.refuse(RuleKey::Prerelease(0), 0, RuleError::NoPrerelease);
+        }
+        let has = |part: Part| shape.as_ref().is_some_and(|shape| shape.has(part));
+        let given = |fact: Fact| match fact {
+            Fact::Version => versions,
+            Fact::Number => has(Part::Number),
+            Fact::Timestamp => has(Part::Timestamp),
+            Fact::Created | Fact::FirstSeen => true,
+        };
+        if let (Some(Order::By(fact)), Some(word)) = (order, newest_by)
+            && !given(fact)
+        {
+            let word = word.clone();
+            self.refuse(RuleKey::NewestBy, 0, RuleError::NoPart { word });
+        }
+        let by_name = [Fact::Version, Fact::Number, Fact::Timestamp];
+        let default = by_name.into_iter().find(|&fact| given(fact));
+        let order = order.unwrap_or(default.map_or(Order::Times, Order::By));
+        Some(Match {
+            constraint,
+            shape,
+            prerelease,
+            ignore,
+            order,
+        })
+    }
+
+    fn constraint(&mut self, text: &str) -> Option<Constraint> {
+        let parsed = Constraint::parse(text);
+        parsed
+            .map_err(|error| self.refuse(RuleKey::Semver, error.offset, error))
+            .ok()
+    }
+
+    fn shape(&mut self, pattern: Option<&str>, regex: Option<&str>) -> Option<Shape> {
+        if pattern.is_some() && regex.is_some() {
+            let (key, other) = (RuleKey::Regex, RuleKey::Pattern);
+            self.refuse(key, 0, RuleError::Beside { key, other });
+        }
+        let by_pattern = pattern.map(|text| (RuleKey::Pattern, Shape::of_pattern(text)));
+        let by_regex = regex.map(|text| (RuleKey::Regex, Shape::of_regex(text)));
+        let mut shape = None;
+        for (key, compiled) in [by_pattern, by_regex].into_iter().flatten() {
+            match compiled {
+                Ok(compiled) => shape = Some(compiled),
+                Err(problems) => problems
+                    .into_iter()
+                    .for_each(|problem| self.refuse(key, problem.offset, problem.reason)),
+            }
+        }
+        shape
+    }
+
+    fn prerelease(&mut self, words: &[String]) -> Option<Prerelease> {
+        let parsed = Prerelease::parse(words);
+        parsed
+            .map_err(|(place, error)| self.refuse(RuleKey::Prerelease(place), 0, error))
+            .ok()
+    }
+
+    fn ignore(&mut self, place: usize, glob: &str) -> Option<Ignore> {
+        match Glob::new(glob) {
+            Ok(parsed) => Some(Ignore {
+                glob: glob.into(),
+                matcher: parsed.compile_matcher(),
+            }),
+            Err(error) => {
+                let reason = error.kind().to_string();
+                let glob = glob.to_owned();
+                self.refuse(RuleKey::Ignore(place), 0, RuleError::Glob { glob, reason });
+                None
+            }
+        }
+    }
+
+    fn order(&mut self, word: &str) -> Option<Order> {
+        let word = word.to_owned();
+        match ORDERS.into_iter().find(|(name, _)| *name == word) {
+            Some((_, Some(order))) => return Some(order),
+            Some((_, None)) => self.refuse(RuleKey::NewestBy, 0, RuleError::Later { word }),
+            None => self.refuse(RuleKey::NewestBy, 0, RuleError::Order { word }),
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RuleText, TagRule};
+
+    fn refused(text: RuleText) -> String {
+        let lines: Vec<String> = TagRule::new(text)
+            .unwrap_err()
+            .into_iter()
+            .map(|problem| format!("{} at {}: {}", problem.key, problem.offset, problem.reason))
+            .collect();
+        lines.join("\n")
+    }
+
+    fn pattern(text: &str) -> RuleText {
+        RuleText {
+            pattern: Some(text.to_owned()),
+            ..RuleText::default()
+        }
+    }
+
+    #[test]
+    fn every_problem_of_a_rule_is_told_with_its_key() {
+        insta::assert_snapshot!(refused(RuleText::default()), @"tags at 0: a rule needs one of `semver`, `pattern`, `regex` or `follow`");
+        insta::assert_snapshot!(refused(RuleText {
+            semver: Some(">=1 <".to_owned()),
+            regex: Some("(".to_owned()),
+            prerelease: Some(vec!["rc".to_owned(), "any".to_owned()]),
+            newest_by: Some("commits".to_owned()),
+            ignore: vec!["ok-*".to_owned(), "{a".to_owned()],
+            ..pattern("{sha}{}")
+        }), @r#"
+        semver at 5: a version is missing here: write one such as `1.2.3`, `1.2` or `1.x`, or `*` for every version
+        pattern at 5: `` is not a part of a tag: the parts are `{sha}`, `{number}`, `{timestamp}`, `{version}`, `{branch}`, `{any}`, `{major}`, `{minor}`, `{patch}`
+        regex at 0: `regex` cannot stand beside `pattern`
+        regex at 0: the regular expression cannot be read: unclosed group
+        prerelease at 0: `any` stands alone: write `none`, `any`, or a list of labels such as `rc, beta`
+        newest-by at 0: `newest-by: commits` is not available yet: write one of `version`, `number`, `timestamp`, `created`, `first-seen`
+        ignore at 0: `{a` is not a glob: unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)
+        "#);
+        insta::assert_snapshot!(refused(RuleText {
+            follow: Some("a b".to_owned()),
+            newest_by: Some("created".to_owned()),
+            ..pattern("{sha}")
+        }), @r#"
+        pattern at 0: `pattern` cannot stand beside `follow`
+        follow at 0: `a b` is not a tag: 1 to 128 letters, digits, `_`, `.` and `-`, not starting with `.` or `-`
+        newest-by at 0: `newest-by` cannot stand beside `follow`
+        "#);
+    }
+
+    #[test]
+    fn keys_that_need_each_other_are_told_apart() {
+        insta::assert_snapshot!(refused(RuleText {
+            semver: Some("*".to_owned()),
+            ..pattern("develop-{sha}")
+        }), @"pattern at 0: `semver` needs the version in the pattern: write `{version}` where it stands");
+        insta::assert_snapshot!(refused(RuleText {
+            prerelease: Some(vec!["any".to_owned()]),
+            newest_by: Some("number".to_owned()),
+            ..pattern("develop-{sha}")
+        }), @r#"
+        prerelease at 0: `prerelease` needs versions: add `semver`, or `{version}` in the pattern
+        newest-by at 0: `newest-by: number` needs `{number}` in the pattern
+        "#);
+    }
+}
