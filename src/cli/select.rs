@@ -68,11 +68,20 @@ enum Output {
     Json,
 }
 
+/// How much of the list the output speaks of.
+#[derive(Clone, Copy)]
+enum Detail {
+    Chosen,
+    Every,
+}
+
 /// What `--output json` prints. Fields may be added; these stay.
 #[derive(Serialize)]
 struct Report<'a> {
     /// The tag that should stand there, or null.
     tag: Option<&'a str>,
+    /// `choose`, `replace` (what stands there has no order under the rule), `downgrade`, `newest` (it stands there already)
+    /// or `hold`.
     decision: &'static str,
     reason: String,
     current: Option<&'a str>,
@@ -105,11 +114,11 @@ pub(super) fn run(args: Args) -> Result<ExitCode, anyhow::Error> {
     let rule = match TagRule::new(text.clone()) {
         Ok(rule) => rule,
         Err(problems) => {
-            let lines = problems.iter().map(|problem| Pointed {
+            let pointed = problems.iter().map(|problem| Pointed {
                 problem,
                 text: &text,
             });
-            let lines: Vec<String> = lines.map(|line| line.to_string()).collect();
+            let lines: Vec<String> = pointed.map(|problem| problem.to_string()).collect();
             print(&mut io::stderr().lock(), &lines.concat())?;
             return Ok(ExitCode::from(2));
         }
@@ -121,26 +130,20 @@ pub(super) fn run(args: Args) -> Result<ExitCode, anyhow::Error> {
     };
     let current = args.current.as_deref();
     let selection = select(&rule, &facts, current, downgrade);
-    let verdicts = match (args.explain, args.output) {
-        (false, Output::Text) => Vec::new(),
-        (true, Output::Text | Output::Json) | (false, Output::Json) => {
-            explain(&rule, &facts, current)
-        }
+    let detail = match args.explain {
+        true => Detail::Every,
+        false => Detail::Chosen,
     };
-    let chosen = chosen(&selection);
-    let out = match args.output {
-        Output::Text if args.explain => table(&verdicts, chosen),
-        Output::Text => chosen.map_or_else(String::new, |tag| format!("{tag}\n")),
-        Output::Json => {
-            let explained = args
-                .explain
-                .then(|| verdicts.iter().map(explained).collect());
-            let report = report(&selection, current, &verdicts, explained);
-            serde_json::to_string_pretty(&report).context("failed to write JSON")? + "\n"
+    let verdicts = || explain(&rule, &facts, current);
+    let out = match (args.output, detail) {
+        (Output::Text, Detail::Every) => table(&verdicts(), chosen(&selection)),
+        (Output::Text, Detail::Chosen) => {
+            chosen(&selection).map_or_else(String::new, |tag| format!("{tag}\n"))
         }
+        (Output::Json, detail) => json(&selection, current, &verdicts(), detail)?,
     };
     print(&mut io::stdout().lock(), &out)?;
-    if chosen.is_none() {
+    if chosen(&selection).is_none() {
         print(&mut io::stderr().lock(), &format!("error: {selection}\n"))?;
         return Ok(ExitCode::FAILURE);
     }
@@ -258,14 +261,14 @@ fn explained((tag, verdict): &(Tag, Verdict)) -> Explained<'_> {
     }
 }
 
-fn report<'a>(
-    selection: &'a Selection,
-    current: Option<&'a str>,
-    verdicts: &'a [(Tag, Verdict)],
-    tags: Option<Vec<Explained<'a>>>,
-) -> Report<'a> {
+fn json(
+    selection: &Selection,
+    current: Option<&str>,
+    verdicts: &[(Tag, Verdict)],
+    detail: Detail,
+) -> Result<String, anyhow::Error> {
     let candidates = verdicts.iter().filter(|(_, verdict)| is_candidate(verdict));
-    Report {
+    let report = Report {
         tag: chosen(selection).map(Tag::as_str),
         decision: match selection {
             Selection::Choose { tag: _, over } => match over {
@@ -280,8 +283,14 @@ fn report<'a>(
         current,
         seen: verdicts.len(),
         candidates: candidates.map(|(tag, _)| tag.as_str()).collect(),
-        tags,
-    }
+        tags: match detail {
+            Detail::Every => Some(verdicts.iter().map(explained).collect()),
+            Detail::Chosen => None,
+        },
+    };
+    let mut text = serde_json::to_string_pretty(&report).context("failed to write JSON")?;
+    text.push('\n');
+    Ok(text)
 }
 
 /// One problem of the rule, with a caret below the part that it is about.

@@ -97,7 +97,6 @@ enum Standing<'a> {
     Nothing,
     Unordered,
     Ordered(Candidate<'a>),
-    Vanished(Tag),
 }
 
 /// Chooses the newest candidate among `facts`, which is the whole listing with each tag once.
@@ -125,10 +124,12 @@ pub(crate) fn select(
     let standing = match (current, &standing_tag) {
         (None, _) => Standing::Nothing,
         (Some(_), None) => Standing::Unordered,
-        (Some(_), Some(tag)) => stand(rule, facts, tag),
+        (Some(_), Some(tag)) => match stand(rule, facts, tag) {
+            Ok(standing) => standing,
+            Err(hold) => return Selection::Hold(hold),
+        },
     };
     let held = unknown(&ranking.candidates, &standing, fact)
-        .or_else(|| vanished(&standing))
         .or_else(|| below(newest, &standing, fact, downgrade))
         .or_else(|| tie(&ranking.candidates, &standing, fact));
     if let Some(hold) = held {
@@ -136,7 +137,7 @@ pub(crate) fn select(
     }
     let over = match &standing {
         Standing::Nothing => Over::Nothing,
-        Standing::Unordered | Standing::Vanished(_) => Over::Unordered,
+        Standing::Unordered => Over::Unordered,
         Standing::Ordered(current) => match compare(fact, current, newest) {
             Ordering::Less => Over::Older,
             Ordering::Greater => Over::Newer,
@@ -255,14 +256,18 @@ pub(super) fn compare(fact: Fact, a: &Candidate<'_>, b: &Candidate<'_>) -> Order
     }
 }
 
-/// Finds out where the deployed tag stands among the others.
-fn stand<'a>(rule: &TagRule, facts: &'a [TagFacts], tag: &'a Tag) -> Standing<'a> {
+/// Finds out where the deployed tag stands among the others. A version that is listed in another spelling is there.
+fn stand<'a>(
+    rule: &TagRule,
+    facts: &'a [TagFacts],
+    tag: &'a Tag,
+) -> Result<Standing<'a>, SelectionHold> {
     let listed = facts.iter().find(|facts| facts.tag == *tag);
     let Some(reading) = read_standing(rule, tag) else {
-        return Standing::Unordered;
+        return Ok(Standing::Unordered);
     };
     if let Some(facts) = listed {
-        return Standing::Ordered(Candidate::new(facts, reading));
+        return Ok(Standing::Ordered(Candidate::new(facts, reading)));
     }
     let current = Candidate {
         tag,
@@ -279,12 +284,14 @@ fn stand<'a>(rule: &TagRule, facts: &'a [TagFacts], tag: &'a Tag) -> Standing<'a
             tag: _,
             created,
             first_seen,
-        }) => Standing::Ordered(Candidate {
+        }) => Ok(Standing::Ordered(Candidate {
             created: *created,
             first_seen: *first_seen,
             ..current
+        })),
+        None => Err(SelectionHold::Vanished {
+            current: tag.clone(),
         }),
-        None => Standing::Vanished(tag.clone()),
     }
 }
 
@@ -320,7 +327,7 @@ fn unknown(
 ) -> Option<SelectionHold> {
     let compared = match standing {
         Standing::Ordered(current) => slice::from_ref(current),
-        Standing::Nothing | Standing::Unordered | Standing::Vanished(_) => &[],
+        Standing::Nothing | Standing::Unordered => &[],
     };
     let alone = match (candidates, compared) {
         ([_], []) => true,
@@ -330,16 +337,6 @@ fn unknown(
     let lacking = candidates.iter().chain(compared).filter(|c| !c.knows(fact));
     let tag = lacking.map(|c| c.tag).min().filter(|_| !alone)?.clone();
     Some(SelectionHold::Unknown { tag, fact })
-}
-
-fn vanished(standing: &Standing<'_>) -> Option<SelectionHold> {
-    match standing {
-        Standing::Vanished(current) => {
-            let current = current.clone();
-            Some(SelectionHold::Vanished { current })
-        }
-        Standing::Nothing | Standing::Unordered | Standing::Ordered(_) => None,
-    }
 }
 
 fn below(
@@ -363,7 +360,7 @@ fn tie(candidates: &[Candidate<'_>], standing: &Standing<'_>, fact: Fact) -> Opt
     let newest = candidates.first()?;
     let compared = match standing {
         Standing::Ordered(current) => slice::from_ref(current),
-        Standing::Nothing | Standing::Unordered | Standing::Vanished(_) => &[],
+        Standing::Nothing | Standing::Unordered => &[],
     };
     let equal: Vec<_> = candidates
         .iter()
