@@ -117,3 +117,24 @@ fn nested(steps: &[Step], value: &str) -> Result<New, Refusal> {
     }
     Ok(new)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Path, assign};
+    use crate::edit::cases;
+
+    /// Carries out `PATH=VALUE`.
+    fn edit(text: &str, argument: &str) -> Result<String, String> {
+        let (path, rest) = Path::parse_prefix(argument).map_err(|error| error.to_string())?;
+        let value = rest.strip_prefix('=').unwrap();
+        assign(text, None, (&path, value)).map_err(|refusal| match refusal.line {
+            Some(line) => format!("{line}: {refusal}"),
+            None => refusal.to_string(),
+        })
+    }
+
+    #[test]
+    fn values_are_edited_as_the_cases_say() {
+        cases::check(include_str!("../../tests/edits/values.json"), edit);
+    }
+}

@@ -5,6 +5,8 @@
 //! scanned again, and every other node, with its style, anchor and tag, is what it was.
 
 mod assign;
+#[cfg(test)]
+pub(crate) mod cases;
 mod draft;
 mod find;
 mod layout;

@@ -40,6 +40,14 @@ impl Path {
         &self.0
     }
 
+    /// The key that the path ends with, if it ends with one.
+    pub(crate) fn last_key(&self) -> Option<&str> {
+        match self.0.last() {
+            Some(Step::Key(key)) => Some(key),
+            Some(Step::Index(_) | Step::Item { .. }) | None => None,
+        }
+    }
+
     /// The first `count` steps as text, for messages; the root is `.`.
     pub(crate) fn prefix(&self, count: usize) -> String {
         match &self.0[..count] {

@@ -35,7 +35,7 @@ pub(crate) enum Reason {
         key: String,
         known: Known,
     },
-    #[error("`{place}` has {length} items; there is no item {index}")]
+    #[error("there is no item {index} in `{place}`, whose length is {length}")]
     NoIndex {
         place: String,
         index: usize,
@@ -108,7 +108,7 @@ pub(crate) enum Known {
 const NAMES_SHOWN_MAX: usize = 6;
 
 /// How alike two names must be, from 0 to 1, for one to be called the nearest.
-const LIKENESS_MIN: f64 = 0.8;
+const LIKENESS_MIN: f64 = 0.6;
 
 impl Refusal {
     pub(crate) fn at(line: usize, reason: Reason) -> Self {
@@ -129,7 +129,7 @@ impl Known {
         let names: Vec<&str> = names.collect();
         let nearest = names
             .iter()
-            .map(|name| (strsim::jaro_winkler(name, wanted), name))
+            .map(|name| (strsim::normalized_damerau_levenshtein(name, wanted), name))
             .max_by(|(a, _), (b, _)| a.total_cmp(b));
         match nearest {
             Some((likeness, name)) if likeness >= LIKENESS_MIN => Self::Nearest((*name).to_owned()),

@@ -132,6 +132,19 @@ impl<'t> Scan<'t> {
         matches!(node.token.kind, Kind::Scalar(_, Style::Plain)) && node.span.is_empty()
     }
 
+    /// Whether a value is empty, or null in a word, with no anchor or tag.
+    pub(crate) fn is_null(&self, node: NodeId) -> bool {
+        let token = &self.nodes[node.0].token;
+        let says_null = match &token.kind {
+            Kind::Scalar(value, Style::Plain) => {
+                matches!(&**value, "" | "~" | "null" | "Null" | "NULL")
+            }
+            Kind::Scalar(..) | Kind::Document | Kind::Alias(_) => false,
+            Kind::Mapping(_) | Kind::Sequence(_) => false,
+        };
+        says_null && token.anchor == 0 && token.tag.is_none()
+    }
+
     /// What a scalar says, an alias followed; an empty value says nothing.
     pub(crate) fn scalar(&self, node: NodeId) -> Option<&str> {
         match &self.nodes[self.resolved(node).0].token.kind {
