@@ -1,1 +1,276 @@
-//! Stub.
+//! Reading registries: tags, digests, and what an image says of itself, over the OCI distribution API.
+//!
+//! Not here: which tags are wanted (`policy/select`) and when to ask (`daemon`). Nothing is ever written to a
+//! registry. Invariant: a listing is complete or an error; content named by a digest has that digest.
+
+mod access;
+mod budget;
+mod cache;
+mod challenge;
+mod error;
+mod host;
+mod http;
+mod inspect;
+mod link;
+mod list;
+mod metrics;
+mod seen;
+mod wire;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::image::{Digest, Repository, Tag};
+use crate::secret::Secret;
+use cache::Cache;
+use host::Host;
+
+pub(crate) use error::RegistryError;
+
+/// Tags asked for per page: one page for nearly every repository, and what the larger registries allow.
+const PAGE_SIZE_DEFAULT: usize = 1_000;
+
+/// How registries are read.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Options {
+    /// By host, with the port where one is written; a host that is not named here gets the defaults.
+    pub(crate) hosts: BTreeMap<String, HostOptions>,
+    /// A folder that may be deleted at any time; without one, nothing outlives the process.
+    pub(crate) cache: Option<PathBuf>,
+    pub(crate) timeouts: Timeouts,
+}
+
+/// How one registry is read.
+#[derive(Clone, Debug)]
+pub(crate) struct HostOptions {
+    pub(crate) plain_http: bool,
+    /// Authorities to trust beside the system's, in PEM form.
+    pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) credentials: Option<Credentials>,
+    pub(crate) page_size: usize,
+    /// Further hosts that may be sent the credentials.
+    pub(crate) realms: Vec<String>,
+}
+
+/// Who reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Credentials {
+    /// Sent to the registry, or to its token service, whichever it asks for.
+    Basic { username: String, password: Secret },
+    /// Sent to the registry as its bearer token.
+    Token(Secret),
+}
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timeouts {
+    pub(crate) connect: Duration,
+    /// Without a byte from the other side.
+    pub(crate) read: Duration,
+    /// One listing, one digest, or one image's metadata, tries and pages included.
+    pub(crate) total: Duration,
+    /// The longest wait after the first failed try; it doubles from there.
+    pub(crate) back_off: Duration,
+}
+
+/// A complete listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Listing {
+    /// In the order of their names, whatever the registry's.
+    pub(crate) tags: Vec<ListedTag>,
+    /// Names in the listing that are no tags by the grammar, and so not among `tags`.
+    pub(crate) invalid: usize,
+    /// How many tags there were before more than half of them went, until that has lasted.
+    pub(crate) shrank_from: Option<usize>,
+}
+
+/// A tag and the time at which this program, or one before it with the same cache, saw it first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ListedTag {
+    pub(crate) tag: Tag,
+    pub(crate) first_seen: Timestamp,
+}
+
+/// What an image says of itself; charts and other artifacts say nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Metadata {
+    pub(crate) created: Option<Timestamp>,
+    pub(crate) labels: BTreeMap<String, String>,
+    /// `linux/amd64`, `linux/arm/v7`.
+    pub(crate) platforms: Vec<String>,
+}
+
+/// All registries, with their connections, tokens, and what is kept of their answers. Clones share these.
+#[derive(Clone)]
+pub(crate) struct Registry {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    options: BTreeMap<String, HostOptions>,
+    timeouts: Timeouts,
+    cache: Cache,
+    hosts: Mutex<BTreeMap<String, Arc<Host>>>,
+    /// By CA file: connections are shared among the hosts that trust the same.
+    clients: Mutex<BTreeMap<Option<PathBuf>, reqwest::Client>>,
+}
+
+impl Default for HostOptions {
+    fn default() -> Self {
+        Self {
+            plain_http: false,
+            ca_file: None,
+            credentials: None,
+            page_size: PAGE_SIZE_DEFAULT,
+            realms: Vec::new(),
+        }
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            read: Duration::from_secs(30),
+            total: Duration::from_secs(5 * 60),
+            back_off: Duration::from_millis(500),
+        }
+    }
+}
+
+impl Registry {
+    /// Makes ready to read; nothing is asked, and a host's own problems show when it is.
+    pub(crate) fn new(options: Options) -> Self {
+        let Options {
+            hosts,
+            cache,
+            timeouts,
+        } = options;
+        Self {
+            inner: Arc::new(Inner {
+                options: hosts,
+                timeouts,
+                cache: Cache::open(cache),
+                hosts: Mutex::default(),
+                clients: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Lists all tags of `repository`.
+    pub(crate) async fn tags(
+        &self,
+        repository: &Repository,
+        now: Timestamp,
+    ) -> Result<Listing, RegistryError> {
+        let host = self.host(repository)?;
+        let what = || format!("the tags of `{repository}`");
+        let listed = self.within(what, list::list(&host, repository)).await?;
+        let inner = Arc::clone(&self.inner);
+        let repository = repository.clone();
+        // Files of up to some megabytes, so not on a thread that others wait for.
+        let accept = move || inner.cache.accept(&repository, listed.tags, now);
+        let listing = tokio::task::spawn_blocking(accept).await;
+        let listing = listing.expect("the cache does not panic and is not cancelled");
+        Ok(Listing {
+            invalid: listed.invalid,
+            ..listing
+        })
+    }
+
+    /// Asks what `tag` points at now.
+    pub(crate) async fn digest(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+    ) -> Result<Digest, RegistryError> {
+        let host = self.host(repository)?;
+        let what = || format!("the digest of `{repository}:{tag}`");
+        self.within(what, inspect::digest(&host, repository, tag))
+            .await
+    }
+
+    /// Reads what the image `digest` says of itself, once per digest for as long as the cache lives.
+    pub(crate) async fn metadata(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<Metadata, RegistryError> {
+        if let Some(metadata) = self.inner.cache.metadata(digest) {
+            return Ok(metadata);
+        }
+        let host = self.host(repository)?;
+        let what = || format!("the image `{repository}@{}`", digest.short());
+        let metadata = self
+            .within(what, inspect::metadata(&host, repository, digest))
+            .await?;
+        self.inner.cache.keep_metadata(digest, &metadata);
+        Ok(metadata)
+    }
+
+    async fn within<T>(
+        &self,
+        what: impl Fn() -> String,
+        reading: impl Future<Output = Result<T, RegistryError>>,
+    ) -> Result<T, RegistryError> {
+        let limit = self.inner.timeouts.total;
+        match tokio::time::timeout(limit, reading).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(RegistryError::TimedOut {
+                what: what(),
+                limit,
+            }),
+        }
+    }
+
+    /// The repository's registry; one that cannot be set up is tried anew at the next call.
+    fn host(&self, repository: &Repository) -> Result<Arc<Host>, RegistryError> {
+        let Inner {
+            options,
+            timeouts,
+            hosts,
+            ..
+        } = &*self.inner;
+        let name = repository.registry();
+        let mut hosts = hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(host) = hosts.get(name) {
+            return Ok(Arc::clone(host));
+        }
+        let options = options.get(name).cloned().unwrap_or_default();
+        let client = self.client(name, &options)?;
+        let host = Arc::new(Host::new(name, options, client, *timeouts)?);
+        hosts.insert(name.to_owned(), Arc::clone(&host));
+        Ok(host)
+    }
+
+    fn client(&self, host: &str, options: &HostOptions) -> Result<reqwest::Client, RegistryError> {
+        let Inner {
+            timeouts, clients, ..
+        } = &*self.inner;
+        let mut clients = clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&options.ca_file) {
+            return Ok(client.clone());
+        }
+        let client = match http::client(host, options.ca_file.as_deref(), timeouts) {
+            // A system without CA certificates can still speak plain http.
+            Err(RegistryError::NoTrust { .. }) if options.plain_http => {
+                return http::plain_client(host, timeouts);
+            }
+            client => client?,
+        };
+        clients.insert(options.ca_file.clone(), client.clone());
+        Ok(client)
+    }
+}
+
+#[cfg(test)]
+#[path = "../../tests/contract/registry.rs"]
+mod contract;
+
+#[cfg(test)]
+#[path = "../../tests/contract/registry_faults.rs"]
+mod faults;

@@ -1,0 +1,328 @@
+//! Getting in: anonymous first, then what the registry's challenge asks for; tokens are kept until they expire.
+//!
+//! Invariant: credentials go only to the registry itself and to token services that belong to it, over https
+//! unless the settings say that the registry is plain http; secrets are read anew at each use.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::header::HeaderValue;
+use reqwest::{Method, StatusCode};
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::time::Instant;
+use url::Url;
+
+use super::challenge::{Challenge, challenges};
+use super::error::RegistryError;
+use super::http::{Answer, Ask, Authorization, Line};
+use super::wire::TokenAnswer;
+use super::{Credentials, HostOptions};
+use crate::image::Repository;
+use crate::secret::Secret;
+
+/// How long a token without `expires_in` is good: what the token specification says.
+///
+/// <https://distribution.github.io/distribution/spec/auth/token/>
+const TOKEN_LIFE_DEFAULT: Duration = Duration::from_secs(60);
+
+/// Longest life that a token is believed to have. Services give 5 minutes to 12 hours; a day costs one request more.
+const TOKEN_LIFE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A token is not used in the last tenth of its life, or its last 10 s if that is less: the request has to arrive
+/// in time.
+const TOKEN_MARGIN_MAX: Duration = Duration::from_secs(10);
+
+/// Largest answer of a token service: tokens are headers, and servers take no headers beyond 8 to 16 KiB.
+const TOKEN_BYTES_MAX: usize = 64 * 1024;
+
+/// Token services on another host that are known to belong to their registry.
+const REALMS_KNOWN: [(&str, &str); 2] = [
+    ("docker.io", "auth.docker.io"),
+    ("registry.gitlab.com", "gitlab.com"),
+];
+
+/// How to get into one registry, and what has been learnt about it.
+pub(super) struct Access {
+    options: HostOptions,
+    /// What the last challenge asked for, so that the next request need not be refused first.
+    learnt: Mutex<Option<Login>>,
+    /// By repository path.
+    slots: Mutex<BTreeMap<String, Arc<Slot>>>,
+}
+
+/// A repository's token; whoever holds the lock is the one who asks for a new one.
+type Slot = tokio::sync::Mutex<Kept>;
+
+#[derive(Default)]
+struct Kept {
+    /// As the registry named it; its own choice of words counts.
+    scope: Option<String>,
+    token: Option<Token>,
+}
+
+struct Token {
+    value: HeaderValue,
+    good_until: Instant,
+}
+
+/// What a registry wants of those who ask.
+#[derive(Clone)]
+enum Login {
+    Basic,
+    /// A bearer token that the settings give, sent as it is.
+    Given,
+    Token {
+        realm: Url,
+        service: Option<String>,
+    },
+}
+
+impl Access {
+    pub(super) fn new(options: HostOptions) -> Self {
+        Self {
+            options,
+            learnt: Mutex::new(None),
+            slots: Mutex::new(BTreeMap::new()),
+        }
+    }
+
+    /// What to send, from what is known so far.
+    pub(super) async fn standing(
+        &self,
+        line: &Line,
+        repository: &Repository,
+    ) -> Result<Authorization, RegistryError> {
+        let learnt = self
+            .learnt
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        match learnt {
+            None => Ok(Authorization::Anonymous),
+            Some(login) => {
+                self.fulfil(line, repository, &login, &Authorization::Anonymous)
+                    .await
+            }
+        }
+    }
+
+    /// What to send after `answer` refused `sent`, or `None` if there is nothing else to offer.
+    pub(super) async fn renewed(
+        &self,
+        line: &Line,
+        repository: &Repository,
+        (answer, sent): (&Answer, &Authorization),
+    ) -> Result<Option<Authorization>, RegistryError> {
+        let offered = challenges(&answer.headers);
+        let Some((login, scope)) = self.choose(line, &offered)? else {
+            return Ok(None);
+        };
+        let nothing_new = match (&login, sent) {
+            (Login::Basic, Authorization::Basic { .. })
+            | (Login::Given, Authorization::Bearer(_)) => true,
+            (Login::Basic | Login::Given | Login::Token { .. }, _) => false,
+        };
+        if nothing_new {
+            return Ok(None);
+        }
+        if scope.is_some() {
+            self.slot(repository).lock().await.scope = scope;
+        }
+        *self.learnt.lock().unwrap_or_else(PoisonError::into_inner) = Some(login.clone());
+        self.fulfil(line, repository, &login, sent).await.map(Some)
+    }
+
+    /// Where the credentials are kept, for messages.
+    pub(super) fn place(&self) -> String {
+        match &self.options.credentials {
+            None => "anonymous access".to_owned(),
+            Some(Credentials::Basic { username, password }) => {
+                format!("the user `{username}` with the password in {password}")
+            }
+            Some(Credentials::Token(token)) => format!("the token in {token}"),
+        }
+    }
+
+    /// The login to use of those that are `offered`, with the scope it names.
+    fn choose(
+        &self,
+        line: &Line,
+        offered: &[Challenge],
+    ) -> Result<Option<(Login, Option<String>)>, RegistryError> {
+        let find = |scheme| offered.iter().find(|challenge| challenge.scheme == scheme);
+        match (&self.options.credentials, find("bearer"), find("basic")) {
+            (Some(Credentials::Token(_)), Some(_), _) => Ok(Some((Login::Given, None))),
+            (_, Some(Challenge { parameters, .. }), _) => {
+                let realm = parameters.get("realm").and_then(|realm| realm.parse().ok());
+                let realm = realm.ok_or_else(|| self.unknown(line, "bearer without a realm"))?;
+                self.check_realm(line, &realm)?;
+                let service = parameters.get("service").cloned();
+                let scope = parameters.get("scope").cloned();
+                Ok(Some((Login::Token { realm, service }, scope)))
+            }
+            (Some(Credentials::Basic { .. }), None, Some(_)) => Ok(Some((Login::Basic, None))),
+            (None | Some(Credentials::Token(_)), None, Some(_)) => Ok(None),
+            (_, None, None) => match offered.first() {
+                Some(challenge) => Err(self.unknown(line, &challenge.scheme)),
+                None => Ok(None),
+            },
+        }
+    }
+
+    fn unknown(&self, line: &Line, challenge: &str) -> RegistryError {
+        RegistryError::ChallengeUnknown {
+            host: line.host.clone(),
+            challenge: challenge.to_owned(),
+        }
+    }
+
+    /// The realm comes from the other side, so it is believed only as far as the settings go.
+    fn check_realm(&self, line: &Line, realm: &Url) -> Result<(), RegistryError> {
+        let host = line.host.clone();
+        if realm.scheme() != "https" && !(self.options.plain_http && realm.scheme() == "http") {
+            let realm = realm.clone();
+            return Err(RegistryError::RealmPlain { host, realm });
+        }
+        let realm_host = realm.host_str().unwrap_or_default().to_owned();
+        let registry_host = host_without_port(&host);
+        let belongs = registry_host == realm_host
+            || self.options.realms.contains(&realm_host)
+            || REALMS_KNOWN.contains(&(&registry_host, &realm_host));
+        match self.options.credentials.is_none() || belongs {
+            true => Ok(()),
+            false => Err(RegistryError::RealmUntrusted { host, realm_host }),
+        }
+    }
+
+    async fn fulfil(
+        &self,
+        line: &Line,
+        repository: &Repository,
+        login: &Login,
+        refused: &Authorization,
+    ) -> Result<Authorization, RegistryError> {
+        match (login, &self.options.credentials) {
+            (Login::Token { realm, service }, _) => {
+                let service = service.as_deref();
+                let value = self
+                    .token(line, repository, (realm, service), refused)
+                    .await?;
+                Ok(Authorization::Bearer(value))
+            }
+            (Login::Given, Some(Credentials::Token(token))) => {
+                Ok(Authorization::Bearer(bearer(line, &read(line, token)?)?))
+            }
+            (Login::Basic, Some(Credentials::Basic { .. })) => self.basic(line),
+            (Login::Given | Login::Basic, _) => Ok(Authorization::Anonymous),
+        }
+    }
+
+    fn basic(&self, line: &Line) -> Result<Authorization, RegistryError> {
+        match &self.options.credentials {
+            Some(Credentials::Basic { username, password }) => Ok(Authorization::Basic {
+                username: username.clone(),
+                password: read(line, password)?,
+            }),
+            None | Some(Credentials::Token(_)) => Ok(Authorization::Anonymous),
+        }
+    }
+
+    /// The repository's token; a new one where there is none, or only the one that was `refused`.
+    async fn token(
+        &self,
+        line: &Line,
+        repository: &Repository,
+        (realm, service): (&Url, Option<&str>),
+        refused: &Authorization,
+    ) -> Result<HeaderValue, RegistryError> {
+        let slot = self.slot(repository);
+        // Held while the token is fetched, on purpose: the others that wait here want this very token.
+        let mut kept = slot.lock().await;
+        if let Some(token) = &kept.token {
+            let was_refused =
+                matches!(refused, Authorization::Bearer(value) if value == token.value);
+            if Instant::now() < token.good_until && !was_refused {
+                return Ok(token.value.clone());
+            }
+        }
+        let default = || format!("repository:{}:pull", repository.path());
+        let scope = kept.scope.clone().unwrap_or_else(default);
+        let mut url = realm.clone();
+        if let Some(service) = service {
+            url.query_pairs_mut().append_pair("service", service);
+        }
+        url.query_pairs_mut().append_pair("scope", &scope);
+        let token = self.fetch(line, &url).await?;
+        let value = token.value.clone();
+        kept.token = Some(token);
+        Ok(value)
+    }
+
+    async fn fetch(&self, line: &Line, url: &Url) -> Result<Token, RegistryError> {
+        let authorization = self.basic(line)?;
+        let asked = Instant::now();
+        let ask = Ask {
+            method: Method::GET,
+            url,
+            accept: "application/json",
+            authorization: &authorization,
+            bytes_max: TOKEN_BYTES_MAX,
+        };
+        let answer = line.exchange(&ask).await?;
+        if answer.status != StatusCode::OK {
+            return Err(RegistryError::TokenRefused {
+                host: line.host.clone(),
+                realm_host: url.host_str().unwrap_or_default().to_owned(),
+                credentials: self.place(),
+                status: answer.status,
+                words: answer.words(),
+            });
+        }
+        // What cannot be read is not shown: it may hold a token.
+        let token: Option<TokenAnswer> = serde_json::from_slice(&answer.body).ok();
+        let life = token.as_ref().and_then(|token| token.expires_in);
+        let life = life
+            .map_or(TOKEN_LIFE_DEFAULT, Duration::from_secs)
+            .min(TOKEN_LIFE_MAX);
+        let value =
+            token
+                .and_then(TokenAnswer::into_token)
+                .ok_or_else(|| RegistryError::TokenMissing {
+                    host: line.host.clone(),
+                })?;
+        Ok(Token {
+            value: bearer(line, &value.into())?,
+            good_until: asked + life.saturating_sub((life / 10).min(TOKEN_MARGIN_MAX)),
+        })
+    }
+
+    fn slot(&self, repository: &Repository) -> Arc<Slot> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(slots.entry(repository.path().to_owned()).or_default())
+    }
+}
+
+fn read(line: &Line, secret: &Secret) -> Result<SecretString, RegistryError> {
+    secret.read().map_err(|source| RegistryError::Credentials {
+        host: line.host.clone(),
+        source,
+    })
+}
+
+fn bearer(line: &Line, token: &SecretString) -> Result<HeaderValue, RegistryError> {
+    let text = format!("Bearer {}", token.expose_secret());
+    let mut value = HeaderValue::from_str(&text).map_err(|_| RegistryError::TokenUnusable {
+        host: line.host.clone(),
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// `[::1]:5000` is `[::1]`, as URLs write it.
+fn host_without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    }
+}

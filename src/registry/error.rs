@@ -1,0 +1,201 @@
+//! Why a registry could not be read, in words that serve a person.
+//!
+//! Not here: what to do about it in a round (a failed reading is a fact that holds). Invariant: no message holds a
+//! credential, a token, or a URL that may carry a signature; sources are stripped of their URLs.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use url::Url;
+
+use crate::image::{Digest, Repository};
+use crate::secret::SecretError;
+
+/// Why a registry could not be asked or would not answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RegistryError {
+    #[error("`{host}` is not a host that can be asked")]
+    BadHost { host: String },
+    #[error("failed to set up TLS for `{host}`")]
+    NoTrust {
+        host: String,
+        source: reqwest::Error,
+    },
+    #[error("failed to read the CA file `{}`", path.display())]
+    CaFile { path: PathBuf, source: io::Error },
+    #[error("`{}` holds no CA certificate in PEM form", path.display())]
+    CaFileEmpty { path: PathBuf },
+    #[error("failed to reach `{host}`")]
+    Unreachable {
+        host: String,
+        source: reqwest::Error,
+    },
+    #[error("`{host}` answered too slowly: nothing for {}", humantime::format_duration(*limit))]
+    Silent { host: String, limit: Duration },
+    #[error("reading {what} took longer than {}", humantime::format_duration(*limit))]
+    TimedOut { what: String, limit: Duration },
+    #[error("`{host}` and towpath found no trusted TLS connection")]
+    TlsFailed {
+        host: String,
+        source: reqwest::Error,
+    },
+    #[error("`{host}` redirects where towpath does not follow")]
+    Redirected {
+        host: String,
+        source: reqwest::Error,
+    },
+    #[error("`{}` refused {credentials} for `{}`{}", repository.registry(), repository.path(), said(words))]
+    Unauthorized {
+        repository: Repository,
+        /// The place of the credentials, or that there are none.
+        credentials: String,
+        words: String,
+    },
+    #[error("`{}` forbids {credentials} to read `{}`{}", repository.registry(), repository.path(), said(words))]
+    Forbidden {
+        repository: Repository,
+        credentials: String,
+        words: String,
+    },
+    #[error("failed to read the credentials for `{host}`")]
+    Credentials { host: String, source: SecretError },
+    #[error("`{host}` asks for a login that towpath does not know: `{challenge}`")]
+    ChallengeUnknown { host: String, challenge: String },
+    #[error("`{host}` sends its login to `{realm}`, which is not https")]
+    RealmPlain { host: String, realm: Url },
+    #[error(
+        "`{host}` wants its credentials sent to `{realm_host}`, which the settings do not name"
+    )]
+    RealmUntrusted { host: String, realm_host: String },
+    #[error("the token service `{realm_host}` of `{host}` refused {credentials} with status {}{}", status.as_u16(), said(words))]
+    TokenRefused {
+        host: String,
+        realm_host: String,
+        credentials: String,
+        status: StatusCode,
+        words: String,
+    },
+    #[error("the token for `{host}` cannot be sent: it has characters that no header may hold")]
+    TokenUnusable { host: String },
+    #[error("the token service of `{host}` gave an answer without a token")]
+    TokenMissing { host: String },
+    #[error("{what} does not exist")]
+    NotFound { what: String },
+    #[error("`{host}` has had too many requests{}", asks_to_wait(*wait))]
+    TooManyRequests {
+        host: String,
+        /// How long the registry asks to be left alone, from when it was said.
+        wait: Option<Duration>,
+    },
+    #[error("`{host}` answered with status {}{}", status.as_u16(), said(words))]
+    Answered {
+        host: String,
+        status: StatusCode,
+        words: String,
+    },
+    #[error("{what} is larger than {bytes_max} bytes")]
+    TooLarge { what: String, bytes_max: usize },
+    #[error("the listing of `{repository}` has more than {pages_max} pages")]
+    TooManyPages {
+        repository: Repository,
+        pages_max: usize,
+    },
+    #[error("the listing of `{repository}` has more than {tags_max} tags")]
+    TooManyTags {
+        repository: Repository,
+        tags_max: usize,
+    },
+    #[error("the listing of `{repository}` leads back to a page that was already read")]
+    PageLoop { repository: Repository },
+    #[error("the listing of `{repository}` goes on at `{link}`, which is not `{origin}`")]
+    CrossOriginLink {
+        repository: Repository,
+        link: String,
+        origin: String,
+    },
+    #[error(
+        "{what} came as `{content_type}` and is not what the registry API defines; it starts with `{start}`"
+    )]
+    NotJson {
+        what: String,
+        content_type: String,
+        start: String,
+        source: serde_json::Error,
+    },
+    #[error("`{}` gave content with the digest `{}` for `{}`", repository.registry(), found.short(), wanted.short())]
+    DigestMismatch {
+        repository: Repository,
+        wanted: Digest,
+        found: Digest,
+    },
+}
+
+impl RegistryError {
+    /// What a person can do about it, if we know.
+    pub(crate) fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::NoTrust { host, .. } => format!(
+                "install CA certificates (the package `ca-certificates`), set SSL_CERT_FILE, or give `{host}` a `ca-file` in the settings"
+            ),
+            Self::TlsFailed { host, .. } => format!(
+                "if `{host}` has a certificate of your own authority, name its `ca-file` in the settings; if it speaks no TLS, `plain-http: true`"
+            ),
+            Self::Unauthorized { repository, .. } => format!(
+                "check that the repository exists, and the `credentials` of `{}` in the settings",
+                repository.registry()
+            ),
+            Self::Forbidden { repository, .. } => {
+                format!("give the credentials leave to pull from `{repository}`")
+            }
+            Self::RealmUntrusted { host, realm_host } => format!(
+                "if `{realm_host}` may have these credentials, add it to `realms` of `{host}` in the settings"
+            ),
+            Self::TokenRefused { host, .. } => {
+                format!("check the `credentials` of `{host}` in the settings")
+            }
+            Self::CrossOriginLink { repository, .. } => format!(
+                "a proxy in front of `{}` has to pass on the host and scheme it was asked with",
+                repository.registry()
+            ),
+            Self::Silent { .. }
+            | Self::TimedOut { .. }
+            | Self::BadHost { .. }
+            | Self::CaFile { .. }
+            | Self::CaFileEmpty { .. }
+            | Self::Unreachable { .. }
+            | Self::Redirected { .. }
+            | Self::Credentials { .. }
+            | Self::ChallengeUnknown { .. }
+            | Self::RealmPlain { .. }
+            | Self::TokenUnusable { .. }
+            | Self::TokenMissing { .. }
+            | Self::NotFound { .. }
+            | Self::TooManyRequests { .. }
+            | Self::Answered { .. }
+            | Self::TooLarge { .. }
+            | Self::TooManyPages { .. }
+            | Self::TooManyTags { .. }
+            | Self::PageLoop { .. }
+            | Self::NotJson { .. }
+            | Self::DigestMismatch { .. } => return None,
+        };
+        Some(hint)
+    }
+}
+
+fn said(words: &str) -> String {
+    match words {
+        "" => String::new(),
+        words => format!(", saying `{words}`"),
+    }
+}
+
+fn asks_to_wait(wait: Option<Duration>) -> String {
+    wait.map(|wait| {
+        let seconds = Duration::from_secs(wait.as_secs().max(1));
+        format!(" and asks to wait {}", humantime::format_duration(seconds))
+    })
+    .unwrap_or_default()
+}

@@ -1,0 +1,185 @@
+//! One registry: where it is, how it is asked, and what an answer's status means.
+
+use std::sync::{Mutex, PoisonError};
+
+use reqwest::{Client, Method, StatusCode};
+use url::Url;
+
+use super::access::Access;
+use super::budget::Budget;
+use super::error::RegistryError;
+use super::http::{Answer, Ask, Authorization, Line};
+use super::{HostOptions, Timeouts};
+use crate::image::Repository;
+
+/// Docker Hub's API does not stand where its images are named.
+const DOCKER_HUB: (&str, &str) = ("docker.io", "registry-1.docker.io");
+
+/// A registry and everything that is kept about it between requests.
+pub(super) struct Host {
+    /// The root of the registry's API, `https://ghcr.io/`.
+    origin: Url,
+    line: Line,
+    access: Access,
+    /// The page size that the registry takes; `None` once it has refused every one.
+    page_size: Mutex<Option<usize>>,
+}
+
+/// One request about a repository.
+pub(super) struct Question<'a> {
+    pub(super) repository: &'a Repository,
+    pub(super) method: Method,
+    pub(super) url: &'a Url,
+    pub(super) accept: &'static str,
+    pub(super) bytes_max: usize,
+}
+
+impl Host {
+    pub(super) fn new(
+        host: &str,
+        options: HostOptions,
+        client: Client,
+        timeouts: Timeouts,
+    ) -> Result<Self, RegistryError> {
+        let scheme = if options.plain_http { "http" } else { "https" };
+        let address = if host == DOCKER_HUB.0 {
+            DOCKER_HUB.1
+        } else {
+            host
+        };
+        let origin = Url::parse(&format!("{scheme}://{address}/"));
+        let origin = origin.map_err(|_| RegistryError::BadHost {
+            host: host.to_owned(),
+        })?;
+        Ok(Self {
+            origin,
+            line: Line {
+                host: host.to_owned(),
+                client,
+                budget: Budget::new(),
+                timeouts,
+            },
+            page_size: Mutex::new(Some(options.page_size)),
+            access: Access::new(options),
+        })
+    }
+
+    /// The URL of `rest` under the repository: `/v2/library/nginx/manifests/latest`.
+    pub(super) fn url(&self, repository: &Repository, rest: &str) -> Url {
+        let mut url = self.origin.clone();
+        url.set_path(&format!("/v2/{}/{rest}", repository.path()));
+        url
+    }
+
+    pub(super) fn is_same_origin(&self, url: &Url) -> bool {
+        url.origin() == self.origin.origin()
+    }
+
+    /// The scheme, host and port, for messages.
+    pub(super) fn origin_text(&self) -> String {
+        self.origin.origin().ascii_serialization()
+    }
+
+    pub(super) fn page_size(&self) -> Option<usize> {
+        *self.lock_page_size()
+    }
+
+    pub(super) fn set_page_size(&self, page_size: Option<usize>) {
+        *self.lock_page_size() = page_size;
+    }
+
+    /// Asks, logs in where the registry wants it, and gives back a success or says why there is none.
+    pub(super) async fn ask(&self, question: &Question<'_>) -> Result<Answer, RegistryError> {
+        let repository = question.repository;
+        let sent = self.access.standing(&self.line, repository).await?;
+        let answer = self.exchange(question, &sent).await?;
+        if answer.status != StatusCode::UNAUTHORIZED {
+            return self.judge(question, answer);
+        }
+        let refused = (&answer, &sent);
+        match self.access.renewed(&self.line, repository, refused).await? {
+            Some(authorization) => {
+                let answer = self.exchange(question, &authorization).await?;
+                self.judge(question, answer)
+            }
+            None => self.judge(question, answer),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        question: &Question<'_>,
+        authorization: &Authorization,
+    ) -> Result<Answer, RegistryError> {
+        let ask = Ask {
+            method: question.method.clone(),
+            url: question.url,
+            accept: question.accept,
+            authorization,
+            bytes_max: question.bytes_max,
+        };
+        self.line.exchange(&ask).await
+    }
+
+    fn judge(&self, question: &Question<'_>, answer: Answer) -> Result<Answer, RegistryError> {
+        let repository = question.repository.clone();
+        let credentials = self.access.place();
+        let words = answer.words();
+        Err(match answer.status {
+            status if status.is_success() => return Ok(answer),
+            StatusCode::UNAUTHORIZED => RegistryError::Unauthorized {
+                repository,
+                credentials,
+                words,
+            },
+            StatusCode::FORBIDDEN => RegistryError::Forbidden {
+                repository,
+                credentials,
+                words,
+            },
+            StatusCode::NOT_FOUND => RegistryError::NotFound {
+                what: self.what(question),
+            },
+            status => RegistryError::Answered {
+                host: self.line.host.clone(),
+                status,
+                words,
+            },
+        })
+    }
+
+    /// What a question is about, as people write it.
+    fn what(&self, question: &Question<'_>) -> String {
+        let repository = question.repository;
+        let path = question.url.path();
+        match path.rsplit_once('/') {
+            Some((kind, tag)) if kind.ends_with("/manifests") && !tag.contains(':') => {
+                format!("`{repository}:{tag}`")
+            }
+            Some((kind, digest)) if !kind.ends_with("/tags") => format!("`{repository}@{digest}`"),
+            _ => format!("`{repository}`"),
+        }
+    }
+
+    fn lock_page_size(&self) -> std::sync::MutexGuard<'_, Option<usize>> {
+        self.page_size
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads `answer` as JSON, or says what came instead.
+pub(super) fn json<T: serde::de::DeserializeOwned>(
+    answer: &Answer,
+    what: impl FnOnce() -> String,
+) -> Result<T, RegistryError> {
+    serde_json::from_slice(&answer.body).map_err(|source| RegistryError::NotJson {
+        what: what(),
+        content_type: answer
+            .header("content-type")
+            .unwrap_or("unknown")
+            .to_owned(),
+        start: answer.start(),
+        source,
+    })
+}

@@ -1,0 +1,349 @@
+//! One request to one registry, with its limits: time, size, retries, and the registry's own wish for quiet.
+//!
+//! Not here: logins (`access`) and what an answer means. Invariant: no body is read beyond its cap, and
+//! `Authorization` never reaches another origin (reqwest drops it on redirects that change host, port or scheme).
+
+use std::error::Error as _;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::fmt::rfc2822;
+use reqwest::header::{ACCEPT, AUTHORIZATION, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::redirect::{Attempt, Policy};
+use reqwest::{Certificate, Client, ClientBuilder, Method, Response, StatusCode};
+use secrecy::{ExposeSecret as _, SecretString};
+use url::Url;
+
+use super::Timeouts;
+use super::budget::{Budget, RETRY_AFTER_MAX};
+use super::error::RegistryError;
+use super::metrics::REQUESTS;
+use super::wire::ErrorAnswer;
+
+/// Times that a read is tried. With the default back-off the waits are at most 0.5, 1 and 2 s: long enough for a
+/// balancer to drop a sick backend, short against any poll interval.
+const ATTEMPTS_MAX: u32 = 4;
+
+/// Redirects that are followed. Registries send blobs on to storage in one step, storage to a mirror in another.
+const REDIRECTS_MAX: usize = 5;
+
+/// Longest `Retry-After` that is believed. Docker Hub's quota turns over in 6 hours, nothing known in more than a day.
+const QUIET_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Characters of a registry's own words that are passed on.
+const WORDS_MAX: usize = 200;
+
+const USER_AGENT: &str = concat!("towpath/", env!("CARGO_PKG_VERSION"));
+
+/// The way to one registry.
+pub(super) struct Line {
+    pub(super) host: String,
+    pub(super) client: Client,
+    pub(super) budget: Budget,
+    pub(super) timeouts: Timeouts,
+}
+
+/// One request.
+pub(super) struct Ask<'a> {
+    pub(super) method: Method,
+    pub(super) url: &'a Url,
+    pub(super) accept: &'static str,
+    pub(super) authorization: &'a Authorization,
+    pub(super) bytes_max: usize,
+}
+
+/// What is sent to prove who asks.
+#[derive(Clone)]
+pub(super) enum Authorization {
+    Anonymous,
+    Basic {
+        username: String,
+        password: SecretString,
+    },
+    Bearer(HeaderValue),
+}
+
+/// An answer with its whole body.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    /// Where the answer came from in the end.
+    pub(super) url: Url,
+    pub(super) body: Vec<u8>,
+}
+
+impl Line {
+    /// Asks until there is an answer that is worth having: tries again after 429, 5xx, and failures of the
+    /// connection, up to a bound. Any other status is the caller's to judge.
+    pub(super) async fn exchange(&self, ask: &Ask<'_>) -> Result<Answer, RegistryError> {
+        let mut attempt = 1;
+        loop {
+            let (error, wait) = match self.attempt(ask).await {
+                Ok(answer) if is_passing(answer.status) => {
+                    let wait = retry_after(&answer.headers);
+                    (self.refusal(&answer, wait), wait)
+                }
+                Err(error @ (RegistryError::Unreachable { .. } | RegistryError::Silent { .. })) => {
+                    (error, None)
+                }
+                done => return done,
+            };
+            if let Some(wait) = wait {
+                self.budget.close_for(wait);
+            }
+            if attempt == ATTEMPTS_MAX || wait.is_some_and(|wait| wait > RETRY_AFTER_MAX) {
+                return Err(error);
+            }
+            if wait.is_none() {
+                tokio::time::sleep(self.back_off(attempt)).await;
+            }
+            attempt += 1;
+        }
+    }
+
+    /// Exponential with full jitter, so that many callers do not come back as one.
+    fn back_off(&self, attempt: u32) -> Duration {
+        let most = self.timeouts.back_off * 2_u32.pow(attempt - 1);
+        most.mul_f64(fastrand::f64())
+    }
+
+    async fn attempt(&self, ask: &Ask<'_>) -> Result<Answer, RegistryError> {
+        let _permit = self
+            .budget
+            .turn()
+            .await
+            .map_err(|wait| self.told_to_wait(Some(wait)))?;
+        let request = self
+            .client
+            .request(ask.method.clone(), ask.url.clone())
+            .header(ACCEPT, ask.accept);
+        let request = match ask.authorization {
+            Authorization::Anonymous => request,
+            Authorization::Basic { username, password } => {
+                request.basic_auth(username, Some(password.expose_secret()))
+            }
+            Authorization::Bearer(value) => request.header(AUTHORIZATION, value.clone()),
+        };
+        let outcome = request.send().await;
+        let status = outcome.as_ref().map(Response::status);
+        let label = status.map_or("failed".to_owned(), |status| status.as_u16().to_string());
+        REQUESTS
+            .with_label_values(&[self.host.as_str(), &label])
+            .inc();
+        self.read(outcome.map_err(|source| self.failure(source))?, ask)
+            .await
+    }
+
+    async fn read(&self, mut response: Response, ask: &Ask<'_>) -> Result<Answer, RegistryError> {
+        let mut body = Vec::new();
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|source| self.failure(source))?
+        {
+            if body.len() + chunk.len() > ask.bytes_max {
+                return Err(RegistryError::TooLarge {
+                    what: format!("the answer of `{}` to `{}`", self.host, ask.url.path()),
+                    bytes_max: ask.bytes_max,
+                });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer {
+            status: response.status(),
+            url: response.url().clone(),
+            headers: std::mem::take(response.headers_mut()),
+            body,
+        })
+    }
+
+    fn refusal(&self, answer: &Answer, wait: Option<Duration>) -> RegistryError {
+        match answer.status {
+            StatusCode::TOO_MANY_REQUESTS => self.told_to_wait(wait),
+            status => RegistryError::Answered {
+                host: self.host.clone(),
+                status,
+                words: answer.words(),
+            },
+        }
+    }
+
+    fn told_to_wait(&self, wait: Option<Duration>) -> RegistryError {
+        RegistryError::TooManyRequests {
+            host: self.host.clone(),
+            wait,
+        }
+    }
+
+    fn failure(&self, source: reqwest::Error) -> RegistryError {
+        let host = self.host.clone();
+        // URLs of storage carry signatures.
+        let source = source.without_url();
+        if source.is_timeout() {
+            let limit = match source.is_connect() {
+                true => self.timeouts.connect,
+                false => self.timeouts.read,
+            };
+            return RegistryError::Silent { host, limit };
+        }
+        if source.is_redirect() {
+            return RegistryError::Redirected { host, source };
+        }
+        match is_tls(&source) {
+            true => RegistryError::TlsFailed { host, source },
+            false => RegistryError::Unreachable { host, source },
+        }
+    }
+}
+
+impl Answer {
+    /// The registry's own words, short and on one line.
+    pub(super) fn words(&self) -> String {
+        let told: Option<ErrorAnswer> = serde_json::from_slice(&self.body).ok();
+        match told.and_then(ErrorAnswer::into_words) {
+            Some(words) => one_line(&words),
+            None => self.start(),
+        }
+    }
+
+    /// How the body starts, on one line.
+    pub(super) fn start(&self) -> String {
+        let bytes = &self.body[..self.body.len().min(WORDS_MAX)];
+        one_line(&String::from_utf8_lossy(bytes))
+    }
+
+    pub(super) fn header(&self, name: impl reqwest::header::AsHeaderName) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
+/// Makes a client whose TLS trusts the system's authorities and, where one is named, that of `ca_file`.
+pub(super) fn client(
+    host: &str,
+    ca_file: Option<&Path>,
+    timeouts: &Timeouts,
+) -> Result<Client, RegistryError> {
+    // Whoever comes first in the process installs it; a second time changes nothing.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let mut builder = base(timeouts);
+    if let Some(path) = ca_file {
+        builder = builder.tls_certs_merge(certificates(path)?);
+    }
+    builder.build().map_err(|source| RegistryError::NoTrust {
+        host: host.to_owned(),
+        source: source.without_url(),
+    })
+}
+
+/// Makes a client that trusts no authority: enough for plain http on a system without CA certificates.
+pub(super) fn plain_client(host: &str, timeouts: &Timeouts) -> Result<Client, RegistryError> {
+    let builder = base(timeouts).tls_certs_only([]);
+    builder.build().map_err(|source| RegistryError::NoTrust {
+        host: host.to_owned(),
+        source: source.without_url(),
+    })
+}
+
+fn base(timeouts: &Timeouts) -> ClientBuilder {
+    Client::builder()
+        .user_agent(USER_AGENT)
+        .connect_timeout(timeouts.connect)
+        .read_timeout(timeouts.read)
+        .redirect(Policy::custom(follow))
+}
+
+fn follow(attempt: Attempt<'_>) -> reqwest::redirect::Action {
+    let first = attempt.previous().first();
+    let same_origin = first.is_some_and(|first| first.origin() == attempt.url().origin());
+    if attempt.previous().len() > REDIRECTS_MAX {
+        attempt.error(format!("more than {REDIRECTS_MAX} redirects"))
+    } else if same_origin || attempt.url().scheme() == "https" {
+        attempt.follow()
+    } else {
+        let target = attempt.url().origin().ascii_serialization();
+        attempt.error(format!(
+            "`{target}` is neither https nor where the request went"
+        ))
+    }
+}
+
+fn certificates(path: &Path) -> Result<Vec<Certificate>, RegistryError> {
+    let pem = std::fs::read(path).map_err(|source| RegistryError::CaFile {
+        path: path.to_owned(),
+        source,
+    })?;
+    match Certificate::from_pem_bundle(&pem) {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        Ok(_) | Err(_) => Err(RegistryError::CaFileEmpty {
+            path: path.to_owned(),
+        }),
+    }
+}
+
+/// Whether a later try may succeed where this one did not.
+fn is_passing(status: StatusCode) -> bool {
+    status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error()
+}
+
+/// How long the registry asks to be left alone: seconds, or a date that is measured by the registry's own clock.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let after = text(RETRY_AFTER)?.trim();
+    if let Ok(seconds) = after.parse() {
+        return Some(Duration::from_secs(seconds).min(QUIET_MAX));
+    }
+    let date = |text: &str| rfc2822::DateTimeParser::new().parse_timestamp(text).ok();
+    let wait = date(after)?.duration_since(date(text(DATE)?)?);
+    let wait = Duration::try_from(wait).unwrap_or(Duration::ZERO);
+    Some(wait.min(QUIET_MAX))
+}
+
+fn is_tls(error: &reqwest::Error) -> bool {
+    let mut source = error.source();
+    while let Some(cause) = source {
+        // An I/O error hides what it wraps from `source`.
+        let wrapped = cause
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        if cause.is::<rustls::Error>() || wrapped.is_some_and(|inner| inner.is::<rustls::Error>()) {
+            return true;
+        }
+        source = cause.source();
+    }
+    false
+}
+
+fn one_line(text: &str) -> String {
+    let spaced = text.split(|c: char| c.is_whitespace() || c.is_control());
+    let words: Vec<&str> = spaced.filter(|word| !word.is_empty()).collect();
+    words.join(" ").chars().take(WORDS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER};
+
+    use super::{one_line, retry_after};
+
+    #[test]
+    fn retry_after_may_be_seconds_or_a_date_by_the_registrys_clock() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(retry_after(&headers), None);
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("17"));
+        assert_eq!(retry_after(&headers).unwrap().as_secs(), 17);
+        let date = HeaderValue::from_static("Wed, 21 Oct 2026 07:28:00 GMT");
+        headers.insert(RETRY_AFTER, date);
+        assert_eq!(retry_after(&headers), None, "no clock to measure by");
+        for (now, seconds) in [("07:27:30", 30), ("07:28:00", 0), ("07:29:00", 0)] {
+            let now = format!("Wed, 21 Oct 2026 {now} GMT");
+            headers.insert(DATE, HeaderValue::from_str(&now).unwrap());
+            assert_eq!(retry_after(&headers).unwrap().as_secs(), seconds);
+        }
+    }
+
+    #[test]
+    fn words_of_a_registry_cannot_draw_on_a_terminal() {
+        assert_eq!(one_line("a\u{1b}[31m\n\tb "), "a [31m b");
+    }
+}
