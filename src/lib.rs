@@ -28,3 +28,4 @@ mod observe;
 mod web;
 
 pub use cli::main;
+pub use demo::registry as demo_registry;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use reqwest::{Method, StatusCode};
+use reqwest::Method;
 use url::Url;
 
 use super::error::RegistryError;
@@ -93,19 +93,20 @@ impl Listed {
 
 /// Asks for the first page, with smaller pages where the registry refuses the size; what it takes is kept.
 async fn first_page(host: &Host, repository: &Repository) -> Result<(Url, Answer), RegistryError> {
+    let mut page_size = host.page_size();
     loop {
-        let page_size = host.page_size();
         let url = page_url(host, repository, (page_size, None));
         let error = match ask(host, repository, &url).await {
-            Ok(answer) => return Ok((url, answer)),
+            Ok(answer) => {
+                host.set_page_size(page_size);
+                return Ok((url, answer));
+            }
             Err(error) => error,
         };
-        match (page_size, &error) {
-            (Some(size), RegistryError::Answered { status, .. }) if is_about_size(*status) => {
-                host.set_page_size((size > PAGE_SIZE_MODEST).then_some(PAGE_SIZE_MODEST));
-            }
-            _ => return Err(error),
-        }
+        let Some(size) = page_size.filter(|_| is_about_size(&error)) else {
+            return Err(error);
+        };
+        page_size = (size > PAGE_SIZE_MODEST).then_some(PAGE_SIZE_MODEST);
     }
 }
 
@@ -120,9 +121,9 @@ async fn ask(host: &Host, repository: &Repository, url: &Url) -> Result<Answer, 
     host.ask(&question).await
 }
 
-/// Whether a registry may mean the page size when it says `status`; 401, 403, 404 and 429 are judged before.
-fn is_about_size(status: StatusCode) -> bool {
-    status.is_client_error()
+/// Whether the registry may mean the page size; 401, 403, 404 and 429 are errors of their own.
+fn is_about_size(error: &RegistryError) -> bool {
+    matches!(error, RegistryError::Answered { status, .. } if status.is_client_error())
 }
 
 fn page_url(

@@ -1,1 +1,359 @@
+//! What holds for every registry: the same tests against the one in memory and against docker-registry, with a
+//! password behind TLS and with tokens. Where a server is known to differ, its `Quirks` say so.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bed::Authority;
+use bed::registry::{DockerRegistry, PASSWORD, USERNAME};
+use jiff::Timestamp;
+use reqwest::{Client, Method, StatusCode};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{Credentials, HostOptions, Options, Registry, RegistryError, Timeouts};
+use crate::demo::registry::{Access, Image, MemoryRegistry};
+use crate::image::Repository;
+use crate::secret::Secret;
+
+const NOON: Timestamp = Timestamp::UNIX_EPOCH;
+const REPOSITORY: &str = "acme/web";
+
+/// A server under test.
+struct Subject {
+    server: Server,
+    host: String,
+    ca_file: Option<PathBuf>,
+    folder: TempDir,
+    quirks: Quirks,
+}
+
+enum Server {
+    /// The registry in memory is filled directly.
+    Memory(MemoryRegistry),
+    Docker(DockerRegistry),
+}
+
+/// In what a server differs from the rest.
+#[derive(Default)]
+struct Quirks {
+    /// docker-registry 2.8 sends all tags at once, whatever is asked.
+    pages: bool,
+}
+
+macro_rules! for_each_server {
+    ($($test:ident,)*) => {
+        for_each_server!(@one memory_with_password [$($test,)*]);
+        for_each_server!(@one memory_with_tokens [$($test,)*]);
+        for_each_server!(@one docker_with_password [$($test,)*]);
+        for_each_server!(@one docker_with_tokens [$($test,)*]);
+    };
+    (@one $server:ident [$($test:ident,)*]) => {
+        mod $server {
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    super::$test(super::Subject::$server()).await;
+                }
+            )*
+        }
+    };
+}
+
+for_each_server! {
+    every_tag_is_listed_once_whatever_the_page_size,
+    the_digest_of_a_tag_is_that_of_its_last_push,
+    an_image_tells_its_time_and_labels_and_platform,
+    an_index_tells_its_platforms_and_the_time_of_its_first_image,
+    a_chart_tells_nothing_and_is_no_error,
+    what_is_not_there_is_named,
+    a_wrong_password_is_told_by_its_place,
+    a_password_that_was_changed_is_read_anew,
+}
+
+async fn every_tag_is_listed_once_whatever_the_page_size(subject: Subject) {
+    let tags = ["v1.10.0", "v1.2.0", "latest", "_a", "develop-0a1b2c3"];
+    for tag in tags {
+        subject.push(tag, &image("2026-01-01T00:00:00Z")).await;
+    }
+    for page_size in [1, 2, 5, 1000] {
+        let registry = subject.registry_with(|options| options.page_size = page_size);
+        let listing = registry.tags(&subject.repository(), NOON).await.unwrap();
+        let found: Vec<_> = listing.tags.iter().map(|tag| tag.tag.as_str()).collect();
+        assert_eq!(found, ["_a", "develop-0a1b2c3", "latest", "v1.10.0", "v1.2.0"]);
+        assert_eq!((listing.invalid, listing.shrank_from), (0, None));
+    }
+    let page = subject.raw("tags/list?n=2").await;
+    assert_eq!(page.headers().contains_key("link"), subject.quirks.pages);
+}
+
+async fn the_digest_of_a_tag_is_that_of_its_last_push(subject: Subject) {
+    let registry = subject.registry();
+    let tag = "latest".parse().unwrap();
+    for created in ["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"] {
+        let pushed = subject.push("latest", &image(created)).await;
+        let digest = registry.digest(&subject.repository(), &tag).await.unwrap();
+        assert_eq!(digest.as_str(), pushed);
+    }
+}
+
+async fn an_image_tells_its_time_and_labels_and_platform(subject: Subject) {
+    let pushed = subject.push("v1", &image("2026-01-01T12:30:00Z")).await;
+    let registry = subject.registry();
+    let digest = pushed.parse().unwrap();
+    let metadata = registry.metadata(&subject.repository(), &digest).await.unwrap();
+    assert_eq!(metadata.created, "2026-01-01T12:30:00Z".parse().ok());
+    assert_eq!(metadata.labels["org.opencontainers.image.revision"], "0a1b2c3");
+    assert_eq!(metadata.platforms, ["linux/amd64"]);
+}
+
+async fn an_index_tells_its_platforms_and_the_time_of_its_first_image(subject: Subject) {
+    let pushed = subject.push_index("v1", &image("2026-01-01T12:30:00Z")).await;
+    let registry = subject.registry();
+    let (repository, tag) = (subject.repository(), "v1".parse().unwrap());
+    let digest = registry.digest(&repository, &tag).await.unwrap();
+    assert_eq!(digest.as_str(), pushed);
+    let metadata = registry.metadata(&repository, &digest).await.unwrap();
+    assert_eq!(metadata.created, "2026-01-01T12:30:00Z".parse().ok());
+    assert_eq!(metadata.platforms, ["linux/amd64", "linux/arm64"]);
+}
+
+async fn a_chart_tells_nothing_and_is_no_error(subject: Subject) {
+    let pushed = subject.push("1.0.0", &Image::default()).await;
+    let digest = pushed.parse().unwrap();
+    let registry = subject.registry();
+    let metadata = registry.metadata(&subject.repository(), &digest).await.unwrap();
+    assert_eq!(metadata, super::Metadata::default());
+}
+
+async fn what_is_not_there_is_named(subject: Subject) {
+    let registry = subject.registry();
+    subject.push("v1", &image("2026-01-01T00:00:00Z")).await;
+    let tag = "v2".parse().unwrap();
+    let repository = subject.repository();
+    let error = registry.digest(&repository, &tag).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("`{repository}:v2` does not exist"));
+    let other: Repository = format!("{}/no/such", subject.host).parse().unwrap();
+    let error = registry.tags(&other, NOON).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("`{other}` does not exist"));
+}
+
+async fn a_wrong_password_is_told_by_its_place(subject: Subject) {
+    std::fs::write(subject.password_file(), "hunter2").unwrap();
+    let repository = subject.repository();
+    let error = subject.registry().tags(&repository, NOON).await.unwrap_err();
+    assert!(matches!(
+        error,
+        RegistryError::Unauthorized { .. } | RegistryError::TokenRefused { .. }
+    ));
+    let text = format!("{error} {error:?}");
+    assert!(text.contains(USERNAME) && text.contains("password"), "{text}");
+    assert!(!text.contains("hunter2"), "{text}");
+    assert!(error.hint().unwrap().contains("`credentials`"));
+    let registry = subject.registry_with(|options| options.credentials = None);
+    let error = registry.tags(&repository, NOON).await.unwrap_err();
+    assert!(error.to_string().contains("anonymous access"), "{error}");
+}
+
+async fn a_password_that_was_changed_is_read_anew(subject: Subject) {
+    subject.push("v1", &image("2026-01-01T00:00:00Z")).await;
+    let registry = subject.registry();
+    let repository = subject.repository();
+    std::fs::write(subject.password_file(), "old").unwrap();
+    assert!(registry.tags(&repository, NOON).await.is_err());
+    std::fs::write(subject.password_file(), PASSWORD).unwrap();
+    assert!(registry.tags(&repository, NOON).await.is_ok());
+}
+
+fn image(created: &str) -> Image {
+    let revision = "org.opencontainers.image.revision".to_owned();
+    Image {
+        created: Some(created.parse().unwrap()),
+        labels: BTreeMap::from([(revision, "0a1b2c3".to_owned())]),
+    }
+}
+
+impl Subject {
+    fn memory_with_password() -> Self {
+        Self::memory(Access::Basic {
+            username: USERNAME.to_owned(),
+            password: PASSWORD.to_owned(),
+        })
+    }
+
+    fn memory_with_tokens() -> Self {
+        Self::memory(Access::Token {
+            username: USERNAME.to_owned(),
+            password: PASSWORD.to_owned(),
+            life: Duration::from_secs(300),
+        })
+    }
+
+    fn docker_with_password() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let authority = Authority::new(folder.path());
+        let server = DockerRegistry::with_password(&authority);
+        Self {
+            host: server.host.clone(),
+            server: Server::Docker(server),
+            ca_file: Some(authority.ca_file),
+            folder,
+            quirks: Quirks::default(),
+        }
+        .ready()
+    }
+
+    fn docker_with_tokens() -> Self {
+        let server = DockerRegistry::with_tokens();
+        Self {
+            host: server.host.clone(),
+            server: Server::Docker(server),
+            ca_file: None,
+            folder: tempfile::tempdir().unwrap(),
+            quirks: Quirks::default(),
+        }
+        .ready()
+    }
+
+    fn memory(access: Access) -> Self {
+        let server = MemoryRegistry::start(access).unwrap();
+        Self {
+            host: server.host(),
+            server: Server::Memory(server),
+            ca_file: None,
+            folder: tempfile::tempdir().unwrap(),
+            quirks: Quirks { pages: true },
+        }
+        .ready()
+    }
+
+    fn ready(self) -> Self {
+        std::fs::write(self.password_file(), PASSWORD).unwrap();
+        self
+    }
+
+    fn password_file(&self) -> PathBuf {
+        self.folder.path().join("password")
+    }
+
+    fn repository(&self) -> Repository {
+        format!("{}/{REPOSITORY}", self.host).parse().unwrap()
+    }
+
+    fn registry(&self) -> Registry {
+        self.registry_with(|_| {})
+    }
+
+    fn registry_with(&self, change: impl FnOnce(&mut HostOptions)) -> Registry {
+        let mut options = HostOptions {
+            plain_http: self.ca_file.is_none(),
+            ca_file: self.ca_file.clone(),
+            credentials: Some(Credentials::Basic {
+                username: USERNAME.to_owned(),
+                password: Secret::File(self.password_file()),
+            }),
+            ..HostOptions::default()
+        };
+        change(&mut options);
+        Registry::new(Options {
+            hosts: BTreeMap::from([(self.host.clone(), options)]),
+            cache: None,
+            timeouts: Timeouts::default(),
+        })
+    }
+
+    async fn push(&self, tag: &str, image: &Image) -> String {
+        match &self.server {
+            Server::Memory(server) => server.push(REPOSITORY, tag, image),
+            Server::Docker(_) => {
+                let source = MemoryRegistry::start(Access::Anonymous).unwrap();
+                let digest = source.push(REPOSITORY, tag, image);
+                self.copy(&source, &[&digest, tag]).await;
+                digest
+            }
+        }
+    }
+
+    async fn push_index(&self, tag: &str, image: &Image) -> String {
+        match &self.server {
+            Server::Memory(server) => server.push_index(REPOSITORY, tag, image),
+            Server::Docker(_) => {
+                let source = MemoryRegistry::start(Access::Anonymous).unwrap();
+                let manifest = source.push(REPOSITORY, tag, image);
+                let digest = source.push_index(REPOSITORY, tag, image);
+                self.copy(&source, &[&manifest, tag]).await;
+                digest
+            }
+        }
+    }
+
+    /// Copies manifests with their configs from memory to the real server.
+    async fn copy(&self, source: &MemoryRegistry, references: &[&str]) {
+        let root = format!("http://{}/v2/{REPOSITORY}", source.host());
+        for reference in references {
+            let manifest = reqwest::get(format!("{root}/manifests/{reference}")).await.unwrap();
+            let media_type = manifest.headers()["content-type"].clone();
+            let bytes = manifest.bytes().await.unwrap();
+            let value: Value = serde_json::from_slice(&bytes).unwrap();
+            if let Some(digest) = value["config"]["digest"].as_str() {
+                let config = reqwest::get(format!("{root}/blobs/{digest}")).await.unwrap();
+                self.upload(digest, config.bytes().await.unwrap().to_vec()).await;
+            }
+            let request = self.request(Method::PUT, &self.url(&format!("manifests/{reference}")));
+            let request = request.await.header("content-type", media_type).body(bytes);
+            let answer = request.send().await.unwrap();
+            assert_eq!(answer.status(), StatusCode::CREATED, "{}", answer.text().await.unwrap());
+        }
+    }
+
+    async fn upload(&self, digest: &str, bytes: Vec<u8>) {
+        let start = self.request(Method::POST, &self.url("blobs/uploads/")).await;
+        let answer = start.send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::ACCEPTED);
+        let place = answer.headers()["location"].to_str().unwrap();
+        let mut place = answer.url().join(place).unwrap();
+        place.query_pairs_mut().append_pair("digest", digest);
+        let request = self.request(Method::PUT, place.as_str()).await.body(bytes);
+        assert_eq!(request.send().await.unwrap().status(), StatusCode::CREATED);
+    }
+
+    /// What the server itself answers to a GET.
+    async fn raw(&self, rest: &str) -> reqwest::Response {
+        self.request(Method::GET, &self.url(rest)).await.send().await.unwrap()
+    }
+
+    fn url(&self, rest: &str) -> String {
+        let scheme = if self.ca_file.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}/v2/{REPOSITORY}/{rest}", self.host)
+    }
+
+    /// A request that may read and push.
+    async fn request(&self, method: Method, url: &str) -> reqwest::RequestBuilder {
+        let timeouts = Timeouts::default();
+        let client = super::http::client(&self.host, self.ca_file.as_deref(), &timeouts).unwrap();
+        let token_url = match &self.server {
+            Server::Docker(server) => server.token_url(),
+            Server::Memory(_) => Some(format!("http://{}/token?", self.host)),
+        };
+        let scope = match &self.server {
+            Server::Docker(_) => format!("repository:{REPOSITORY}:pull,push"),
+            Server::Memory(_) => format!("repository:{REPOSITORY}:pull"),
+        };
+        let token = match token_url {
+            Some(token_url) => token(&client, &format!("{token_url}&scope={scope}")).await,
+            None => None,
+        };
+        let request = client.request(method, url);
+        match token {
+            Some(token) => request.bearer_auth(token),
+            None => request.basic_auth(USERNAME, Some(PASSWORD)),
+        }
+    }
+}
+
+async fn token(client: &Client, url: &str) -> Option<String> {
+    let request = client.get(url).basic_auth(USERNAME, Some(PASSWORD));
+    let answer: Value = request.send().await.unwrap().json().await.unwrap();
+    answer["token"].as_str().map(str::to_owned)
+}

@@ -2,6 +2,7 @@
 //! answers, and ends on drop. A missing program fails the test in words; nothing is skipped silently.
 
 mod process;
+pub mod registry;
 mod tls;
 
 pub use process::{Process, free_port, program, wait_until};
