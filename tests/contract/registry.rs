@@ -81,7 +81,10 @@ async fn every_tag_is_listed_once_whatever_the_page_size(subject: Subject) {
         let registry = subject.registry_with(|options| options.page_size = page_size);
         let listing = registry.tags(&subject.repository(), NOON).await.unwrap();
         let found: Vec<_> = listing.tags.iter().map(|tag| tag.tag.as_str()).collect();
-        assert_eq!(found, ["_a", "develop-0a1b2c3", "latest", "v1.10.0", "v1.2.0"]);
+        assert_eq!(
+            found,
+            ["_a", "develop-0a1b2c3", "latest", "v1.10.0", "v1.2.0"]
+        );
         assert_eq!((listing.invalid, listing.shrank_from), (0, None));
     }
     let page = subject.raw("tags/list?n=2").await;
@@ -102,14 +105,22 @@ async fn an_image_tells_its_time_and_labels_and_platform(subject: Subject) {
     let pushed = subject.push("v1", &image("2026-01-01T12:30:00Z")).await;
     let registry = subject.registry();
     let digest = pushed.parse().unwrap();
-    let metadata = registry.metadata(&subject.repository(), &digest).await.unwrap();
+    let metadata = registry
+        .metadata(&subject.repository(), &digest)
+        .await
+        .unwrap();
     assert_eq!(metadata.created, "2026-01-01T12:30:00Z".parse().ok());
-    assert_eq!(metadata.labels["org.opencontainers.image.revision"], "0a1b2c3");
+    assert_eq!(
+        metadata.labels["org.opencontainers.image.revision"],
+        "0a1b2c3"
+    );
     assert_eq!(metadata.platforms, ["linux/amd64"]);
 }
 
 async fn an_index_tells_its_platforms_and_the_time_of_its_first_image(subject: Subject) {
-    let pushed = subject.push_index("v1", &image("2026-01-01T12:30:00Z")).await;
+    let pushed = subject
+        .push_index("v1", &image("2026-01-01T12:30:00Z"))
+        .await;
     let registry = subject.registry();
     let (repository, tag) = (subject.repository(), "v1".parse().unwrap());
     let digest = registry.digest(&repository, &tag).await.unwrap();
@@ -123,7 +134,10 @@ async fn a_chart_tells_nothing_and_is_no_error(subject: Subject) {
     let pushed = subject.push("1.0.0", &Image::default()).await;
     let digest = pushed.parse().unwrap();
     let registry = subject.registry();
-    let metadata = registry.metadata(&subject.repository(), &digest).await.unwrap();
+    let metadata = registry
+        .metadata(&subject.repository(), &digest)
+        .await
+        .unwrap();
     assert_eq!(metadata, super::Metadata::default());
 }
 
@@ -133,7 +147,10 @@ async fn what_is_not_there_is_named(subject: Subject) {
     let tag = "v2".parse().unwrap();
     let repository = subject.repository();
     let error = registry.digest(&repository, &tag).await.unwrap_err();
-    assert_eq!(error.to_string(), format!("`{repository}:v2` does not exist"));
+    assert_eq!(
+        error.to_string(),
+        format!("`{repository}:v2` does not exist")
+    );
     let other: Repository = format!("{}/no/such", subject.host).parse().unwrap();
     let error = registry.tags(&other, NOON).await.unwrap_err();
     assert_eq!(error.to_string(), format!("`{other}` does not exist"));
@@ -142,13 +159,20 @@ async fn what_is_not_there_is_named(subject: Subject) {
 async fn a_wrong_password_is_told_by_its_place(subject: Subject) {
     std::fs::write(subject.password_file(), "hunter2").unwrap();
     let repository = subject.repository();
-    let error = subject.registry().tags(&repository, NOON).await.unwrap_err();
+    let error = subject
+        .registry()
+        .tags(&repository, NOON)
+        .await
+        .unwrap_err();
     assert!(matches!(
         error,
         RegistryError::Unauthorized { .. } | RegistryError::TokenRefused { .. }
     ));
     let text = format!("{error} {error:?}");
-    assert!(text.contains(USERNAME) && text.contains("password"), "{text}");
+    assert!(
+        text.contains(USERNAME) && text.contains("password"),
+        "{text}"
+    );
     assert!(!text.contains("hunter2"), "{text}");
     assert!(error.hint().unwrap().contains("`credentials`"));
     let registry = subject.registry_with(|options| options.credentials = None);
@@ -292,23 +316,36 @@ impl Subject {
     async fn copy(&self, source: &MemoryRegistry, references: &[&str]) {
         let root = format!("http://{}/v2/{REPOSITORY}", source.host());
         for reference in references {
-            let manifest = reqwest::get(format!("{root}/manifests/{reference}")).await.unwrap();
+            let manifest = reqwest::get(format!("{root}/manifests/{reference}"))
+                .await
+                .unwrap();
             let media_type = manifest.headers()["content-type"].clone();
             let bytes = manifest.bytes().await.unwrap();
             let value: Value = serde_json::from_slice(&bytes).unwrap();
             if let Some(digest) = value["config"]["digest"].as_str() {
-                let config = reqwest::get(format!("{root}/blobs/{digest}")).await.unwrap();
-                self.upload(digest, config.bytes().await.unwrap().to_vec()).await;
+                let config = reqwest::get(format!("{root}/blobs/{digest}"))
+                    .await
+                    .unwrap();
+                self.upload(digest, config.bytes().await.unwrap().to_vec())
+                    .await;
             }
-            let request = self.request(Method::PUT, &self.url(&format!("manifests/{reference}")));
-            let request = request.await.header("content-type", media_type).body(bytes);
+            let url = self.url(&format!("manifests/{reference}"));
+            let request = self.request(Method::PUT, &url).await;
+            let request = request.header("content-type", media_type).body(bytes);
             let answer = request.send().await.unwrap();
-            assert_eq!(answer.status(), StatusCode::CREATED, "{}", answer.text().await.unwrap());
+            assert_eq!(
+                answer.status(),
+                StatusCode::CREATED,
+                "{}",
+                answer.text().await.unwrap()
+            );
         }
     }
 
     async fn upload(&self, digest: &str, bytes: Vec<u8>) {
-        let start = self.request(Method::POST, &self.url("blobs/uploads/")).await;
+        let start = self
+            .request(Method::POST, &self.url("blobs/uploads/"))
+            .await;
         let answer = start.send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::ACCEPTED);
         let place = answer.headers()["location"].to_str().unwrap();
@@ -320,11 +357,19 @@ impl Subject {
 
     /// What the server itself answers to a GET.
     async fn raw(&self, rest: &str) -> reqwest::Response {
-        self.request(Method::GET, &self.url(rest)).await.send().await.unwrap()
+        self.request(Method::GET, &self.url(rest))
+            .await
+            .send()
+            .await
+            .unwrap()
     }
 
     fn url(&self, rest: &str) -> String {
-        let scheme = if self.ca_file.is_some() { "https" } else { "http" };
+        let scheme = if self.ca_file.is_some() {
+            "https"
+        } else {
+            "http"
+        };
         format!("{scheme}://{}/v2/{REPOSITORY}/{rest}", self.host)
     }
 

@@ -81,12 +81,10 @@ impl Faults {
         &mut self,
         pick: impl Fn(&mut Fault) -> Option<(T, &mut u32)>,
     ) -> Option<T> {
-        self.0.iter_mut().find_map(|fault| match pick(fault) {
-            Some((found, times)) if *times > 0 => {
-                *times -= 1;
-                Some(found)
-            }
-            _ => None,
+        self.0.iter_mut().find_map(|fault| {
+            let (found, times) = pick(fault).filter(|(_, times)| **times > 0)?;
+            *times -= 1;
+            Some(found)
         })
     }
 }

@@ -91,11 +91,18 @@ fn kind(path: &str) -> Kind {
 }
 
 fn registry(state: &mut State, request: &Request<'_>) -> Answer {
-    let refused = state.faults.take(|fault| if let Fault::Refuse {
+    let refused = state.faults.take(|fault| {
+        if let Fault::Refuse {
             status,
             retry_after,
             times,
-        } = fault { Some(((*status, retry_after.clone()), times)) } else { None });
+        } = fault
+        {
+            Some(((*status, retry_after.clone()), times))
+        } else {
+            None
+        }
+    });
     if let Some((status, retry_after)) = refused {
         let mut answer = error(status, "FAULT", "this fault was asked for");
         if let Some(value) = retry_after.and_then(|value| value.parse().ok()) {
@@ -153,7 +160,13 @@ fn challenge(state: &State, request: &Request<'_>, name: &str) -> Option<String>
             let token = given.strip_prefix("Bearer ").unwrap_or_default();
             let good =
                 |(granted, until): &(String, Instant)| *granted == scope && Instant::now() < *until;
-            let realm = state.faults.find(|fault| if let Fault::Realm { url } = fault { Some(url.clone()) } else { None });
+            let realm = state.faults.find(|fault| {
+                if let Fault::Realm { url } = fault {
+                    Some(url.clone())
+                } else {
+                    None
+                }
+            });
             let realm = realm.unwrap_or_else(|| format!("http://{}/token", host(request)));
             let challenge = format!(r#"Bearer realm="{realm}",service="memory",scope="{scope}""#);
             (!state.tokens.get(token).is_some_and(good)).then_some(challenge)
@@ -189,7 +202,13 @@ fn token(state: &mut State, request: &Request<'_>) -> Answer {
 fn tags(state: &State, (name, repository): (&str, &Repository), request: &Request<'_>) -> Answer {
     let has = |fault| state.faults.has(fault);
     let asked = request.parameters.get("n").and_then(|n| n.parse().ok());
-    let most = state.faults.find(|fault| if let Fault::PageSizeLimit { most } = fault { Some(*most) } else { None });
+    let most = state.faults.find(|fault| {
+        if let Fault::PageSizeLimit { most } = fault {
+            Some(*most)
+        } else {
+            None
+        }
+    });
     if most.is_some_and(|most| asked.is_some_and(|asked: usize| asked > most)) {
         return error(
             400,
@@ -205,7 +224,13 @@ fn tags(state: &State, (name, repository): (&str, &Repository), request: &Reques
     if !has(&Fault::Unsorted) {
         all.sort_unstable();
     }
-    let shrunk = state.faults.find(|fault| if let Fault::Shrunk { tags } = fault { Some(*tags) } else { None });
+    let shrunk = state.faults.find(|fault| {
+        if let Fault::Shrunk { tags } = fault {
+            Some(*tags)
+        } else {
+            None
+        }
+    });
     all.truncate(shrunk.unwrap_or(usize::MAX));
     let last = request
         .parameters
@@ -268,8 +293,14 @@ fn content(
     let Some((digest, Content { media_type, bytes })) = found else {
         return error(404, "MANIFEST_UNKNOWN", "manifest unknown");
     };
-    let moved = state.faults.find(|fault| if let Fault::RedirectBlobs { to } if rest.starts_with("blobs/") = fault { Some(to.clone()) } else { None });
-    if let Some(to) = moved {
+    let moved = state.faults.find(|fault| {
+        if let Fault::RedirectBlobs { to } = fault {
+            Some(to.clone())
+        } else {
+            None
+        }
+    });
+    if let Some(to) = moved.filter(|_| rest.starts_with("blobs/")) {
         let builder = Response::builder().status(StatusCode::TEMPORARY_REDIRECT);
         return finish(
             builder.header(LOCATION, format!("{to}{}", request.path)),
@@ -311,8 +342,20 @@ enum Delivery {
 
 impl Delivery {
     fn choose(state: &mut State) -> Self {
-        let cut = state.faults.take(|fault| if let Fault::Cut { times } = fault { Some(((), times)) } else { None });
-        let slow = state.faults.find(|fault| if let Fault::Slow { pause } = fault { Some(*pause) } else { None });
+        let cut = state.faults.take(|fault| {
+            if let Fault::Cut { times } = fault {
+                Some(((), times))
+            } else {
+                None
+            }
+        });
+        let slow = state.faults.find(|fault| {
+            if let Fault::Slow { pause } = fault {
+                Some(*pause)
+            } else {
+                None
+            }
+        });
         match (cut, slow) {
             (Some(()), _) => Self::Cut,
             (None, Some(pause)) => Self::Slow(pause),
