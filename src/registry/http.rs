@@ -3,7 +3,7 @@
 //! Not here: logins (`access`) and what an answer means. Invariant: no body is read beyond its cap, and
 //! `Authorization` never reaches another origin (reqwest drops it on redirects that change host, port or scheme).
 
-use std::error::Error as _;
+use std::error::Error;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -224,8 +224,6 @@ pub(super) fn client(
     ca_file: Option<&Path>,
     timeouts: &Timeouts,
 ) -> Result<Client, RegistryError> {
-    // Whoever comes first in the process installs it; a second time changes nothing.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let mut builder = base(timeouts);
     if let Some(path) = ca_file {
         builder = builder.tls_certs_merge(certificates(path)?);
@@ -246,6 +244,8 @@ pub(super) fn plain_client(host: &str, timeouts: &Timeouts) -> Result<Client, Re
 }
 
 fn base(timeouts: &Timeouts) -> ClientBuilder {
+    // Whoever comes first in the process installs it; a second time changes nothing.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     Client::builder()
         .user_agent(USER_AGENT)
         .connect_timeout(timeouts.connect)
@@ -299,19 +299,14 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(wait.min(QUIET_MAX))
 }
 
-fn is_tls(error: &reqwest::Error) -> bool {
-    let mut source = error.source();
-    while let Some(cause) = source {
-        // An I/O error hides what it wraps from `source`.
-        let wrapped = cause
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref);
-        if cause.is::<rustls::Error>() || wrapped.is_some_and(|inner| inner.is::<rustls::Error>()) {
-            return true;
-        }
-        source = cause.source();
-    }
-    false
+/// Whether TLS is at the bottom of it. An I/O error hides what it wraps from `source`.
+fn is_tls(error: &(dyn Error + 'static)) -> bool {
+    let wrapped = error
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref);
+    error.is::<rustls::Error>()
+        || wrapped.is_some_and(|inner| is_tls(inner))
+        || error.source().is_some_and(is_tls)
 }
 
 fn one_line(text: &str) -> String {

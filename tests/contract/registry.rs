@@ -315,17 +315,15 @@ impl Subject {
     /// Copies manifests with their configs from memory to the real server.
     async fn copy(&self, source: &MemoryRegistry, references: &[&str]) {
         let root = format!("http://{}/v2/{REPOSITORY}", source.host());
+        let client = super::http::plain_client(&source.host(), &Timeouts::default()).unwrap();
+        let get = |rest: String| client.get(format!("{root}/{rest}")).send();
         for reference in references {
-            let manifest = reqwest::get(format!("{root}/manifests/{reference}"))
-                .await
-                .unwrap();
+            let manifest = get(format!("manifests/{reference}")).await.unwrap();
             let media_type = manifest.headers()["content-type"].clone();
             let bytes = manifest.bytes().await.unwrap();
             let value: Value = serde_json::from_slice(&bytes).unwrap();
             if let Some(digest) = value["config"]["digest"].as_str() {
-                let config = reqwest::get(format!("{root}/blobs/{digest}"))
-                    .await
-                    .unwrap();
+                let config = get(format!("blobs/{digest}")).await.unwrap();
                 self.upload(digest, config.bytes().await.unwrap().to_vec())
                     .await;
             }

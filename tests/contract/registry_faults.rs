@@ -1,1 +1,683 @@
+//! Everything a registry can do wrong, and what is said of it; each fault ends, and reading goes on by itself.
 
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bed::Authority;
+use jiff::{SignedDuration, Timestamp};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+
+use super::{Credentials, HostOptions, Listing, Options, Registry, RegistryError, Timeouts};
+use crate::demo::registry::{Access, Fault, Image, Kind, MemoryRegistry};
+use crate::image::Repository;
+use crate::secret::Secret;
+
+const NOON: Timestamp = Timestamp::UNIX_EPOCH;
+const PATH: &str = "acme/web";
+const PASSWORD: &str = "s3cret";
+
+/// More often than a read is tried.
+const ALWAYS: u32 = 1000;
+
+/// A registry that can be made to fail, and the reader under test.
+struct Stage {
+    server: MemoryRegistry,
+    registry: Registry,
+    folder: TempDir,
+}
+
+impl Stage {
+    /// Five tags, read two at a time.
+    fn new() -> Self {
+        Self::with(Access::Anonymous, |_| {})
+    }
+
+    fn with_tokens() -> Self {
+        let access = Access::Token {
+            username: "alice".to_owned(),
+            password: PASSWORD.to_owned(),
+            life: Duration::from_secs(300),
+        };
+        Self::with(access, |_| {})
+    }
+
+    fn with(access: Access, change: impl FnOnce(&mut Options)) -> Self {
+        let server = MemoryRegistry::start(access).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("password"), PASSWORD).unwrap();
+        for number in 1..=5 {
+            server.push(PATH, &format!("v{number}"), &image());
+        }
+        let mut options = options(&server, &folder);
+        change(&mut options);
+        Self {
+            registry: Registry::new(options),
+            server,
+            folder,
+        }
+    }
+
+    fn repository(&self) -> Repository {
+        format!("{}/{PATH}", self.server.host()).parse().unwrap()
+    }
+
+    async fn tags(&self) -> Result<Listing, RegistryError> {
+        self.registry.tags(&self.repository(), NOON).await
+    }
+
+    /// What a failed listing tells people; afterwards the fault ends, and the next listing has to be whole.
+    async fn failure(&self, fault: Fault) -> String {
+        self.server.fail(fault);
+        let error = self.tags().await.unwrap_err();
+        self.server.heal();
+        assert_eq!(self.tags().await.unwrap().tags.len(), 5);
+        self.told(&error)
+    }
+
+    /// Message, causes and hint as the command line prints them, with a fixed host.
+    fn told(&self, error: &RegistryError) -> String {
+        let mut text = format!("error: {error}");
+        let mut cause = error.source();
+        while let Some(source) = cause {
+            text.push_str(&format!("\ncaused by: {source}"));
+            cause = source.source();
+        }
+        if let Some(hint) = error.hint() {
+            text.push_str(&format!("\nhint: {hint}"));
+        }
+        let folder = self.folder.path().display().to_string();
+        text.replace(&self.server.host(), "HOST")
+            .replace(&folder, "FOLDER")
+    }
+
+    fn count(&self) -> BTreeMap<Kind, u64> {
+        self.server.take_requests()
+    }
+}
+
+fn options(server: &MemoryRegistry, folder: &TempDir) -> Options {
+    let host = HostOptions {
+        plain_http: true,
+        credentials: Some(Credentials::Basic {
+            username: "alice".to_owned(),
+            password: Secret::File(folder.path().join("password")),
+        }),
+        page_size: 2,
+        ..HostOptions::default()
+    };
+    Options {
+        hosts: BTreeMap::from([(server.host(), host)]),
+        cache: Some(folder.path().join("cache")),
+        timeouts: Timeouts {
+            connect: Duration::from_secs(5),
+            read: Duration::from_secs(5),
+            total: Duration::from_secs(20),
+            back_off: Duration::from_millis(1),
+        },
+    }
+}
+
+fn image() -> Image {
+    Image {
+        created: Some(NOON),
+        labels: BTreeMap::new(),
+    }
+}
+
+fn refuse(status: u16, times: u32) -> Fault {
+    Fault::Refuse {
+        status,
+        retry_after: None,
+        times,
+    }
+}
+
+fn wait(retry_after: &str, times: u32) -> Fault {
+    Fault::Refuse {
+        status: 429,
+        retry_after: Some(retry_after.to_owned()),
+        times,
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_is_down_is_named() {
+    let mut stage = Stage::new();
+    let repository = stage.repository();
+    let gone = std::mem::replace(
+        &mut stage.server,
+        MemoryRegistry::start(Access::Anonymous).unwrap(),
+    );
+    let host = gone.host();
+    drop(gone);
+    let error = stage.registry.tags(&repository, NOON).await.unwrap_err();
+    insta::assert_snapshot!(stage.told(&error).replace(&host, "HOST"), @r"
+    error: failed to reach `HOST`
+    caused by: error sending request
+    caused by: client error (Connect)
+    caused by: tcp connect error
+    caused by: Connection refused (os error 111)
+    ");
+}
+
+#[tokio::test]
+async fn refusals_are_told_in_the_registrys_own_words() {
+    let stage = Stage::new();
+    insta::assert_snapshot!(stage.failure(refuse(401, 1)).await, @r"
+    error: `HOST` refused the user `alice` with the password in file `FOLDER/password` for `acme/web`, saying `FAULT: this fault was asked for`
+    hint: check that the repository exists, and the `credentials` of `HOST` in the settings
+    ");
+    insta::assert_snapshot!(stage.failure(refuse(403, 1)).await, @r"
+    error: `HOST` forbids the user `alice` with the password in file `FOLDER/password` to read `acme/web`, saying `FAULT: this fault was asked for`
+    hint: give the credentials leave to pull from `HOST/acme/web`
+    ");
+    insta::assert_snapshot!(stage.failure(refuse(404, 1)).await, @"error: `HOST/acme/web` does not exist");
+    insta::assert_snapshot!(stage.failure(refuse(500, ALWAYS)).await, @"error: `HOST` answered with status 500, saying `FAULT: this fault was asked for`");
+    insta::assert_snapshot!(stage.failure(refuse(418, ALWAYS)).await, @"error: `HOST` answered with status 418, saying `FAULT: this fault was asked for`");
+}
+
+#[tokio::test]
+async fn passing_failures_are_tried_again_and_three_of_them_go_unseen() {
+    for fault in [refuse(500, 3), refuse(429, 3), Fault::Cut { times: 3 }] {
+        let stage = Stage::new();
+        stage.server.fail(fault);
+        assert_eq!(stage.tags().await.unwrap().tags.len(), 5);
+        assert_eq!(stage.count()[&Kind::Tags], 3 + 3);
+    }
+    let stage = Stage::new();
+    insta::assert_snapshot!(stage.failure(Fault::Cut { times: 4 }).await.lines().next().unwrap(), @"error: failed to reach `HOST`");
+    assert_eq!(stage.count()[&Kind::Tags], 4 + 3);
+}
+
+#[tokio::test]
+async fn a_registry_that_asks_for_quiet_gets_it_from_every_request() {
+    let stage = Stage::new();
+    stage.server.fail(wait("1", 1));
+    let start = std::time::Instant::now();
+    assert_eq!(stage.tags().await.unwrap().tags.len(), 5);
+    let digest = stage
+        .registry
+        .digest(&stage.repository(), &"v1".parse().unwrap())
+        .await;
+    assert!(digest.is_ok());
+    assert!(start.elapsed() >= Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn a_long_wait_is_told_at_once_and_nothing_is_asked_in_it() {
+    let stage = Stage::new();
+    stage.server.fail(wait("600", 1));
+    let error = stage.tags().await.unwrap_err();
+    insta::assert_snapshot!(stage.told(&error), @"error: `HOST` has had too many requests and asks to wait 10m");
+    let again = stage.tags().await.unwrap_err();
+    assert!(matches!(
+        again,
+        RegistryError::TooManyRequests { wait: Some(_), .. }
+    ));
+    assert_eq!(stage.count()[&Kind::Tags], 1);
+}
+
+#[tokio::test]
+async fn a_registry_that_falls_silent_is_given_up() {
+    let stage = Stage::with(Access::Anonymous, |options| {
+        options.timeouts.read = Duration::from_millis(200);
+    });
+    insta::assert_snapshot!(stage.failure(Fault::Stalled).await, @"error: `HOST` answered too slowly: nothing for 200ms");
+}
+
+#[tokio::test]
+async fn a_registry_that_drips_is_given_up_in_the_end() {
+    let stage = Stage::with(Access::Anonymous, |options| {
+        options.timeouts.total = Duration::from_millis(500);
+    });
+    let pause = Duration::from_millis(20);
+    insta::assert_snapshot!(stage.failure(Fault::Slow { pause }).await, @"error: reading the tags of `HOST/acme/web` took longer than 500ms");
+}
+
+#[tokio::test]
+async fn what_is_no_listing_is_shown_by_its_start() {
+    let stage = Stage::new();
+    insta::assert_snapshot!(stage.failure(Fault::WebPage).await, @r"
+    error: the list of tags of `HOST/acme/web` came as `text/html` and is not what the registry API defines; it starts with `<html> <title>Sign in</title></html>`
+    caused by: expected value at line 1 column 1
+    ");
+}
+
+#[tokio::test]
+async fn a_listing_that_never_ends_is_cut_at_its_bound() {
+    let stage = Stage::new();
+    insta::assert_snapshot!(stage.failure(Fault::Giant).await, @"error: the answer of `HOST` to `/v2/acme/web/tags/list` is larger than 16777216 bytes");
+    insta::assert_snapshot!(stage.failure(Fault::PageLoop).await, @"error: the listing of `HOST/acme/web` leads back to a page that was already read");
+}
+
+#[tokio::test]
+async fn a_listing_that_goes_on_elsewhere_is_not_followed() {
+    let stage = Stage::new();
+    insta::assert_snapshot!(stage.failure(Fault::CrossOriginLink).await, @r"
+    error: the listing of `HOST/acme/web` goes on at `http://elsewhere.example.com`, which is not `http://HOST`
+    hint: a proxy in front of `HOST` has to pass on the host and scheme it was asked with
+    ");
+}
+
+#[tokio::test]
+async fn a_listing_is_whole_whatever_way_its_pages_are_linked() {
+    for fault in [
+        Fault::NoLink,
+        Fault::LinkOnLastPage,
+        Fault::OpaqueCursor,
+        Fault::PageSizeLimit { most: 1 },
+        Fault::Unsorted,
+    ] {
+        let stage = Stage::new();
+        stage.server.push(PATH, "v6", &image());
+        stage.server.fail(fault.clone());
+        let listing = stage.tags().await.unwrap();
+        let tags: Vec<_> = listing.tags.iter().map(|tag| tag.tag.as_str()).collect();
+        assert_eq!(tags, ["v1", "v2", "v3", "v4", "v5", "v6"], "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_size_that_was_refused_is_not_asked_for_again() {
+    let stage = Stage::with(Access::Anonymous, |options| {
+        for host in options.hosts.values_mut() {
+            host.page_size = 1000;
+        }
+    });
+    stage.server.fail(Fault::PageSizeLimit { most: 100 });
+    stage.tags().await.unwrap();
+    assert_eq!(stage.count()[&Kind::Tags], 2);
+    stage.tags().await.unwrap();
+    assert_eq!(stage.count()[&Kind::Tags], 1);
+}
+
+#[tokio::test]
+async fn null_is_an_empty_listing_and_is_marked_where_there_were_tags() {
+    let stage = Stage::new();
+    stage.server.fail(Fault::NullTags);
+    let listing = stage.tags().await.unwrap();
+    assert_eq!((listing.tags.len(), listing.shrank_from), (0, None));
+    stage.server.heal();
+    stage.tags().await.unwrap();
+    stage.server.fail(Fault::NullTags);
+    assert_eq!(stage.tags().await.unwrap().shrank_from, Some(5));
+}
+
+#[tokio::test]
+async fn a_shrunk_listing_is_marked_until_it_has_lasted_an_hour_restarts_included() {
+    let stage = Stage::new();
+    stage.tags().await.unwrap();
+    stage.server.fail(Fault::Shrunk { tags: 2 });
+    let mut marks = Vec::new();
+    for minutes in [1, 60, 61, 62] {
+        let now = NOON + SignedDuration::from_mins(minutes);
+        let registry = Registry::new(options(&stage.server, &stage.folder));
+        let listing = registry.tags(&stage.repository(), now).await.unwrap();
+        marks.push(listing.shrank_from);
+    }
+    assert_eq!(marks, [Some(5), Some(5), None, None]);
+}
+
+#[tokio::test]
+async fn a_name_that_is_no_tag_is_dropped_and_counted() {
+    let stage = Stage::new();
+    stage.server.push(PATH, "~odd", &image());
+    let listing = stage.tags().await.unwrap();
+    assert_eq!((listing.tags.len(), listing.invalid), (5, 1));
+}
+
+#[tokio::test]
+async fn a_digest_that_is_not_told_is_computed() {
+    let stage = Stage::new();
+    stage.server.fail(Fault::NoDigest);
+    let pushed = stage.server.push(PATH, "v1", &image());
+    let digest = stage
+        .registry
+        .digest(&stage.repository(), &"v1".parse().unwrap())
+        .await;
+    assert_eq!(digest.unwrap().as_str(), pushed);
+}
+
+#[tokio::test]
+async fn content_that_has_another_digest_is_refused() {
+    let stage = Stage::new();
+    let digest = stage.server.push(PATH, "v1", &image()).parse().unwrap();
+    stage.server.fail(Fault::OtherContent);
+    let error = stage
+        .registry
+        .metadata(&stage.repository(), &digest)
+        .await
+        .unwrap_err();
+    insta::assert_snapshot!(stage.told(&error), @"error: `HOST` gave content with the digest `sha256:3ec38b30bda9` for `sha256:ff7bba3442c3`");
+    stage.server.heal();
+    let metadata = stage.registry.metadata(&stage.repository(), &digest).await;
+    assert_eq!(metadata.unwrap().created, Some(NOON));
+}
+
+#[tokio::test]
+async fn a_redirect_to_plain_http_elsewhere_is_not_followed() {
+    let stage = Stage::new();
+    let digest = stage.server.push(PATH, "v1", &image()).parse().unwrap();
+    let to = "http://elsewhere.example.com".to_owned();
+    stage.server.fail(Fault::RedirectBlobs { to });
+    let error = stage
+        .registry
+        .metadata(&stage.repository(), &digest)
+        .await
+        .unwrap_err();
+    insta::assert_snapshot!(stage.told(&error), @r"
+    error: `HOST` redirects where towpath does not follow
+    caused by: error following redirect
+    caused by: `http://elsewhere.example.com` is neither https nor where the request went
+    ");
+}
+
+#[tokio::test]
+async fn a_redirect_to_storage_is_followed_without_the_credentials() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = Storage::start(&Authority::new(folder.path()));
+    let access = Access::Basic {
+        username: "alice".to_owned(),
+        password: PASSWORD.to_owned(),
+    };
+    let stage = Stage::with(access, |options| {
+        for host in options.hosts.values_mut() {
+            host.ca_file = Some(storage.ca_file.clone());
+        }
+    });
+    let digest = stage.server.push(PATH, "v1", &image()).parse().unwrap();
+    let to = format!("https://{}", storage.host);
+    stage.server.fail(Fault::RedirectBlobs { to });
+    let error = stage
+        .registry
+        .metadata(&stage.repository(), &digest)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, RegistryError::NotFound { .. }), "{error:?}");
+    let head = storage.head().to_lowercase();
+    assert!(head.starts_with("get /v2/acme/web/blobs/sha256:"), "{head}");
+    assert!(!head.contains("authorization"), "{head}");
+}
+
+#[tokio::test]
+async fn a_certificate_of_an_unknown_authority_is_refused_with_a_way_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = Storage::start(&Authority::new(folder.path()));
+    let stage = Stage::new();
+    let repository = format!("{}/{PATH}", storage.host).parse().unwrap();
+    let error = stage.registry.tags(&repository, NOON).await.unwrap_err();
+    insta::assert_snapshot!(stage.told(&error).replace(&storage.host, "HOST"), @r"
+    error: `HOST` and towpath found no trusted TLS connection
+    caused by: error sending request
+    caused by: client error (Connect)
+    caused by: invalid peer certificate: UnknownIssuer
+    hint: if `HOST` has a certificate of your own authority, name its `ca-file` in the settings; if it speaks no TLS, `plain-http: true`
+    ");
+}
+
+#[tokio::test]
+async fn a_registry_without_tls_is_not_read_unless_the_settings_say_so() {
+    let stage = Stage::with(Access::Anonymous, |options| options.hosts.clear());
+    let error = stage.tags().await.unwrap_err();
+    insta::assert_snapshot!(stage.told(&error), @r"
+    error: `HOST` and towpath found no trusted TLS connection
+    caused by: error sending request
+    caused by: client error (Connect)
+    caused by: received corrupt message of type InvalidContentType
+    hint: if `HOST` has a certificate of your own authority, name its `ca-file` in the settings; if it speaks no TLS, `plain-http: true`
+    ");
+}
+
+#[tokio::test]
+async fn a_ca_file_that_cannot_be_used_is_named_and_read_again() {
+    let mut file = PathBuf::new();
+    let stage = Stage::with(Access::Anonymous, |options| {
+        file = options.cache.clone().unwrap().with_file_name("ca.pem");
+        for host in options.hosts.values_mut() {
+            host.ca_file = Some(file.clone());
+        }
+    });
+    let error = stage.tags().await.unwrap_err();
+    insta::assert_snapshot!(stage.told(&error), @r"
+    error: failed to read the CA file `FOLDER/ca.pem`
+    caused by: No such file or directory (os error 2)
+    ");
+    std::fs::write(&file, "nothing").unwrap();
+    let error = stage.tags().await.unwrap_err();
+    insta::assert_snapshot!(stage.told(&error), @"error: `FOLDER/ca.pem` holds no CA certificate in PEM form");
+    assert_eq!(Authority::new(stage.folder.path()).ca_file, file);
+    assert!(stage.tags().await.is_ok());
+}
+
+#[tokio::test]
+async fn a_token_service_that_refuses_is_quoted() {
+    let stage = Stage::with_tokens();
+    insta::assert_snapshot!(stage.failure(Fault::TokenRefused).await, @r"
+    error: the token service `127.0.0.1` of `HOST` refused the user `alice` with the password in file `FOLDER/password` with status 403, saying `DENIED: the account is locked`
+    hint: check the `credentials` of `HOST` in the settings
+    ");
+    let stage = Stage::with_tokens();
+    insta::assert_snapshot!(stage.failure(Fault::TokenBroken).await, @"error: the token for `HOST` cannot be sent: it has characters that no header may hold");
+}
+
+#[tokio::test]
+async fn credentials_go_to_no_token_service_that_the_settings_do_not_name() {
+    let stage = Stage::with_tokens();
+    let url = "http://elsewhere.example.com/token".to_owned();
+    insta::assert_snapshot!(stage.failure(Fault::Realm { url }).await, @r"
+    error: `HOST` wants its credentials sent to `elsewhere.example.com`, which the settings do not name
+    hint: if `elsewhere.example.com` may have these credentials, add it to `realms` of `HOST` in the settings
+    ");
+    let url = "ftp://elsewhere.example.com/token".to_owned();
+    stage.server.expire_tokens();
+    insta::assert_snapshot!(stage.failure(Fault::Realm { url }).await, @"error: `HOST` sends its login to `ftp://elsewhere.example.com/token`, which is not https");
+}
+
+#[tokio::test]
+async fn credentials_that_cannot_be_read_are_named_by_their_place() {
+    let stage = Stage::with_tokens();
+    std::fs::remove_file(stage.folder.path().join("password")).unwrap();
+    let error = stage.tags().await.unwrap_err();
+    insta::assert_snapshot!(stage.told(&error), @r"
+    error: failed to read the credentials for `HOST`
+    caused by: failed to read the secret in `FOLDER/password`
+    caused by: No such file or directory (os error 2)
+    ");
+}
+
+#[tokio::test]
+async fn a_token_that_no_longer_counts_is_renewed_once() {
+    let stage = Stage::with_tokens();
+    stage.tags().await.unwrap();
+    stage.server.expire_tokens();
+    stage.count();
+    stage.tags().await.unwrap();
+    assert_eq!(
+        stage.count(),
+        BTreeMap::from([(Kind::Tags, 1 + 3), (Kind::Token, 1)])
+    );
+}
+
+#[tokio::test]
+async fn a_token_is_not_used_past_its_life() {
+    let access = Access::Token {
+        username: "alice".to_owned(),
+        password: PASSWORD.to_owned(),
+        life: Duration::ZERO,
+    };
+    let stage = Stage::with(access, |_| {});
+    // Every request finds its token out of date: the registry is asked, refuses, and a fresh token is refused too.
+    let error = stage.tags().await.unwrap_err();
+    assert!(matches!(error, RegistryError::Unauthorized { .. }));
+    assert_eq!(
+        stage.count(),
+        BTreeMap::from([(Kind::Tags, 2), (Kind::Token, 1)])
+    );
+    stage.tags().await.unwrap_err();
+    assert_eq!(stage.count()[&Kind::Token], 2);
+}
+
+#[tokio::test]
+async fn many_readers_of_one_repository_share_one_token_request() {
+    let stage = Stage::with_tokens();
+    let mut readers = JoinSet::new();
+    for _ in 0..20 {
+        let (registry, repository) = (stage.registry.clone(), stage.repository());
+        readers.spawn(async move { registry.tags(&repository, NOON).await.is_ok() });
+    }
+    assert!(readers.join_all().await.iter().all(|read| *read));
+    assert_eq!(stage.count()[&Kind::Token], 1);
+}
+
+#[tokio::test]
+async fn a_steady_state_is_one_request_per_repository() {
+    let stage = Stage::with_tokens();
+    let repositories: Vec<Repository> = (0..100)
+        .map(|number| {
+            let path = format!("fleet/app-{number}");
+            stage.server.push(&path, "v1", &image());
+            format!("{}/{path}", stage.server.host()).parse().unwrap()
+        })
+        .collect();
+    for expected in [None, Some(BTreeMap::from([(Kind::Tags, 100)]))] {
+        let mut readers = JoinSet::new();
+        for repository in repositories.clone() {
+            let registry = stage.registry.clone();
+            readers.spawn(async move { registry.tags(&repository, NOON).await.is_ok() });
+        }
+        assert!(readers.join_all().await.iter().all(|read| *read));
+        let requests = stage.count();
+        println!("100 repositories: {requests:?}");
+        assert!(expected.is_none_or(|expected| expected == requests));
+    }
+}
+
+#[tokio::test]
+async fn metadata_is_read_once_per_digest_restarts_included() {
+    let stage = Stage::new();
+    let digest = stage.server.push(PATH, "v1", &image()).parse().unwrap();
+    for _ in 0..2 {
+        let registry = Registry::new(options(&stage.server, &stage.folder));
+        for _ in 0..2 {
+            let metadata = registry
+                .metadata(&stage.repository(), &digest)
+                .await
+                .unwrap();
+            assert_eq!(metadata.created, Some(NOON));
+        }
+    }
+    assert_eq!(
+        stage.count(),
+        BTreeMap::from([(Kind::Manifest, 1), (Kind::Blob, 1)])
+    );
+}
+
+#[tokio::test]
+async fn a_cache_that_is_damaged_or_gone_costs_only_requests() {
+    let stage = Stage::new();
+    let digest = stage.server.push(PATH, "v1", &image()).parse().unwrap();
+    let cache = stage.folder.path().join("cache/registry");
+    stage
+        .registry
+        .metadata(&stage.repository(), &digest)
+        .await
+        .unwrap();
+    stage.tags().await.unwrap();
+    let seen = std::fs::read_dir(cache.join("seen"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap();
+    for file in [cache.join("metadata.jsonl"), seen.path()] {
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, &text[..text.len() / 2]).unwrap();
+    }
+    for _ in 0..2 {
+        let registry = Registry::new(options(&stage.server, &stage.folder));
+        assert!(
+            registry
+                .metadata(&stage.repository(), &digest)
+                .await
+                .is_ok()
+        );
+        assert_eq!(
+            registry
+                .tags(&stage.repository(), NOON)
+                .await
+                .unwrap()
+                .tags
+                .len(),
+            5
+        );
+        std::fs::remove_dir_all(&cache).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn first_seen_times_outlive_a_restart() {
+    let stage = Stage::new();
+    stage.tags().await.unwrap();
+    stage.server.push(PATH, "v6", &image());
+    let registry = Registry::new(options(&stage.server, &stage.folder));
+    let later = NOON + SignedDuration::from_mins(5);
+    let listing = registry.tags(&stage.repository(), later).await.unwrap();
+    let times: Vec<_> = listing.tags.iter().map(|tag| tag.first_seen).collect();
+    assert_eq!(times, [NOON, NOON, NOON, NOON, NOON, later]);
+}
+
+/// A server with TLS that takes one request, keeps its head, and finds nothing.
+struct Storage {
+    host: String,
+    ca_file: PathBuf,
+    thread: JoinHandle<std::io::Result<String>>,
+}
+
+impl Storage {
+    fn start(authority: &Authority) -> Self {
+        let certificate = authority.issue(&["127.0.0.1"]);
+        let chain = vec![CertificateDer::from_pem_file(certificate.certificate).unwrap()];
+        let key = PrivateKeyDer::from_pem_file(certificate.key).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .unwrap();
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        let config = Arc::new(config);
+        let thread = std::thread::spawn(move || {
+            let (socket, _) = listener.accept()?;
+            let connection =
+                rustls::ServerConnection::new(config).map_err(std::io::Error::other)?;
+            let mut stream = rustls::StreamOwned::new(connection, socket);
+            let mut head = vec![0; 4096];
+            let length = stream.read(&mut head)?;
+            stream.write_all(
+                b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+            )?;
+            stream.conn.send_close_notify();
+            stream.flush()?;
+            Ok(String::from_utf8_lossy(&head[..length]).into_owned())
+        });
+        Self {
+            host,
+            ca_file: authority.ca_file.clone(),
+            thread,
+        }
+    }
+
+    fn head(self) -> String {
+        self.thread.join().unwrap().unwrap()
+    }
+}
