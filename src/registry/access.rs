@@ -156,7 +156,7 @@ impl Access {
             (_, Some(Challenge { parameters, .. }), _) => {
                 let realm = parameters.get("realm").and_then(|realm| realm.parse().ok());
                 let realm = realm.ok_or_else(|| self.unknown(line, "bearer without a realm"))?;
-                self.check_realm(line, &realm)?;
+                check_realm(&line.host, &self.options, &realm)?;
                 let service = parameters.get("service").cloned();
                 let scope = parameters.get("scope").cloned();
                 Ok(Some((Login::Token { realm, service }, scope)))
@@ -174,24 +174,6 @@ impl Access {
         RegistryError::ChallengeUnknown {
             host: line.host.clone(),
             challenge: challenge.to_owned(),
-        }
-    }
-
-    /// The realm comes from the other side, so it is believed only as far as the settings go.
-    fn check_realm(&self, line: &Line, realm: &Url) -> Result<(), RegistryError> {
-        let host = line.host.clone();
-        if realm.scheme() != "https" && !(self.options.plain_http && realm.scheme() == "http") {
-            let realm = realm.clone();
-            return Err(RegistryError::RealmPlain { host, realm });
-        }
-        let realm_host = realm.host_str().unwrap_or_default().to_owned();
-        let registry_host = host_without_port(&host);
-        let belongs = registry_host == realm_host
-            || self.options.realms.contains(&realm_host)
-            || REALMS_KNOWN.contains(&(&registry_host, &realm_host));
-        match self.options.credentials.is_none() || belongs {
-            true => Ok(()),
-            false => Err(RegistryError::RealmUntrusted { host, realm_host }),
         }
     }
 
@@ -303,6 +285,24 @@ impl Access {
     }
 }
 
+/// The realm comes from the other side, so it is believed only as far as the settings go.
+fn check_realm(host: &str, options: &HostOptions, realm: &Url) -> Result<(), RegistryError> {
+    let host = host.to_owned();
+    if realm.scheme() != "https" && !(options.plain_http && realm.scheme() == "http") {
+        let realm = realm.clone();
+        return Err(RegistryError::RealmPlain { host, realm });
+    }
+    let realm_host = realm.host_str().unwrap_or_default().to_owned();
+    let registry_host = host_without_port(&host);
+    let belongs = registry_host == realm_host
+        || options.realms.contains(&realm_host)
+        || REALMS_KNOWN.contains(&(registry_host, &realm_host));
+    match options.credentials.is_none() || belongs {
+        true => Ok(()),
+        false => Err(RegistryError::RealmUntrusted { host, realm_host }),
+    }
+}
+
 fn read(line: &Line, secret: &Secret) -> Result<SecretString, RegistryError> {
     secret.read().map_err(|source| RegistryError::Credentials {
         host: line.host.clone(),
@@ -324,5 +324,66 @@ fn host_without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
         _ => host,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_realm;
+    use crate::registry::{Credentials, HostOptions, RegistryError};
+    use crate::secret::Secret;
+
+    fn check(host: &str, realm: &str, options: &HostOptions) -> Result<(), RegistryError> {
+        check_realm(host, options, &realm.parse().unwrap())
+    }
+
+    #[test]
+    fn credentials_go_to_the_registry_its_known_service_and_the_realms_of_the_settings() {
+        let options = HostOptions {
+            credentials: Some(Credentials::Basic {
+                username: "alice".to_owned(),
+                password: Secret::Env("PASSWORD".to_owned()),
+            }),
+            realms: vec!["auth.example.com".to_owned()],
+            ..HostOptions::default()
+        };
+        for (host, realm) in [
+            ("docker.io", "https://auth.docker.io/token"),
+            ("registry.gitlab.com", "https://gitlab.com/jwt/auth"),
+            ("git.example.com:5050", "https://git.example.com/jwt/auth"),
+            ("[::1]:5000", "https://[::1]:5001/token"),
+            ("r.example.com", "https://auth.example.com/token"),
+        ] {
+            assert!(check(host, realm, &options).is_ok(), "{host} {realm}");
+        }
+        for (host, realm) in [
+            ("ghcr.io", "https://auth.docker.io/token"),
+            ("docker.io", "https://auth.docker.io.example.com/token"),
+            ("r.example.com", "https://example.com/token"),
+        ] {
+            let error = check(host, realm, &options).unwrap_err();
+            assert!(
+                matches!(error, RegistryError::RealmUntrusted { .. }),
+                "{host} {realm}"
+            );
+            assert!(
+                check(host, realm, &HostOptions::default()).is_ok(),
+                "nothing to lose"
+            );
+        }
+    }
+
+    #[test]
+    fn a_token_service_without_tls_is_refused_unless_the_registry_has_none_either() {
+        let plain = HostOptions {
+            plain_http: true,
+            ..HostOptions::default()
+        };
+        let realm = "http://r.example.com/token";
+        assert!(check("r.example.com", realm, &plain).is_ok());
+        let error = check("r.example.com", realm, &HostOptions::default()).unwrap_err();
+        let said =
+            "`r.example.com` sends its login to `http://r.example.com/token`, which is not https";
+        assert_eq!(error.to_string(), said);
     }
 }

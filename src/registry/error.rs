@@ -36,7 +36,7 @@ pub(crate) enum RegistryError {
     Silent { host: String, limit: Duration },
     #[error("reading {what} took longer than {}", humantime::format_duration(*limit))]
     TimedOut { what: String, limit: Duration },
-    #[error("`{host}` and towpath found no trusted TLS connection")]
+    #[error("failed to agree on TLS with `{host}`")]
     TlsFailed {
         host: String,
         source: reqwest::Error,
@@ -83,7 +83,7 @@ pub(crate) enum RegistryError {
     TokenMissing { host: String },
     #[error("{what} does not exist")]
     NotFound { what: String },
-    #[error("`{host}` has had too many requests{}", asks_to_wait(*wait))]
+    #[error("`{host}` takes no more requests for now{}", asks_to_wait(*wait))]
     TooManyRequests {
         host: String,
         /// How long the registry asks to be left alone, from when it was said.
@@ -97,17 +97,15 @@ pub(crate) enum RegistryError {
     },
     #[error("{what} is larger than {bytes_max} bytes")]
     TooLarge { what: String, bytes_max: usize },
-    #[error("the listing of `{repository}` has more than {pages_max} pages")]
-    TooManyPages {
+    #[error("the listing of `{repository}` has more than {pages_max} pages or {tags_max} tags")]
+    TooLong {
         repository: Repository,
         pages_max: usize,
-    },
-    #[error("the listing of `{repository}` has more than {tags_max} tags")]
-    TooManyTags {
-        repository: Repository,
         tags_max: usize,
     },
-    #[error("the listing of `{repository}` leads back to a page that was already read")]
+    #[error(
+        "the listing of `{repository}` goes in a circle: a page brings nothing new and leads on"
+    )]
     PageLoop { repository: Repository },
     #[error("the listing of `{repository}` goes on at `{link}`, which is not `{origin}`")]
     CrossOriginLink {
@@ -175,8 +173,7 @@ impl RegistryError {
             | Self::TooManyRequests { .. }
             | Self::Answered { .. }
             | Self::TooLarge { .. }
-            | Self::TooManyPages { .. }
-            | Self::TooManyTags { .. }
+            | Self::TooLong { .. }
             | Self::PageLoop { .. }
             | Self::NotJson { .. }
             | Self::DigestMismatch { .. } => return None,

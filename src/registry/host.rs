@@ -183,3 +183,50 @@ pub(super) fn json<T: serde::de::DeserializeOwned>(
         source,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Host;
+    use crate::image::Repository;
+    use crate::registry::{HostOptions, Timeouts, http};
+
+    fn url(image: &str, options: HostOptions) -> String {
+        let repository: Repository = image.parse().unwrap();
+        let timeouts = Timeouts::default();
+        let client = http::plain_client("any", &timeouts).unwrap();
+        let host = Host::new(repository.registry(), options, client, timeouts).unwrap();
+        host.url(&repository, "tags/list").to_string()
+    }
+
+    #[test]
+    fn docker_hub_is_asked_where_its_api_stands() {
+        let url = url("nginx", HostOptions::default());
+        assert_eq!(
+            url,
+            "https://registry-1.docker.io/v2/library/nginx/tags/list"
+        );
+    }
+
+    #[test]
+    fn addresses_and_ports_are_asked_as_written_and_by_plain_http_only_where_said() {
+        let plain = HostOptions {
+            plain_http: true,
+            ..HostOptions::default()
+        };
+        assert_eq!(
+            url("[::1]:5000/a", plain),
+            "http://[::1]:5000/v2/a/tags/list"
+        );
+        let url = url("localhost:443/a/b", HostOptions::default());
+        assert_eq!(url, "https://localhost/v2/a/b/tags/list");
+    }
+
+    #[test]
+    fn a_host_that_no_url_can_hold_is_an_error() {
+        let timeouts = Timeouts::default();
+        let client = http::plain_client("any", &timeouts).unwrap();
+        let host = Host::new("1.2.3.999", HostOptions::default(), client, timeouts);
+        let error = host.err().unwrap().to_string();
+        assert_eq!(error, "`1.2.3.999` is not a host that can be asked");
+    }
+}

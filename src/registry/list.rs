@@ -43,42 +43,40 @@ pub(super) async fn list(host: &Host, repository: &Repository) -> Result<Listed,
     loop {
         let page: TagPage = json(&answer, || format!("the list of tags of `{repository}`"))?;
         let page = page.tags.unwrap_or_default();
-        let known = listed.tags.len();
-        let last = page.last().cloned();
-        let length = page.len();
+        let (length, last) = (page.len(), page.last().cloned());
+        let before = listed.count();
         listed.add(page);
+        let is_new = listed.count() > before;
+        let next = match link::next(&answer.headers) {
+            Some(link) => follow(host, repository, (&answer, &link))?,
+            None => match unlinked(host, repository, (length, last)).filter(|_| is_new) {
+                Some(url) => url,
+                None => return Ok(listed),
+            },
+        };
         visited.insert(url);
-        if listed.tags.len() > TAGS_MAX {
-            return Err(RegistryError::TooManyTags {
-                repository: repository.clone(),
+        let repeats = length > 0 && !is_new;
+        let repository = repository.clone();
+        if repeats || visited.contains(&next) {
+            return Err(RegistryError::PageLoop { repository });
+        }
+        if visited.len() == PAGES_MAX || listed.count() > TAGS_MAX {
+            return Err(RegistryError::TooLong {
+                repository,
+                pages_max: PAGES_MAX,
                 tags_max: TAGS_MAX,
             });
         }
-        let next = match link::next(&answer.headers) {
-            Some(link) => Some(follow(host, repository, (&answer, &link))?),
-            None if listed.tags.len() > known => unlinked(host, repository, (length, last)),
-            None => None,
-        };
-        let Some(next) = next else {
-            return Ok(listed);
-        };
-        if visited.contains(&next) {
-            return Err(RegistryError::PageLoop {
-                repository: repository.clone(),
-            });
-        }
-        if visited.len() == PAGES_MAX {
-            return Err(RegistryError::TooManyPages {
-                repository: repository.clone(),
-                pages_max: PAGES_MAX,
-            });
-        }
-        answer = ask(host, repository, &next).await?;
+        answer = ask(host, &repository, &next).await?;
         url = next;
     }
 }
 
 impl Listed {
+    fn count(&self) -> usize {
+        self.tags.len() + self.invalid
+    }
+
     fn add(&mut self, names: Vec<String>) {
         for name in names {
             match name.parse() {

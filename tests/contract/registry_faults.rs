@@ -16,6 +16,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
+use super::metrics::REQUESTS;
 use super::{Credentials, HostOptions, Listing, Options, Registry, RegistryError, Timeouts};
 use crate::demo::registry::{Access, Fault, Image, Kind, MemoryRegistry};
 use crate::image::Repository;
@@ -192,6 +193,11 @@ async fn passing_failures_are_tried_again_and_three_of_them_go_unseen() {
         stage.server.fail(fault);
         assert_eq!(stage.tags().await.unwrap().tags.len(), 5);
         assert_eq!(stage.count()[&Kind::Tags], 3 + 3);
+        let host = stage.server.host();
+        let answered = REQUESTS.with_label_values(&[host.as_str(), "200"]).get();
+        let failed = REQUESTS.with_label_values(&[host.as_str(), "failed"]).get();
+        let refused = ["429", "500"].map(|s| REQUESTS.with_label_values(&[host.as_str(), s]).get());
+        assert_eq!((answered, failed + refused[0] + refused[1]), (3, 3));
     }
     let stage = Stage::new();
     insta::assert_snapshot!(stage.failure(Fault::Cut { times: 4 }).await.lines().next().unwrap(), @"error: failed to reach `HOST`");
@@ -217,7 +223,7 @@ async fn a_long_wait_is_told_at_once_and_nothing_is_asked_in_it() {
     let stage = Stage::new();
     stage.server.fail(wait("600", 1));
     let error = stage.tags().await.unwrap_err();
-    insta::assert_snapshot!(stage.told(&error), @"error: `HOST` has had too many requests and asks to wait 10m");
+    insta::assert_snapshot!(stage.told(&error), @"error: `HOST` takes no more requests for now and asks to wait 10m");
     let again = stage.tags().await.unwrap_err();
     assert!(matches!(
         again,
@@ -256,7 +262,9 @@ async fn what_is_no_listing_is_shown_by_its_start() {
 async fn a_listing_that_never_ends_is_cut_at_its_bound() {
     let stage = Stage::new();
     insta::assert_snapshot!(stage.failure(Fault::Giant).await, @"error: the answer of `HOST` to `/v2/acme/web/tags/list` is larger than 16777216 bytes");
-    insta::assert_snapshot!(stage.failure(Fault::PageLoop).await, @"error: the listing of `HOST/acme/web` leads back to a page that was already read");
+    let endless = stage.failure(Fault::EndlessPages).await;
+    assert_eq!(endless, stage.failure(Fault::PageLoop).await);
+    insta::assert_snapshot!(endless, @"error: the listing of `HOST/acme/web` goes in a circle: a page brings nothing new and leads on");
 }
 
 #[tokio::test]
@@ -416,7 +424,7 @@ async fn a_certificate_of_an_unknown_authority_is_refused_with_a_way_out() {
     let repository = format!("{}/{PATH}", storage.host).parse().unwrap();
     let error = stage.registry.tags(&repository, NOON).await.unwrap_err();
     insta::assert_snapshot!(stage.told(&error).replace(&storage.host, "HOST"), @r"
-    error: `HOST` and towpath found no trusted TLS connection
+    error: failed to agree on TLS with `HOST`
     caused by: error sending request
     caused by: client error (Connect)
     caused by: invalid peer certificate: UnknownIssuer
@@ -429,7 +437,7 @@ async fn a_registry_without_tls_is_not_read_unless_the_settings_say_so() {
     let stage = Stage::with(Access::Anonymous, |options| options.hosts.clear());
     let error = stage.tags().await.unwrap_err();
     insta::assert_snapshot!(stage.told(&error), @r"
-    error: `HOST` and towpath found no trusted TLS connection
+    error: failed to agree on TLS with `HOST`
     caused by: error sending request
     caused by: client error (Connect)
     caused by: received corrupt message of type InvalidContentType

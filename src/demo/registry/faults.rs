@@ -25,6 +25,8 @@ pub enum Fault {
     Giant,
     /// The last page of a listing leads to the first.
     PageLoop,
+    /// The last page leads on to itself, under another name each time.
+    EndlessPages,
     /// A listing goes on at another host.
     CrossOriginLink,
     /// `"tags": null`.

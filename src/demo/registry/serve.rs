@@ -258,6 +258,9 @@ fn tags(state: &State, (name, repository): (&str, &Repository), request: &Reques
     let link = match next {
         _ if has(&Fault::NoLink) => None,
         None if has(&Fault::PageLoop) && !page.is_empty() => Some(format!("{base}?n={size}")),
+        None if has(&Fault::EndlessPages) => {
+            Some(format!("{base}?n={size}&round={}", fastrand::u64(..)))
+        }
         None => None,
         Some(_) if has(&Fault::CrossOriginLink) => {
             Some(format!("http://elsewhere.example.com{base}?n={size}"))
