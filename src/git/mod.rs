@@ -1,1 +1,47 @@
-//! Stub.
+//! The git edge: a kept bare mirror of a manifests repository, and pushes that are test-and-set.
+//!
+//! Not here: what is written and why (`plan`), and when to try again (`apply`, `daemon`).
+//! Invariant: there is never a working tree, a symlink is never followed, and a branch at the server moves only from
+//! the commit that the caller read.
+
+mod build;
+mod fetch;
+mod http;
+mod log;
+mod metrics;
+mod mirror;
+mod pack;
+mod push;
+mod read;
+mod remote;
+mod store;
+mod transport;
+mod tree;
+mod wire;
+
+pub(crate) use fetch::{FetchError, Head};
+pub(crate) use http::RemoteError;
+pub(crate) use log::LoggedCommit;
+pub(crate) use mirror::Mirror;
+pub(crate) use push::{NewCommit, Person, Push, PushError, Pushed};
+pub(crate) use read::{Entry, ReadError};
+pub(crate) use remote::{Credentials, PlainHttp, Remote, RemoteUrl, RemoteUrlError, Timeouts};
+pub(crate) use store::OpenError;
+
+use crate::manifest::CommitId;
+
+/// The name of a commit as libgit2 has it.
+fn oid(id: &CommitId) -> git2::Oid {
+    git2::Oid::from_str(id.as_str()).expect("a commit id is 40 hex digits")
+}
+
+/// The name of a commit as the core has it.
+fn commit_id(oid: git2::Oid) -> CommitId {
+    oid.to_string()
+        .parse()
+        .expect("libgit2 writes a SHA-1 as 40 hex digits")
+}
+
+#[cfg(test)]
+#[path = "../../tests/contract/git.rs"]
+mod contract;

@@ -1,0 +1,153 @@
+//! Commits on tree objects, as a pack in memory.
+//!
+//! Not here: packs (`pack`), folders (`tree`), and sending (`push`).
+//! Invariant: a commit changes the bytes of the files that it names, and no mode, no link, and no other file.
+
+use std::collections::BTreeMap;
+
+use git2::{Odb, Oid, Repository};
+
+use super::pack::{Folder, Object, Pack};
+use super::push::{NewCommit, Person, PushError};
+use super::read::{self, ReadError};
+use super::tree::{self, Kind};
+use super::{commit_id, oid};
+use crate::manifest::{CommitId, RepoPath};
+
+/// A chain of commits, ready to be sent.
+pub(super) struct Built {
+    /// The commits in the order in which they were asked for.
+    pub(super) ids: Vec<CommitId>,
+    pub(super) pack: Vec<u8>,
+}
+
+/// Builds `commits` on top of `base`, each on the one before.
+pub(super) fn build(
+    mirror: &Repository,
+    base: &CommitId,
+    commits: &[NewCommit],
+) -> Result<Built, PushError> {
+    let broken = |source| PushError::Base(ReadError::new(base, source));
+    let standing = mirror.find_commit(oid(base)).map_err(broken)?;
+    let mut builder = Builder {
+        odb: mirror.odb().map_err(broken)?,
+        base,
+        folders: BTreeMap::new(),
+        pack: Pack::new(),
+    };
+    let (mut root, mut parent) = (standing.tree_id(), standing.id());
+    let mut ids = Vec::new();
+    for commit in commits {
+        let files: Vec<(&RepoPath, &[u8])> = commit
+            .files
+            .iter()
+            .map(|(path, bytes)| (path, bytes.as_slice()))
+            .collect();
+        root = builder.write_folder("", Some(root), &files)?;
+        parent = builder
+            .pack
+            .add(Object::Commit, &encode(commit, root, parent));
+        ids.push(commit_id(parent));
+    }
+    let pack = builder.pack.finish();
+    Ok(Built { ids, pack })
+}
+
+struct Builder<'mirror> {
+    odb: Odb<'mirror>,
+    base: &'mirror CommitId,
+    /// Folders that were changed, as they are now, by their path with a slash at its end.
+    folders: BTreeMap<String, Folder>,
+    pack: Pack,
+}
+
+impl Builder<'_> {
+    /// Writes `files`, which all lie in the folder at `prefix`, and gives the folder's new name.
+    fn write_folder(
+        &mut self,
+        prefix: &str,
+        standing: Option<Oid>,
+        files: &[(&RepoPath, &[u8])],
+    ) -> Result<Oid, PushError> {
+        let mut folder = match (self.folders.remove(prefix), standing) {
+            (Some(folder), _) => folder,
+            (None, None) => Folder::new(),
+            (None, Some(id)) => {
+                let bytes = read::folder(&self.odb, id)
+                    .map_err(|source| PushError::Base(ReadError::new(self.base, source)))?;
+                self.pack.standing(id, bytes)
+            }
+        };
+        let mut rest = files;
+        while let Some((path, bytes)) = rest.first() {
+            let inside = &path.as_str()[prefix.len()..];
+            let Some((name, _)) = inside.split_once('/') else {
+                child(&folder, inside, Kind::File, path)?;
+                let id = self.pack.add(Object::Blob, bytes);
+                tree::put(&mut folder.bytes, inside, Kind::File, id);
+                rest = &rest[1..];
+                continue;
+            };
+            let within = format!("{prefix}{name}/");
+            let count = rest
+                .iter()
+                .take_while(|(path, _)| path.as_str().starts_with(&within))
+                .count();
+            let standing = child(&folder, name, Kind::Folder, path)?;
+            let id = self.write_folder(&within, standing, &rest[..count])?;
+            tree::put(&mut folder.bytes, name, Kind::Folder, id);
+            rest = &rest[count..];
+        }
+        let id = self.pack.add_folder(&mut folder);
+        self.folders.insert(prefix.to_owned(), folder);
+        Ok(id)
+    }
+}
+
+/// What stands as `name` in `folder`, if it is of the kind that may be written there.
+fn child(
+    folder: &Folder,
+    name: &str,
+    kind: Kind,
+    path: &RepoPath,
+) -> Result<Option<Oid>, PushError> {
+    match tree::find(&folder.bytes, name) {
+        None if !name.is_empty() => Ok(None),
+        Some(slot) if slot.kind == kind => Ok(Some(slot.id)),
+        Some(_) | None => Err(PushError::NotAFile { path: path.clone() }),
+    }
+}
+
+fn encode(commit: &NewCommit, tree: Oid, parent: Oid) -> Vec<u8> {
+    let NewCommit {
+        message,
+        author,
+        committer,
+        time,
+        files: _,
+    } = commit;
+    let seconds = time.as_second();
+    let mut message = message.replace('\0', "");
+    if !message.ends_with('\n') {
+        message.push('\n');
+    }
+    format!(
+        "tree {tree}\nparent {parent}\nauthor {} {seconds} +0000\ncommitter {} {seconds} +0000\n\n{message}",
+        signature(author),
+        signature(committer)
+    )
+    .into_bytes()
+}
+
+/// A person as git writes one; the characters that would end a part early are left out, as git does.
+fn signature(person: &Person) -> String {
+    let clean = |text: &str| {
+        let plain = |c: &char| !matches!(c, '<' | '>' | '\n' | '\r' | '\0');
+        text.chars()
+            .filter(plain)
+            .collect::<String>()
+            .trim()
+            .to_owned()
+    };
+    format!("{} <{}>", clean(&person.name), clean(&person.email))
+}

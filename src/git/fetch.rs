@@ -1,0 +1,160 @@
+//! Bringing the mirror up to where the server is.
+//!
+//! Invariant: a branch of the mirror points to a commit only after all of it has arrived.
+
+use std::collections::BTreeMap;
+
+use git2::{AutotagOption, Direction, FetchOptions, Oid, Repository};
+
+use super::http::{Http, RemoteError};
+use super::remote::{Remote, RemoteUrl};
+use super::store::OpenError;
+use super::{commit_id, transport};
+use crate::manifest::CommitId;
+
+/// Where a branch stands at the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Head {
+    At(CommitId),
+    /// The repository has branches, and this is not one.
+    NoBranch,
+    /// The repository has no commit at all.
+    EmptyRepository,
+}
+
+impl Head {
+    pub(crate) fn commit(&self) -> Option<&CommitId> {
+        match self {
+            Self::At(commit) => Some(commit),
+            Self::NoBranch | Self::EmptyRepository => None,
+        }
+    }
+}
+
+/// Why the mirror could not be brought up to date.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FetchError {
+    #[error("`{branch}` is not a name that git allows for a branch")]
+    BranchName { branch: String },
+    #[error("failed to fetch from `{url}`")]
+    Remote { url: RemoteUrl, source: RemoteError },
+    #[error("failed to write to the mirror of `{url}`")]
+    Mirror { url: RemoteUrl, source: git2::Error },
+    #[error("failed to make the mirror of `{url}` anew")]
+    Renew { url: RemoteUrl, source: OpenError },
+}
+
+/// What a fetch found, and whether anything had to be brought.
+pub(super) struct Fetched {
+    pub(super) heads: BTreeMap<String, Head>,
+    pub(super) brought: bool,
+}
+
+/// Fetches `branches` into `mirror`. Nothing but the list of refs passes if the mirror has them.
+pub(super) fn fetch(
+    mirror: &Repository,
+    (remote, http): (&Remote, Option<&Http>),
+    branches: &[String],
+) -> Result<Fetched, FetchError> {
+    for branch in branches {
+        if !git2::Reference::is_valid_name(&reference(branch)) {
+            let branch = branch.clone();
+            return Err(FetchError::BranchName { branch });
+        }
+    }
+    let url = remote.url.clone();
+    let (done, failure) = match (&remote.url, http) {
+        (RemoteUrl::Http(_), Some(http)) => {
+            transport::lend(http, || fetch_from(mirror, transport::ADDRESS, branches))
+        }
+        (RemoteUrl::Local(path), _) => {
+            let path = path.to_string_lossy();
+            (fetch_from(mirror, &path, branches), None)
+        }
+        (RemoteUrl::Http(_), None) => unreachable!("a mirror of an HTTP address has a client"),
+    };
+    match (done, failure) {
+        (Ok(fetched), _) => Ok(fetched),
+        (Err(_), Some(source)) => Err(FetchError::Remote { url, source }),
+        (Err(Failed::There(source)), None) => {
+            let source = RemoteError::Git { source };
+            Err(FetchError::Remote { url, source })
+        }
+        (Err(Failed::Here(source)), None) => Err(FetchError::Mirror { url, source }),
+    }
+}
+
+/// The full name of a branch.
+pub(super) fn reference(branch: &str) -> String {
+    format!("refs/heads/{branch}")
+}
+
+/// On which side git failed.
+enum Failed {
+    There(git2::Error),
+    Here(git2::Error),
+}
+
+fn fetch_from(mirror: &Repository, address: &str, branches: &[String]) -> Result<Fetched, Failed> {
+    let mut remote = mirror.remote_anonymous(address).map_err(Failed::Here)?;
+    remote.connect(Direction::Fetch).map_err(Failed::There)?;
+    let listed: BTreeMap<String, Oid> = remote
+        .list()
+        .map_err(Failed::There)?
+        .iter()
+        .filter(|head| head.name().starts_with("refs/heads/"))
+        .map(|head| (head.name().to_owned(), head.oid()))
+        .collect();
+
+    let at = |branch: &String| listed.get(&reference(branch)).copied();
+    let wanted: Vec<String> = branches
+        .iter()
+        .filter(|branch| at(branch).is_some_and(|id| !has(mirror, &reference(branch), id)))
+        .map(|branch| format!("+{0}:{0}", reference(branch)))
+        .collect();
+    if !wanted.is_empty() {
+        let mut options = FetchOptions::new();
+        options.download_tags(AutotagOption::None);
+        options.update_fetchhead(false);
+        remote
+            .download(&wanted, Some(&mut options))
+            .map_err(Failed::Here)?;
+    }
+    // What failed until here is told above; the end of a connection that was read to its end is no news.
+    let _ = remote.disconnect();
+
+    let mut heads = BTreeMap::new();
+    for branch in branches {
+        point(mirror, &reference(branch), at(branch)).map_err(Failed::Here)?;
+        let head = match at(branch) {
+            Some(id) => Head::At(commit_id(id)),
+            None if listed.is_empty() => Head::EmptyRepository,
+            None => Head::NoBranch,
+        };
+        heads.insert(branch.clone(), head);
+    }
+    let brought = !wanted.is_empty();
+    Ok(Fetched { heads, brought })
+}
+
+/// Whether `reference` of the mirror points to `id` and the commit is there.
+fn has(mirror: &Repository, reference: &str, id: Oid) -> bool {
+    let points = mirror.refname_to_id(reference).is_ok_and(|at| at == id);
+    points
+        && mirror
+            .find_commit(id)
+            .is_ok_and(|commit| commit.tree().is_ok())
+}
+
+/// Points `reference` of the mirror to `id`, or removes it.
+fn point(mirror: &Repository, reference: &str, id: Option<Oid>) -> Result<(), git2::Error> {
+    match (mirror.find_reference(reference), id) {
+        (Ok(found), Some(id)) if found.target() == Some(id) => Ok(()),
+        (_, Some(id)) => {
+            mirror.find_commit(id)?;
+            mirror.reference(reference, id, true, "fetch").map(drop)
+        }
+        (Ok(mut found), None) => found.delete(),
+        (Err(_), None) => Ok(()),
+    }
+}

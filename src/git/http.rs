@@ -1,0 +1,407 @@
+//! Git's smart protocol over the program's own HTTP client: one TLS stack, one set of limits, typed failures.
+//!
+//! Not here: packs and refs (`fetch`, `push`) and pkt-lines (`wire`).
+//! Invariant: credentials go to the host of the settings only, and reads alone are tried again.
+
+use std::error::Error as _;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use reqwest::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use reqwest::redirect::{Attempt, Policy};
+use reqwest::{Certificate, Client, RequestBuilder, Response, StatusCode};
+use secrecy::ExposeSecret as _;
+use tokio::runtime::Handle;
+use url::Url;
+
+use super::remote::{Credentials, Timeouts};
+use super::wire;
+use crate::secret::SecretError;
+
+/// How often a read is tried: once, and twice more after short waits. The next poll is the longer wait.
+const ATTEMPTS_MAX: u32 = 3;
+
+/// The longest wait between two attempts; a server that asks for more is left alone until the next poll.
+const WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// The most that is kept of an answer: 500,000 refs of 128 bytes.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+
+/// The most that is read of an error page.
+const WORDS_BYTES_MAX: usize = 16 << 10;
+
+/// Redirects that are followed, all on the same host.
+const REDIRECTS_MAX: usize = 3;
+
+/// Why a server could not be asked or would not answer. Who it was stands in the error around it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RemoteError {
+    #[error("the server refused the credentials")]
+    Unauthorized,
+    #[error("the server asks for credentials, and none are set")]
+    CredentialsMissing,
+    #[error("the server forbids it{}", after_colon(words))]
+    Forbidden { words: String },
+    #[error("the server has no such repository")]
+    NotFound,
+    #[error("the server answered {status}{}", after_colon(words))]
+    Status { status: StatusCode, words: String },
+    #[error("the server redirects to `{to}`, which is not followed")]
+    Redirected { to: String },
+    #[error("the server does not speak git's smart protocol at this address")]
+    NotGit,
+    #[error("the server's answer is larger than {ANSWER_BYTES_MAX} bytes")]
+    TooLarge,
+    #[error("the server took too long")]
+    TimedOut,
+    #[error("failed to reach the server")]
+    Unreachable { source: reqwest::Error },
+    #[error("failed to read the credentials")]
+    Credentials { source: SecretError },
+    #[error("git cannot read from there")]
+    Git { source: git2::Error },
+}
+
+fn after_colon(words: &str) -> String {
+    match words {
+        "" => String::new(),
+        words => format!(": {words}"),
+    }
+}
+
+impl RemoteError {
+    /// What a person can do about it, if we know.
+    pub(crate) fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Unauthorized | Self::CredentialsMissing => {
+                Some("set `credentials` of the repository; a token may have expired")
+            }
+            Self::Forbidden { .. } => Some("the credentials need read and write access"),
+            Self::NotFound => Some(
+                "check `url`; forges also say so when the credentials may not see the repository",
+            ),
+            Self::Redirected { .. } => Some("set `url` to the new address"),
+            Self::Status { status, .. } if *status == StatusCode::PAYLOAD_TOO_LARGE => Some(
+                "a proxy before the git server limits request bodies, such as nginx's `client_max_body_size`",
+            ),
+            Self::Status { .. }
+            | Self::NotGit
+            | Self::TooLarge
+            | Self::TimedOut
+            | Self::Unreachable { .. }
+            | Self::Credentials { .. }
+            | Self::Git { .. } => None,
+        }
+    }
+}
+
+impl From<reqwest::Error> for RemoteError {
+    fn from(error: reqwest::Error) -> Self {
+        if error.is_timeout() {
+            return Self::TimedOut;
+        }
+        let source = error.without_url();
+        Self::Unreachable { source }
+    }
+}
+
+/// Why the client cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClientError {
+    #[error("failed to read the certificates in `{}`", path.display())]
+    CaUnreadable {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("`{}` holds no certificate in PEM form", path.display())]
+    CaEmpty { path: PathBuf },
+    #[error("failed to set up TLS")]
+    Tls { source: reqwest::Error },
+}
+
+/// The two services of a git server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Service {
+    UploadPack,
+    ReceivePack,
+}
+
+impl Service {
+    fn name(self) -> &'static str {
+        match self {
+            Self::UploadPack => "git-upload-pack",
+            Self::ReceivePack => "git-receive-pack",
+        }
+    }
+}
+
+/// A repository at its HTTP server.
+#[derive(Clone)]
+pub(super) struct Http {
+    client: Client,
+    url: Url,
+    credentials: Option<Credentials>,
+    runtime: Handle,
+    total: Duration,
+}
+
+/// A repository after its refs were asked for: where a redirect led, and until when it may take.
+#[derive(Clone)]
+pub(super) struct Session {
+    http: Http,
+    url: Url,
+    deadline: Instant,
+}
+
+impl Http {
+    pub(super) fn new(
+        url: Url,
+        credentials: Option<Credentials>,
+        ca_file: Option<PathBuf>,
+        timeouts: Timeouts,
+    ) -> Result<Self, ClientError> {
+        let mut client = Client::builder()
+            .connect_timeout(timeouts.connect)
+            .read_timeout(timeouts.idle)
+            .redirect(Policy::custom(follow_on_the_same_host))
+            // Forges look at the first word: what starts with `git/` gets git's protocol.
+            .user_agent(concat!("git/2.0 (towpath ", env!("CARGO_PKG_VERSION"), ")"));
+        if let Some(path) = ca_file {
+            let pem = match std::fs::read(&path) {
+                Ok(pem) => pem,
+                Err(source) => return Err(ClientError::CaUnreadable { path, source }),
+            };
+            let certificates = Certificate::from_pem_bundle(&pem).unwrap_or_default();
+            if certificates.is_empty() {
+                return Err(ClientError::CaEmpty { path });
+            }
+            client = client.tls_certs_merge(certificates);
+        }
+        let client = client
+            .build()
+            .map_err(|source| ClientError::Tls { source })?;
+        Ok(Self {
+            client,
+            url,
+            credentials,
+            runtime: Handle::current(),
+            total: timeouts.total,
+        })
+    }
+
+    /// Asks for the refs. The time for all that follows in the session starts here.
+    pub(super) fn refs(&self, service: Service) -> Result<(Session, Response), RemoteError> {
+        let deadline = Instant::now() + self.total;
+        let mut url = self.url.clone();
+        url.set_path(&format!("{}/info/refs", self.url.path()));
+        url.set_query(Some(&format!("service={}", service.name())));
+        let request = self.signed(self.client.get(url))?;
+        let response = self.wait(deadline, self.send(request, Retry::Bounded))?;
+        let wanted = format!("application/x-{}-advertisement", service.name());
+        let kind = response.headers().get(CONTENT_TYPE);
+        if kind.is_none_or(|kind| kind.as_bytes() != wanted.as_bytes()) {
+            return Err(RemoteError::NotGit);
+        }
+        let mut url = response.url().clone();
+        let path = url.path().trim_end_matches("/info/refs").to_owned();
+        url.set_path(&path);
+        url.set_query(None);
+        let http = self.clone();
+        Ok((
+            Session {
+                http,
+                url,
+                deadline,
+            },
+            response,
+        ))
+    }
+
+    fn signed(&self, request: RequestBuilder) -> Result<RequestBuilder, RemoteError> {
+        let (user, secret) = match &self.credentials {
+            None => return Ok(request),
+            Some(Credentials::Token(token)) => ("x-access-token", token),
+            Some(Credentials::Basic { username, password }) => (username.as_str(), password),
+        };
+        let secret = secret
+            .read()
+            .map_err(|source| RemoteError::Credentials { source })?;
+        Ok(request.basic_auth(user, Some(secret.expose_secret())))
+    }
+
+    async fn send(&self, request: RequestBuilder, retry: Retry) -> Result<Response, RemoteError> {
+        let mut attempt = 1;
+        loop {
+            let again = request
+                .try_clone()
+                .expect("the body of a request is in memory");
+            let answer = again.send().await;
+            let may_retry = retry == Retry::Bounded && attempt < ATTEMPTS_MAX;
+            let pause = pause_before_retry(&answer, attempt).filter(|_| may_retry);
+            let Some(pause) = pause else {
+                return self.judge(answer?).await;
+            };
+            tracing::debug!(attempt, ?pause, "asking the git server again");
+            tokio::time::sleep(pause).await;
+            attempt += 1;
+        }
+    }
+
+    /// Turns what is not a success into an error with the server's words.
+    async fn judge(&self, response: Response) -> Result<Response, RemoteError> {
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        if status.is_redirection() {
+            let to = response.headers().get(LOCATION);
+            let to = to.and_then(|to| to.to_str().ok()).unwrap_or_default();
+            let to = without_userinfo(to);
+            return Err(RemoteError::Redirected { to });
+        }
+        match (status, &self.credentials) {
+            (StatusCode::UNAUTHORIZED, None) => return Err(RemoteError::CredentialsMissing),
+            (StatusCode::UNAUTHORIZED, Some(_)) => return Err(RemoteError::Unauthorized),
+            (StatusCode::NOT_FOUND, _) => return Err(RemoteError::NotFound),
+            _ => {}
+        }
+        let words = plain_words(response).await;
+        Err(match status {
+            StatusCode::FORBIDDEN => RemoteError::Forbidden { words },
+            _ => RemoteError::Status { status, words },
+        })
+    }
+
+    /// Blocks the mirror's thread, which is outside the runtime, until the answer is there.
+    fn wait<T>(
+        &self,
+        deadline: Instant,
+        answer: impl Future<Output = Result<T, RemoteError>>,
+    ) -> Result<T, RemoteError> {
+        self.runtime.block_on(async {
+            tokio::time::timeout_at(deadline.into(), answer)
+                .await
+                .unwrap_or(Err(RemoteError::TimedOut))
+        })
+    }
+}
+
+impl Session {
+    /// Asks for objects. Asking twice changes nothing, so it is tried again.
+    pub(super) fn upload_pack(&self, body: Vec<u8>) -> Result<Response, RemoteError> {
+        self.post(Service::UploadPack, body, Retry::Bounded)
+    }
+
+    /// Sends a push, once.
+    pub(super) fn receive_pack(&self, body: Vec<u8>) -> Result<Vec<u8>, RemoteError> {
+        let response = self.post(Service::ReceivePack, body, Retry::Never)?;
+        self.read_all(response)
+    }
+
+    /// The next bytes of an answer; none at its end.
+    pub(super) fn chunk(&self, response: &mut Response) -> Result<Option<Vec<u8>>, RemoteError> {
+        let chunk = async { Ok(response.chunk().await?) };
+        Ok(self.http.wait(self.deadline, chunk)?.map(Into::into))
+    }
+
+    /// A whole answer, if it is not too large.
+    pub(super) fn read_all(&self, mut response: Response) -> Result<Vec<u8>, RemoteError> {
+        let mut bytes = Vec::new();
+        while let Some(chunk) = self.chunk(&mut response)? {
+            if bytes.len() + chunk.len() > ANSWER_BYTES_MAX {
+                return Err(RemoteError::TooLarge);
+            }
+            bytes.extend(chunk);
+        }
+        Ok(bytes)
+    }
+
+    fn post(&self, service: Service, body: Vec<u8>, retry: Retry) -> Result<Response, RemoteError> {
+        let name = service.name();
+        let mut url = self.url.clone();
+        url.set_path(&format!("{}/{name}", self.url.path()));
+        let request = self.http.client.post(url).body(body);
+        let request = request.header(CONTENT_TYPE, format!("application/x-{name}-request"));
+        let request = self.http.signed(request)?;
+        self.http
+            .wait(self.deadline, self.http.send(request, retry))
+    }
+}
+
+/// Whether a request may be sent more than once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Retry {
+    Bounded,
+    Never,
+}
+
+/// How long to wait before a request that failed is worth another attempt; `None` where it is not.
+fn pause_before_retry(answer: &Result<Response, reqwest::Error>, attempt: u32) -> Option<Duration> {
+    let backoff = Duration::from_millis(200 * u64::from(attempt)).mul_f64(0.5 + fastrand::f64());
+    let response = match answer {
+        Err(error) => return is_passing(error).then_some(backoff),
+        Ok(response) => response,
+    };
+    match response.status().as_u16() {
+        429 | 500 | 502 | 503 | 504 => {}
+        _ => return None,
+    }
+    let asked = response.headers().get(RETRY_AFTER);
+    let seconds = asked.and_then(|asked| asked.to_str().ok()?.parse().ok());
+    let pause = seconds.map_or(backoff, Duration::from_secs);
+    (pause <= WAIT_MAX).then_some(pause)
+}
+
+/// A connection that failed for a reason which may pass. A certificate that is not trusted does not get better.
+fn is_passing(error: &reqwest::Error) -> bool {
+    let mut source = error.source();
+    while let Some(inner) = source {
+        if inner.downcast_ref::<rustls::Error>().is_some() {
+            return false;
+        }
+        let io = inner.downcast_ref::<std::io::Error>();
+        let inside = io.and_then(std::io::Error::get_ref);
+        if inside.is_some_and(|inside| inside.is::<rustls::Error>()) {
+            return false;
+        }
+        source = inner.source();
+    }
+    !error.is_timeout() && !error.is_redirect()
+}
+
+/// Same scheme, host, and port, and not for ever; anything else comes back as the redirect that it is.
+fn follow_on_the_same_host(attempt: Attempt<'_>) -> reqwest::redirect::Action {
+    let same_origin = attempt
+        .previous()
+        .first()
+        .is_some_and(|first| first.origin() == attempt.url().origin());
+    if same_origin && attempt.previous().len() <= REDIRECTS_MAX {
+        attempt.follow()
+    } else {
+        attempt.stop()
+    }
+}
+
+fn without_userinfo(address: &str) -> String {
+    let Ok(mut url) = Url::parse(address) else {
+        return wire::tidy(address);
+    };
+    // Both fail only where the URL cannot have a user at all.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.to_string()
+}
+
+/// The first words of an answer in plain text; a page of HTML says nothing to a person in a log.
+async fn plain_words(mut response: Response) -> String {
+    let kind = response.headers().get(CONTENT_TYPE);
+    let plain = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    let mut bytes = Vec::new();
+    while plain && bytes.len() < WORDS_BYTES_MAX {
+        match response.chunk().await {
+            Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
+            Ok(None) | Err(_) => break,
+        }
+    }
+    wire::tidy(&String::from_utf8_lossy(&bytes))
+}

@@ -1,0 +1,269 @@
+//! The handle of a mirror, and its thread.
+//!
+//! libgit2 blocks, so each mirror has one thread that is spoken to by messages.
+//! Invariant: one message at a time touches the mirror. A caller that stops waiting does not stop the work half-way.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread::{self, JoinHandle};
+
+use git2::Repository;
+use tokio::sync::oneshot;
+
+use super::fetch::{FetchError, Fetched, Head, fetch};
+use super::http::Http;
+use super::log::{LoggedCommit, log};
+use super::metrics;
+use super::push::{Push, PushError, Pushed, push};
+use super::read::{Entry, ReadError, read};
+use super::remote::{Remote, RemoteUrl};
+use super::store::{OpenError, Store, is_crowded};
+use crate::manifest::{CommitId, RepoPath};
+
+/// A kept bare mirror of one repository. Its thread ends when this is dropped and the work at hand is done.
+pub(crate) struct Mirror {
+    messages: Sender<Message>,
+    thread: JoinHandle<()>,
+}
+
+type Reply<T, E> = oneshot::Sender<Result<T, E>>;
+
+enum Message {
+    Fetch {
+        branches: Vec<String>,
+        reply: Reply<BTreeMap<String, Head>, FetchError>,
+    },
+    Read {
+        commit: CommitId,
+        paths: Vec<RepoPath>,
+        reply: Reply<BTreeMap<RepoPath, Entry>, ReadError>,
+    },
+    Log {
+        range: (CommitId, Option<CommitId>),
+        limit: usize,
+        reply: Reply<Vec<LoggedCommit>, ReadError>,
+    },
+    Push {
+        push: Push,
+        reply: Reply<Pushed, PushError>,
+    },
+}
+
+impl Mirror {
+    /// Opens the mirror in `folder`, or makes one; asks nothing of the server yet. Runs inside a tokio runtime.
+    pub(crate) fn open(remote: Remote, folder: PathBuf) -> Result<Self, OpenError> {
+        let http = match &remote.url {
+            RemoteUrl::Local(_) => None,
+            RemoteUrl::Http(url) => Some(Http::new(
+                url.clone(),
+                remote.credentials.clone(),
+                remote.ca_file.clone(),
+                remote.timeouts,
+            )?),
+        };
+        let store = Store::take(folder, remote.url.to_string())?;
+        let repository = store.open()?;
+        let (messages, inbox) = mpsc::channel();
+        let name = format!("mirror-{}", remote.name);
+        let worker = Worker {
+            remote,
+            http,
+            store,
+            repository,
+            is_broken: false,
+        };
+        let thread = thread::Builder::new()
+            .name(name)
+            .spawn(move || worker.run(&inbox))
+            .map_err(|source| OpenError::Thread { source })?;
+        Ok(Self { messages, thread })
+    }
+
+    /// Brings `branches` up to date and tells where they stand at the server.
+    pub(crate) async fn fetch(
+        &self,
+        branches: &[String],
+    ) -> Result<BTreeMap<String, Head>, FetchError> {
+        let branches = branches.to_vec();
+        self.ask(|reply| Message::Fetch { branches, reply }).await
+    }
+
+    /// Reads what stands at each of `paths` in `commit`, which was fetched or pushed before.
+    pub(crate) async fn read(
+        &self,
+        commit: CommitId,
+        paths: Vec<RepoPath>,
+    ) -> Result<BTreeMap<RepoPath, Entry>, ReadError> {
+        self.ask(|reply| Message::Read {
+            commit,
+            paths,
+            reply,
+        })
+        .await
+    }
+
+    /// The history by first parents, newest first, from `head` to before `until`, `limit` commits at most.
+    pub(crate) async fn log(
+        &self,
+        head: CommitId,
+        until: Option<CommitId>,
+        limit: usize,
+    ) -> Result<Vec<LoggedCommit>, ReadError> {
+        let range = (head, until);
+        self.ask(|reply| Message::Log {
+            range,
+            limit,
+            reply,
+        })
+        .await
+    }
+
+    /// Makes commits on `push.base` and moves the branch there, if it still stands at the base.
+    pub(crate) async fn push(&self, push: Push) -> Result<Pushed, PushError> {
+        self.ask(|reply| Message::Push { push, reply }).await
+    }
+
+    /// Ends the thread after the work at hand and gives the folder free.
+    pub(crate) async fn close(self) {
+        let Self { messages, thread } = self;
+        drop(messages);
+        // The thread is waited for where waiting is allowed; a panic there has been reported by then.
+        let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+    }
+
+    async fn ask<T, E>(&self, message: impl FnOnce(Reply<T, E>) -> Message) -> Result<T, E> {
+        let (reply, answer) = oneshot::channel();
+        self.messages
+            .send(message(reply))
+            .expect("the mirror's thread lives as long as its handle");
+        answer
+            .await
+            .expect("the mirror's thread answers each message")
+    }
+}
+
+/// What the thread owns.
+struct Worker {
+    remote: Remote,
+    http: Option<Http>,
+    store: Store,
+    repository: Repository,
+    /// Objects that should be there could not be read: the next fetch makes the mirror anew.
+    is_broken: bool,
+}
+
+impl Worker {
+    fn run(mut self, inbox: &Receiver<Message>) {
+        // A caller that no longer waits is no failure: what was done stays done.
+        for message in inbox {
+            match message {
+                Message::Fetch { branches, reply } => {
+                    let _ = reply.send(self.fetch(&branches));
+                }
+                Message::Read {
+                    commit,
+                    paths,
+                    reply,
+                } => {
+                    let entries = read(&self.repository, &commit, paths);
+                    let _ = reply.send(entries.inspect_err(|error| self.note(error)));
+                }
+                Message::Log {
+                    range: (head, until),
+                    limit,
+                    reply,
+                } => {
+                    let commits = log(&self.repository, (&head, until.as_ref()), limit);
+                    let _ = reply.send(commits.inspect_err(|error| self.note(error)));
+                }
+                Message::Push { push, reply } => {
+                    let _ = reply.send(self.push(&push));
+                }
+            }
+        }
+    }
+
+    fn note(&mut self, error: &ReadError) {
+        match error {
+            ReadError::Broken { .. } => self.is_broken = true,
+            ReadError::UnknownCommit { .. } => {}
+        }
+    }
+
+    fn fetch(&mut self, branches: &[String]) -> Result<BTreeMap<String, Head>, FetchError> {
+        let fetched = self.fetch_or_renew(branches);
+        let outcome = match &fetched {
+            Ok(fetched) if fetched.brought => "new",
+            Ok(_) => "unchanged",
+            Err(_) => "failed",
+        };
+        metrics::FETCHES
+            .with_label_values(&[self.remote.name.as_str(), outcome])
+            .inc();
+        Ok(fetched?.heads)
+    }
+
+    /// Fetches; a mirror that cannot take it is thrown away and made anew, once.
+    fn fetch_or_renew(&mut self, branches: &[String]) -> Result<Fetched, FetchError> {
+        if is_crowded(&self.repository) {
+            return self.fetch_into_next(branches);
+        }
+        if !self.is_broken {
+            match self.fetch_into(&self.repository, branches) {
+                Err(FetchError::Mirror { source, .. }) => {
+                    tracing::warn!(repository = self.remote.name, error = %source, "the mirror is broken and is made anew");
+                }
+                fetched => return fetched,
+            }
+        }
+        self.repository = self.renewed(Store::renew)?;
+        self.is_broken = false;
+        self.fetch_into(&self.repository, branches)
+    }
+
+    /// Clones beside the present mirror, which serves on if the server fails.
+    fn fetch_into_next(&mut self, branches: &[String]) -> Result<Fetched, FetchError> {
+        let next = self.renewed(Store::next)?;
+        let fetched = self.fetch_into(&next, branches)?;
+        drop(next);
+        self.repository = self.renewed(Store::replace)?;
+        Ok(fetched)
+    }
+
+    fn fetch_into(&self, mirror: &Repository, branches: &[String]) -> Result<Fetched, FetchError> {
+        fetch(mirror, (&self.remote, self.http.as_ref()), branches)
+    }
+
+    fn renewed(
+        &self,
+        make: impl FnOnce(&Store) -> Result<Repository, OpenError>,
+    ) -> Result<Repository, FetchError> {
+        make(&self.store).map_err(|source| FetchError::Renew {
+            url: self.remote.url.clone(),
+            source,
+        })
+    }
+
+    fn push(&mut self, wanted: &Push) -> Result<Pushed, PushError> {
+        let pushed = push(&self.repository, (&self.remote, self.http.as_ref()), wanted);
+        let outcome = match &pushed {
+            Ok(Pushed::Done { .. }) => "done",
+            Ok(Pushed::Moved { .. }) => "moved",
+            Err(PushError::Rejected { .. }) => "rejected",
+            Err(PushError::Base(error)) => {
+                self.note(error);
+                "failed"
+            }
+            Err(
+                PushError::BranchName { .. }
+                | PushError::NotAFile { .. }
+                | PushError::Remote { .. },
+            ) => "failed",
+        };
+        metrics::PUSHES
+            .with_label_values(&[self.remote.name.as_str(), outcome])
+            .inc();
+        pushed
+    }
+}

@@ -1,0 +1,137 @@
+//! Reading files of a commit.
+//!
+//! Invariant: a symlink is reported, wherever on the path it stands, and never followed.
+
+use std::collections::{BTreeMap, HashMap};
+
+use git2::{ErrorCode, ObjectType, Odb, Oid, Repository};
+
+use super::oid;
+use super::tree::{self, Kind};
+use crate::manifest::{CommitId, RepoPath};
+
+/// The largest file that is read. The largest manifests that people keep, rendered custom resources, measure 1 to 2 MiB.
+pub(crate) const FILE_BYTES_MAX: usize = 4 << 20;
+
+/// What stands at a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Entry {
+    File {
+        bytes: Vec<u8>,
+    },
+    /// It, or a folder on the way to it, is a symlink.
+    Symlink,
+    Folder,
+    /// It, or a folder on the way to it, belongs to another repository.
+    Submodule,
+    Missing,
+    /// A file larger than 4 MiB, which is not read.
+    TooLarge {
+        size: usize,
+    },
+}
+
+/// Why a commit could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReadError {
+    #[error("the mirror has no commit `{commit}`")]
+    UnknownCommit { commit: CommitId },
+    #[error(
+        "failed to read commit `{commit}` in the mirror, which is made anew with the next fetch"
+    )]
+    Broken {
+        commit: CommitId,
+        source: git2::Error,
+    },
+}
+
+impl ReadError {
+    pub(super) fn new(commit: &CommitId, source: git2::Error) -> Self {
+        let commit = commit.clone();
+        if source.code() == ErrorCode::NotFound && source.class() == git2::ErrorClass::Odb {
+            return Self::UnknownCommit { commit };
+        }
+        Self::Broken { commit, source }
+    }
+}
+
+/// Reads what stands at each of `paths` in `commit`.
+pub(super) fn read(
+    mirror: &Repository,
+    commit: &CommitId,
+    paths: Vec<RepoPath>,
+) -> Result<BTreeMap<RepoPath, Entry>, ReadError> {
+    let found = mirror.find_commit(oid(commit));
+    let root = found.map_err(|source| ReadError::new(commit, source))?;
+    let broken = |source| ReadError::Broken {
+        commit: commit.clone(),
+        source,
+    };
+    let mut reader = Reader {
+        odb: mirror.odb().map_err(broken)?,
+        folders: HashMap::new(),
+    };
+    let mut entries = BTreeMap::new();
+    for path in paths {
+        let entry = reader.entry(root.tree_id(), &path).map_err(broken)?;
+        entries.insert(path, entry);
+    }
+    Ok(entries)
+}
+
+/// Reads objects, and each folder once.
+struct Reader<'mirror> {
+    odb: Odb<'mirror>,
+    folders: HashMap<Oid, Vec<u8>>,
+}
+
+impl Reader<'_> {
+    fn entry(&mut self, root: Oid, path: &RepoPath) -> Result<Entry, git2::Error> {
+        let (mut kind, mut id) = (Kind::Folder, root);
+        for part in path.as_str().split('/').filter(|part| !part.is_empty()) {
+            match kind {
+                Kind::Folder => {}
+                Kind::Symlink => return Ok(Entry::Symlink),
+                Kind::Submodule => return Ok(Entry::Submodule),
+                Kind::File => return Ok(Entry::Missing),
+            }
+            let Some(slot) = tree::find(self.folder(id)?, part) else {
+                return Ok(Entry::Missing);
+            };
+            (kind, id) = (slot.kind, slot.id);
+        }
+        match kind {
+            Kind::Folder => Ok(Entry::Folder),
+            Kind::Symlink => Ok(Entry::Symlink),
+            Kind::Submodule => Ok(Entry::Submodule),
+            Kind::File => self.file(id),
+        }
+    }
+
+    fn folder(&mut self, id: Oid) -> Result<&[u8], git2::Error> {
+        if !self.folders.contains_key(&id) {
+            self.folders.insert(id, folder(&self.odb, id)?);
+        }
+        Ok(&self.folders[&id])
+    }
+
+    fn file(&self, id: Oid) -> Result<Entry, git2::Error> {
+        let (size, _) = self.odb.read_header(id)?;
+        if size > FILE_BYTES_MAX {
+            return Ok(Entry::TooLarge { size });
+        }
+        let bytes = self.odb.read(id)?.data().to_vec();
+        Ok(Entry::File { bytes })
+    }
+}
+
+/// The bytes of a folder.
+pub(super) fn folder(odb: &Odb<'_>, id: Oid) -> Result<Vec<u8>, git2::Error> {
+    let object = odb.read(id)?;
+    if object.kind() != ObjectType::Tree {
+        return Err(git2::Error::from_str(
+            "an object that should be a folder is none",
+        ));
+    }
+    Ok(object.data().to_vec())
+}

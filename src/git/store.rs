@@ -1,0 +1,157 @@
+//! The folder of a mirror: `lock`, and `mirror.git`, a bare repository that may be thrown away at any time.
+//!
+//! Not here: what is fetched into it (`fetch`).
+//! Invariant: one process uses a folder, and what stands in it is a sound mirror of the address in the settings, or goes.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use git2::Repository;
+
+use super::http::ClientError;
+
+/// A mirror with more packs than this is cloned again: libgit2 looks into each for an object, and never joins them.
+pub(super) const PACKS_MAX: usize = 300;
+
+/// Why a mirror cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    #[error("the mirror in `{}` is in use by another process", folder.display())]
+    InUse { folder: PathBuf },
+    #[error("failed to make the folder of the mirror, `{}`", folder.display())]
+    Folder { folder: PathBuf, source: io::Error },
+    #[error("failed to make a mirror in `{}`", folder.display())]
+    Git {
+        folder: PathBuf,
+        source: git2::Error,
+    },
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error("failed to start the thread of the mirror")]
+    Thread { source: io::Error },
+}
+
+/// A mirror's folder, held by this process.
+pub(super) struct Store {
+    folder: PathBuf,
+    address: String,
+    /// Held, not read: the lock ends with the file.
+    _lock: File,
+}
+
+impl Store {
+    /// Takes the folder for the mirror of `address`.
+    pub(super) fn take(folder: PathBuf, address: String) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Folder {
+            folder: folder.clone(),
+            source,
+        };
+        std::fs::create_dir_all(&folder).map_err(failed)?;
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(folder.join("lock"))
+            .map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self {
+                folder,
+                address,
+                _lock: lock,
+            }),
+            Err(TryLockError::WouldBlock) => Err(OpenError::InUse { folder }),
+            Err(TryLockError::Error(source)) => Err(OpenError::Folder { folder, source }),
+        }
+    }
+
+    /// Opens the mirror that stands there if it is sound, or starts an empty one.
+    pub(super) fn open(&self) -> Result<Repository, OpenError> {
+        let path = self.folder.join("mirror.git");
+        let ours = std::fs::read_to_string(path.join("towpath"));
+        if ours.is_ok_and(|address| address == self.address) {
+            match open_sound(&path) {
+                Ok(repository) => return Ok(repository),
+                Err(error) => {
+                    tracing::warn!(folder = %self.folder.display(), %error, "the mirror is broken and is made anew");
+                }
+            }
+        }
+        self.fresh("mirror.git")
+    }
+
+    /// Throws away what stands there and starts an empty mirror.
+    pub(super) fn renew(&self) -> Result<Repository, OpenError> {
+        self.fresh("mirror.git")
+    }
+
+    /// Starts an empty mirror beside the present one, to be put in its place when it is filled.
+    pub(super) fn next(&self) -> Result<Repository, OpenError> {
+        self.fresh("next.git")
+    }
+
+    /// Puts the mirror that [`Store::next`] started in the place of the present one.
+    pub(super) fn replace(&self) -> Result<Repository, OpenError> {
+        let (next, present) = (self.folder.join("next.git"), self.folder.join("mirror.git"));
+        remove(&present)
+            .and_then(|()| std::fs::rename(&next, &present))
+            .map_err(|source| OpenError::Folder {
+                folder: self.folder.clone(),
+                source,
+            })?;
+        self.open()
+    }
+
+    fn fresh(&self, name: &str) -> Result<Repository, OpenError> {
+        let path = self.folder.join(name);
+        let failed = |source| OpenError::Folder {
+            folder: self.folder.clone(),
+            source,
+        };
+        remove(&path).map_err(failed)?;
+        let repository = Repository::init_bare(&path).map_err(|source| OpenError::Git {
+            folder: self.folder.clone(),
+            source,
+        })?;
+        std::fs::write(path.join("towpath"), &self.address).map_err(failed)?;
+        Ok(repository)
+    }
+}
+
+/// Whether so many packs have come together that a new clone is better.
+pub(super) fn is_crowded(repository: &Repository) -> bool {
+    let packs = std::fs::read_dir(repository.path().join("objects/pack"));
+    let packs = packs.into_iter().flatten().flatten();
+    let is_pack = |name: PathBuf| name.extension().is_some_and(|end| end == "pack");
+    packs.filter(|entry| is_pack(entry.path())).count() > PACKS_MAX
+}
+
+/// Opens a mirror and reads the root folder of each branch, which a cut or foreign mirror does not survive.
+fn open_sound(path: &Path) -> Result<Repository, git2::Error> {
+    let repository = Repository::open_bare(path)?;
+    for reference in repository.references()? {
+        reference?.peel_to_commit()?.tree()?;
+    }
+    remove_leftovers(&path.join("objects/pack"));
+    Ok(repository)
+}
+
+/// Removes the half-written packs of a process that was killed.
+fn remove_leftovers(packs: &Path) {
+    for entry in std::fs::read_dir(packs).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let finished = path
+            .extension()
+            .is_some_and(|end| end == "pack" || end == "idx");
+        if !finished {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
