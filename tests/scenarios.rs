@@ -9,7 +9,10 @@ use std::process::Command;
 fn each_scenario_is_planned_as_written() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
     let bless = std::env::var_os("TOWPATH_BLESS").is_some();
-    let mut folders: Vec<_> = std::fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut folders: Vec<_> = std::fs::read_dir(&root)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     folders.sort();
     assert!(folders.len() > 10, "the scenarios are gone");
     let mut failures = Vec::new();
@@ -23,7 +26,11 @@ fn each_scenario_is_planned_as_written() {
             failures.push(format!("{name}:\n{printed}"));
         }
     }
-    assert!(failures.is_empty(), "planned otherwise:\n{}", failures.join("\n"));
+    assert!(
+        failures.is_empty(),
+        "planned otherwise:\n{}",
+        failures.join("\n")
+    );
 }
 
 /// What `plan --diff` prints for a scenario, and its exit code.
@@ -31,10 +38,23 @@ fn plan(folder: &Path) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_towpath"))
         .current_dir(folder)
         .env_clear()
-        .args(["plan", "--config", "towpath.yaml", "--world", "world.yaml", "--diff"])
+        .args([
+            "plan",
+            "--config",
+            "towpath.yaml",
+            "--world",
+            "world.yaml",
+            "--diff",
+        ])
         .output()
         .unwrap();
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    let code = output.status.code().map_or("a signal".to_owned(), |code| code.to_string());
+    let (stdout, stderr) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    let code = output
+        .status
+        .code()
+        .map_or("a signal".to_owned(), |code| code.to_string());
     format!("{stdout}{stderr}exit code: {code}\n")
 }

@@ -32,11 +32,16 @@ pub(crate) struct Outcome {
 #[derive(Debug)]
 pub(crate) enum Delivery {
     /// The branch holds these commits now, in the order of the plan.
-    Pushed { commits: Vec<(PlannedCommit, CommitId)> },
+    Pushed {
+        commits: Vec<(PlannedCommit, CommitId)>,
+    },
     /// Somebody else moved the branch first; plan again from its new head.
     Moved,
     /// The server or the way to it failed; nothing was written.
-    Failed { error: PushError, commits: Vec<PlannedCommit> },
+    Failed {
+        error: PushError,
+        commits: Vec<PlannedCommit>,
+    },
 }
 
 /// Pushes `changes`: repositories side by side, the branches of one after the other.
@@ -48,24 +53,42 @@ pub(crate) async fn apply(
 ) -> Vec<Outcome> {
     let mut by_repository: BTreeMap<RepositoryName, Vec<Change>> = BTreeMap::new();
     for change in changes {
-        by_repository.entry(change.branch.repository.clone()).or_default().push(change);
+        by_repository
+            .entry(change.branch.repository.clone())
+            .or_default()
+            .push(change);
     }
-    let pushes = by_repository.into_iter().map(|(repository, changes)| async move {
-        let mut outcomes = Vec::new();
-        for change in changes {
-            outcomes.push(push(change, &mirrors[&repository], signature, now).await);
-        }
-        outcomes
-    });
+    let pushes = by_repository
+        .into_iter()
+        .map(|(repository, changes)| async move {
+            let mut outcomes = Vec::new();
+            for change in changes {
+                outcomes.push(push(change, &mirrors[&repository], signature, now).await);
+            }
+            outcomes
+        });
     join_all(pushes).await.into_iter().flatten().collect()
 }
 
 async fn push(change: Change, mirror: &Mirror, signature: &Signature, now: Timestamp) -> Outcome {
-    let Change { branch, base, commits } = change;
-    let new = commits.iter().map(|commit| new_commit(commit, signature, now)).collect();
-    let push = Push { branch: branch.branch.clone(), base, commits: new };
+    let Change {
+        branch,
+        base,
+        commits,
+    } = change;
+    let new = commits
+        .iter()
+        .map(|commit| new_commit(commit, signature, now))
+        .collect();
+    let push = Push {
+        branch: branch.branch.clone(),
+        base,
+        commits: new,
+    };
     let result = match mirror.push(push).await {
-        Ok(Pushed::Done { ids }) => Delivery::Pushed { commits: commits.into_iter().zip(ids).collect() },
+        Ok(Pushed::Done { ids }) => Delivery::Pushed {
+            commits: commits.into_iter().zip(ids).collect(),
+        },
         Ok(Pushed::Moved { head: _ }) => Delivery::Moved,
         Err(error) => Delivery::Failed { error, commits },
     };
@@ -73,7 +96,10 @@ async fn push(change: Change, mirror: &Mirror, signature: &Signature, now: Times
 }
 
 fn new_commit(commit: &PlannedCommit, signature: &Signature, now: Timestamp) -> NewCommit {
-    let files = commit.files.iter().map(|(path, file)| (path.clone(), file.after.as_bytes().to_vec()));
+    let files = commit
+        .files
+        .iter()
+        .map(|(path, file)| (path.clone(), file.after.as_bytes().to_vec()));
     NewCommit {
         message: commit.message.clone(),
         author: signature.author.clone(),

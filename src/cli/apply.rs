@@ -30,8 +30,17 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let report = round(hands).await;
     print(&as_text(&planned, false))?;
     print(&outcomes_text(&report))?;
-    let failed = report.outcomes.iter().any(|outcome| matches!(outcome.result, Delivery::Failed { .. }));
-    let lost = matches!(report.outcomes.last(), Some(Outcome { result: Delivery::Moved, .. }));
+    let failed = report
+        .outcomes
+        .iter()
+        .any(|outcome| matches!(outcome.result, Delivery::Failed { .. }));
+    let lost = matches!(
+        report.outcomes.last(),
+        Some(Outcome {
+            result: Delivery::Moved,
+            ..
+        })
+    );
     match failed || lost || has_faults(&report.plan) {
         true => Ok(ExitCode::FAILURE),
         false => Ok(ExitCode::SUCCESS),
@@ -40,7 +49,12 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
 
 /// What became of every change, a line each.
 fn outcomes_text(report: &Report) -> String {
-    report.outcomes.iter().flat_map(outcome_lines).map(|line| format!("{line}\n")).collect()
+    report
+        .outcomes
+        .iter()
+        .flat_map(outcome_lines)
+        .map(|line| format!("{line}\n"))
+        .collect()
 }
 
 fn outcome_lines(Outcome { branch, result }: &Outcome) -> Vec<String> {
@@ -56,7 +70,10 @@ fn outcome_lines(Outcome { branch, result }: &Outcome) -> Vec<String> {
         Delivery::Moved => vec![format!("{place} moved during the round; planned anew")],
         Delivery::Failed { error, commits } => {
             let why = whole_message(error);
-            vec![format!("failed to push {} commits to {place}: {why}", commits.len())]
+            vec![format!(
+                "failed to push {} commits to {place}: {why}",
+                commits.len()
+            )]
         }
     }
 }

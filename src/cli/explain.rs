@@ -29,10 +29,18 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let setup = Setup::load(&args.config.config)?.only(std::slice::from_ref(&args.policy))?;
     let policy = &setup.policies[0];
-    let named = |environment: &&crate::policy::Environment| environment.name.as_str() == args.environment;
+    let named =
+        |environment: &&crate::policy::Environment| environment.name.as_str() == args.environment;
     let Some(environment) = policy.environments.iter().find(named) else {
-        let names: Vec<_> = policy.environments.iter().map(|environment| format!("`{}`", environment.name)).collect();
-        let message = format!("policy `{}` has no environment `{}`", policy.name, args.environment);
+        let names: Vec<_> = policy
+            .environments
+            .iter()
+            .map(|environment| format!("`{}`", environment.name))
+            .collect();
+        let message = format!(
+            "policy `{}` has no environment `{}`",
+            policy.name, args.environment
+        );
         return Err(Failure::usage(message).with_hint(format!("it has {}", names.join(", "))));
     };
     let live = setup.connect().await?;
@@ -41,7 +49,10 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let world = live.sources.world(&live.wants);
     let explained = explain(&setup.scope(), (policy, environment), (&world, now()));
     print(&match args.output {
-        Output::Text => explained.iter().map(|explained| as_text(explained, &world)).collect(),
+        Output::Text => explained
+            .iter()
+            .map(|explained| as_text(explained, &world))
+            .collect(),
         Output::Json => as_json(&explained, &world),
     })?;
     Ok(ExitCode::SUCCESS)
@@ -59,7 +70,12 @@ fn as_text(Explained { decided, tags }: &Explained, world: &World) -> String {
         .map(|(tag, verdict)| {
             let [first_seen, created] = times(world, &decided.repository, tag);
             let or_dash = |time: Option<String>| time.unwrap_or_else(|| "-".to_owned());
-            [tag.to_string(), or_dash(first_seen), or_dash(created), verdict.to_string()]
+            [
+                tag.to_string(),
+                or_dash(first_seen),
+                or_dash(created),
+                verdict.to_string(),
+            ]
         })
         .collect();
     let header = ["TAG", "FIRST SEEN", "CREATED", "WHY"];
@@ -69,13 +85,18 @@ fn as_text(Explained { decided, tags }: &Explained, world: &World) -> String {
 
 /// When a tag was first seen, and when its image was created, where that is known.
 fn times(world: &World, repository: &Repository, tag: &crate::image::Tag) -> [Option<String>; 2] {
-    let Some(facts) = world.images.get(repository) else { return [None, None] };
+    let Some(facts) = world.images.get(repository) else {
+        return [None, None];
+    };
     let first_seen = match &facts.listing {
         Fact::Known(listing) => listing.tags.get(tag).map(ToString::to_string),
         Fact::Unknown { .. } => None,
     };
     let created = match facts.tags.get(tag) {
-        Some(TagDetails { created: Some(Fact::Known(Some(time))), .. }) => Some(time.to_string()),
+        Some(TagDetails {
+            created: Some(Fact::Known(Some(time))),
+            ..
+        }) => Some(time.to_string()),
         Some(_) | None => None,
     };
     [first_seen, created]
@@ -106,12 +127,18 @@ fn as_json(explained: &[Explained], world: &World) -> String {
                 .iter()
                 .map(|(tag, verdict)| {
                     let [first_seen, created] = times(world, &decided.repository, tag);
-                    TagJson { tag: tag.as_str(), first_seen, created, why: verdict.to_string() }
+                    TagJson {
+                        tag: tag.as_str(),
+                        first_seen,
+                        created,
+                        why: verdict.to_string(),
+                    }
                 })
                 .collect(),
         })
         .collect();
-    let mut text = serde_json::to_string_pretty(&json).expect("an explanation has only strings and lists");
+    let mut text =
+        serde_json::to_string_pretty(&json).expect("an explanation has only strings and lists");
     text.push('\n');
     text
 }

@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::config::Problems;
+
 /// Why a verb ended without doing its work.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -25,7 +27,20 @@ pub(crate) enum Kind {
 
 impl Failure {
     pub(crate) fn usage(message: impl fmt::Display) -> Self {
-        Self { kind: Kind::Usage, error: anyhow::anyhow!("{message}"), hint: None }
+        Self {
+            kind: Kind::Usage,
+            error: anyhow::anyhow!("{message}"),
+            hint: None,
+        }
+    }
+
+    /// What is wrong with the configuration, told in full by `problems`.
+    pub(crate) fn config(problems: Problems) -> Self {
+        Self {
+            kind: Kind::Config,
+            error: problems.into(),
+            hint: None,
+        }
     }
 
     /// Adds what a person can do.
@@ -45,13 +60,21 @@ impl Failure {
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self { kind: Kind::Failed, error: error.into(), hint: None }
+        Self {
+            kind: Kind::Failed,
+            error: error.into(),
+            hint: None,
+        }
     }
 }
 
 impl fmt::Display for Failure {
     /// `error:`, then each cause, then the hint, a line each.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.kind == Kind::Config {
+            // Each problem has its own `error:` and hint.
+            return writeln!(f, "{}", self.error);
+        }
         writeln!(f, "error: {}", self.error)?;
         let mut cause: Option<&dyn Error> = self.error.source();
         while let Some(error) = cause {

@@ -17,7 +17,7 @@ mod select;
 mod set;
 mod table;
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -28,7 +28,12 @@ use failure::Failure;
 
 /// Promotes container images through environments by commits to a manifests git repository.
 #[derive(Parser)]
-#[command(name = "towpath", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    name = "towpath",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -53,7 +58,12 @@ struct Global {
 #[derive(Args)]
 struct ConfigArgs {
     /// The settings file.
-    #[arg(long, default_value = "config/towpath.yaml", env = "TOWPATH_CONFIG", value_name = "FILE")]
+    #[arg(
+        long,
+        default_value = "config/towpath.yaml",
+        env = "TOWPATH_CONFIG",
+        value_name = "FILE"
+    )]
     config: PathBuf,
 }
 
@@ -110,7 +120,7 @@ pub fn main() -> ExitCode {
     let daemon = matches!(verb, Verb::Run(_));
     let result = start_logging(&global, daemon).and_then(|()| dispatch(verb));
     result.unwrap_or_else(|failure| {
-        let _ = write!(io::stderr().lock(), "{failure}");
+        let _ = write_to(io::stderr().lock(), &failure.to_string());
         failure.exit_code()
     })
 }
@@ -132,7 +142,10 @@ fn dispatch(verb: Verb) -> Result<ExitCode, Failure> {
 }
 
 fn block_on(work: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
 }
 
 fn start_logging(global: &Global, daemon: bool) -> Result<(), Failure> {
@@ -140,18 +153,30 @@ fn start_logging(global: &Global, daemon: bool) -> Result<(), Failure> {
     let directives = global.log.as_deref().unwrap_or(default);
     let filter = EnvFilter::try_new(directives)
         .map_err(|error| Failure::usage(format!("`{directives}` is no log filter: {error}")))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr);
     match global.log_format {
-        LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).with_target(false).init(),
+        LogFormat::Text => log
+            .with_ansi(io::stderr().is_terminal())
+            .with_target(false)
+            .init(),
         LogFormat::Json => log.json().flatten_event(true).with_target(false).init(),
     }
     Ok(())
 }
 
-/// Writes `text` to stdout. A reader that went away is no failure: it has seen enough.
+/// Writes `text` to stdout.
 fn print(text: &str) -> Result<(), Failure> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    write_to(io::stdout().lock(), text)
+}
+
+/// Writes `text` to a stream of the process. A reader that went away is no failure: it has seen enough.
+fn write_to(mut stream: impl io::Write, text: &str) -> Result<(), Failure> {
+    match stream
+        .write_all(text.as_bytes())
+        .and_then(|()| stream.flush())
+    {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }

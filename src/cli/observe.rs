@@ -29,7 +29,8 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let world = live.sources.world(&live.wants);
     if let Some(file) = &args.save {
         let text = world::save(&world, at);
-        std::fs::write(file, text).with_context(|| format!("failed to save the world to `{}`", file.display()))?;
+        std::fs::write(file, text)
+            .with_context(|| format!("failed to save the world to `{}`", file.display()))?;
     }
     print(&summary(&world))?;
     Ok(match has_unknown(&world) {
@@ -39,10 +40,13 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
 }
 
 fn summary(world: &World) -> String {
-    let images = world.images.iter().map(|(name, facts)| match &facts.listing {
-        Fact::Known(listing) => [name.to_string(), format!("{} tags", listing.tags.len())],
-        Fact::Unknown { why } => [name.to_string(), format!("unknown: {why}")],
-    });
+    let images = world
+        .images
+        .iter()
+        .map(|(name, facts)| match &facts.listing {
+            Fact::Known(listing) => [name.to_string(), format!("{} tags", listing.tags.len())],
+            Fact::Unknown { why } => [name.to_string(), format!("unknown: {why}")],
+        });
     let branches = world.branches.iter().map(|(name, fact)| {
         let state = match fact {
             Fact::Known(facts) => match &facts.head {
@@ -53,10 +57,20 @@ fn summary(world: &World) -> String {
         };
         [format!("{} {}", name.repository, name.branch), state]
     });
-    table::render(["SOURCE", "READING"], &images.chain(branches).collect::<Vec<_>>())
+    table::render(
+        ["SOURCE", "READING"],
+        &images.chain(branches).collect::<Vec<_>>(),
+    )
 }
 
 fn has_unknown(world: &World) -> bool {
-    let listings = world.images.values().any(|facts| matches!(facts.listing, Fact::Unknown { .. }));
-    listings || world.branches.values().any(|fact| matches!(fact, Fact::Unknown { .. }))
+    let listings = world
+        .images
+        .values()
+        .any(|facts| matches!(facts.listing, Fact::Unknown { .. }));
+    listings
+        || world
+            .branches
+            .values()
+            .any(|fact| matches!(fact, Fact::Unknown { .. }))
 }

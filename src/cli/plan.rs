@@ -63,7 +63,11 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
     Ok(exit_code(&plan, args.exit_code))
 }
 
-fn replay(setup: &Setup, file: &PathBuf, at: Option<Timestamp>) -> Result<(Plan, Timestamp), Failure> {
+fn replay(
+    setup: &Setup,
+    file: &PathBuf,
+    at: Option<Timestamp>,
+) -> Result<(Plan, Timestamp), Failure> {
     use anyhow::Context as _;
     let name = || format!("failed to read the world file `{}`", file.display());
     let text = std::fs::read_to_string(file).with_context(name)?;
@@ -95,7 +99,16 @@ pub(super) fn has_faults(plan: &Plan) -> bool {
 /// The plan as people read it.
 pub(super) fn as_text(plan: &Plan, diff: bool) -> String {
     let rows: Vec<[String; 8]> = plan.decisions.iter().map(row).collect();
-    let header = ["POLICY", "ENVIRONMENT", "IMAGE", "CURRENT", "CANDIDATE", "DECISION", "NEXT", "REASON"];
+    let header = [
+        "POLICY",
+        "ENVIRONMENT",
+        "IMAGE",
+        "CURRENT",
+        "CANDIDATE",
+        "DECISION",
+        "NEXT",
+        "REASON",
+    ];
     let mut text = table::render(header, &rows);
     for breach in &plan.breaches {
         writeln!(text, "bug: {breach}").expect("a string can be written");
@@ -110,7 +123,16 @@ pub(super) fn as_text(plan: &Plan, diff: bool) -> String {
 }
 
 fn row(decided: &Decided) -> [String; 8] {
-    let Decided { policy, environment, image, repository: _, current, candidate, decision, next } = decided;
+    let Decided {
+        policy,
+        environment,
+        image,
+        repository: _,
+        current,
+        candidate,
+        decision,
+        next,
+    } = decided;
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     let (outcome, reason) = sentence(decision);
     [
@@ -135,7 +157,11 @@ pub(super) fn sentence(decision: &Decision) -> (&'static str, String) {
 
 /// A planned commit: its message, indented as `git log` does, and the diff of its files.
 pub(super) fn commit_diff(commit: &PlannedCommit) -> String {
-    let PlannedCommit { promotion: _, message, files } = commit;
+    let PlannedCommit {
+        promotion: _,
+        message,
+        files,
+    } = commit;
     let mut text = String::new();
     for line in message.trim_end().lines() {
         text.push_str(format!("    {line}").trim_end());
@@ -144,7 +170,11 @@ pub(super) fn commit_diff(commit: &PlannedCommit) -> String {
     for (path, file) in files {
         let diff = TextDiff::from_lines(file.before.as_ref(), file.after.as_ref());
         let (before, after) = (format!("a/{path}"), format!("b/{path}"));
-        let unified = diff.unified_diff().context_radius(3).header(&before, &after).to_string();
+        let unified = diff
+            .unified_diff()
+            .context_radius(3)
+            .header(&before, &after)
+            .to_string();
         text.push_str(&unified);
     }
     text

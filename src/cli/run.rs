@@ -1,7 +1,7 @@
 //! `towpath run`: the daemon. The only place that builds the edges from the settings.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -9,16 +9,19 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::failure::Kind;
 use super::{ConfigArgs, Failure};
 use crate::apply::Signature;
-use crate::config::{self, Config, RegistrySettings, RepositorySettings, Settings};
+use crate::config::{
+    self, CommitSettings, Config, RegistrySettings, RepositorySettings, RepositoryUrl, Settings,
+    Watch,
+};
 use crate::daemon::{self, Hands, Intervals, Work};
-use crate::git::{Mirror, Remote};
+use crate::git::{self, Mirror, Remote};
+use crate::image::Repository;
 use crate::observe::{Sources, Wants};
 use crate::plan::{Scope, SubjectTemplate};
 use crate::policy::{Policy, RepositoryName};
-use crate::registry::{HostOptions, Options, Registry};
+use crate::registry::{self, HostOptions, Options, Registry};
 use crate::web::{self, Health};
 
 #[derive(clap::Args)]
@@ -46,42 +49,75 @@ pub(super) struct Live {
 impl Setup {
     /// Loads and checks the settings in `file` and the policies that they name.
     pub(super) fn load(file: &Path) -> Result<Self, Failure> {
-        config::load(file).map(Self::new).map_err(|problems| Failure::config(&problems))
+        Self::new(config::load(file).map_err(Failure::config)?)
     }
 
-    fn new(config: Config) -> Self {
-        let Config { settings, policies, .. } = config;
+    fn new(config: Config) -> Result<Self, Failure> {
+        let Config {
+            settings,
+            policies,
+            warnings,
+        } = config;
+        for warning in warnings {
+            tracing::warn!("{warning}");
+        }
         let branch = |(name, repository): (&RepositoryName, &RepositorySettings)| {
             (name.clone(), repository.branch.clone())
         };
         let branches = settings.repositories.iter().map(branch).collect();
-        let commit = &settings.commit;
-        let signature = Signature { author: commit.author.clone(), committer: commit.committer.clone() };
-        Self { branches, subject: commit.subject.clone(), signature, settings, policies }
+        let CommitSettings {
+            author,
+            committer,
+            subject,
+        } = &settings.commit;
+        let signature = Signature {
+            author: person(author),
+            committer: person(committer),
+        };
+        let subject = subject.parse()?;
+        Ok(Self {
+            branches,
+            subject,
+            signature,
+            settings,
+            policies,
+        })
     }
 
     /// Keeps the policies of these names; none named means all.
     pub(super) fn only(mut self, names: &[String]) -> Result<Self, Failure> {
-        if let Some(unknown) = names.iter().find(|name| !self.policies.iter().any(|p| p.name.as_str() == *name)) {
-            let known: Vec<String> = self.policies.iter().map(|policy| format!("`{}`", policy.name)).collect();
+        if let Some(unknown) = names
+            .iter()
+            .find(|name| !self.policies.iter().any(|p| p.name.as_str() == *name))
+        {
+            let known: Vec<String> = self
+                .policies
+                .iter()
+                .map(|policy| format!("`{}`", policy.name))
+                .collect();
             let hint = format!("the policies are {}", known.join(", "));
             return Err(Failure::usage(format!("there is no policy `{unknown}`")).with_hint(hint));
         }
         if !names.is_empty() {
-            self.policies.retain(|policy| names.iter().any(|name| name == policy.name.as_str()));
+            self.policies
+                .retain(|policy| names.iter().any(|name| name == policy.name.as_str()));
         }
         Ok(self)
     }
 
     pub(super) fn scope(&self) -> Scope<'_> {
-        Scope { policies: &self.policies, branches: &self.branches, subject: &self.subject }
+        Scope {
+            policies: &self.policies,
+            branches: &self.branches,
+            subject: &self.subject,
+        }
     }
 
     /// Opens the mirrors and makes the registry client. Nothing is asked of any server yet.
     pub(super) async fn connect(&self) -> Result<Live, Failure> {
         let wants = Wants::of(&self.policies, &self.branches);
-        let cache = cache_folder(&self.settings);
-        let registry = registry(&self.settings, &cache);
+        let cache = &self.settings.cache;
+        let registry = Registry::new(options(&self.settings));
         let mut mirrors = BTreeMap::new();
         for name in wants.branches.keys() {
             let settings = &self.settings.repositories[name];
@@ -90,7 +126,10 @@ impl Setup {
                 .with_context(|| format!("failed to open the mirror of `{name}`"))?;
             mirrors.insert(name.clone(), mirror);
         }
-        Ok(Live { sources: Arc::new(Sources::new(registry, mirrors)), wants })
+        Ok(Live {
+            sources: Arc::new(Sources::new(registry, mirrors)),
+            wants,
+        })
     }
 }
 
@@ -104,4 +143,193 @@ impl Live {
             clock: daemon::now,
         }
     }
+
+    /// Gives the mirrors free, so that others can open them.
+    pub(super) async fn close(self) {
+        let sources = Arc::into_inner(self.sources);
+        let sources = sources.expect("whoever used the sources has ended");
+        for mirror in sources.into_mirrors() {
+            mirror.close().await;
+        }
+    }
+}
+
+pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
+    let stop = stop_on_signals()?;
+    let (mut watch, first) = Watch::start(&args.config.config);
+    let mut setup = Setup::new(first.map_err(Failure::config)?)?;
+    let mut live = setup.connect().await?;
+    let health = Arc::new(Health::new());
+    let listener = web::listen(setup.settings.listen).await?;
+    tracing::info!(address = %listener.local_addr()?, "listening");
+    let pages = tokio::spawn(web::serve(listener, health.clone(), stop.clone()));
+    loop {
+        let generation = stop.child_token();
+        let mut daemon = tokio::spawn(daemon::run(
+            work(&setup, &live),
+            health.clone(),
+            generation.clone(),
+        ));
+        let next = tokio::select! {
+            ended = &mut daemon => {
+                ended?.map_err(|why| anyhow::anyhow!("the daemon ended: {why}"))?;
+                None
+            }
+            next = next_setup(&mut watch) => Some(next),
+        };
+        generation.cancel();
+        let Some(next) = next else { break };
+        daemon
+            .await?
+            .map_err(|why| anyhow::anyhow!("the daemon ended: {why}"))?;
+        live.close().await;
+        // Settings that cannot be connected leave the last good ones in force.
+        live = match next.connect().await {
+            Ok(live) => {
+                setup = next;
+                tracing::info!(policies = setup.policies.len(), "new configuration");
+                live
+            }
+            Err(failure) => {
+                tracing::error!(
+                    "the new configuration cannot be used; the last good one goes on: {failure}"
+                );
+                setup.connect().await?
+            }
+        };
+    }
+    tracing::info!("stopped");
+    pages.await??;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Waits for a valid new configuration; an invalid one is reported and changes nothing.
+async fn next_setup(watch: &mut Watch) -> Setup {
+    loop {
+        match watch
+            .changed()
+            .await
+            .map_err(Failure::config)
+            .and_then(Setup::new)
+        {
+            Ok(setup) => return setup,
+            Err(failure) => {
+                tracing::error!(
+                    "the new configuration is invalid; the last good one goes on\n{failure}"
+                );
+            }
+        }
+    }
+}
+
+/// A token that SIGTERM and SIGINT cancel. A second signal ends the process at once.
+fn stop_on_signals() -> Result<CancellationToken, Failure> {
+    let stop = CancellationToken::new();
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    let token = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping after the change at hand");
+        token.cancel();
+    });
+    Ok(stop)
+}
+
+fn work(setup: &Setup, live: &Live) -> Work {
+    let interval_of = |repository: &Repository| {
+        let settings = setup.settings.registries.get(repository.registry());
+        let interval = settings.map_or(RegistrySettings::default().poll_interval, |settings| {
+            settings.poll_interval
+        });
+        (repository.clone(), interval)
+    };
+    let repositories = setup.settings.repositories.iter();
+    Work {
+        policies: setup.policies.clone(),
+        branches: setup.branches.clone(),
+        subject: setup.subject.clone(),
+        signature: setup.signature.clone(),
+        sources: live.sources.clone(),
+        wants: live.wants.clone(),
+        intervals: Intervals {
+            images: live.wants.images.iter().map(interval_of).collect(),
+            manifests: repositories
+                .map(|(name, settings)| (name.clone(), settings.poll_interval))
+                .collect(),
+        },
+        clock: daemon::now,
+    }
+}
+
+/// How registries are read, as the settings say.
+fn options(settings: &Settings) -> Options {
+    let hosts = settings.registries.iter().map(|(host, settings)| {
+        let RegistrySettings {
+            credentials,
+            plain_http,
+            ca_file,
+            poll_interval: _,
+            page_size,
+            realms,
+        } = settings.clone();
+        let credentials = credentials.map(|credentials| match credentials {
+            config::Credentials::Token(token) => registry::Credentials::Token(token),
+            config::Credentials::Basic { username, password } => {
+                registry::Credentials::Basic { username, password }
+            }
+        });
+        let page_size = usize::try_from(page_size).unwrap_or(usize::MAX);
+        (
+            host.clone(),
+            HostOptions {
+                plain_http,
+                ca_file,
+                credentials,
+                page_size,
+                realms,
+            },
+        )
+    });
+    Options {
+        hosts: hosts.collect(),
+        cache: Some(settings.cache.join("registries")),
+        timeouts: registry::Timeouts::default(),
+    }
+}
+
+/// A manifests repository as the settings say.
+fn remote(name: &RepositoryName, settings: &RepositorySettings) -> Remote {
+    let RepositorySettings {
+        url,
+        branch: _,
+        credentials,
+        ca_file,
+        poll_interval: _,
+    } = settings.clone();
+    Remote {
+        name: name.to_string(),
+        url: match url {
+            RepositoryUrl::Http(url) => git::RemoteUrl::Http(url),
+            RepositoryUrl::Local(path) => git::RemoteUrl::Local(path),
+        },
+        credentials: credentials.map(|credentials| match credentials {
+            config::Credentials::Token(token) => git::Credentials::Token(token),
+            config::Credentials::Basic { username, password } => {
+                git::Credentials::Basic { username, password }
+            }
+        }),
+        ca_file,
+        timeouts: git::Timeouts::default(),
+    }
+}
+
+fn person(person: &config::Person) -> git::Person {
+    let config::Person { name, email } = person.clone();
+    git::Person { name, email }
 }

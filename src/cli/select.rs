@@ -5,13 +5,14 @@
 //! already), 1 none, 2 a bad rule.
 
 use std::fmt;
-use std::io::{self, ErrorKind, Read as _};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow, bail};
 use serde::Serialize;
 
+use super::{Failure, Output, print, write_to};
 use crate::image::Tag;
 use crate::policy::select::check::{RuleKey, RuleProblem};
 use crate::policy::select::choose::{Downgrade, Over, Selection, select};
@@ -62,12 +63,6 @@ pub(super) struct Args {
     output: Output,
 }
 
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum Output {
-    Text,
-    Json,
-}
-
 /// How much of the list the output speaks of.
 #[derive(Clone, Copy)]
 enum Detail {
@@ -101,7 +96,7 @@ struct Explained<'a> {
     verdict: String,
 }
 
-pub(super) fn run(args: Args) -> Result<ExitCode, anyhow::Error> {
+pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
     let text = RuleText {
         semver: args.semver,
         pattern: args.pattern,
@@ -119,7 +114,7 @@ pub(super) fn run(args: Args) -> Result<ExitCode, anyhow::Error> {
                 text: &text,
             });
             let lines: Vec<String> = pointed.map(|problem| problem.to_string()).collect();
-            print(&mut io::stderr().lock(), &lines.concat())?;
+            write_to(io::stderr().lock(), &lines.concat())?;
             return Ok(ExitCode::from(2));
         }
     };
@@ -142,9 +137,9 @@ pub(super) fn run(args: Args) -> Result<ExitCode, anyhow::Error> {
         }
         (Output::Json, detail) => json(&selection, current, &verdicts(), detail)?,
     };
-    print(&mut io::stdout().lock(), &out)?;
+    print(&out)?;
     if chosen(&selection).is_none() {
-        print(&mut io::stderr().lock(), &format!("error: {selection}\n"))?;
+        write_to(io::stderr().lock(), &format!("error: {selection}\n"))?;
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)
@@ -154,19 +149,6 @@ fn chosen(selection: &Selection) -> Option<&Tag> {
     match selection {
         Selection::Choose { tag, over: _ } | Selection::Newest { tag } => Some(tag),
         Selection::Hold(_) => None,
-    }
-}
-
-/// Writes to a stream; that nobody reads it any more is no error.
-fn print(stream: &mut impl io::Write, text: &str) -> Result<(), anyhow::Error> {
-    match stream
-        .write_all(text.as_bytes())
-        .and_then(|()| stream.flush())
-    {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(error).context("failed to write")
-        }
-        Ok(()) | Err(_) => Ok(()),
     }
 }
 

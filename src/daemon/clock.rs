@@ -3,7 +3,10 @@
 use jiff::Timestamp;
 
 /// The time now.
-#[expect(clippy::disallowed_methods, reason = "this is the one clock; everything else is handed the time")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one clock; everything else is handed the time"
+)]
 pub(crate) fn now() -> Timestamp {
     Timestamp::now()
 }

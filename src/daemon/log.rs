@@ -19,7 +19,11 @@ pub(super) fn listing(repository: &Repository, before: Option<&ImageFacts>, afte
         (Some(Fact::Unknown { why: before }), Fact::Unknown { why }) if before == why => {}
         (_, Fact::Unknown { why }) => tracing::warn!(%repository, why, "listing failed"),
         (Some(Fact::Known(before)), Fact::Known(after)) => {
-            for tag in after.tags.keys().filter(|tag| !before.tags.contains_key(*tag)) {
+            for tag in after
+                .tags
+                .keys()
+                .filter(|tag| !before.tags.contains_key(*tag))
+            {
                 tracing::info!(%repository, %tag, "new tag");
             }
         }
@@ -41,8 +45,16 @@ pub(super) fn report(report: &Report, said: &mut Said) {
         tracing::error!(%breach, "a plan broke a rule of the house and was dropped; please report this bug");
     }
     for decided in &report.plan.decisions {
-        let Decided { policy, environment, image, decision, .. } = decided;
-        let Decision::Hold(reason) = decision else { continue };
+        let Decided {
+            policy,
+            environment,
+            image,
+            decision,
+            ..
+        } = decided;
+        let Decision::Hold(reason) = decision else {
+            continue;
+        };
         let key = (policy.clone(), environment.clone(), image.clone());
         let text = reason.to_string();
         let is_new = said.get(&key) != Some(&text);
@@ -77,7 +89,9 @@ fn log_outcome(outcome: &Outcome) {
                 }
             }
         }
-        Delivery::Moved => tracing::info!(%repository, branch, "the branch moved during the round; planning anew"),
+        Delivery::Moved => {
+            tracing::info!(%repository, branch, "the branch moved during the round; planning anew")
+        }
         Delivery::Failed { error, commits } => {
             let why = whole_message(error);
             tracing::warn!(%repository, branch, commits = commits.len(), why, "push failed");

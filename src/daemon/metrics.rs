@@ -5,8 +5,8 @@ use std::sync::{LazyLock, Mutex};
 
 use jiff::Timestamp;
 use prometheus::{
-    GaugeVec, Histogram, IntCounter, IntCounterVec, IntGaugeVec, register_gauge_vec, register_histogram,
-    register_int_counter, register_int_counter_vec, register_int_gauge_vec,
+    GaugeVec, Histogram, IntCounter, IntCounterVec, IntGaugeVec, register_gauge_vec,
+    register_histogram, register_int_counter, register_int_counter_vec, register_int_gauge_vec,
 };
 
 use super::round::Report;
@@ -44,8 +44,11 @@ static PUSH_CONFLICTS: LazyLock<IntCounter> = LazyLock::new(|| {
 });
 
 static ROUND_SECONDS: LazyLock<Histogram> = LazyLock::new(|| {
-    register_histogram!("towpath_round_duration_seconds", "Duration of rounds, pushes included")
-        .expect("the name is used once")
+    register_histogram!(
+        "towpath_round_duration_seconds",
+        "Duration of rounds, pushes included"
+    )
+    .expect("the name is used once")
 });
 
 static READ_AT: LazyLock<GaugeVec> = LazyLock::new(|| {
@@ -72,7 +75,11 @@ static DECIDED: Mutex<DecisionLabels> = Mutex::new(BTreeMap::new());
 
 /// Counts one round of `repository`.
 pub(super) fn round(repository: &RepositoryName, report: &Report) {
-    let Report { plan, outcomes, duration } = report;
+    let Report {
+        plan,
+        outcomes,
+        duration,
+    } = report;
     ROUND_SECONDS.observe(duration.as_secs_f64());
     count_decisions(repository, plan);
     for outcome in outcomes {
@@ -92,7 +99,9 @@ pub(super) fn round(repository: &RepositoryName, report: &Report) {
 }
 
 fn count_decisions(repository: &RepositoryName, plan: &Plan) {
-    let mut decided = DECIDED.lock().expect("nothing panics while it holds the labels");
+    let mut decided = DECIDED
+        .lock()
+        .expect("nothing panics while it holds the labels");
     let counts = decided.entry(repository.clone()).or_default();
     counts.values_mut().for_each(|count| *count = 0);
     for decision in plan.decisions.iter().map(|decided| &decided.decision) {
@@ -103,23 +112,38 @@ fn count_decisions(repository: &RepositoryName, plan: &Plan) {
         *counts.entry(labels).or_default() += 1;
     }
     for ([outcome, reason], count) in counts {
-        DECISIONS.with_label_values(&[repository.as_str(), outcome, reason]).set(*count);
+        DECISIONS
+            .with_label_values(&[repository.as_str(), outcome, reason])
+            .set(*count);
     }
 }
 
 /// Notes a listing.
 pub(super) fn listed(repository: &Repository, facts: &ImageFacts) {
-    let Fact::Known(listing) = &facts.listing else { return };
+    let Fact::Known(listing) = &facts.listing else {
+        return;
+    };
     let name = repository.to_string();
     set_read_at(["image", &name], listing.at);
-    TAGS.with_label_values(&[&name]).set(i64::try_from(listing.tags.len()).unwrap_or(i64::MAX));
+    TAGS.with_label_values(&[&name])
+        .set(i64::try_from(listing.tags.len()).unwrap_or(i64::MAX));
 }
 
 /// Notes a fetch that gave every branch of `repository`.
-pub(super) fn fetched(repository: &RepositoryName, sources: &Sources, wants: &Wants, now: Timestamp) {
-    let Some(branches) = wants.branches.get(repository) else { return };
+pub(super) fn fetched(
+    repository: &RepositoryName,
+    sources: &Sources,
+    wants: &Wants,
+    now: Timestamp,
+) {
+    let Some(branches) = wants.branches.get(repository) else {
+        return;
+    };
     let all_known = branches.keys().all(|branch| {
-        let name = BranchName { repository: repository.clone(), branch: branch.clone() };
+        let name = BranchName {
+            repository: repository.clone(),
+            branch: branch.clone(),
+        };
         matches!(sources.branch(&name), Some(Fact::Known(_)))
     });
     if all_known {
@@ -128,5 +152,7 @@ pub(super) fn fetched(repository: &RepositoryName, sources: &Sources, wants: &Wa
 }
 
 fn set_read_at(labels: [&str; 2], at: Timestamp) {
-    READ_AT.with_label_values(&labels).set(at.as_duration().as_secs_f64());
+    READ_AT
+        .with_label_values(&labels)
+        .set(at.as_duration().as_secs_f64());
 }

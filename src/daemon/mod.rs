@@ -79,7 +79,11 @@ impl Shared {
 }
 
 /// Runs until `stop`, or until a task of the daemon ends unasked, which is a bug and gives its message back.
-pub(crate) async fn run(work: Work, health: Arc<Health>, stop: CancellationToken) -> Result<(), String> {
+pub(crate) async fn run(
+    work: Work,
+    health: Arc<Health>,
+    stop: CancellationToken,
+) -> Result<(), String> {
     let workers: Vec<RepositoryName> = work.wants.branches.keys().cloned().collect();
     let images: Vec<Repository> = work.wants.images.iter().cloned().collect();
     let unread = AtomicUsize::new(workers.len() + images.len());
@@ -88,8 +92,17 @@ pub(crate) async fn run(work: Work, health: Arc<Health>, stop: CancellationToken
         tracing::warn!("no policy is configured; waiting for one");
         health.became_ready();
     }
-    let wake = workers.iter().map(|name| (name.clone(), Notify::new())).collect();
-    let shared = Arc::new(Shared { work, health, stop: stop.clone(), wake, unread });
+    let wake = workers
+        .iter()
+        .map(|name| (name.clone(), Notify::new()))
+        .collect();
+    let shared = Arc::new(Shared {
+        work,
+        health,
+        stop: stop.clone(),
+        wake,
+        unread,
+    });
 
     let mut pollers = JoinSet::new();
     for repository in images {
@@ -107,7 +120,9 @@ pub(crate) async fn run(work: Work, health: Arc<Health>, stop: CancellationToken
             Some(ended) = running.join_next() => ended,
         };
         if !stop.is_cancelled() {
-            break Err(ended.err().map_or("a task ended unasked".to_owned(), |error| error.to_string()));
+            break Err(ended
+                .err()
+                .map_or("a task ended unasked".to_owned(), |error| error.to_string()));
         }
     };
     pollers.shutdown().await;

@@ -16,7 +16,11 @@ pub(super) async fn poll(shared: Arc<Shared>, repository: Repository) {
     let mut first = true;
     loop {
         let before = shared.work.sources.image(&repository);
-        let news = shared.work.sources.list(&repository, (shared.work.clock)()).await;
+        let news = shared
+            .work
+            .sources
+            .list(&repository, (shared.work.clock)())
+            .await;
         if let Some(after) = shared.work.sources.image(&repository) {
             log::listing(&repository, before.as_ref(), &after);
             metrics::listed(&repository, &after);

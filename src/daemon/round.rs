@@ -63,21 +63,33 @@ pub(crate) async fn round(hands: Hands<'_>) -> Report {
         let changes = std::mem::take(&mut plan.changes);
         let now = (hands.clock)();
         let done = apply(changes, hands.sources.mirrors(), hands.signature, now).await;
-        let touched: BTreeSet<RepositoryName> =
-            done.iter().map(|outcome| outcome.branch.repository.clone()).collect();
+        let touched: BTreeSet<RepositoryName> = done
+            .iter()
+            .map(|outcome| outcome.branch.repository.clone())
+            .collect();
         for repository in &touched {
             hands.sources.fetch(repository, hands.wants).await;
         }
-        let moved = done.iter().any(|outcome| matches!(outcome.result, Delivery::Moved));
+        let moved = done
+            .iter()
+            .any(|outcome| matches!(outcome.result, Delivery::Moved));
         outcomes.extend(done);
         if !moved || attempt == ATTEMPTS_MAX {
             break plan;
         }
         attempt += 1;
     };
-    Report { plan, outcomes, duration: started.elapsed() }
+    Report {
+        plan,
+        outcomes,
+        duration: started.elapsed(),
+    }
 }
 
 fn plan_now(hands: Hands<'_>) -> Plan {
-    plan(&hands.scope, &hands.sources.world(hands.wants), (hands.clock)())
+    plan(
+        &hands.scope,
+        &hands.sources.world(hands.wants),
+        (hands.clock)(),
+    )
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::round::{Hands, Report, round};
@@ -24,9 +25,18 @@ const GATHER: Duration = Duration::from_millis(100);
 pub(super) async fn work(shared: Arc<Shared>, repository: RepositoryName, index: usize) {
     let work = &shared.work;
     let of_repository = |policy: &&Policy| policy.repository == repository;
-    let policies: Vec<Policy> = work.policies.iter().filter(of_repository).cloned().collect();
+    let policies: Vec<Policy> = work
+        .policies
+        .iter()
+        .filter(of_repository)
+        .cloned()
+        .collect();
     let wants = Wants::of(&policies, &work.branches);
-    let scope = Scope { policies: &policies, branches: &work.branches, subject: &work.subject };
+    let scope = Scope {
+        policies: &policies,
+        branches: &work.branches,
+        subject: &work.subject,
+    };
     let hands = Hands {
         scope,
         sources: &work.sources,
@@ -36,7 +46,8 @@ pub(super) async fn work(shared: Arc<Shared>, repository: RepositoryName, index:
     };
     let interval = work.intervals.manifests[&repository];
     let mut said = BTreeMap::new();
-    let mut asking = BTreeSet::new();
+    let mut asked = BTreeSet::new();
+    let mut asking = JoinSet::new();
     let mut fetch_due = Instant::now();
     let mut first = true;
     while !shared.stop.is_cancelled() {
@@ -51,29 +62,33 @@ pub(super) async fn work(shared: Arc<Shared>, repository: RepositoryName, index:
         let report = round(hands).await;
         log::report(&report, &mut said);
         metrics::round(&repository, &report);
-        ask(&shared, &repository, &report, &mut asking);
+        for batch in new_questions(&report, &mut asked) {
+            let (shared, repository) = (shared.clone(), repository.clone());
+            asking.spawn(async move {
+                shared.work.sources.ask(batch).await;
+                shared.wake[&repository].notify_one();
+            });
+        }
+        while asking.try_join_next().is_some() {}
         wait(&shared, (&repository, index), fetch_due).await;
     }
 }
 
-/// Asks what the plan lacks in the background, one batch per registry, so that a slow one delays only its own.
-fn ask(shared: &Arc<Shared>, repository: &RepositoryName, report: &Report, asked: &mut BTreeSet<Question>) {
+/// What the plan lacks and was not asked yet, one batch per registry, so that a slow one delays only its own.
+fn new_questions(report: &Report, asked: &mut BTreeSet<Question>) -> Vec<BTreeSet<Question>> {
     let questions = &report.plan.questions;
     // What the plan no longer lacks was answered, and may be asked again after the next listing.
     asked.retain(|question| questions.contains(question));
     let mut batches: BTreeMap<String, BTreeSet<Question>> = BTreeMap::new();
     for question in questions.difference(asked) {
         let registry = question.repository().registry().to_owned();
-        batches.entry(registry).or_default().insert(question.clone());
+        batches
+            .entry(registry)
+            .or_default()
+            .insert(question.clone());
     }
     asked.extend(questions.iter().cloned());
-    for batch in batches.into_values() {
-        let (shared, repository) = (shared.clone(), repository.clone());
-        tokio::spawn(async move {
-            shared.work.sources.ask(batch).await;
-            shared.wake[&repository].notify_one();
-        });
-    }
+    batches.into_values().collect()
 }
 
 /// Waits until something may have changed or the next fetch is due, and shows signs of life meanwhile.

@@ -35,7 +35,9 @@ pub(super) async fn read(
     };
     match read_at(mirror, head, wanted, before.as_deref()).await {
         Ok(facts) => Fact::Known(Arc::new(facts)),
-        Err(error) => Fact::Unknown { why: whole_message(&error) },
+        Err(error) => Fact::Unknown {
+            why: whole_message(&error),
+        },
     }
 }
 
@@ -45,10 +47,19 @@ async fn read_at(
     wanted: &BTreeSet<RepoPath>,
     before: Option<&BranchFacts>,
 ) -> Result<BranchFacts, ReadError> {
-    let files = mirror.read(head.clone(), wanted.iter().cloned().collect()).await?;
-    let files = files.into_iter().map(|(path, entry)| (path, file(entry))).collect();
+    let files = mirror
+        .read(head.clone(), wanted.iter().cloned().collect())
+        .await?;
+    let files = files
+        .into_iter()
+        .map(|(path, entry)| (path, file(entry)))
+        .collect();
     let ledger = read_ledger(mirror, &head, before).await?;
-    Ok(BranchFacts { head: Some(head), files, ledger })
+    Ok(BranchFacts {
+        head: Some(head),
+        files,
+        ledger,
+    })
 }
 
 /// Adds the promotions since `before` to its ledger, or reads the history anew where it was rewritten.
@@ -57,12 +68,21 @@ async fn read_ledger(
     head: &CommitId,
     before: Option<&BranchFacts>,
 ) -> Result<Ledger, ReadError> {
-    if let Some(BranchFacts { head: Some(known), ledger, .. }) = before {
+    if let Some(BranchFacts {
+        head: Some(known),
+        ledger,
+        ..
+    }) = before
+    {
         if known == head {
             return Ok(ledger.clone());
         }
-        let news = mirror.log(head.clone(), Some(known.clone()), HISTORY_LENGTH_MAX).await?;
-        let continues = news.last().is_some_and(|oldest| oldest.first_parent.as_ref() == Some(known));
+        let news = mirror
+            .log(head.clone(), Some(known.clone()), HISTORY_LENGTH_MAX)
+            .await?;
+        let continues = news
+            .last()
+            .is_some_and(|oldest| oldest.first_parent.as_ref() == Some(known));
         if continues {
             return Ok(recorded(ledger.clone(), news));
         }

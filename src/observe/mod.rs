@@ -18,8 +18,10 @@ use jiff::Timestamp;
 use crate::git::Mirror;
 use crate::image::{Repository, Tag};
 use crate::policy::RepositoryName;
-use crate::registry::Registry;
-use crate::world::{BranchFacts, BranchName, Fact, ImageFacts, Listing, Question, TagDetails, World};
+use crate::registry::{Registry, RegistryError};
+use crate::world::{
+    BranchFacts, BranchName, Fact, ImageFacts, Listing, Question, TagDetails, World,
+};
 
 pub(crate) use wants::Wants;
 
@@ -43,28 +45,57 @@ pub(crate) enum News {
 
 impl Sources {
     pub(crate) fn new(registry: Registry, mirrors: BTreeMap<RepositoryName, Mirror>) -> Self {
-        Self { registry, mirrors, readings: Mutex::new(World::default()) }
+        Self {
+            registry,
+            mirrors,
+            readings: Mutex::new(World::default()),
+        }
     }
 
     pub(crate) fn mirrors(&self) -> &BTreeMap<RepositoryName, Mirror> {
         &self.mirrors
     }
 
+    /// Gives up the mirrors, so that they can be closed.
+    pub(crate) fn into_mirrors(self) -> impl Iterator<Item = Mirror> {
+        self.mirrors.into_values()
+    }
+
     /// A snapshot of the latest readings of what `wants` names.
     pub(crate) fn world(&self, wants: &Wants) -> World {
         let readings = self.readings();
-        let images = readings.images.iter().filter(|(name, _)| wants.images.contains(*name));
-        let branches = readings.branches.iter().filter(|(name, _)| wants.files(name).is_some());
+        let images = readings
+            .images
+            .iter()
+            .filter(|(name, _)| wants.images.contains(*name));
+        let branches = readings
+            .branches
+            .iter()
+            .filter(|(name, _)| wants.files(name).is_some());
         World {
-            images: images.map(|(name, facts)| (name.clone(), facts.clone())).collect(),
-            branches: branches.map(|(name, fact)| (name.clone(), fact.clone())).collect(),
+            images: images
+                .map(|(name, facts)| (name.clone(), facts.clone()))
+                .collect(),
+            branches: branches
+                .map(|(name, fact)| (name.clone(), fact.clone()))
+                .collect(),
         }
     }
 
     /// Reads everything that `wants` names, side by side.
     pub(crate) async fn read_all(&self, wants: &Wants, now: Timestamp) {
-        let listings = join_all(wants.images.iter().map(|repository| self.list(repository, now)));
-        let branches = join_all(wants.branches.keys().map(|repository| self.fetch(repository, wants)));
+        let listings = join_all(
+            wants
+                .images
+                .iter()
+                .map(|repository| self.list(repository, now)),
+        );
+        let branches = join_all(
+            wants
+                .branches
+                .keys()
+                .map(|repository| self.fetch(repository, wants)),
+        );
         join(listings, branches).await;
     }
 
@@ -85,19 +116,43 @@ impl Sources {
     pub(crate) async fn list(&self, repository: &Repository, now: Timestamp) -> News {
         let listing = match self.registry.tags(repository, now).await {
             Ok(listed) => {
-                let tags = listed.tags.into_iter().map(|listed| (listed.tag, listed.first_seen)).collect();
-                Fact::Known(Arc::new(Listing { at: now, tags, shrank_from: listed.shrank_from }))
+                let tags = listed
+                    .tags
+                    .into_iter()
+                    .map(|listed| (listed.tag, listed.first_seen))
+                    .collect();
+                Fact::Known(Arc::new(Listing {
+                    at: now,
+                    tags,
+                    shrank_from: listed.shrank_from,
+                }))
             }
-            Err(error) => Fact::Unknown { why: whole_message(&error) },
+            Err(error) => Fact::Unknown {
+                why: whole_message(&error),
+            },
         };
         let mut readings = self.readings();
         let before = readings.images.get(repository);
-        let known = before.map(|facts| facts.tags.as_ref()).into_iter().flatten();
+        let known = before
+            .map(|facts| facts.tags.as_ref())
+            .into_iter()
+            .flatten();
         let created = known.filter(|(_, details)| matches!(details.created, Some(Fact::Known(_))));
         let tags = created
-            .map(|(tag, details)| (tag.clone(), TagDetails { digest: None, created: details.created.clone() }))
+            .map(|(tag, details)| {
+                (
+                    tag.clone(),
+                    TagDetails {
+                        digest: None,
+                        created: details.created.clone(),
+                    },
+                )
+            })
             .collect();
-        let facts = ImageFacts { listing, tags: Arc::new(tags) };
+        let facts = ImageFacts {
+            listing,
+            tags: Arc::new(tags),
+        };
         let news = match before.is_some_and(|before| says_the_same(before, &facts)) {
             true => News::Same,
             false => News::Changed,
@@ -108,30 +163,47 @@ impl Sources {
 
     /// Fetches the branches of `repository` that `wants` names, and keeps what stands at their heads.
     pub(crate) async fn fetch(&self, repository: &RepositoryName, wants: &Wants) {
-        let Some(branches) = wants.branches.get(repository) else { return };
+        let Some(branches) = wants.branches.get(repository) else {
+            return;
+        };
         let mirror = &self.mirrors[repository];
         let names: Vec<String> = branches.keys().cloned().collect();
         let mut facts: BTreeMap<String, Fact<Arc<BranchFacts>>> = BTreeMap::new();
         match mirror.fetch(&names).await {
             Ok(heads) => {
                 for (branch, head) in heads {
-                    let name = BranchName { repository: repository.clone(), branch: branch.clone() };
+                    let name = BranchName {
+                        repository: repository.clone(),
+                        branch: branch.clone(),
+                    };
                     let before = match self.branch(&name) {
                         Some(Fact::Known(before)) => Some(before),
                         Some(Fact::Unknown { .. }) | None => None,
                     };
-                    let read = branch::read(mirror, head, &branches[&branch], before).await;
+                    let read =
+                        branch::read(mirror, head.commit().cloned(), &branches[&branch], before)
+                            .await;
                     facts.insert(branch, read);
                 }
             }
             Err(error) => {
                 let why = whole_message(&error);
-                facts.extend(names.into_iter().map(|name| (name, Fact::Unknown { why: why.clone() })));
+                facts.extend(
+                    names
+                        .into_iter()
+                        .map(|name| (name, Fact::Unknown { why: why.clone() })),
+                );
             }
         }
         let mut readings = self.readings();
         for (branch, fact) in facts {
-            readings.branches.insert(BranchName { repository: repository.clone(), branch }, fact);
+            readings.branches.insert(
+                BranchName {
+                    repository: repository.clone(),
+                    branch,
+                },
+                fact,
+            );
         }
     }
 
@@ -141,13 +213,19 @@ impl Sources {
         let mut answers = answers.buffer_unordered(QUESTIONS_AT_ONCE_MAX);
         let mut details: BTreeMap<Repository, BTreeMap<Tag, TagDetails>> = BTreeMap::new();
         while let Some((repository, tag, TagDetails { digest, created })) = answers.next().await {
-            let known = details.entry(repository).or_default().entry(tag).or_default();
+            let known = details
+                .entry(repository)
+                .or_default()
+                .entry(tag)
+                .or_default();
             known.digest = digest.or(known.digest.take());
             known.created = created.or(known.created.take());
         }
         let mut readings = self.readings();
         for (repository, tags) in details {
-            let Some(facts) = readings.images.get_mut(&repository) else { continue };
+            let Some(facts) = readings.images.get_mut(&repository) else {
+                continue;
+            };
             let kept = Arc::make_mut(&mut facts.tags);
             for (tag, TagDetails { digest, created }) in tags {
                 let known = kept.entry(tag).or_default();
@@ -162,22 +240,51 @@ impl Sources {
             Question::Digest { repository, tag } => {
                 let digest = match self.registry.digest(&repository, &tag).await {
                     Ok(digest) => Fact::Known(digest),
-                    Err(error) => Fact::Unknown { why: whole_message(&error) },
+                    Err(error) => Fact::Unknown {
+                        why: whole_message(&error),
+                    },
                 };
-                (repository, tag, TagDetails { digest: Some(digest), created: None })
+                (
+                    repository,
+                    tag,
+                    TagDetails {
+                        digest: Some(digest),
+                        created: None,
+                    },
+                )
             }
             Question::Created { repository, tag } => {
-                let created = match self.registry.created(&repository, &tag).await {
+                let created = match self.created(&repository, &tag).await {
                     Ok(created) => Fact::Known(created),
-                    Err(error) => Fact::Unknown { why: whole_message(&error) },
+                    Err(error) => Fact::Unknown {
+                        why: whole_message(&error),
+                    },
                 };
-                (repository, tag, TagDetails { digest: None, created: Some(created) })
+                (
+                    repository,
+                    tag,
+                    TagDetails {
+                        digest: None,
+                        created: Some(created),
+                    },
+                )
             }
         }
     }
 
+    async fn created(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+    ) -> Result<Option<Timestamp>, RegistryError> {
+        let digest = self.registry.digest(repository, tag).await?;
+        Ok(self.registry.metadata(repository, &digest).await?.created)
+    }
+
     fn readings(&self) -> MutexGuard<'_, World> {
-        self.readings.lock().expect("no reader panics while it holds the readings")
+        self.readings
+            .lock()
+            .expect("no reader panics while it holds the readings")
     }
 }
 

@@ -20,11 +20,16 @@ impl Wants {
     pub(crate) fn of(policies: &[Policy], branches: &BTreeMap<RepositoryName, String>) -> Self {
         let mut wants = Self::default();
         for policy in policies {
-            wants.images.extend(policy.images.values().map(|image| image.repository.clone()));
+            wants
+                .images
+                .extend(policy.images.values().map(|image| image.repository.clone()));
             let of_repository = wants.branches.entry(policy.repository.clone()).or_default();
             for environment in &policy.environments {
                 let branch = environment.branch(&branches[&policy.repository]).to_owned();
-                let files = environment.update.iter().flat_map(|update| update.site.files());
+                let files = environment
+                    .update
+                    .iter()
+                    .flat_map(|update| update.site.files());
                 of_repository.entry(branch).or_default().extend(files);
             }
         }

@@ -43,11 +43,18 @@ type Overlay = BTreeMap<RepoPath, Arc<str>>;
 /// becomes a hold, with all that would share its commit.
 pub(super) fn changes(scope: &Scope<'_>, world: &World, decisions: &mut [Decided]) -> Vec<Change> {
     let mut changes: BTreeMap<BranchName, (Change, Overlay)> = BTreeMap::new();
-    let policies: BTreeMap<_, _> = scope.policies.iter().map(|policy| (&policy.name, policy)).collect();
+    let policies: BTreeMap<_, _> = scope
+        .policies
+        .iter()
+        .map(|policy| (&policy.name, policy))
+        .collect();
     let same_commit =
         |a: &Decided, b: &Decided| (&a.policy, &a.environment) == (&b.policy, &b.environment);
     for group in decisions.chunk_by_mut(same_commit) {
-        if !group.iter().any(|decided| matches!(decided.decision, Decision::Promote(_))) {
+        if !group
+            .iter()
+            .any(|decided| matches!(decided.decision, Decision::Promote(_)))
+        {
             continue;
         }
         let policy = policies[&group[0].policy];
@@ -55,21 +62,39 @@ pub(super) fn changes(scope: &Scope<'_>, world: &World, decisions: &mut [Decided
         let environment = policy.environments.iter().find(of_group);
         let environment = environment.expect("a decision is about an environment of its policy");
         let branch = scope.branch(policy, environment);
-        let Some(Fact::Known(facts)) = world.branches.get(&branch) else { continue };
-        let Some(base) = facts.head.clone() else { continue };
+        let Some(Fact::Known(facts)) = world.branches.get(&branch) else {
+            continue;
+        };
+        let Some(base) = facts.head.clone() else {
+            continue;
+        };
         let (change, overlay) = changes.entry(branch.clone()).or_insert_with(|| {
-            (Change { branch, base, commits: Vec::new() }, Overlay::new())
+            (
+                Change {
+                    branch,
+                    base,
+                    commits: Vec::new(),
+                },
+                Overlay::new(),
+            )
         });
         match commit(scope, (policy, environment), group, (facts, overlay)) {
             Ok(commit) => {
-                let texts = commit.files.iter().map(|(path, file)| (path.clone(), file.after.clone()));
+                let texts = commit
+                    .files
+                    .iter()
+                    .map(|(path, file)| (path.clone(), file.after.clone()));
                 overlay.extend(texts);
                 change.commits.push(commit);
             }
             Err(why) => hold_promotions(group, &why),
         }
     }
-    changes.into_values().map(|(change, _)| change).filter(|change| !change.commits.is_empty()).collect()
+    changes
+        .into_values()
+        .map(|(change, _)| change)
+        .filter(|change| !change.commits.is_empty())
+        .collect()
 }
 
 /// Makes the commit for the promotions among the decisions of one environment.
@@ -82,17 +107,33 @@ fn commit(
     let mut files: BTreeMap<RepoPath, FileChange> = BTreeMap::new();
     let mut images = BTreeMap::new();
     for decided in decisions {
-        let Decision::Promote(Promote { to, from, sites, .. }) = &decided.decision else { continue };
+        let Decision::Promote(Promote {
+            to, from, sites, ..
+        }) = &decided.decision
+        else {
+            continue;
+        };
         for located in sites {
             let file = files.entry(located.file.clone()).or_insert_with(|| {
                 let before = standing_text(&located.file, facts, overlay);
-                FileChange { after: before.clone(), before }
+                FileChange {
+                    after: before.clone(),
+                    before,
+                }
             });
             let bytes = file.after.as_bytes();
             let version = (to, environment.write);
-            let after = manifest::write(&located.site, &located.file, bytes, &decided.repository, version)
-                .map_err(|error| error.to_string())?;
-            file.after = String::from_utf8(after).expect("an edit of UTF-8 is UTF-8").into();
+            let after = manifest::write(
+                &located.site,
+                &located.file,
+                bytes,
+                &decided.repository,
+                version,
+            )
+            .map_err(|error| error.to_string())?;
+            file.after = String::from_utf8(after)
+                .expect("an edit of UTF-8 is UTF-8")
+                .into();
         }
         let moved = Moved {
             repository: decided.repository.clone(),
@@ -106,9 +147,17 @@ fn commit(
     if files.is_empty() {
         return Err("writing the version would change no byte".to_owned());
     }
-    let promotion = Promotion { policy: policy.name.clone(), environment: environment.name.clone(), images };
+    let promotion = Promotion {
+        policy: policy.name.clone(),
+        environment: environment.name.clone(),
+        images,
+    };
     let message = describe::message(scope.subject, &promotion);
-    Ok(PlannedCommit { promotion, message, files })
+    Ok(PlannedCommit {
+        promotion,
+        message,
+        files,
+    })
 }
 
 fn standing_text(path: &RepoPath, facts: &BranchFacts, overlay: &Overlay) -> Arc<str> {
@@ -124,7 +173,9 @@ fn standing_text(path: &RepoPath, facts: &BranchFacts, overlay: &Overlay) -> Arc
 fn hold_promotions(decisions: &mut [Decided], why: &str) {
     for decided in decisions {
         if matches!(decided.decision, Decision::Promote(_)) {
-            decided.decision = Decision::Hold(HoldReason::SiteRefused { why: why.to_owned() });
+            decided.decision = Decision::Hold(HoldReason::SiteRefused {
+                why: why.to_owned(),
+            });
         }
     }
 }

@@ -68,7 +68,12 @@ pub(super) fn decide_all(scope: &Scope<'_>, world: &World, now: Timestamp) -> Ve
             let branch = scope.branch(policy, environment);
             for (name, image) in &policy.images {
                 if environment.sites_of(name).next().is_some() {
-                    let subject = Subject { policy, environment, name, image };
+                    let subject = Subject {
+                        policy,
+                        environment,
+                        name,
+                        image,
+                    };
                     judged.push(decide(subject, &branch, world, now));
                 }
             }
@@ -83,7 +88,12 @@ fn decide(subject: Subject<'_>, branch: &BranchName, world: &World, now: Timesta
         Ok(promote) => Decision::Promote(promote),
         Err(reason) => Decision::Hold(reason),
     };
-    let Notes { current, candidate, next, questions } = notes;
+    let Notes {
+        current,
+        candidate,
+        next,
+        questions,
+    } = notes;
     let decided = Decided {
         policy: subject.policy.name.clone(),
         environment: subject.environment.name.clone(),
@@ -103,16 +113,24 @@ fn judge(
     (world, now): (&World, Timestamp),
     notes: &mut Notes,
 ) -> Result<Promote, HoldReason> {
-    let Subject { policy, environment, name, image } = subject;
+    let Subject {
+        policy,
+        environment,
+        name,
+        image,
+    } = subject;
     let repository = &image.repository;
     let at_head = branch_facts(branch, world)?;
-    let sites = read_sites(environment, name, repository, at_head).map_err(|why| HoldReason::SiteRefused { why })?;
+    let sites = read_sites(environment, name, repository, at_head)
+        .map_err(|why| HoldReason::SiteRefused { why })?;
     notes.current = current_text(&sites);
     let recorded = at_head.ledger.latest(&policy.name, &environment.name, name);
     let recorded = recorded.filter(|recorded| recorded.moved.repository == *repository);
 
     let facts = world.images.get(repository);
-    let facts = facts.ok_or_else(|| HoldReason::NotListedYet { repository: repository.clone() })?;
+    let facts = facts.ok_or_else(|| HoldReason::NotListedYet {
+        repository: repository.clone(),
+    })?;
     let listing = trusted_listing(subject, facts, now)?;
     let rule = image.tags.as_ref().or(environment.tags.as_ref());
     let rule = rule.expect("the configuration gives every image a rule");
@@ -120,7 +138,17 @@ fn judge(
         Some(tag) => tag.clone(),
         None => {
             let tags = tag_facts(rule, (facts, listing), (repository, &sites), notes)?;
-            return ordered(Choice { subject, rule, tags: &tags, recorded }, sites, facts, notes);
+            return ordered(
+                Choice {
+                    subject,
+                    rule,
+                    tags: &tags,
+                    recorded,
+                },
+                sites,
+                facts,
+                notes,
+            );
         }
     };
     followed(to, (subject, recorded), sites, (facts, notes))
@@ -129,15 +157,22 @@ fn judge(
 fn branch_facts<'a>(branch: &BranchName, world: &'a World) -> Result<&'a BranchFacts, HoldReason> {
     match world.branches.get(branch) {
         Some(Fact::Known(facts)) if facts.head.is_some() => Ok(facts),
-        Some(Fact::Known(_)) => Err(HoldReason::BranchMissing { branch: branch.clone() }),
+        Some(Fact::Known(_)) => Err(HoldReason::BranchMissing {
+            branch: branch.clone(),
+        }),
         Some(Fact::Unknown { why }) => Err(HoldReason::ManifestsUnknown { why: why.clone() }),
-        None => Err(HoldReason::ManifestsUnknown { why: "it has not been read yet".to_owned() }),
+        None => Err(HoldReason::ManifestsUnknown {
+            why: "it has not been read yet".to_owned(),
+        }),
     }
 }
 
 /// What stands at the sites, in one text; several where they differ.
 fn current_text(sites: &[(Located, Standing)]) -> Option<String> {
-    let texts: BTreeSet<String> = sites.iter().filter_map(|(_, standing)| written(standing)).collect();
+    let texts: BTreeSet<String> = sites
+        .iter()
+        .filter_map(|(_, standing)| written(standing))
+        .collect();
     (!texts.is_empty()).then(|| texts.into_iter().collect::<Vec<_>>().join(", "))
 }
 
@@ -156,14 +191,20 @@ fn trusted_listing<'a>(
         Fact::Known(listing) => listing,
         Fact::Unknown { why } => {
             let repository = subject.image.repository.clone();
-            return Err(HoldReason::RegistryUnknown { repository, why: why.clone() });
+            return Err(HoldReason::RegistryUnknown {
+                repository,
+                why: why.clone(),
+            });
         }
     };
     if now.duration_since(listing.at) > LISTING_AGE_MAX {
         return Err(HoldReason::ListingOld { at: listing.at });
     }
     match listing.shrank_from {
-        Some(from) => Err(HoldReason::ListingShrank { from, to: listing.tags.len() }),
+        Some(from) => Err(HoldReason::ListingShrank {
+            from,
+            to: listing.tags.len(),
+        }),
         None => Ok(listing),
     }
 }
@@ -175,20 +216,33 @@ fn tag_facts(
     (repository, sites): (&Repository, &[(Located, Standing)]),
     notes: &mut Notes,
 ) -> Result<Vec<TagFacts>, HoldReason> {
-    let standing = sites.iter().find_map(|(_, standing)| standing.tag.as_deref());
+    let standing = sites
+        .iter()
+        .find_map(|(_, standing)| standing.tag.as_deref());
     let candidates = match rule.needs() {
-        Needs::Created | Needs::CreatedAndFirstSeen => rule.candidates(listing.tags.keys(), standing),
+        Needs::Created | Needs::CreatedAndFirstSeen => {
+            rule.candidates(listing.tags.keys(), standing)
+        }
         Needs::Names | Needs::FirstSeen => Vec::new(),
     };
     for tag in candidates {
-        match facts.tags.get(tag).and_then(|details| details.created.as_ref()) {
+        match facts
+            .tags
+            .get(tag)
+            .and_then(|details| details.created.as_ref())
+        {
             Some(Fact::Known(_)) => {}
             Some(Fact::Unknown { why }) => {
-                return Err(HoldReason::FactUnknown { tag: tag.clone(), why: why.clone() });
+                return Err(HoldReason::FactUnknown {
+                    tag: tag.clone(),
+                    why: why.clone(),
+                });
             }
             None => {
                 let (repository, tag) = (repository.clone(), tag.clone());
-                notes.questions.insert(Question::Created { repository, tag });
+                notes
+                    .questions
+                    .insert(Question::Created { repository, tag });
             }
         }
     }
@@ -231,26 +285,50 @@ fn ordered(
             }
         }
     }
-    let Some(tag) = target else { return Err(HoldReason::Newest) };
+    let Some(tag) = target else {
+        return Err(HoldReason::Newest);
+    };
     notes.candidate = Some(tag.clone());
     let digest = digest_of(choice.subject, &tag, facts, notes)?;
     // A digest that stands alone is only known for what it is when the candidate's digest is.
-    moving.retain(|(_, standing, _)| standing.tag.is_some() || standing.digest.as_deref() != Some(digest.as_str()));
+    moving.retain(|(_, standing, _)| {
+        standing.tag.is_some() || standing.digest.as_deref() != Some(digest.as_str())
+    });
     if moving.is_empty() {
         return Err(HoldReason::Newest);
     }
     let replaces_unordered = moving.iter().any(|(_, _, over)| *over == Over::Unordered);
-    let moving = moving.into_iter().map(|(located, standing, _)| (located, standing)).collect();
-    promote(choice.subject, Version { tag, digest: Some(digest) }, moving, replaces_unordered)
+    let moving = moving
+        .into_iter()
+        .map(|(located, standing, _)| (located, standing))
+        .collect();
+    promote(
+        choice.subject,
+        Version {
+            tag,
+            digest: Some(digest),
+        },
+        moving,
+        replaces_unordered,
+    )
 }
 
 /// Where the rule would have one site go, unless a person's decision stands against it.
 fn step(choice: Choice<'_>, standing: &Standing, notes: &mut Notes) -> Result<Step, HoldReason> {
-    let Choice { subject, rule, tags, recorded } = choice;
+    let Choice {
+        subject,
+        rule,
+        tags,
+        recorded,
+    } = choice;
     let downgrade = subject.environment.downgrade;
     let ours = recorded.filter(|recorded| is_written(recorded, standing));
     let known_by_digest = ours.map(|recorded| recorded.moved.tag.to_string());
-    let current = standing.tag.clone().or(known_by_digest).or_else(|| standing.digest.clone());
+    let current = standing
+        .tag
+        .clone()
+        .or(known_by_digest)
+        .or_else(|| standing.digest.clone());
     let (to, over) = match select(rule, tags, current.as_deref(), downgrade) {
         Selection::Newest { tag } => return Ok(Step::Stay { at: tag }),
         Selection::Hold(hold) => return Err(HoldReason::NoChoice(hold)),
@@ -260,12 +338,14 @@ fn step(choice: Choice<'_>, standing: &Standing, notes: &mut Notes) -> Result<St
     let overwritten = recorded.filter(|recorded| !is_written(recorded, standing));
     match overwritten {
         None => Ok(Step::Go { to, over }),
-        Some(_) if over == Over::Unordered => {
-            Err(HoldReason::Pinned { value: current.unwrap_or_default() })
-        }
+        Some(_) if over == Over::Unordered => Err(HoldReason::Pinned {
+            value: current.unwrap_or_default(),
+        }),
         Some(recorded) => match is_newer_than_undone(choice, recorded) {
             true => Ok(Step::Go { to, over }),
-            false => Err(HoldReason::Undone { recorded: Box::new(recorded.clone()) }),
+            false => Err(HoldReason::Undone {
+                recorded: Box::new(recorded.clone()),
+            }),
         },
     }
 }
@@ -277,7 +357,11 @@ fn is_newer_than_undone(choice: Choice<'_>, undone: &Recorded) -> bool {
     let tag = &undone.moved.tag;
     let mut tags = choice.tags.to_vec();
     if !tags.iter().any(|facts| facts.tag == *tag) {
-        tags.push(TagFacts { tag: tag.clone(), created: Some(undone.at), first_seen: Some(undone.at) });
+        tags.push(TagFacts {
+            tag: tag.clone(),
+            created: Some(undone.at),
+            first_seen: Some(undone.at),
+        });
     }
     let selection = select(choice.rule, &tags, Some(tag.as_str()), Downgrade::Forbidden);
     matches!(selection, Selection::Choose { .. })
@@ -285,7 +369,10 @@ fn is_newer_than_undone(choice: Choice<'_>, undone: &Recorded) -> bool {
 
 /// Whether what stands there is what the promotion wrote.
 fn is_written(recorded: &Recorded, standing: &Standing) -> bool {
-    let tag = standing.tag.as_ref().map(|tag| tag == recorded.moved.tag.as_str());
+    let tag = standing
+        .tag
+        .as_ref()
+        .map(|tag| tag == recorded.moved.tag.as_str());
     let digest = match (&standing.digest, &recorded.moved.digest) {
         (Some(standing), Some(recorded)) => Some(standing == recorded.as_str()),
         (None, _) | (_, None) => None,
@@ -306,14 +393,27 @@ fn followed(
     notes.candidate = Some(tag.clone());
     let digest = digest_of(subject, &tag, facts, notes)?;
     let has_it = |standing: &Standing| standing.digest.as_deref() == Some(digest.as_str());
-    let moving: Vec<_> = sites.into_iter().filter(|(_, standing)| !has_it(standing)).collect();
+    let moving: Vec<_> = sites
+        .into_iter()
+        .filter(|(_, standing)| !has_it(standing))
+        .collect();
     if moving.is_empty() {
         return Err(HoldReason::Newest);
     }
     let undone = recorded.filter(|recorded| recorded.moved.digest.as_ref() == Some(&digest));
     match undone {
-        Some(recorded) => Err(HoldReason::Undone { recorded: Box::new(recorded.clone()) }),
-        None => promote(subject, Version { tag, digest: Some(digest) }, moving, false),
+        Some(recorded) => Err(HoldReason::Undone {
+            recorded: Box::new(recorded.clone()),
+        }),
+        None => promote(
+            subject,
+            Version {
+                tag,
+                digest: Some(digest),
+            },
+            moving,
+            false,
+        ),
     }
 }
 
@@ -324,14 +424,22 @@ fn digest_of(
     facts: &ImageFacts,
     notes: &mut Notes,
 ) -> Result<Digest, HoldReason> {
-    match facts.tags.get(tag).and_then(|details| details.digest.as_ref()) {
+    match facts
+        .tags
+        .get(tag)
+        .and_then(|details| details.digest.as_ref())
+    {
         Some(Fact::Known(digest)) => Ok(digest.clone()),
-        Some(Fact::Unknown { why }) => {
-            Err(HoldReason::FactUnknown { tag: tag.clone(), why: why.clone() })
-        }
+        Some(Fact::Unknown { why }) => Err(HoldReason::FactUnknown {
+            tag: tag.clone(),
+            why: why.clone(),
+        }),
         None => {
             let repository = subject.image.repository.clone();
-            notes.questions.insert(Question::Digest { repository, tag: tag.clone() });
+            notes.questions.insert(Question::Digest {
+                repository,
+                tag: tag.clone(),
+            });
             Err(HoldReason::FactsPending)
         }
     }
@@ -349,5 +457,10 @@ fn promote(
     }
     let from = current_text(&moving);
     let sites = moving.into_iter().map(|(located, _)| located).collect();
-    Ok(Promote { to, from, sites, replaces_unordered })
+    Ok(Promote {
+        to,
+        from,
+        sites,
+        replaces_unordered,
+    })
 }

@@ -17,7 +17,9 @@ pub(crate) struct SubjectTemplate(String); // Invariant: one line; the only brac
 
 /// Why a text is not a subject template.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{template}` is not a subject: one line, with `{{policy}}`, `{{environment}}` and `{{changes}}` as its only braces")]
+#[error(
+    "`{template}` is not a subject: one line, with `{{policy}}`, `{{environment}}` and `{{changes}}` as its only braces"
+)]
 pub(crate) struct ParseSubjectTemplateError {
     template: String,
 }
@@ -26,9 +28,13 @@ impl FromStr for SubjectTemplate {
     type Err = ParseSubjectTemplateError;
 
     fn from_str(s: &str) -> Result<Self, Self::Err> {
-        let literal = PLACEHOLDERS.iter().fold(s.to_owned(), |text, placeholder| text.replace(placeholder, ""));
+        let literal = PLACEHOLDERS.iter().fold(s.to_owned(), |text, placeholder| {
+            text.replace(placeholder, "")
+        });
         if s.trim().is_empty() || s.contains(char::is_control) || literal.contains(['{', '}']) {
-            return Err(ParseSubjectTemplateError { template: s.to_owned() });
+            return Err(ParseSubjectTemplateError {
+                template: s.to_owned(),
+            });
         }
         Ok(Self(s.to_owned()))
     }
@@ -48,18 +54,29 @@ impl fmt::Display for SubjectTemplate {
 
 /// The whole message of the commit that makes `promotion`.
 pub(super) fn message(template: &SubjectTemplate, promotion: &Promotion) -> String {
-    let changes: Vec<String> = promotion.images.iter().map(|(image, moved)| {
-        let Moved { tag, digest, replaced, .. } = moved;
-        let to = match digest {
-            // A moving tag says nothing; its digest does.
-            Some(digest) if replaced.as_deref() == Some(tag.as_str()) => digest.short().to_owned(),
-            _ => tag.to_string(),
-        };
-        match replaced {
-            Some(from) => format!("{image} {from} -> {to}"),
-            None => format!("{image} {to}"),
-        }
-    }).collect();
+    let changes: Vec<String> = promotion
+        .images
+        .iter()
+        .map(|(image, moved)| {
+            let Moved {
+                tag,
+                digest,
+                replaced,
+                ..
+            } = moved;
+            let to = match digest {
+                // A moving tag says nothing; its digest does.
+                Some(digest) if replaced.as_deref() == Some(tag.as_str()) => {
+                    digest.short().to_owned()
+                }
+                _ => tag.to_string(),
+            };
+            match replaced {
+                Some(from) => format!("{image} {from} -> {to}"),
+                None => format!("{image} {to}"),
+            }
+        })
+        .collect();
     let subject = |changes: &str| {
         template
             .0
@@ -70,7 +87,9 @@ pub(super) fn message(template: &SubjectTemplate, promotion: &Promotion) -> Stri
     let listed = changes.join(", ");
     let trailers = promotion.trailers();
     match subject(&listed) {
-        whole if whole.len() <= SUBJECT_LENGTH_MAX || changes.len() == 1 => format!("{whole}\n\n{trailers}"),
+        whole if whole.len() <= SUBJECT_LENGTH_MAX || changes.len() == 1 => {
+            format!("{whole}\n\n{trailers}")
+        }
         _ => {
             let cut = subject(&format!("{} images", changes.len()));
             format!("{cut}\n\n{}\n\n{trailers}", changes.join("\n"))

@@ -83,25 +83,47 @@ pub(crate) struct Promote {
 /// Decides everything from `world` as it stands at `now`.
 pub(crate) fn plan(scope: &Scope<'_>, world: &World, now: Timestamp) -> Plan {
     let mut decisions = decide::decide_all(scope, world, now);
-    let questions = decisions.iter_mut().flat_map(|outcome| std::mem::take(&mut outcome.questions)).collect();
-    let mut decisions: Vec<Decided> = decisions.into_iter().map(|outcome| outcome.decided).collect();
+    let questions = decisions
+        .iter_mut()
+        .flat_map(|outcome| std::mem::take(&mut outcome.questions))
+        .collect();
+    let mut decisions: Vec<Decided> = decisions
+        .into_iter()
+        .map(|outcome| outcome.decided)
+        .collect();
     let mut changes = change::changes(scope, world, &mut decisions);
     let breaches = lint::lint(scope, world, &mut changes);
-    Plan { decisions, changes, questions, breaches }
+    Plan {
+        decisions,
+        changes,
+        questions,
+        breaches,
+    }
 }
 
 impl fmt::Display for Promote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { to, from, sites: _, replaces_unordered } = self;
+        let Self {
+            to,
+            from,
+            sites: _,
+            replaces_unordered,
+        } = self;
         match (from, replaces_unordered) {
             (Some(from), true) => write!(
                 f,
                 "`{}` replaces `{from}`, which the rule cannot order and which stood there before any promotion",
                 to.tag
             ),
-            (Some(from), false) if from == to.tag.as_str() => write!(f, "`{}` points to another digest now", to.tag),
+            (Some(from), false) if from == to.tag.as_str() => {
+                write!(f, "`{}` points to another digest now", to.tag)
+            }
             (Some(from), false) => write!(f, "`{}` is newer than `{from}`", to.tag),
-            (None, _) => write!(f, "`{}` is the newest, and no version stands there yet", to.tag),
+            (None, _) => write!(
+                f,
+                "`{}` is the newest, and no version stands there yet",
+                to.tag
+            ),
         }
     }
 }
@@ -120,6 +142,9 @@ impl Scope<'_> {
     fn branch(&self, policy: &Policy, environment: &Environment) -> BranchName {
         let default = &self.branches[&policy.repository];
         let branch = environment.branch(default).to_owned();
-        BranchName { repository: policy.repository.clone(), branch }
+        BranchName {
+            repository: policy.repository.clone(),
+            branch,
+        }
     }
 }

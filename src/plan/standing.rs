@@ -25,7 +25,13 @@ pub(super) fn read_sites(
             let (file, text) = find_file(site, facts)?;
             let standing = manifest::read(site, file, text.as_bytes(), repository)
                 .map_err(|error| error.to_string())?;
-            Ok((Located { site: site.clone(), file: file.clone() }, standing))
+            Ok((
+                Located {
+                    site: site.clone(),
+                    file: file.clone(),
+                },
+                standing,
+            ))
         })
         .collect()
 }
@@ -35,14 +41,22 @@ fn find_file<'a>(site: &Site, facts: &'a BranchFacts) -> Result<(&'a RepoPath, &
     let mut found = None;
     let files = site.files();
     for path in &files {
-        let Some((path, file)) = facts.files.get_key_value(path) else { continue };
+        let Some((path, file)) = facts.files.get_key_value(path) else {
+            continue;
+        };
         let text = match file {
             File::Missing => continue,
             File::Text(text) => text.as_ref(),
             File::NotUtf8 => return Err(format!("`{path}` is not UTF-8")),
-            File::Symlink => return Err(format!("`{path}` is or stands behind a symbolic link, which is never followed")),
+            File::Symlink => {
+                return Err(format!(
+                    "`{path}` is or stands behind a symbolic link, which is never followed"
+                ));
+            }
             File::NotAFile => return Err(format!("`{path}` is not a file")),
-            File::TooLarge { size_bytes } => return Err(format!("`{path}` is too large to edit: {size_bytes} bytes")),
+            File::TooLarge { size_bytes } => {
+                return Err(format!("`{path}` is too large to edit: {size_bytes} bytes"));
+            }
         };
         if let Some((other, _)) = found {
             return Err(format!("both `{other}` and `{path}` exist; keep one"));

@@ -49,15 +49,21 @@ impl Environment {
     /// The branch that promotions go to, `default` being the repository's own.
     pub(crate) fn branch<'a>(&'a self, default: &'a str) -> &'a str {
         match &self.deliver {
-            Deliver::Commit { branch: Some(branch) } => branch,
+            Deliver::Commit {
+                branch: Some(branch),
+            } => branch,
             Deliver::Commit { branch: None } | Deliver::PullRequest => default,
         }
     }
 
     /// The places where `image` is written here.
     pub(crate) fn sites_of<'a>(&'a self, image: &'a ImageName) -> impl Iterator<Item = &'a Site> {
-        let stands_there = move |update: &&Update| update.image.as_ref().is_none_or(|named| named == image);
-        self.update.iter().filter(stands_there).map(|update| &update.site)
+        let stands_there =
+            move |update: &&Update| update.image.as_ref().is_none_or(|named| named == image);
+        self.update
+            .iter()
+            .filter(stands_there)
+            .map(|update| &update.site)
     }
 }
 

@@ -42,7 +42,11 @@ impl Health {
     pub(crate) const TURN_EVERY: Duration = Duration::from_secs(10);
 
     pub(crate) fn new() -> Self {
-        Self { started: Instant::now(), turned_seconds: Mutex::default(), ready: AtomicBool::new(false) }
+        Self {
+            started: Instant::now(),
+            turned_seconds: Mutex::default(),
+            ready: AtomicBool::new(false),
+        }
     }
 
     /// Says that there are `count` workers from now on, which all turn now.
@@ -72,23 +76,33 @@ impl Health {
     }
 
     fn turns(&self) -> MutexGuard<'_, Vec<u64>> {
-        self.turned_seconds.lock().expect("nothing panics while it holds the turns")
+        self.turned_seconds
+            .lock()
+            .expect("nothing panics while it holds the turns")
     }
 }
 
 /// Binds `address`; port 0 takes a free one.
 pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, ListenError> {
-    TcpListener::bind(address).await.map_err(|source| ListenError { address, source })
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| ListenError { address, source })
 }
 
 /// Serves the pages until `stop`.
-pub(crate) async fn serve(listener: TcpListener, health: Arc<Health>, stop: CancellationToken) -> std::io::Result<()> {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    health: Arc<Health>,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
     let pages = Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .with_state(health);
-    axum::serve(listener, pages).with_graceful_shutdown(stop.cancelled_owned()).await
+    axum::serve(listener, pages)
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await
 }
 
 async fn healthz(State(health): State<Arc<Health>>) -> impl IntoResponse {
@@ -101,7 +115,10 @@ async fn healthz(State(health): State<Arc<Health>>) -> impl IntoResponse {
 async fn readyz(State(health): State<Arc<Health>>) -> impl IntoResponse {
     match health.is_ready() {
         true => (StatusCode::OK, "ready\n"),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "no complete view of registries and repositories yet\n"),
+        false => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "no complete view of registries and repositories yet\n",
+        ),
     }
 }
 

@@ -106,7 +106,7 @@ pub(crate) enum File {
     /// A folder or a submodule.
     NotAFile,
     TooLarge {
-        size_bytes: u64,
+        size_bytes: usize,
     },
     Missing,
 }

@@ -95,15 +95,26 @@ struct SavedBranch {
     promotions: Vec<SavedPromotion>,
 }
 
+/// A file's text, or what is there instead.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct SavedFile {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    is: Option<Instead>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    size_bytes: Option<usize>,
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum SavedFile {
-    Text(String),
-    TooLarge(u64),
-    NotUtf8,
-    Symlink,
-    NotAFile,
+enum Instead {
     Missing,
+    Symlink,
+    NotUtf8,
+    NotAFile,
+    TooLarge,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -299,13 +310,23 @@ fn save_branch(name: &BranchName, fact: &Fact<Arc<BranchFacts>>) -> SavedBranch 
 }
 
 fn save_file(file: &File) -> SavedFile {
+    let instead = |is| SavedFile {
+        is: Some(is),
+        ..SavedFile::default()
+    };
     match file {
-        File::Text(text) => SavedFile::Text(text.to_string()),
-        File::NotUtf8 => SavedFile::NotUtf8,
-        File::Symlink => SavedFile::Symlink,
-        File::NotAFile => SavedFile::NotAFile,
-        File::TooLarge { size_bytes } => SavedFile::TooLarge(*size_bytes),
-        File::Missing => SavedFile::Missing,
+        File::Text(text) => SavedFile {
+            text: Some(text.to_string()),
+            ..SavedFile::default()
+        },
+        File::NotUtf8 => instead(Instead::NotUtf8),
+        File::Symlink => instead(Instead::Symlink),
+        File::NotAFile => instead(Instead::NotAFile),
+        File::TooLarge { size_bytes } => SavedFile {
+            size_bytes: Some(*size_bytes),
+            ..instead(Instead::TooLarge)
+        },
+        File::Missing => instead(Instead::Missing),
     }
 }
 
@@ -369,13 +390,20 @@ fn load_branch(saved: SavedBranch) -> Result<(BranchName, Fact<Arc<BranchFacts>>
 }
 
 fn load_file(saved: SavedFile) -> File {
-    match saved {
-        SavedFile::Text(text) => File::Text(text.into()),
-        SavedFile::TooLarge(size_bytes) => File::TooLarge { size_bytes },
-        SavedFile::NotUtf8 => File::NotUtf8,
-        SavedFile::Symlink => File::Symlink,
-        SavedFile::NotAFile => File::NotAFile,
-        SavedFile::Missing => File::Missing,
+    let SavedFile {
+        text,
+        is,
+        size_bytes,
+    } = saved;
+    match (text, is) {
+        (Some(text), _) => File::Text(text.into()),
+        (None, Some(Instead::TooLarge)) => File::TooLarge {
+            size_bytes: size_bytes.unwrap_or_default(),
+        },
+        (None, Some(Instead::NotUtf8)) => File::NotUtf8,
+        (None, Some(Instead::Symlink)) => File::Symlink,
+        (None, Some(Instead::NotAFile)) => File::NotAFile,
+        (None, Some(Instead::Missing) | None) => File::Missing,
     }
 }
 

@@ -12,9 +12,14 @@ const OVERLAY: &str = "apps/portal/overlays/dev/kustomization.yaml";
 /// The answer to a GET of `path` from the daemon that logs to the lab's log file.
 fn get(daemon: &Process, path: &str) -> String {
     let log = daemon.log();
-    let line = log.lines().find(|line| line.contains("listening")).unwrap_or_default();
+    let line = log
+        .lines()
+        .find(|line| line.contains("listening"))
+        .unwrap_or_default();
     let address = line.rsplit("address=").next().unwrap_or_default().trim();
-    let Ok(mut stream) = TcpStream::connect(address) else { return String::new() };
+    let Ok(mut stream) = TcpStream::connect(address) else {
+        return String::new();
+    };
     write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
@@ -29,12 +34,18 @@ fn it_promotes_what_appears_and_ends_cleanly_on_sigterm() {
     assert_eq!(promotions(&lab).len(), 0);
 
     lab.push(&["develop-2-1b2c3d4"]);
-    wait_until("the first promotion", || lab.pushed(OVERLAY).contains("develop-2-1b2c3d4"));
+    wait_until("the first promotion", || {
+        lab.pushed(OVERLAY).contains("develop-2-1b2c3d4")
+    });
     lab.push(&["develop-3-2c3d4e5"]);
-    wait_until("the second promotion", || lab.pushed(OVERLAY).contains("develop-3-2c3d4e5"));
+    wait_until("the second promotion", || {
+        lab.pushed(OVERLAY).contains("develop-3-2c3d4e5")
+    });
 
     assert!(get(&daemon, "/healthz").contains("200 OK"));
-    wait_until("the metrics of the last round", || get(&daemon, "/metrics").contains("environment=\"dev\",policy=\"portal\"} 2"));
+    wait_until("the metrics of the last round", || {
+        get(&daemon, "/metrics").contains("environment=\"dev\",policy=\"portal\"} 2")
+    });
     let metrics = get(&daemon, "/metrics");
     for name in [
         "towpath_registry_requests_total",
@@ -68,10 +79,15 @@ fn killed_anywhere_it_neither_loses_nor_repeats_a_promotion() {
     }
     let last = tags.last().unwrap();
     let daemon = lab.start();
-    wait_until("the last tag", || lab.pushed(OVERLAY).contains(last.as_str()));
+    wait_until("the last tag", || {
+        lab.pushed(OVERLAY).contains(last.as_str())
+    });
     drop(daemon);
     let promotions = promotions(&lab);
-    assert!(promotions.values().all(|&count| count == 1), "{promotions:?}");
+    assert!(
+        promotions.values().all(|&count| count == 1),
+        "{promotions:?}"
+    );
     assert_eq!(lab.git(&["-C", "deploy.git", "fsck", "--strict"]), "");
 }
 
@@ -82,11 +98,15 @@ fn it_recovers_by_itself_when_the_repository_comes_back() {
     std::fs::rename(&here, &away).unwrap();
     let daemon = lab.start();
     lab.push(&["develop-2-1b2c3d4"]);
-    wait_until("the hold", || daemon.log().contains("the manifests repository is unknown"));
+    wait_until("the hold", || {
+        daemon.log().contains("the manifests repository is unknown")
+    });
     assert!(get(&daemon, "/healthz").contains("200 OK"));
 
     std::fs::rename(&away, &here).unwrap();
-    wait_until("the promotion", || lab.pushed(OVERLAY).contains("develop-2-1b2c3d4"));
+    wait_until("the promotion", || {
+        lab.pushed(OVERLAY).contains("develop-2-1b2c3d4")
+    });
 }
 
 #[test]
@@ -99,12 +119,21 @@ fn a_bad_configuration_is_reported_and_the_last_good_one_keeps_running() {
     lab.write("policies/all.yaml", &good.replace("pattern", "patern"));
     wait_until("the report", || daemon.log().contains("patern"));
     lab.push(&["develop-2-1b2c3d4"]);
-    wait_until("a promotion by the last good one", || lab.pushed(OVERLAY).contains("develop-2-1b2c3d4"));
+    wait_until("a promotion by the last good one", || {
+        lab.pushed(OVERLAY).contains("develop-2-1b2c3d4")
+    });
 
-    lab.write("policies/all.yaml", &good.replace("develop-{number}", "release-{number}"));
-    wait_until("the new configuration", || daemon.log().contains("new configuration"));
+    lab.write(
+        "policies/all.yaml",
+        &good.replace("develop-{number}", "release-{number}"),
+    );
+    wait_until("the new configuration", || {
+        daemon.log().contains("new configuration")
+    });
     lab.push(&["release-3-2c3d4e5"]);
-    wait_until("a promotion by the new one", || lab.pushed(OVERLAY).contains("release-3-2c3d4e5"));
+    wait_until("a promotion by the new one", || {
+        lab.pushed(OVERLAY).contains("release-3-2c3d4e5")
+    });
 }
 
 #[test]
@@ -113,10 +142,24 @@ fn a_policy_that_appears_is_taken_up() {
     let daemon = lab.start();
     wait_until("readiness", || get(&daemon, "/readyz").contains("200 OK"));
     let image = lab.image("acme/web");
-    lab.commit("second", &[("apps/second/kustomization.yaml", &crate::lab::kustomization(&image, "develop-1-0a1b2c3"))]);
+    lab.commit(
+        "second",
+        &[(
+            "apps/second/kustomization.yaml",
+            &crate::lab::kustomization(&image, "develop-1-0a1b2c3"),
+        )],
+    );
     let second = portal_policy("second", &image, "apps/second");
-    lab.write("policies/second.yaml", &format!("apiVersion: towpath.dev/v1alpha1\n{second}"));
-    wait_until("the new configuration", || daemon.log().contains("new configuration"));
+    lab.write(
+        "policies/second.yaml",
+        &format!("apiVersion: towpath.dev/v1alpha1\n{second}"),
+    );
+    wait_until("the new configuration", || {
+        daemon.log().contains("new configuration")
+    });
     lab.push(&["develop-2-1b2c3d4"]);
-    wait_until("its promotion", || lab.pushed("apps/second/kustomization.yaml").contains("develop-2-1b2c3d4"));
+    wait_until("its promotion", || {
+        lab.pushed("apps/second/kustomization.yaml")
+            .contains("develop-2-1b2c3d4")
+    });
 }

@@ -33,7 +33,12 @@ impl Lab {
         let folder = TempDir::new().unwrap();
         let registry = MemoryRegistry::start(Access::Anonymous).unwrap();
         let repository = format!("url: {}", folder.path().join("deploy.git").display());
-        let lab = Self { registry, folder, repository, settings: String::new() };
+        let lab = Self {
+            registry,
+            folder,
+            repository,
+            settings: String::new(),
+        };
         lab.git(&["init", "-q", "--bare", "-b", "main", "deploy.git"]);
         lab.git(&["clone", "-q", "deploy.git", "work"]);
         lab.commit("first", files);
@@ -46,7 +51,13 @@ impl Lab {
         let lab = Self::new(&[]);
         lab.push(&["develop-1-0a1b2c3"]);
         let image = lab.image("acme/web");
-        lab.commit("portal", &[("apps/portal/overlays/dev/kustomization.yaml", &kustomization(&image, "develop-1-0a1b2c3"))]);
+        lab.commit(
+            "portal",
+            &[(
+                "apps/portal/overlays/dev/kustomization.yaml",
+                &kustomization(&image, "develop-1-0a1b2c3"),
+            )],
+        );
         lab.policies(&portal_policy("portal", &image, "apps/portal/overlays/dev"));
         lab
     }
@@ -88,7 +99,10 @@ impl Lab {
 
     /// Writes `policies/all.yaml`.
     pub(crate) fn policies(&self, documents: &str) {
-        self.write("policies/all.yaml", &format!("apiVersion: towpath.dev/v1alpha1\n{documents}"));
+        self.write(
+            "policies/all.yaml",
+            &format!("apiVersion: towpath.dev/v1alpha1\n{documents}"),
+        );
     }
 
     pub(crate) fn write(&self, path: &str, text: &str) {
@@ -116,7 +130,11 @@ impl Lab {
     /// Runs git in the folder and gives what it printed.
     pub(crate) fn git(&self, args: &[&str]) -> String {
         let output = self.git_command(args).output().unwrap();
-        assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "git {args:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8(output.stdout).unwrap()
     }
 
@@ -126,9 +144,14 @@ impl Lab {
 
     fn git_command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(bed::program("git"));
-        command.current_dir(self.folder.path()).args(args).env("GIT_CONFIG_GLOBAL", "/dev/null");
+        command
+            .current_dir(self.folder.path())
+            .args(args)
+            .env("GIT_CONFIG_GLOBAL", "/dev/null");
         for role in ["AUTHOR", "COMMITTER"] {
-            command.env(format!("GIT_{role}_NAME"), "A Person").env(format!("GIT_{role}_EMAIL"), "person@example.com");
+            command
+                .env(format!("GIT_{role}_NAME"), "A Person")
+                .env(format!("GIT_{role}_EMAIL"), "person@example.com");
         }
         command
     }
@@ -140,13 +163,19 @@ impl Lab {
 
     /// The subjects of the pushed `main`, newest first.
     pub(crate) fn subjects(&self) -> Vec<String> {
-        self.git(&["-C", "deploy.git", "log", "--format=%s", "main"]).lines().map(str::to_owned).collect()
+        self.git(&["-C", "deploy.git", "log", "--format=%s", "main"])
+            .lines()
+            .map(str::to_owned)
+            .collect()
     }
 
     /// A run of the program, with nothing in its environment but `PATH`.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_towpath"));
-        command.current_dir(self.folder.path()).args(args).env_clear();
+        command
+            .current_dir(self.folder.path())
+            .args(args)
+            .env_clear();
         command.env("TOWPATH_CONFIG", "towpath.yaml");
         command
     }
@@ -155,7 +184,11 @@ impl Lab {
     pub(crate) fn run(&self, args: &[&str]) -> Ran {
         let output = self.command(args).output().unwrap();
         let text = |bytes: Vec<u8>| self.without_places(&String::from_utf8(bytes).unwrap());
-        Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+        Ran {
+            code: output.status.code(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
     }
 
     /// Starts the daemon.
@@ -170,7 +203,8 @@ impl Lab {
     /// `text` with the folder and the registry replaced by their names.
     fn without_places(&self, text: &str) -> String {
         let folder = self.folder.path().to_string_lossy().into_owned();
-        text.replace(&folder, "FOLDER").replace(&self.registry.host(), "REGISTRY")
+        text.replace(&folder, "FOLDER")
+            .replace(&self.registry.host(), "REGISTRY")
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -180,17 +214,27 @@ impl Lab {
 
 /// A kustomization with one image entry.
 pub(crate) fn kustomization(image: &str, tag: &str) -> String {
-    format!("# The overlay of dev.\nresources:\n  - ../../base\n\nimages:\n  - name: {image}   # built by CI\n    newTag: {tag}   # moves by itself\n")
+    format!(
+        "# The overlay of dev.\nresources:\n  - ../../base\n\nimages:\n  - name: {image}   # built by CI\n    newTag: {tag}   # moves by itself\n"
+    )
 }
 
 /// A policy that moves `web` in `folder` by build number.
 pub(crate) fn portal_policy(name: &str, image: &str, folder: &str) -> String {
-    format!("kind: PromotionPolicy\nmetadata: {{ name: {name} }}\nspec:\n  repository: deploy\n  images: {{ web: {image} }}\n  environments:\n    - {{ name: dev, tags: {{ pattern: \"develop-{{number}}-{{sha}}\" }}, update: {folder} }}\n")
+    format!(
+        "kind: PromotionPolicy\nmetadata: {{ name: {name} }}\nspec:\n  repository: deploy\n  images: {{ web: {image} }}\n  environments:\n    - {{ name: dev, tags: {{ pattern: \"develop-{{number}}-{{sha}}\" }}, update: {folder} }}\n"
+    )
 }
 
 /// The promotions of a branch, as its trailers tell them: image reference by how often it was promoted.
 pub(crate) fn promotions(lab: &Lab) -> BTreeMap<String, usize> {
-    let log = lab.git(&["-C", "deploy.git", "log", "--format=%(trailers:key=Towpath-Image,valueonly)", "main"]);
+    let log = lab.git(&[
+        "-C",
+        "deploy.git",
+        "log",
+        "--format=%(trailers:key=Towpath-Image,valueonly)",
+        "main",
+    ]);
     let mut counts = BTreeMap::new();
     for line in log.lines().filter(|line| !line.is_empty()) {
         *counts.entry(line.to_owned()).or_default() += 1;

@@ -9,16 +9,35 @@ const OVERLAY: &str = "apps/portal/overlays/dev/kustomization.yaml";
 #[test]
 fn a_new_build_becomes_a_commit_that_changes_only_its_bytes() {
     let lab = Lab::portal();
-    lab.push(&["develop-9-1b2c3d4", "develop-10-2c3d4e5", "latest", "main-99-2c3d4e5"]);
+    lab.push(&[
+        "develop-9-1b2c3d4",
+        "develop-10-2c3d4e5",
+        "latest",
+        "main-99-2c3d4e5",
+    ]);
     let before = lab.pushed(OVERLAY);
 
     let ran = lab.run(&["apply"]);
 
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert_eq!(lab.pushed(OVERLAY), before.replace("develop-1-0a1b2c3", "develop-10-2c3d4e5"));
-    let commit = lab.git(&["-C", "deploy.git", "log", "-1", "--format=%an <%ae>%n%cn <%ce>%n%B", "main"]);
-    let digest = lab.registry.push("acme/web", "develop-10-2c3d4e5", &Image::default());
-    let commit = commit.replace(&lab.registry.host(), "REGISTRY").replace(&digest, "DIGEST");
+    assert_eq!(
+        lab.pushed(OVERLAY),
+        before.replace("develop-1-0a1b2c3", "develop-10-2c3d4e5")
+    );
+    let commit = lab.git(&[
+        "-C",
+        "deploy.git",
+        "log",
+        "-1",
+        "--format=%an <%ae>%n%cn <%ce>%n%B",
+        "main",
+    ]);
+    let digest = lab
+        .registry
+        .push("acme/web", "develop-10-2c3d4e5", &Image::default());
+    let commit = commit
+        .replace(&lab.registry.host(), "REGISTRY")
+        .replace(&digest, "DIGEST");
     insta::assert_snapshot!(commit.trim_end(), @"");
     assert_eq!(lab.git(&["-C", "deploy.git", "fsck", "--strict"]), "");
 }
@@ -42,18 +61,37 @@ fn a_second_round_changes_nothing_and_asks_the_registry_once() {
 fn many_policies_share_one_listing_and_one_push() {
     let lab = Lab::new(&[]);
     let image = lab.image("acme/web");
-    let folders: Vec<String> = (0..20).map(|n| format!("apps/app-{n}/overlays/dev")).collect();
+    let folders: Vec<String> = (0..20)
+        .map(|n| format!("apps/app-{n}/overlays/dev"))
+        .collect();
     let files: Vec<(String, String)> = folders
         .iter()
-        .map(|folder| (format!("{folder}/kustomization.yaml"), kustomization(&image, "develop-1-0a1b2c3")))
+        .map(|folder| {
+            (
+                format!("{folder}/kustomization.yaml"),
+                kustomization(&image, "develop-1-0a1b2c3"),
+            )
+        })
         .collect();
-    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let files: Vec<(&str, &str)> = files
+        .iter()
+        .map(|(path, text)| (path.as_str(), text.as_str()))
+        .collect();
     lab.commit("apps", &files);
-    let policies: Vec<String> =
-        folders.iter().enumerate().map(|(n, folder)| portal_policy(&format!("app-{n}"), &image, folder)).collect();
+    let policies: Vec<String> = folders
+        .iter()
+        .enumerate()
+        .map(|(n, folder)| portal_policy(&format!("app-{n}"), &image, folder))
+        .collect();
     lab.policies(&policies.join("---\n"));
     lab.push(&["develop-1-0a1b2c3", "develop-2-1b2c3d4"]);
-    lab.git(&["-C", "deploy.git", "config", "core.logAllRefUpdates", "true"]);
+    lab.git(&[
+        "-C",
+        "deploy.git",
+        "config",
+        "core.logAllRefUpdates",
+        "true",
+    ]);
     lab.registry.take_requests();
 
     let ran = lab.run(&["apply"]);
@@ -76,7 +114,11 @@ fn a_revert_by_a_person_is_respected_until_something_newer_comes() {
 
     let held = lab.run(&["apply"]);
     assert_eq!(held.code, Some(0), "{held:?}");
-    assert!(held.stdout.contains("a person undid the promotion to `develop-2-1b2c3d4`"), "{held:?}");
+    assert!(
+        held.stdout
+            .contains("a person undid the promotion to `develop-2-1b2c3d4`"),
+        "{held:?}"
+    );
     assert!(lab.pushed(OVERLAY).contains("develop-1-0a1b2c3"));
 
     lab.push(&["develop-3-2c3d4e5"]);
@@ -93,7 +135,9 @@ fn a_plan_shows_the_decision_and_the_diff_and_writes_nothing() {
     let ran = lab.run(&["plan", "--diff", "--exit-code"]);
 
     assert_eq!(ran.code, Some(4), "{ran:?}");
-    let digest = lab.registry.push("acme/web", "develop-2-1b2c3d4", &Image::default());
+    let digest = lab
+        .registry
+        .push("acme/web", "develop-2-1b2c3d4", &Image::default());
     insta::assert_snapshot!(ran.stdout.replace(&digest, "DIGEST"), @"");
     assert_eq!(lab.git(&["-C", "deploy.git", "rev-parse", "main"]), head);
     lab.run(&["apply"]);
@@ -120,8 +164,16 @@ fn explain_says_of_every_tag_why_it_is_or_is_not_the_one() {
     lab.push(&["develop-2-1b2c3d4", "latest", "v1.0.0"]);
     let ran = lab.run(&["explain", "portal", "dev"]);
     let columns = ran.stdout.lines().map(|line| {
-        let words: Vec<&str> = line.split("  ").map(str::trim).filter(|word| !word.is_empty()).collect();
-        words.into_iter().filter(|word| !word.starts_with("20")).collect::<Vec<_>>().join(" | ")
+        let words: Vec<&str> = line
+            .split("  ")
+            .map(str::trim)
+            .filter(|word| !word.is_empty())
+            .collect();
+        words
+            .into_iter()
+            .filter(|word| !word.starts_with("20"))
+            .collect::<Vec<_>>()
+            .join(" | ")
     });
     insta::assert_snapshot!(columns.collect::<Vec<_>>().join("\n"), @"");
 }

@@ -26,10 +26,20 @@ fn an_invalid_configuration_ends_every_verb_with_exit_code_3() {
     let lab = Lab::portal();
     let policies = std::fs::read_to_string(lab.path().join("policies/all.yaml")).unwrap();
     lab.write("policies/all.yaml", &policies.replace("pattern", "patern"));
-    for verb in [vec!["check"], vec!["plan"], vec!["apply"], vec!["run"], vec!["observe"], vec!["explain", "portal", "dev"]] {
+    for verb in [
+        vec!["check"],
+        vec!["plan"],
+        vec!["apply"],
+        vec!["run"],
+        vec!["observe"],
+        vec!["explain", "portal", "dev"],
+    ] {
         let ran = lab.run(&verb);
         assert_eq!(ran.code, Some(3), "{verb:?}: {ran:?}");
-        assert!(ran.stderr.contains("did you mean `pattern`?") || ran.stderr.contains("`pattern`"), "{ran:?}");
+        assert!(
+            ran.stderr.contains("did you mean `pattern`?") || ran.stderr.contains("`pattern`"),
+            "{ran:?}"
+        );
     }
 }
 
