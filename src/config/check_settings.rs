@@ -1,0 +1,208 @@
+//! Settings as written in, settings as used out: defaults, paths, and what keys mean together.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::forms::{Credentials as Written, SecretPlace};
+use super::problem::Faults;
+use super::raw::{self, Author, Commit, RegistryEntry, RepositoryEntry};
+use super::settings::{
+    CommitSettings, Credentials, Person, RegistrySettings, RepositorySettings, RepositoryUrl,
+    Settings,
+};
+use super::shape::Placed;
+use super::source::Span;
+use crate::secret::Secret;
+
+/// The branch where none is named.
+const BRANCH: &str = "main";
+
+/// How often a repository is fetched where nothing else is said.
+const POLL_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The first line of a commit where nothing else is said.
+const SUBJECT: &str = "promote {policy} to {environment}: {changes}";
+
+/// Checks settings whose paths are relative to `folder`.
+pub(super) fn check(raw: raw::Settings, folder: &Path, faults: &mut Faults) -> Settings {
+    let raw::Settings {
+        api_version: _,
+        kind: _,
+        repositories,
+        registries,
+        policies: _,
+        commit: written,
+        cache,
+        listen,
+    } = raw;
+    let mut check = Check { folder, faults };
+    let mut settings = Settings {
+        repositories: BTreeMap::new(),
+        registries: BTreeMap::new(),
+        commit: commit(written),
+        cache: cache.map_or_else(default_cache, |cache| folder.join(cache.value)),
+        listen: listen.map_or(([127, 0, 0, 1], 8080).into(), |listen| listen.value),
+    };
+    for entry in repositories.entries {
+        let Some(repository) = entry.value else {
+            continue;
+        };
+        let repository = check.repository(repository);
+        settings.repositories.insert(entry.key.value, repository);
+    }
+    for entry in registries.into_iter().flat_map(|named| named.entries) {
+        let Some(registry) = entry.value else {
+            continue;
+        };
+        let registry = check.registry(registry);
+        let host = entry.key.value.0;
+        if settings.registries.insert(host.clone(), registry).is_some() {
+            let message = format!("the registry `{host}` stands here twice");
+            check.faults.error(entry.key.span, message);
+        }
+    }
+    settings
+}
+
+struct Check<'a> {
+    folder: &'a Path,
+    faults: &'a mut Faults,
+}
+
+impl Check<'_> {
+    fn repository(&mut self, entry: RepositoryEntry) -> RepositorySettings {
+        let RepositoryEntry {
+            url,
+            branch,
+            credentials,
+            plain_http,
+            ca_file,
+            poll_interval,
+        } = entry;
+        let place = url.part(Some(0.."http".len()));
+        let url = match url.value {
+            RepositoryUrl::Local(path) => RepositoryUrl::Local(self.folder.join(path)),
+            RepositoryUrl::Http(url) => {
+                if url.scheme() == "http" && plain_http != Some(true) {
+                    self.faults.error_with_hint(
+                        place,
+                        "this URL has no TLS, so anyone on the way can read and change what is sent",
+                        "use https, or allow it with `plain-http: true`",
+                    );
+                }
+                RepositoryUrl::Http(url)
+            }
+        };
+        RepositorySettings {
+            url,
+            branch: branch.map_or_else(|| BRANCH.to_owned(), |branch| branch.value.0),
+            credentials: credentials.map(|written| self.credentials(written)),
+            ca_file: ca_file.map(|file| self.existing(file)),
+            poll_interval: poll_interval.map_or(POLL_INTERVAL, |interval| interval.value),
+        }
+    }
+
+    fn registry(&mut self, entry: RegistryEntry) -> RegistrySettings {
+        let RegistryEntry {
+            credentials,
+            plain_http,
+            ca_file,
+            poll_interval,
+            page_size,
+            realms,
+        } = entry;
+        let default = RegistrySettings::default();
+        RegistrySettings {
+            credentials: credentials.map(|written| self.credentials(written)),
+            plain_http: plain_http.unwrap_or(default.plain_http),
+            ca_file: ca_file.map(|file| self.existing(file)),
+            poll_interval: poll_interval.map_or(default.poll_interval, |interval| interval.value),
+            page_size: page_size.map_or(default.page_size, |size| size.0),
+            realms: realms
+                .into_iter()
+                .flatten()
+                .map(|realm| realm.value.0)
+                .collect(),
+        }
+    }
+
+    fn credentials(&mut self, written: Written) -> Credentials {
+        match written {
+            Written::Token(token) => Credentials::Token(self.secret(token.token)),
+            Written::Basic(basic) => Credentials::Basic {
+                username: basic.username.value,
+                password: self.secret(basic.password),
+            },
+        }
+    }
+
+    /// Warns of a secret that has no value now: it may come later, and only what needs it is held.
+    fn secret(&mut self, place: SecretPlace) -> Secret {
+        let (secret, span) = match place {
+            SecretPlace::Env(env) => (Secret::Env(env.env.value.0), env.env.span),
+            SecretPlace::File(file) => {
+                let path = self.folder.join(file.file.value);
+                (Secret::File(path), file.file.span)
+            }
+        };
+        if let Err(error) = secret.read() {
+            self.faults.warning(span, error.to_string());
+        }
+        secret
+    }
+
+    /// Warns of a file that is not there now.
+    fn existing(&mut self, file: Placed<String>) -> PathBuf {
+        let path = self.folder.join(file.value);
+        if !path.is_file() {
+            let message = format!("there is no file `{}`", path.display());
+            self.faults.warning(file.span, message);
+        }
+        path
+    }
+}
+
+fn commit(written: Option<Commit>) -> CommitSettings {
+    let (author, committer, subject) = match written {
+        Some(Commit {
+            author,
+            committer,
+            subject,
+        }) => (author, committer, subject),
+        None => (None, None, None),
+    };
+    let person = |author: Author| Person {
+        name: author.name.value,
+        email: author.email.value,
+    };
+    let author = author.map_or_else(
+        || Person {
+            name: "towpath".to_owned(),
+            email: "towpath@localhost".to_owned(),
+        },
+        person,
+    );
+    CommitSettings {
+        committer: committer.map_or_else(|| author.clone(), person),
+        author,
+        subject: subject.map_or_else(|| SUBJECT.to_owned(), |subject| subject.value.0),
+    }
+}
+
+/// The user's cache folder, or the system's where there is no user.
+fn default_cache() -> PathBuf {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let home_cache = || variable("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    variable("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(home_cache)
+        .unwrap_or_else(|| PathBuf::from("/var/cache"))
+        .join("towpath")
+}
+
+/// Where the settings name files and folders with policies.
+pub(super) fn policy_entries(raw: &raw::Settings) -> Vec<(PathBuf, Span)> {
+    let entry = |entry: &Placed<String>| (PathBuf::from(&entry.value), entry.span);
+    raw.policies.iter().map(entry).collect()
+}

@@ -1,0 +1,206 @@
+//! Problems: what is wrong in the files, where, and what to do about it.
+//!
+//! Inside this room a problem is a [`Fault`] with a byte span; people get [`Problem`]s with lines,
+//! snippets and key paths.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::source::{Snippet, Source, Span};
+use super::tree;
+
+/// Most faults that one load keeps; further ones are only counted. A person fixes a screenful at a time,
+/// and a file of a million wrong keys must not cost a million snippets.
+const FAULTS_MAX: usize = 200;
+
+/// Whether the files can be used all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Severity {
+    Error,
+    Warning,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Problem {
+    pub(crate) severity: Severity,
+    pub(crate) file: PathBuf,
+    /// `None` where the file itself is the problem.
+    pub(crate) place: Option<Place>,
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
+}
+
+/// Where in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// One-based.
+    pub(crate) line: usize,
+    /// One-based, in characters.
+    pub(crate) column: usize,
+    /// The keys that lead there: `spec.environments[1].tags`; empty at the top of a document.
+    pub(crate) key: String,
+    pub(crate) snippet: Snippet,
+}
+
+/// Everything that is wrong, by file and place; at least one is an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Problems {
+    pub(crate) list: Vec<Problem>,
+    /// How many more there are than `list` holds.
+    pub(crate) omitted: usize,
+}
+
+/// A problem of the readers and checks in this room.
+pub(super) struct Fault {
+    pub(super) span: Span,
+    pub(super) severity: Severity,
+    pub(super) message: String,
+    pub(super) hint: Option<String>,
+}
+
+/// All faults found so far.
+#[derive(Default)]
+pub(super) struct Faults {
+    list: Vec<Fault>,
+    omitted: usize,
+    errors: usize,
+}
+
+impl Faults {
+    /// Notes what makes the files unusable.
+    pub(super) fn error(&mut self, span: Span, message: impl Into<String>) {
+        self.push(Severity::Error, (span, message.into(), None));
+    }
+
+    /// Notes what makes the files unusable, and what to do about it.
+    pub(super) fn error_with_hint(
+        &mut self,
+        span: Span,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        self.push(Severity::Error, (span, message.into(), Some(hint.into())));
+    }
+
+    /// Notes what a person should know, though the files can be used.
+    pub(super) fn warning(&mut self, span: Span, message: impl Into<String>) {
+        self.push(Severity::Warning, (span, message.into(), None));
+    }
+
+    fn push(&mut self, severity: Severity, (span, message, hint): (Span, String, Option<String>)) {
+        self.errors += usize::from(severity == Severity::Error);
+        if self.list.len() >= FAULTS_MAX {
+            self.omitted += 1;
+            return;
+        }
+        self.list.push(Fault {
+            span,
+            severity,
+            message,
+            hint,
+        });
+    }
+
+    /// How many errors were found.
+    pub(super) fn errors(&self) -> usize {
+        self.errors
+    }
+
+    /// Whether something within `span` is wrong already, so that what is missing there may be a consequence.
+    pub(super) fn touch(&self, span: Span) -> bool {
+        self.list.iter().any(|fault| span.holds(fault.span))
+    }
+
+    /// Turns the faults into problems, by file and place.
+    pub(super) fn into_problems(mut self, sources: &[Source]) -> Problems {
+        self.list
+            .sort_by(|a, b| (a.span, &a.message).cmp(&(b.span, &b.message)));
+        Problems {
+            list: self
+                .list
+                .into_iter()
+                .map(|fault| fault.into_problem(sources))
+                .collect(),
+            omitted: self.omitted,
+        }
+    }
+}
+
+impl Fault {
+    fn into_problem(self, sources: &[Source]) -> Problem {
+        let source = &sources[self.span.file];
+        let (line, column) = source.position(self.span.start);
+        Problem {
+            severity: self.severity,
+            file: source.path.clone(),
+            place: Some(Place {
+                line,
+                column,
+                key: tree::key_path(&source.documents, self.span),
+                snippet: source.snippet(self.span),
+            }),
+            message: self.message,
+            hint: self.hint,
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        })
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            severity,
+            file,
+            place,
+            message,
+            hint,
+        } = self;
+        write!(f, "{severity}: {message}\n  --> {}", file.display())?;
+        if let Some(place) = place {
+            let Place {
+                line,
+                column,
+                key,
+                snippet,
+            } = place;
+            let (before, length) = snippet.mark;
+            let width = line.to_string().len().max(3);
+            writeln!(f, ":{line}:{column}")?;
+            writeln!(f, "{:width$} |", "")?;
+            writeln!(f, "{line:width$} | {}", snippet.text)?;
+            write!(f, "{:width$} | {:before$}{:^<length$}", "", "", "")?;
+            if !key.is_empty() {
+                write!(f, "\n  at: {key}")?;
+            }
+        }
+        match hint {
+            Some(hint) => write!(f, "\n  hint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { list, omitted } = self;
+        for (index, problem) in list.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "\n\n" };
+            write!(f, "{separator}{problem}")?;
+        }
+        match omitted {
+            0 => Ok(()),
+            omitted => write!(f, "\n\nand {omitted} more"),
+        }
+    }
+}
+
+impl std::error::Error for Problems {}

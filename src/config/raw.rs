@@ -1,0 +1,207 @@
+//! Exactly what may be written in the files, key by key. The doc comments are what editors show.
+//!
+//! Not here: values with several forms (`forms`), and what keys mean together (`check_settings`,
+//! `check_policy`).
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::forms::{
+    ApiVersion, BranchName, CommitSubject, Credentials, Deliver, Group, HostName, Image, Newest,
+    OneOrMany, PageSize, Prerelease, Update,
+};
+use super::settings::RepositoryUrl;
+use super::shape::{Block, Later, Named, Placed, shape};
+use crate::edit::Path as YamlPath;
+use crate::image::Repository;
+use crate::manifest::{RepoPath, Write};
+use crate::policy::{EnvironmentName, ImageName, PolicyName, RepositoryName};
+
+shape! {
+    /// Settings of towpath: where manifests repositories and registries are, and where the policies lie.
+    struct Settings {
+        /// The version of the language: `towpath.dev/v1alpha1`.
+        api_version: Option<Placed<ApiVersion>> = "apiVersion",
+        /// `Settings`.
+        kind: Placed<String> = "kind",
+        /// The manifests repositories, by the names that policies use.
+        repositories: Named<RepositoryName, RepositoryEntry> = "repositories",
+        /// The registries that need credentials or other settings, by host. Others are read anonymously over https.
+        registries: Option<Named<HostName, RegistryEntry>> = "registries",
+        /// Files and folders with policies, relative to this file. They are re-read when they change.
+        policies: Vec<Placed<String>> = "policies",
+        /// How commits are written.
+        commit: Option<Commit> = "commit",
+        /// A folder for mirrors and metadata, relative to this file; it may be deleted at any time. Default: `towpath` in the user's cache folder.
+        cache: Option<Placed<String>> = "cache",
+        /// Address and port for health and metrics. Default: `127.0.0.1:8080`.
+        listen: Option<Placed<SocketAddr>> = "listen",
+    }
+
+    /// A manifests repository.
+    struct RepositoryEntry {
+        /// An https URL, an http URL with `plain-http: true`, or a local path relative to this file. Credentials never stand here.
+        url: Placed<RepositoryUrl> = "url",
+        /// The branch that is read and promoted to. Default: `main`.
+        branch: Option<Placed<BranchName>> = "branch",
+        /// How to log in: a token, or a user name and a password.
+        credentials: Option<Credentials> = "credentials",
+        /// Whether a URL without TLS may be used. Default: `false`.
+        plain_http: Option<bool> = "plain-http",
+        /// A file with the certificate authorities to trust, in PEM, relative to this file.
+        ca_file: Option<Placed<String>> = "ca-file",
+        /// How often the repository is fetched: `30s`, `5m`. Default: `1m`.
+        poll_interval: Option<Placed<Duration>> = "poll-interval",
+    }
+
+    /// A registry.
+    struct RegistryEntry {
+        /// How to log in: a token, or a user name and a password.
+        credentials: Option<Credentials> = "credentials",
+        /// Whether the registry is spoken to without TLS. Default: `false`.
+        plain_http: Option<bool> = "plain-http",
+        /// A file with the certificate authorities to trust, in PEM, relative to this file.
+        ca_file: Option<Placed<String>> = "ca-file",
+        /// How often tags are listed: `30s`, `5m`. Default: `2m`.
+        poll_interval: Option<Placed<Duration>> = "poll-interval",
+        /// How many tags one page of a listing holds. Default: `1000`.
+        page_size: Option<PageSize> = "page-size",
+        /// Further hosts that may be sent these credentials, as the registry's token service.
+        realms: Option<Vec<Placed<HostName>>> = "realms",
+    }
+
+    /// How commits are written.
+    struct Commit {
+        /// Who made the change. Default: `towpath <towpath@localhost>`.
+        author: Option<Author> = "author",
+        /// Who committed it. Default: the author.
+        committer: Option<Author> = "committer",
+        /// The first line of a commit, with `{policy}`, `{environment}` and `{changes}`. Default: `promote {policy} to {environment}: {changes}`.
+        subject: Option<Placed<CommitSubject>> = "subject",
+    }
+
+    /// Who makes or commits a change.
+    struct Author {
+        /// The name in the commit.
+        name: Placed<String> = "name",
+        /// The address in the commit.
+        email: Placed<String> = "email",
+    }
+
+    /// How the images of one application move through its environments.
+    struct PromotionPolicy {
+        /// The version of the language: `towpath.dev/v1alpha1`. Later documents of a file may leave it out.
+        api_version: Option<Placed<ApiVersion>> = "apiVersion",
+        /// `PromotionPolicy`.
+        kind: Placed<String> = "kind",
+        /// What the policy is called.
+        metadata: Metadata = "metadata",
+        /// What the policy says.
+        spec: Block<Spec> = "spec",
+    }
+
+    /// What the policy is called.
+    struct Metadata {
+        /// The policy's name, which is unique among all policies: lower-case letters, digits, `-` and `.`.
+        name: Placed<PolicyName> = "name",
+    }
+
+    /// What the policy says.
+    struct Spec {
+        /// The manifests repository, by its name in the settings.
+        repository: Option<Placed<RepositoryName>> = "repository",
+        /// The images that move, each under a name of the policy's own: `web: ghcr.io/acme/portal-web`.
+        images: Option<Named<ImageName, Image>> = "images",
+        /// Where the images go, each with what may come there.
+        environments: Option<Vec<Block<Environment>>> = "environments",
+        route: Later = "route",
+        for_each: Later = "for-each",
+        together: Later = "together",
+    }
+
+    /// One environment: what may come here, where it is written, and how it is delivered.
+    struct Environment {
+        /// The environment's name: `dev`, `production`.
+        name: Placed<EnvironmentName> = "name",
+        /// Which versions may come here, and which of two is newer.
+        tags: Option<Block<Tags>> = "tags",
+        /// Where the version is written: the folder of a kustomization, a Helm values file, any YAML scalar, or a list of these.
+        update: OneOrMany<Update> = "update",
+        /// What is written. Default: `tag`.
+        write: Option<Placed<Write>> = "write",
+        /// How the change reaches the repository. Default: `commit`.
+        deliver: Option<Deliver> = "deliver",
+        /// Whether an older version than the one in git may be written. Default: `false`.
+        allow_downgrade: Option<bool> = "allow-downgrade",
+        after: Later = "after",
+        same: Later = "same",
+        gates: Later = "gates",
+    }
+
+    /// Which tags are candidates, and which of two is newer: one of `semver`, `pattern`, `regex` and `follow`; `semver` may stand beside a pattern or a regex.
+    struct Tags {
+        /// A range of semantic versions: `>=1.2 <2`, `^1.4`, `1.x || 2.x`.
+        semver: Option<Placed<String>> = "semver",
+        /// The shape of a tag with named parts: `{sha}`, `{number}`, `{timestamp}`, `{version}`, `{branch}`, `{any}`.
+        pattern: Option<Placed<String>> = "pattern",
+        /// The shape of a tag as a regular expression with the same names as groups; the whole tag must match.
+        regex: Option<Placed<String>> = "regex",
+        /// One moving tag, such as `latest`, whose digest is promoted.
+        follow: Option<Placed<String>> = "follow",
+        /// Which pre-releases are taken: `none`, `any`, or a list such as `[rc, beta]`. Default: `none`.
+        prerelease: Option<Prerelease> = "prerelease",
+        /// What orders the candidates. Default: the first of these that the pattern or the registry gives.
+        newest_by: Option<Newest> = "newest-by",
+        /// Tags that never count, as globs: `["*-debug"]`.
+        ignore: Option<Vec<Placed<String>>> = "ignore",
+        source: Later = "source",
+    }
+
+    /// An image with rules of its own.
+    struct ImageEntry {
+        /// The repository in its registry, without a tag: `ghcr.io/acme/web`.
+        repository: Placed<Repository> = "repository",
+        /// Which versions of this image are candidates; it overrides what the environments say.
+        tags: Option<Block<Tags>> = "tags",
+    }
+
+    /// A Helm values file.
+    struct HelmUpdate {
+        /// The values file, from the root of the repository.
+        helm: Placed<RepoPath> = "helm",
+        /// The path to a map with `repository` or `name` and `tag` or `version`, or to one scalar: `image`, `web.image.tag`.
+        at: Placed<YamlPath> = "at",
+        /// Which image of the policy stands here; needed where it has several.
+        image: Option<Placed<ImageName>> = "image",
+    }
+
+    /// One scalar in a YAML file.
+    struct YamlUpdate {
+        /// The file, from the root of the repository.
+        yaml: Placed<RepoPath> = "yaml",
+        /// The path to the scalar: `spec.web.version`, `containers[name=web].image`.
+        at: Placed<YamlPath> = "at",
+        /// Which image of the policy stands here; needed where it has several.
+        image: Option<Placed<ImageName>> = "image",
+    }
+
+    /// A commit on a branch.
+    struct CommitDelivery {
+        /// The branch that gets the commit. Default: the repository's branch.
+        branch: Option<Placed<BranchName>> = "branch",
+    }
+
+    /// A pull request that people merge.
+    struct PullRequestDelivery {
+        /// Labels for the pull request.
+        labels: Option<Vec<Placed<String>>> = "labels",
+        /// Who is asked for a review.
+        reviewers: Option<Vec<Placed<String>>> = "reviewers",
+        /// Whether it is opened as a draft. Default: `false`.
+        draft: Option<bool> = "draft",
+        /// Whether it merges itself once its checks pass. Default: `false`.
+        auto_merge: Option<bool> = "auto-merge",
+        /// `environment`: one pull request for each environment instead of one for each policy and environment.
+        group: Option<Placed<Group>> = "group",
+    }
+}

@@ -1,0 +1,102 @@
+//! Settings as the program uses them. How they are written is in `raw`; secrets are named here, never held.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::policy::RepositoryName;
+use crate::secret::Secret;
+
+/// What is true for all policies. Paths are relative to the process's folder, or absolute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Settings {
+    pub(crate) repositories: BTreeMap<RepositoryName, RepositorySettings>,
+    /// By host, as [`crate::image::Repository::registry`] spells it.
+    pub(crate) registries: BTreeMap<String, RegistrySettings>,
+    pub(crate) commit: CommitSettings,
+    /// A folder for mirrors and metadata, which may be deleted at any time.
+    pub(crate) cache: PathBuf,
+    pub(crate) listen: SocketAddr,
+}
+
+/// A manifests repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RepositorySettings {
+    pub(crate) url: RepositoryUrl,
+    pub(crate) branch: String,
+    pub(crate) credentials: Option<Credentials>,
+    pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) poll_interval: Duration,
+}
+
+/// Where a manifests repository is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum RepositoryUrl {
+    /// `https`, or `http` where the settings allow it; never with credentials in it.
+    Http(Url),
+    Local(PathBuf),
+}
+
+/// A registry that needs something, or the defaults for one that needs nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RegistrySettings {
+    pub(crate) credentials: Option<Credentials>,
+    pub(crate) plain_http: bool,
+    pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) poll_interval: Duration,
+    pub(crate) page_size: u32,
+    /// Further hosts that may be sent the credentials.
+    pub(crate) realms: Vec<String>,
+}
+
+impl Default for RegistrySettings {
+    fn default() -> Self {
+        Self {
+            credentials: None,
+            plain_http: false,
+            ca_file: None,
+            poll_interval: Duration::from_secs(2 * 60),
+            page_size: 1000,
+            realms: Vec::new(),
+        }
+    }
+}
+
+/// How to log in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Credentials {
+    Token(Secret),
+    Basic { username: String, password: Secret },
+}
+
+impl Credentials {
+    /// The secret that is needed.
+    pub(crate) fn secret(&self) -> &Secret {
+        match self {
+            Self::Token(secret)
+            | Self::Basic {
+                username: _,
+                password: secret,
+            } => secret,
+        }
+    }
+}
+
+/// How commits are written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CommitSettings {
+    pub(crate) author: Person,
+    pub(crate) committer: Person,
+    /// The first line, with `{policy}`, `{environment}` and `{changes}` and no other braces.
+    pub(crate) subject: String,
+}
+
+/// Who makes or commits a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Person {
+    pub(crate) name: String,
+    pub(crate) email: String,
+}
