@@ -1,0 +1,35 @@
+//! `towpath schema`: prints the JSON Schema of settings and policies, for editors.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use crate::config::{Kind, schema};
+
+/// Prints the JSON Schema of what may be written in settings and policies.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// One kind of document; without it, a schema for files that hold either.
+    kind: Option<Kind>,
+}
+
+pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let Args { kind } = args;
+    match writeln!(io::stdout().lock(), "{:#}", schema(kind)) {
+        // Whoever reads has read enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        written => written.map(|()| ExitCode::SUCCESS).map_err(Into::into),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::schema;
+
+    #[test]
+    fn the_schema_in_config_is_the_one_that_this_version_prints() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/config/schema.json");
+        let committed = std::fs::read_to_string(path).unwrap();
+        let message = "renew it with `cargo run -- schema > config/schema.json`";
+        assert_eq!(committed, format!("{:#}\n", schema(None)), "{message}");
+    }
+}
