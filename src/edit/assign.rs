@@ -3,8 +3,9 @@
 //! Not here: what the value means.
 //! Invariant: a path that two documents have is refused.
 
-use super::draft::{Draft, New};
+use super::draft::Draft;
 use super::find::{Gap, Miss};
+use super::new::New;
 use super::path::{Path, Step};
 use super::refusal::{Reason, Refusal};
 use super::scan::{NodeId, Scan};
@@ -136,5 +137,6 @@ mod tests {
     #[test]
     fn values_are_edited_as_the_cases_say() {
         cases::check(include_str!("../../tests/edits/values.json"), edit);
+        cases::check(include_str!("../../tests/edits/values-observed.json"), edit);
     }
 }

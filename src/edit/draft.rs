@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use super::layout::Lists;
+use super::new::{Hand, New, bare, inline_pairs, pair_lines, pair_tokens};
 use super::refusal::{Reason, Refusal};
 use super::scalar;
 use super::scan::{Context, Kind, NodeId, Scan, Style, Token};
@@ -15,14 +16,6 @@ pub(crate) struct Draft<'s, 't> {
     scan: &'s Scan<'t>,
     splices: Vec<Splice>,
     changes: Vec<Change>,
-}
-
-/// A value that is to be added.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum New {
-    Scalar(String),
-    Map(Vec<(String, New)>),
-    List(Vec<New>),
 }
 
 /// Bytes that are replaced.
@@ -77,15 +70,15 @@ impl<'s, 't> Draft<'s, 't> {
         let refused = || Refusal::at(scan.line(node), Reason::Layout);
         let place = &scan.nodes[node.0];
         let (parent, key) = scan.owner(node).ok_or_else(refused)?;
-        let context = scan.context(parent);
+        let hand = scan.hand(parent);
         let is_bare = place.start == place.span.start && place.token.anchor == 0;
-        let is_inline = matches!(new, New::Scalar(_)) || context == Context::Flow;
+        let is_inline = matches!(new, New::Scalar(_)) || hand.context == Context::Flow;
         if is_inline {
             let (at, text) = match is_bare {
                 true => self.blank(node, parent, key)?,
                 false => (place.span.end, " "),
             };
-            let text = format!("{text}{}", inline(new, context));
+            let text = format!("{text}{}", new.inline(hand));
             self.splice(at..at.max(place.span.end), text);
         } else {
             let colon = key
@@ -96,17 +89,13 @@ impl<'s, 't> Draft<'s, 't> {
                 self.splice(colon..place.span.end, String::new());
             }
             let column = scan.start_column(key);
-            let indent = column
-                + match new {
-                    New::List(_) => scan.lists().indent,
-                    New::Map(_) | New::Scalar(_) => scan.step(),
-                };
+            let measures = scan.measures();
             let at = scan.next_line(place.span.end.max(colon));
-            let lines = self.lines(new, indent);
+            let lines = new.lines(column + new.indent(measures), measures);
             self.add_lines(at, &lines);
         }
         let mut by = Vec::new();
-        tokens(new, place.token.depth, context, &mut by);
+        new.tokens(place.token.depth, hand, &mut by);
         if let [first, ..] = &mut by[..] {
             first.anchor = place.token.anchor;
             first.tag.clone_from(&place.token.tag);
@@ -140,8 +129,8 @@ impl<'s, 't> Draft<'s, 't> {
                 return Err(Refusal::of_file(Reason::NotOneDocument { count }));
             }
         };
-        tokens(new, 1, Context::Block, &mut by);
-        let lines = self.lines(new, 0);
+        new.tokens(1, Hand::BLOCK, &mut by);
+        let lines = new.lines(0, scan.measures());
         self.add_lines(scan.text.len(), &lines);
         self.changes.push(Change { nodes, by });
         Ok(())
@@ -155,15 +144,15 @@ impl<'s, 't> Draft<'s, 't> {
         pairs: &[(String, New)],
     ) -> Result<(), Refusal> {
         let scan = self.scan;
-        let context = scan.context(mapping);
+        let hand = scan.hand(mapping);
         let neighbour = scan
             .pairs(mapping)
             .filter(|&(key, _)| after.is_none_or(|after| after == key))
             .last();
         let at = neighbour.map_or(mapping.0 + 1, |(_, value)| scan.nodes[value.0].past);
-        match (context, neighbour) {
+        match (hand.context, neighbour) {
             (Context::Flow, neighbour) => {
-                let items: Vec<String> = pairs.iter().map(|pair| inline_pair(pair)).collect();
+                let items = inline_pairs(pairs, hand);
                 let neighbour = neighbour.map(|(key, value)| Neighbour {
                     start: scan.nodes[key.0].start,
                     end: scan.pair_end(key, value),
@@ -175,7 +164,7 @@ impl<'s, 't> Draft<'s, 't> {
                     return Err(Refusal::at(scan.line(key), Reason::LongKey));
                 }
                 let indent = scan.start_column(key);
-                let lines = self.pair_lines(pairs, indent);
+                let lines = pair_lines(pairs, indent, scan.measures());
                 self.add_lines(scan.next_line(scan.pair_end(key, value)), &lines);
             }
             (Context::Block, None) => {
@@ -184,7 +173,7 @@ impl<'s, 't> Draft<'s, 't> {
         }
         let depth = scan.nodes[mapping.0].token.depth + 1;
         let mut by = Vec::new();
-        pair_tokens(pairs, depth, context, &mut by);
+        pair_tokens(pairs, depth, hand, &mut by);
         self.changes.push(Change { nodes: at..at, by });
         Ok(())
     }
@@ -192,23 +181,20 @@ impl<'s, 't> Draft<'s, 't> {
     /// Adds an item at the end of a list.
     pub(crate) fn append(&mut self, sequence: NodeId, item: &New) -> Result<(), Refusal> {
         let scan = self.scan;
-        let context = scan.context(sequence);
+        let hand = scan.hand(sequence);
         let last = scan.items(sequence).last();
-        match (context, last) {
+        match (hand.context, last) {
             (Context::Flow, last) => {
                 let neighbour = last.map(|last| Neighbour {
                     start: scan.nodes[last.0].start,
                     end: scan.nodes[last.0].span.end,
                 });
-                self.add_between_brackets(sequence, neighbour, &[inline(item, context)]);
+                self.add_between_brackets(sequence, neighbour, &[item.inline(hand)]);
             }
             (Context::Block, Some(last)) => {
                 let indent = scan.column(scan.dash(last)?);
-                let lists = Lists {
-                    indent,
-                    gap: scan.gap(last)?,
-                };
-                let lines = self.item_lines(item, lists);
+                let gap = scan.gap(last)?;
+                let lines = item.item_lines(Lists { indent, gap }, scan.measures());
                 self.add_lines(scan.next_line(scan.nodes[last.0].span.end), &lines);
             }
             (Context::Block, None) => {
@@ -216,12 +202,7 @@ impl<'s, 't> Draft<'s, 't> {
             }
         }
         let mut by = Vec::new();
-        tokens(
-            item,
-            scan.nodes[sequence.0].token.depth + 1,
-            context,
-            &mut by,
-        );
+        item.tokens(scan.nodes[sequence.0].token.depth + 1, hand, &mut by);
         let at = scan.nodes[sequence.0].past;
         self.changes.push(Change { nodes: at..at, by });
         Ok(())
@@ -409,54 +390,6 @@ impl<'s, 't> Draft<'s, 't> {
     fn splice(&mut self, range: Range<usize>, text: String) {
         self.splices.push(Splice { range, text });
     }
-
-    /// A map or a list as lines; a scalar as one line.
-    fn lines(&self, new: &New, indent: usize) -> Vec<String> {
-        match new {
-            New::Scalar(value) => {
-                let (text, _) = scalar::write(value, Style::Plain, Context::Block);
-                vec![format!("{:indent$}{text}", "")]
-            }
-            New::Map(pairs) => self.pair_lines(pairs, indent),
-            New::List(items) => {
-                let gap = self.scan.lists().gap;
-                let lists = Lists { indent, gap };
-                items
-                    .iter()
-                    .flat_map(|item| self.item_lines(item, lists))
-                    .collect()
-            }
-        }
-    }
-
-    fn pair_lines(&self, pairs: &[(String, New)], indent: usize) -> Vec<String> {
-        let mut lines = Vec::new();
-        for (key, value) in pairs {
-            let (key, _) = scalar::write(key, Style::Plain, Context::Block);
-            let inner = match value {
-                New::Scalar(value) => {
-                    let (value, _) = scalar::write(value, Style::Plain, Context::Block);
-                    lines.push(format!("{:indent$}{key}: {value}", ""));
-                    continue;
-                }
-                New::Map(_) => indent + self.scan.step(),
-                New::List(_) => indent + self.scan.lists().indent,
-            };
-            lines.push(format!("{:indent$}{key}:", ""));
-            lines.extend(self.lines(value, inner));
-        }
-        lines
-    }
-
-    /// An item as lines, its dash at `lists.indent`.
-    fn item_lines(&self, item: &New, Lists { indent, gap }: Lists) -> Vec<String> {
-        let inner = indent + 1 + gap;
-        let mut lines = self.lines(item, inner);
-        if let [first, ..] = &mut lines[..] {
-            *first = format!("{:indent$}-{:gap$}{}", "", "", &first[inner..]);
-        }
-        lines
-    }
 }
 
 impl Scan<'_> {
@@ -487,7 +420,7 @@ impl Scan<'_> {
             return refused(Reason::SeveralLines);
         }
         if value.contains("{{") {
-            return refused(Reason::Templated);
+            return refused(Reason::Template);
         }
         Ok(value)
     }
@@ -510,6 +443,17 @@ impl Scan<'_> {
         }
     }
 
+    /// How what is added to a collection is written.
+    fn hand(&self, collection: NodeId) -> Hand {
+        match self.context(collection) {
+            Context::Block => Hand::BLOCK,
+            Context::Flow => Hand {
+                context: Context::Flow,
+                style: self.flow_style(),
+            },
+        }
+    }
+
     /// Whether a key is written as `? key`.
     fn is_long(&self, key: NodeId) -> bool {
         let start = self.nodes[key.0].start;
@@ -522,70 +466,5 @@ impl Scan<'_> {
     fn line_of_header(&self, node: NodeId) -> usize {
         let key = self.owner(node).and_then(|(_, key)| key);
         key.map_or(self.nodes[node.0].line, |key| self.line(key))
-    }
-}
-
-fn bare(kind: Kind<'static>, depth: usize) -> Token<'static> {
-    Token {
-        kind,
-        depth,
-        anchor: 0,
-        tag: None,
-    }
-}
-
-/// A value on one line.
-fn inline(new: &New, context: Context) -> String {
-    match new {
-        New::Scalar(value) => scalar::write(value, Style::Plain, context).0,
-        New::Map(pairs) => {
-            let pairs: Vec<String> = pairs.iter().map(inline_pair).collect();
-            format!("{{{}}}", pairs.join(", "))
-        }
-        New::List(items) => {
-            let items: Vec<String> = items
-                .iter()
-                .map(|item| inline(item, Context::Flow))
-                .collect();
-            format!("[{}]", items.join(", "))
-        }
-    }
-}
-
-fn inline_pair((key, value): &(String, New)) -> String {
-    let (key, _) = scalar::write(key, Style::Plain, Context::Flow);
-    format!("{key}: {}", inline(value, Context::Flow))
-}
-
-/// The tokens of an added value.
-fn tokens(new: &New, depth: usize, context: Context, out: &mut Vec<Token<'static>>) {
-    match new {
-        New::Scalar(value) => {
-            let (_, style) = scalar::write(value, Style::Plain, context);
-            out.push(bare(Kind::Scalar(value.clone().into(), style), depth));
-        }
-        New::Map(pairs) => {
-            out.push(bare(Kind::Mapping(context), depth));
-            pair_tokens(pairs, depth + 1, context, out);
-        }
-        New::List(items) => {
-            out.push(bare(Kind::Sequence(context), depth));
-            for item in items {
-                tokens(item, depth + 1, context, out);
-            }
-        }
-    }
-}
-
-fn pair_tokens(
-    pairs: &[(String, New)],
-    depth: usize,
-    context: Context,
-    out: &mut Vec<Token<'static>>,
-) {
-    for (key, value) in pairs {
-        let (_, style) = scalar::write(key, Style::Plain, context);
-        out.push(bare(Kind::Scalar(key.clone().into(), style), depth));
-        tokens(value, depth, context, out);
     }
 }

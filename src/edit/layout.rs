@@ -18,7 +18,23 @@ pub(super) struct Lists {
     pub(super) gap: usize,
 }
 
+/// How a file is indented.
+#[derive(Clone, Copy)]
+pub(super) struct Measures {
+    /// Columns by which the keys of a nested map are indented.
+    pub(super) step: usize,
+    pub(super) lists: Lists,
+}
+
 impl Scan<'_> {
+    /// How the file is indented, as its first map and its first list show.
+    pub(super) fn measures(&self) -> Measures {
+        Measures {
+            step: self.step(),
+            lists: self.lists(),
+        }
+    }
+
     /// The line ending in use at `offset`.
     pub(super) fn line_ending(&self, offset: usize) -> &'static str {
         let before = self.text[..offset].rfind('\n');
@@ -90,7 +106,7 @@ impl Scan<'_> {
     }
 
     /// Columns by which the file indents the keys of a nested map.
-    pub(super) fn step(&self) -> usize {
+    fn step(&self) -> usize {
         let mappings = self
             .block_values()
             .filter(|&(_, value)| self.is_mapping(value));
@@ -102,7 +118,7 @@ impl Scan<'_> {
     }
 
     /// How the first list of the file is indented; lists that nothing shows are written as kustomize writes them.
-    pub(super) fn lists(&self) -> Lists {
+    fn lists(&self) -> Lists {
         let sequences = self
             .block_values()
             .filter(|&(_, value)| self.is_sequence(value));

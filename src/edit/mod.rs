@@ -10,13 +10,15 @@ pub(crate) mod cases;
 mod draft;
 mod find;
 mod layout;
+mod new;
 mod path;
 mod refusal;
 mod scalar;
 mod scan;
 
 pub(crate) use assign::assign;
-pub(crate) use draft::{Draft, New};
+pub(crate) use draft::Draft;
+pub(crate) use new::New;
 pub(crate) use path::{ParsePathError, Path};
 pub(crate) use refusal::{Reason, Refusal};
 pub(crate) use scan::{NodeId, Scan};

@@ -25,6 +25,8 @@ pub(crate) enum Reason {
     NotUtf8,
     #[error("the file is templated (`{{{{ … }}}}`); only plain YAML can be edited")]
     Templated,
+    #[error("the value is a template (`{{{{ … }}}}`); edit what it is filled from")]
+    Template,
     #[error("not valid YAML at column {column}: {message}")]
     Syntax { column: usize, message: String },
     #[error("`{key}` stands here and again on line {again}; readers disagree on which one counts")]

@@ -145,6 +145,23 @@ impl<'t> Scan<'t> {
         says_null && token.anchor == 0 && token.tag.is_none()
     }
 
+    /// How new keys and values between brackets are written: as JSON in a file that is JSON.
+    pub(super) fn flow_style(&self) -> Style {
+        let root = self
+            .documents()
+            .next()
+            .and_then(|document| self.root(document));
+        let key = root
+            .and_then(|root| self.pairs(root).next())
+            .map(|(key, _)| key);
+        let kind = |node: NodeId| &self.nodes[node.0].token.kind;
+        let is_flow = root.is_some_and(|root| *kind(root) == Kind::Mapping(Context::Flow));
+        match key.map(kind) {
+            Some(Kind::Scalar(_, Style::DoubleQuoted)) if is_flow => Style::DoubleQuoted,
+            _ => Style::Plain,
+        }
+    }
+
     /// What a scalar says, an alias followed; an empty value says nothing.
     pub(crate) fn scalar(&self, node: NodeId) -> Option<&str> {
         match &self.nodes[self.resolved(node).0].token.kind {
@@ -286,7 +303,15 @@ impl<'t> Scan<'t> {
         if token.anchor != 0 {
             self.anchors.insert(token.anchor, NodeId(id));
         }
-        let range = bytes(span);
+        let mut range = bytes(span);
+        if let Kind::Scalar(value, Style::Block) = &token.kind
+            && !value.ends_with("\n\n")
+        {
+            // Blank lines below a block scalar that does not keep them are between it and what follows.
+            let written = self.text[range.clone()].trim_end().len();
+            let line = self.text[range.start + written..range.end].find('\n');
+            range.end = line.map_or(range.end, |newline| range.start + written + newline + 1);
+        }
         let tag_start = span.tag_start().and_then(|mark| mark.byte_offset());
         self.nodes.push(Node {
             token,

@@ -469,5 +469,9 @@ mod tests {
     #[test]
     fn images_are_set_as_the_cases_say() {
         cases::check(include_str!("../../tests/edits/kustomizations.json"), edit);
+        cases::check(
+            include_str!("../../tests/edits/kustomizations-observed.json"),
+            edit,
+        );
     }
 }

@@ -64,7 +64,8 @@ pub(crate) struct SiteError {
 }
 
 /// The names under which kustomize looks for a kustomization in a folder.
-const KUSTOMIZATIONS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+pub(crate) const KUSTOMIZATIONS: [&str; 3] =
+    ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
 /// A [`SiteError`] before the file's name is put to it.
 #[derive(Debug)]
@@ -195,5 +196,322 @@ fn familiar(image: &Repository) -> String {
     match (image.registry(), image.path()) {
         ("docker.io", path) => path.strip_prefix("library/").unwrap_or(path).to_owned(),
         _ => image.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RepoPath, Site, SiteError, Standing, Version, Write, read, write};
+    use crate::image::Repository;
+
+    const OLD: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    const NEW: &str = "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+
+    fn file() -> RepoPath {
+        "app/file.yaml".parse().unwrap()
+    }
+
+    fn kustomize() -> Site {
+        Site::Kustomize {
+            path: "app".parse().unwrap(),
+        }
+    }
+
+    fn helm(at: &str) -> Site {
+        Site::Helm {
+            file: file(),
+            at: at.parse().unwrap(),
+        }
+    }
+
+    fn yaml(at: &str) -> Site {
+        Site::Yaml {
+            file: file(),
+            at: at.parse().unwrap(),
+        }
+    }
+
+    fn web() -> Repository {
+        "ghcr.io/acme/web".parse().unwrap()
+    }
+
+    fn short(text: &str) -> String {
+        text.replace(OLD, "OLD").replace(NEW, "NEW")
+    }
+
+    fn long(text: &str) -> String {
+        text.replace("OLD", OLD).replace("NEW", NEW)
+    }
+
+    fn message(error: SiteError) -> String {
+        short(&error.to_string())
+    }
+
+    /// What stands at a site: `tag@digest:line`, each `-` if it is not there.
+    fn standing(site: &Site, text: &str) -> String {
+        let word = |text: Option<String>| text.map_or("-".to_owned(), |text| short(&text));
+        match read(site, &file(), long(text).as_bytes(), &web()) {
+            Ok(Standing { tag, digest, line }) => format!("{}@{}:{line}", word(tag), word(digest)),
+            Err(error) => message(error),
+        }
+    }
+
+    /// The text with `v2@NEW` at a site.
+    fn written(site: &Site, mode: Write, text: &str) -> String {
+        let version = Version {
+            tag: "v2".parse().unwrap(),
+            digest: Some(NEW.parse().unwrap()),
+        };
+        match write(
+            site,
+            &file(),
+            long(text).as_bytes(),
+            &web(),
+            (&version, mode),
+        ) {
+            Ok(bytes) => short(&String::from_utf8(bytes).unwrap()),
+            Err(error) => message(error),
+        }
+    }
+
+    #[test]
+    fn a_kustomization_is_a_folder_with_one_or_the_file_itself() {
+        let files = |path: &str| {
+            let site = Site::Kustomize {
+                path: path.parse().unwrap(),
+            };
+            site.files()
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        assert_eq!(files("a/kustomization.yml"), "a/kustomization.yml");
+        assert_eq!(
+            files("a"),
+            "a/kustomization.yaml a/kustomization.yml a/Kustomization"
+        );
+        assert_eq!(
+            files("."),
+            "kustomization.yaml kustomization.yml Kustomization"
+        );
+        assert_eq!(helm("x").files(), [file()]);
+    }
+
+    #[test]
+    fn the_entry_that_names_the_image_last_is_the_site() {
+        let by_new_name = "images:\n- name: ghcr.io/acme/web\n  newName: other/web\n  newTag: v0\n- name: app\n  newName: ghcr.io/acme/web\n  newTag: v1\n";
+        assert_eq!(standing(&kustomize(), by_new_name), "v1@-:7");
+        let by_name = "images:\n- name: ghcr.io/acme/web\n  digest: OLD\n  newTag: v1\n";
+        assert_eq!(standing(&kustomize(), by_name), "v1@OLD:4");
+        assert_eq!(
+            standing(&kustomize(), "resources: []\nimages: []\n"),
+            "-@-:2"
+        );
+        assert_eq!(standing(&kustomize(), ""), "-@-:1");
+        assert_eq!(
+            written(&kustomize(), Write::Tag, by_new_name),
+            by_new_name.replace("v1", "v2")
+        );
+    }
+
+    #[test]
+    fn a_kustomization_gets_what_the_policy_writes() {
+        let tagged = "images:\n- name: ghcr.io/acme/web\n  newTag: v1\n";
+        let edit = |mode, text| written(&kustomize(), mode, text);
+        assert_eq!(edit(Write::Tag, tagged), tagged.replace("v1", "v2"));
+        let both = "images:\n- name: ghcr.io/acme/web\n  newTag: v2\n  digest: NEW\n";
+        assert_eq!(edit(Write::TagAndDigest, tagged), both);
+        // A tag that stands beside the digest stays true.
+        assert_eq!(edit(Write::Digest, tagged), both);
+        assert_eq!(
+            edit(Write::Digest, "images: []\n"),
+            "images: [{name: ghcr.io/acme/web, digest: NEW}]\n"
+        );
+        assert_eq!(
+            edit(Write::TagAndDigest, "images:\n"),
+            both.replace("- name", "- name")
+        );
+        let combined = "images:\n- name: ghcr.io/acme/web\n  newTag: v1@OLD\n";
+        assert_eq!(standing(&kustomize(), combined), "v1@OLD:3");
+        assert_eq!(
+            edit(Write::TagAndDigest, combined),
+            combined.replace("v1@OLD", "v2@NEW")
+        );
+        insta::assert_snapshot!(edit(Write::Tag, &both.replace("NEW", "OLD")), @"app/file.yaml:4: a digest stands here and would go on deciding what runs; remove it, or let the policy `write: tag@digest`");
+    }
+
+    #[test]
+    fn a_values_map_is_read_and_written() {
+        let site = helm("web.image");
+        for (text, stands, after) in [
+            (
+                "web:\n  image:\n    repository: ghcr.io/acme/web\n    tag: \"v1\" # t\n",
+                "v1@-:4",
+                None,
+            ),
+            (
+                "web:\n  image: {registry: ghcr.io, repository: acme/web, tag: v1, digest: \"\"}\n",
+                "v1@-:2",
+                None,
+            ),
+            (
+                "web:\n  image:\n    name: ghcr.io/acme/web\n    version: v1\n",
+                "v1@-:4",
+                None,
+            ),
+            (
+                "web:\n  image:\n    tag: v1\n    pullPolicy: Always\n",
+                "v1@-:3",
+                None,
+            ),
+            (
+                "web:\n  image:\n    repository: ghcr.io/acme/web # r\n    pullPolicy: Always\n",
+                "-@-:3",
+                Some(
+                    "web:\n  image:\n    repository: ghcr.io/acme/web # r\n    tag: v2\n    pullPolicy: Always\n",
+                ),
+            ),
+        ] {
+            assert_eq!(standing(&site, text), stands, "{text}");
+            let after = after.map_or(text.replace("v1", "v2"), str::to_owned);
+            assert_eq!(written(&site, Write::Tag, text), after);
+        }
+    }
+
+    #[test]
+    fn a_values_map_takes_a_digest_in_its_key_or_in_its_tag() {
+        let site = helm("image");
+        let keyed = "image:\n  tag: v1\n  digest: OLD\n";
+        assert_eq!(standing(&site, keyed), "v1@OLD:2");
+        assert_eq!(
+            written(&site, Write::Digest, keyed),
+            "image:\n  tag: v2\n  digest: NEW\n"
+        );
+        let tagged = "image: {tag: v1}\n";
+        assert_eq!(
+            written(&site, Write::TagAndDigest, tagged),
+            "image: {tag: v2@NEW}\n"
+        );
+        insta::assert_snapshot!(written(&site, Write::Tag, keyed), @"app/file.yaml:3: a digest stands here and would go on deciding what runs; remove it, or let the policy `write: tag@digest`");
+    }
+
+    #[test]
+    fn one_scalar_is_a_tag_a_digest_or_a_whole_reference() {
+        for (site, text, mode, stands, after) in [
+            (
+                helm("a.tag"),
+                "a: {tag: v1}",
+                Write::Tag,
+                "v1@-:1",
+                "a: {tag: v2}",
+            ),
+            (
+                helm("a.tag"),
+                "a: {tag: }",
+                Write::Tag,
+                "-@-:1",
+                "a: {tag: v2}",
+            ),
+            (
+                helm("a.tag"),
+                "a: {tag: v1@OLD}",
+                Write::TagAndDigest,
+                "v1@OLD:1",
+                "a: {tag: v2@NEW}",
+            ),
+            (
+                helm("a.digest"),
+                "a: {digest: }",
+                Write::Digest,
+                "-@-:1",
+                "a: {digest: NEW}",
+            ),
+            (yaml("d"), "d: OLD", Write::Digest, "-@OLD:1", "d: NEW"),
+            (
+                yaml("i"),
+                "i: 'ghcr.io/acme/web:v1'",
+                Write::Tag,
+                "v1@-:1",
+                "i: 'ghcr.io/acme/web:v2'",
+            ),
+            (
+                yaml("i"),
+                "i: ghcr.io/acme/web",
+                Write::Tag,
+                "-@-:1",
+                "i: ghcr.io/acme/web:v2",
+            ),
+            (
+                yaml("i"),
+                "i: ghcr.io/acme/web@OLD",
+                Write::Digest,
+                "-@OLD:1",
+                "i: ghcr.io/acme/web@NEW",
+            ),
+            (
+                yaml("i"),
+                "i: ghcr.io/acme/web:v1@OLD",
+                Write::TagAndDigest,
+                "v1@OLD:1",
+                "i: ghcr.io/acme/web:v2@NEW",
+            ),
+        ] {
+            assert_eq!(standing(&site, text), stands, "{text}");
+            assert_eq!(written(&site, mode, text), after);
+        }
+    }
+
+    #[test]
+    fn a_site_that_is_not_the_images_or_not_exact_is_refused() {
+        let tag = |site: Site, text: &str| written(&site, Write::Tag, text);
+        insta::assert_snapshot!(tag(helm("i"), "i:\n  repository: ghcr.io/acme/api\n  tag: v1\n"), @"app/file.yaml:2: `ghcr.io/acme/api` stands here, not `ghcr.io/acme/web`");
+        insta::assert_snapshot!(tag(helm("i"), "i:\n  registry: quay.io\n  repository: acme/web\n  tag: v1\n"), @"app/file.yaml:3: `quay.io/acme/web` stands here, not `ghcr.io/acme/web`");
+        insta::assert_snapshot!(tag(yaml("i"), "i: nginx:1.27\n"), @"app/file.yaml:1: `nginx` stands here, not `ghcr.io/acme/web`");
+        insta::assert_snapshot!(tag(helm("i"), "d: &d {tag: v1}\ni:\n  <<: *d\n"), @"app/file.yaml:3: the value comes from an alias of an anchor that others share; name the anchor's own place instead");
+        insta::assert_snapshot!(tag(helm("i"), "i: {pullPolicy: Always}\n"), @"app/file.yaml:1: the map has no `repository`, `name`, `tag` or `version`");
+        insta::assert_snapshot!(tag(yaml("i"), "i: {tag: v1}\n"), @"app/file.yaml:1: the value is a map, not a scalar");
+        insta::assert_snapshot!(tag(helm("image.tga"), "image: {tag: v1}\n"), @"app/file.yaml:1: `image` has no key `tga`; the nearest is `tag`");
+        insta::assert_snapshot!(tag(helm("a.b"), "a:\n  {{- toYaml . }}\n"), @"app/file.yaml:2: the file is templated (`{{ … }}`); only plain YAML can be edited");
+        insta::assert_snapshot!(tag(helm("a"), ""), @"app/file.yaml: the file holds no values");
+        insta::assert_snapshot!(tag(yaml("i"), "i: ghcr.io/acme/web:v1@OLD\n"), @"app/file.yaml:1: a digest stands here and would go on deciding what runs; remove it, or let the policy `write: tag@digest`");
+    }
+
+    #[test]
+    fn a_digest_that_is_not_known_is_not_made_up() {
+        let version = Version {
+            tag: "v2".parse().unwrap(),
+            digest: None,
+        };
+        for site in [kustomize(), helm("i")] {
+            let text = b"i: {tag: v1}\n";
+            let error = write(
+                &site,
+                &file(),
+                text,
+                &web(),
+                (&version, Write::TagAndDigest),
+            );
+            assert!(
+                error
+                    .unwrap_err()
+                    .to_string()
+                    .contains("the digest of `v2` is not known")
+            );
+        }
+    }
+
+    #[test]
+    fn docker_hub_images_are_added_by_the_name_that_manifests_have() {
+        let version = Version {
+            tag: "v2".parse().unwrap(),
+            digest: None,
+        };
+        for (image, name) in [("nginx", "nginx"), ("docker.io/acme/web", "acme/web")] {
+            let image = image.parse().unwrap();
+            let bytes = write(&kustomize(), &file(), b"", &image, (&version, Write::Tag)).unwrap();
+            let text = String::from_utf8(bytes).unwrap();
+            assert_eq!(text, format!("images:\n- name: {name}\n  newTag: v2\n"));
+        }
     }
 }
