@@ -121,8 +121,11 @@ fn nested(steps: &[Step], value: &str) -> Result<New, Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::{Just, any, prop_oneof, proptest};
+    use proptest::strategy::Strategy;
+
     use super::{Path, assign};
-    use crate::edit::cases;
+    use crate::edit::{Scan, cases};
 
     /// Carries out `PATH=VALUE`.
     fn edit(text: &str, argument: &str) -> Result<String, String> {
@@ -138,5 +141,106 @@ mod tests {
     fn values_are_edited_as_the_cases_say() {
         cases::check(include_str!("../../tests/edits/values.json"), edit);
         cases::check(include_str!("../../tests/edits/values-observed.json"), edit);
+    }
+
+    /// A value as it may be written: the text in the file, and what it says.
+    fn value() -> impl Strategy<Value = (String, String)> {
+        prop_oneof![
+            "[a-z][a-z0-9.]{3,8}x".prop_map(|text| (text.clone(), text)),
+            "[a-zé0-9:# ']{0,9}".prop_map(|text| (format!("'{}'", text.replace('\'', "''")), text)),
+            "[a-zé0-9:# ,]{0,9}".prop_map(|text| (format!("\"{text}\""), text)),
+        ]
+    }
+
+    /// A file of maps, their keys `a0`, `a1` … with `k0`, `k1` … in them, in many layouts.
+    fn file() -> impl Strategy<Value = (String, Vec<Vec<String>>)> {
+        let layout = (
+            prop_oneof![Just("\n"), Just("\r\n")],
+            prop_oneof![Just("  "), Just("    ")],
+            prop_oneof![Just(""), Just("\u{feff}"), Just("# é\n"), Just("---\n")],
+            prop_oneof![Just(""), Just("  # é note"), Just(" ")],
+            prop_oneof![Just(""), Just("\n"), Just("\n# end\n\n")],
+        );
+        let maps = proptest::collection::vec(
+            (any::<bool>(), proptest::collection::vec(value(), 1..4)),
+            1..4,
+        );
+        (layout, maps).prop_map(|((newline, indent, head, comment, tail), maps)| {
+            let mut text = head.to_owned();
+            let mut values = Vec::new();
+            for (index, (is_flow, map)) in maps.into_iter().enumerate() {
+                let pair = |(at, (text, _)): (usize, &(String, String))| format!("k{at}: {text}");
+                let pairs: Vec<String> = map.iter().enumerate().map(pair).collect();
+                text += &match is_flow {
+                    true => format!("a{index}: {{{}}}{comment}\n", pairs.join(" , ")),
+                    false => {
+                        let line = |pair: &String| format!("{indent}{pair}{comment}\n");
+                        format!("a{index}:\n{}", pairs.iter().map(line).collect::<String>())
+                    }
+                };
+                values.push(map.into_iter().map(|(_, value)| value).collect());
+            }
+            text.pop();
+            text += tail;
+            (text.replace('\n', newline), values)
+        })
+    }
+
+    fn set(text: &str, (map, key): (usize, usize), value: &str) -> String {
+        let path = format!("a{map}.k{key}").parse().unwrap();
+        assign(text, None, (&path, value)).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn a_value_that_stands_there_changes_no_byte((text, values) in file()) {
+            for (map, keys) in values.iter().enumerate() {
+                for (key, value) in keys.iter().enumerate() {
+                    assert_eq!(set(&text, (map, key), value), text);
+                }
+            }
+        }
+
+        #[test]
+        fn an_edit_changes_the_bytes_of_its_value_only((text, values) in file(), new in "[ -~é\n]{1,12}") {
+            for (map, keys) in values.iter().enumerate() {
+                for (key, old) in keys.iter().enumerate() {
+                    let scan = Scan::new(&text).unwrap();
+                    let path: Path = format!("a{map}.k{key}").parse().unwrap();
+                    let node = scan.find_in_one(&path).ok().unwrap();
+                    let span = scan.nodes[node.0].span.clone();
+                    let after = set(&text, (map, key), &new);
+                    assert!(after.starts_with(&text[..span.start]));
+                    assert!(after.ends_with(&text[span.end..]));
+                    let scan = Scan::new(&after).unwrap();
+                    let node = scan.find_in_one(&path).ok().unwrap();
+                    assert_eq!(scan.scalar(node), Some(&new[..]));
+                    assert_eq!(new == *old, after == text);
+                }
+            }
+        }
+
+        #[test]
+        fn an_edit_and_its_reverse_give_the_original((text, values) in file(), new in "[a-z][a-z0-9.]{3,8}x") {
+            for (map, keys) in values.iter().enumerate() {
+                for (key, old) in keys.iter().enumerate() {
+                    let after = set(&text, (map, key), &new);
+                    assert_eq!(set(&after, (map, key), old), text);
+                }
+            }
+        }
+
+        #[test]
+        fn an_added_key_leaves_every_other_byte((text, values) in file(), new in "[ -~é]{1,12}") {
+            for map in 0..values.len() {
+                let path: Path = format!("a{map}.new").parse().unwrap();
+                let after = assign(&text, None, (&path, &new)).unwrap();
+                let kept = text.chars().zip(after.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum::<usize>();
+                assert!(after.ends_with(&text[kept..]), "{text:?} {after:?}");
+                let scan = Scan::new(&after).unwrap();
+                let node = scan.find_in_one(&path).ok().unwrap();
+                assert_eq!(scan.scalar(node), Some(&new[..]));
+            }
+        }
     }
 }

@@ -16,7 +16,7 @@ pub(crate) struct Miss {
 
 /// The place where the rest of a path could be added.
 pub(crate) struct Gap {
-    /// A map, or an empty value.
+    /// A map, or a value that is empty or null.
     pub(crate) parent: NodeId,
     /// How many steps of the path lead to it.
     pub(crate) depth: usize,
@@ -87,7 +87,7 @@ impl Scan<'_> {
             };
             return Err(Miss {
                 refusal: Refusal::at(self.line(node), reason),
-                gap: gap.filter(|_| self.is_empty(node)),
+                gap: gap.filter(|_| self.is_null(node)),
             });
         }
         let mut miss = None;

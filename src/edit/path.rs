@@ -32,6 +32,9 @@ pub(crate) struct ParsePathError {
     reason: &'static str,
 }
 
+/// Most steps of a path. Values files nest about ten deep, and the parser ends at 255.
+const STEPS_MAX: usize = 64;
+
 /// Characters that end a bare key or value.
 const SPECIAL: [char; 6] = ['.', '[', ']', '=', '"', '\\'];
 
@@ -65,6 +68,9 @@ impl Path {
         let mut steps = Vec::new();
         let mut rest = text;
         loop {
+            if steps.len() > STEPS_MAX {
+                return Err(refused("it has too many steps"));
+            }
             let is_first = steps.is_empty();
             rest = match rest.chars().next() {
                 None | Some('=') if !is_first => return Ok((Self(steps), rest)),
@@ -232,6 +238,8 @@ mod tests {
         insta::assert_snapshot!(reason("a[0]b"), @"`a[0]b` is not a path: `.` or `[` must follow a key");
         insta::assert_snapshot!(reason("\"a"), @r#"`"a` is not a path: a double quote is not closed"#);
         insta::assert_snapshot!(reason("a=b"), @"`a=b` is not a path: a key that holds `=` needs double quotes");
+        assert!(vec!["a"; 64].join(".").parse::<Path>().is_ok());
+        assert!(vec!["a"; 65].join(".").parse::<Path>().is_err());
         assert!("a[99999999999999999999]".parse::<Path>().is_err());
     }
 

@@ -414,3 +414,51 @@ fn syntax(text: &str, error: &granit_parser::ScanError) -> Refusal {
         },
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::{Reason, Scan, TEXT_BYTES_MAX};
+
+    fn refusal(text: &str) -> String {
+        match Scan::new(text) {
+            Ok(_) => "scanned".to_owned(),
+            Err(refusal) => format!("{}: {refusal}", refusal.line.unwrap_or_default()),
+        }
+    }
+
+    #[test]
+    fn bombs_are_refused_or_scanned_at_once() {
+        let mut aliases = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..9 {
+            let items = vec![format!("*a{}", level - 1); 9].join(", ");
+            aliases += &format!("a{level}: &a{level} [{items}]\n");
+        }
+        let deep_map: String = (0..5000)
+            .map(|depth| format!("{:depth$}a:\n", ""))
+            .collect();
+        let start = Instant::now();
+        assert_eq!(refusal(&aliases), "scanned");
+        for bomb in [
+            "[".repeat(100_000),
+            "{a: ".repeat(100_000),
+            "- ".repeat(100_000),
+            deep_map,
+        ] {
+            assert_ne!(refusal(&bomb), "scanned", "{}", &bomb[..20]);
+        }
+        // Milliseconds in a release build; the margin is for slow machines.
+        assert!(start.elapsed() < Duration::from_secs(5));
+    }
+
+    #[test]
+    fn a_text_over_the_limit_is_not_scanned() {
+        let text = "#".repeat(TEXT_BYTES_MAX + 1);
+        assert!(Scan::new(&text[1..]).is_ok());
+        let reason = Scan::new(&text).err().map(|refusal| refusal.reason);
+        assert!(matches!(reason, Some(Reason::TooLarge { .. })));
+        let items = "- 1\n".repeat(600_000);
+        assert_eq!(refusal(&items), "0: the file has more than 500000 values");
+    }
+}

@@ -79,6 +79,9 @@ pub(super) fn read(text: &str, image: &Repository) -> Result<Standing, Fault> {
             line,
         });
     };
+    for (_, value) in entry.new_tag.into_iter().chain(entry.digest) {
+        scan.editable(value)?;
+    }
     let written = entry.written(&scan, entry.new_tag);
     let (tag, tag_digest) = super::split_digest(written.unwrap_or_default());
     let digest = entry.written(&scan, entry.digest).or(tag_digest);

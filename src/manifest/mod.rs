@@ -328,10 +328,7 @@ mod tests {
             edit(Write::Digest, "images: []\n"),
             "images: [{name: ghcr.io/acme/web, digest: NEW}]\n"
         );
-        assert_eq!(
-            edit(Write::TagAndDigest, "images:\n"),
-            both.replace("- name", "- name")
-        );
+        assert_eq!(edit(Write::TagAndDigest, "images:\n"), both);
         let combined = "images:\n- name: ghcr.io/acme/web\n  newTag: v1@OLD\n";
         assert_eq!(standing(&kustomize(), combined), "v1@OLD:3");
         assert_eq!(
