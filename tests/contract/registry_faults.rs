@@ -1,7 +1,8 @@
 //! Everything a registry can do wrong, and what is said of it; each fault ends, and reading goes on by itself.
 
 use std::collections::BTreeMap;
-use std::error::Error;
+use std::error::Error as _;
+use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -89,11 +90,11 @@ impl Stage {
         let mut text = format!("error: {error}");
         let mut cause = error.source();
         while let Some(source) = cause {
-            text.push_str(&format!("\ncaused by: {source}"));
+            write!(text, "\ncaused by: {source}").unwrap();
             cause = source.source();
         }
         if let Some(hint) = error.hint() {
-            text.push_str(&format!("\nhint: {hint}"));
+            write!(text, "\nhint: {hint}").unwrap();
         }
         let folder = self.folder.path().display().to_string();
         text.replace(&self.server.host(), "HOST")

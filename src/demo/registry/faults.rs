@@ -57,6 +57,19 @@ pub enum Fault {
     Realm { url: String },
 }
 
+/// What the first fault of one kind says.
+macro_rules! pick {
+    ($faults:expr, $pattern:pat => $value:expr) => {
+        $faults.0.iter().find_map(|fault| {
+            if let $pattern = fault {
+                Some($value)
+            } else {
+                None
+            }
+        })
+    };
+}
+
 /// The faults that are on.
 #[derive(Debug, Default)]
 pub(super) struct Faults(Vec<Fault>);
@@ -74,19 +87,56 @@ impl Faults {
         self.0.contains(fault)
     }
 
-    pub(super) fn find<T>(&self, pick: impl Fn(&Fault) -> Option<T>) -> Option<T> {
-        self.0.iter().find_map(pick)
+    /// The status to refuse this request with, and its `Retry-After`.
+    pub(super) fn refusal(&mut self) -> Option<(u16, Option<String>)> {
+        for fault in &mut self.0 {
+            if let Fault::Refuse {
+                status,
+                retry_after,
+                times,
+            } = fault
+                && use_up(times)
+            {
+                return Some((*status, retry_after.clone()));
+            }
+        }
+        None
     }
 
-    /// Uses up one of a fault's times.
-    pub(super) fn take<T>(
-        &mut self,
-        pick: impl Fn(&mut Fault) -> Option<(T, &mut u32)>,
-    ) -> Option<T> {
-        self.0.iter_mut().find_map(|fault| {
-            let (found, times) = pick(fault).filter(|(_, times)| **times > 0)?;
-            *times -= 1;
-            Some(found)
+    /// Whether this answer is cut.
+    pub(super) fn cut(&mut self) -> bool {
+        self.0.iter_mut().any(|fault| {
+            if let Fault::Cut { times } = fault {
+                use_up(times)
+            } else {
+                false
+            }
         })
     }
+
+    pub(super) fn pause(&self) -> Option<Duration> {
+        pick!(self, Fault::Slow { pause } => *pause)
+    }
+
+    pub(super) fn page_size_max(&self) -> Option<usize> {
+        pick!(self, Fault::PageSizeLimit { most } => *most)
+    }
+
+    pub(super) fn tags_max(&self) -> Option<usize> {
+        pick!(self, Fault::Shrunk { tags } => *tags)
+    }
+
+    pub(super) fn realm(&self) -> Option<String> {
+        pick!(self, Fault::Realm { url } => url.clone())
+    }
+
+    pub(super) fn storage(&self) -> Option<String> {
+        pick!(self, Fault::RedirectBlobs { to } => to.clone())
+    }
+}
+
+fn use_up(times: &mut u32) -> bool {
+    let is_left = *times > 0;
+    *times = times.saturating_sub(1);
+    is_left
 }

@@ -3,7 +3,9 @@
 //! It speaks the real protocol, so that the registry room is used as in production; `tests/contract` holds it to what
 //! real servers do. Not here: pushing over HTTP. It ends when it is dropped.
 
+mod delivery;
 mod faults;
+mod pages;
 mod serve;
 mod store;
 
@@ -133,13 +135,6 @@ impl MemoryRegistry {
     /// Lets all tokens expire.
     pub fn expire_tokens(&self) {
         lock(&self.state).tokens.clear();
-    }
-
-    /// Changes who may read.
-    pub fn set_access(&self, access: Access) {
-        let mut state = lock(&self.state);
-        state.access = access;
-        state.tokens.clear();
     }
 
     /// Requests since the last call, by kind.

@@ -1,11 +1,10 @@
-//! The registry's side of the protocol: paging, manifests, blobs, logins, and the faults that are on.
+//! The registry's side of the protocol: manifests, blobs and logins, with the faults that are on.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::{Query, State as Extracted};
 use axum::http::header::{
     AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH, LINK, LOCATION,
@@ -13,16 +12,14 @@ use axum::http::header::{
 };
 use axum::http::response::Builder;
 use axum::http::{HeaderMap, Method, Response, StatusCode, Uri};
-use futures_util::stream;
 use serde_json::json;
 use tokio::sync::oneshot;
 
+use super::delivery::Delivery;
 use super::faults::Fault;
+use super::pages::{self, Page};
 use super::store::{Content, Repository};
 use super::{Access, Kind, Shared, State, lock};
-
-/// Tags on a page where the client names no number.
-const PAGE_SIZE_DEFAULT: usize = 100;
 
 const DIGEST_HEADER: &str = "Docker-Content-Digest";
 
@@ -72,7 +69,7 @@ async fn answer(
         match kind {
             Kind::Token => (token(&mut state, &request), Delivery::Whole),
             Kind::Tags | Kind::Manifest | Kind::Blob | Kind::Other => {
-                let delivery = Delivery::choose(&mut state);
+                let delivery = Delivery::choose(&mut state.faults);
                 (registry(&mut state, &request), delivery)
             }
         }
@@ -91,19 +88,7 @@ fn kind(path: &str) -> Kind {
 }
 
 fn registry(state: &mut State, request: &Request<'_>) -> Answer {
-    let refused = state.faults.take(|fault| {
-        if let Fault::Refuse {
-            status,
-            retry_after,
-            times,
-        } = fault
-        {
-            Some(((*status, retry_after.clone()), times))
-        } else {
-            None
-        }
-    });
-    if let Some((status, retry_after)) = refused {
+    if let Some((status, retry_after)) = state.faults.refusal() {
         let mut answer = error(status, "FAULT", "this fault was asked for");
         if let Some(value) = retry_after.and_then(|value| value.parse().ok()) {
             answer.headers_mut().insert(RETRY_AFTER, value);
@@ -113,6 +98,9 @@ fn registry(state: &mut State, request: &Request<'_>) -> Answer {
     if state.faults.has(&Fault::WebPage) {
         let page = "<html>\n<title>Sign in</title></html>";
         return finish(Response::builder().header(CONTENT_TYPE, "text/html"), page);
+    }
+    if request.path == "/v2/" {
+        return json_answer(&json!({}));
     }
     let Some((name, rest)) = split(request.path) else {
         return error(404, "NOT_FOUND", "no such page");
@@ -160,13 +148,7 @@ fn challenge(state: &State, request: &Request<'_>, name: &str) -> Option<String>
             let token = given.strip_prefix("Bearer ").unwrap_or_default();
             let good =
                 |(granted, until): &(String, Instant)| *granted == scope && Instant::now() < *until;
-            let realm = state.faults.find(|fault| {
-                if let Fault::Realm { url } = fault {
-                    Some(url.clone())
-                } else {
-                    None
-                }
-            });
+            let realm = state.faults.realm();
             let realm = realm.unwrap_or_else(|| format!("http://{}/token", host(request)));
             let challenge = format!(r#"Bearer realm="{realm}",service="memory",scope="{scope}""#);
             (!state.tokens.get(token).is_some_and(good)).then_some(challenge)
@@ -200,82 +182,16 @@ fn token(state: &mut State, request: &Request<'_>) -> Answer {
 }
 
 fn tags(state: &State, (name, repository): (&str, &Repository), request: &Request<'_>) -> Answer {
-    let has = |fault| state.faults.has(fault);
-    let asked = request.parameters.get("n").and_then(|n| n.parse().ok());
-    let most = state.faults.find(|fault| {
-        if let Fault::PageSizeLimit { most } = fault {
-            Some(*most)
-        } else {
-            None
-        }
-    });
-    if most.is_some_and(|most| asked.is_some_and(|asked: usize| asked > most)) {
-        return error(
-            400,
-            "PAGINATION_NUMBER_INVALID",
-            "invalid number of results requested",
-        );
-    }
-    let mut all: Vec<&str> = repository
-        .tags
-        .iter()
-        .map(|(tag, _)| tag.as_str())
-        .collect();
-    if !has(&Fault::Unsorted) {
-        all.sort_unstable();
-    }
-    let shrunk = state.faults.find(|fault| {
-        if let Fault::Shrunk { tags } = fault {
-            Some(*tags)
-        } else {
-            None
-        }
-    });
-    all.truncate(shrunk.unwrap_or(usize::MAX));
-    let last = request
-        .parameters
-        .get("last")
-        .or(request.parameters.get("cursor"));
-    let start = last.map_or(0, |last| {
-        // Hidden cursors are the tag's name backwards: enough that nobody can make one from a tag.
-        let last: String = match request.parameters.contains_key("cursor") {
-            true => last.chars().rev().collect(),
-            false => last.clone(),
-        };
-        let after = all.iter().position(|tag| **tag == last).map(|at| at + 1);
-        after.unwrap_or_else(|| all.partition_point(|tag| **tag <= *last))
-    });
-    let size = asked.unwrap_or(PAGE_SIZE_DEFAULT);
-    let page: Vec<&str> = all.iter().skip(start).take(size).copied().collect();
-    let is_last = start + page.len() >= all.len();
-    let empty = page.is_empty() || has(&Fault::NullTags);
-    let body = json!({ "name": name, "tags": (!empty).then_some(&page) });
-    let mut answer = json_answer(&body);
-    let next = page
-        .last()
-        .filter(|_| !is_last || has(&Fault::LinkOnLastPage));
-    let base = format!("/v2/{name}/tags/list");
-    let link = match next {
-        _ if has(&Fault::NoLink) => None,
-        None if has(&Fault::PageLoop) && !page.is_empty() => Some(format!("{base}?n={size}")),
-        None if has(&Fault::EndlessPages) => {
-            Some(format!("{base}?n={size}&round={}", fastrand::u64(..)))
-        }
-        None => None,
-        Some(_) if has(&Fault::CrossOriginLink) => {
-            Some(format!("http://elsewhere.example.com{base}?n={size}"))
-        }
-        Some(last) if has(&Fault::OpaqueCursor) => {
-            let cursor: String = last.chars().rev().collect();
-            Some(format!(
-                "http://{}{base}?cursor={cursor}&n={size}",
-                host(request)
-            ))
-        }
-        Some(last) => Some(format!("{base}?last={last}&n={size}")),
+    let url = format!("http://{}/v2/{name}/tags/list", host(request));
+    let page = pages::page((repository, &url), request.parameters, &state.faults);
+    let Ok(Page { tags, link }) = page else {
+        let message = "invalid number of results requested";
+        return error(400, "PAGINATION_NUMBER_INVALID", message);
     };
-    if let Some(value) = link.and_then(|link| format!(r#"<{link}>; rel="next""#).parse().ok()) {
-        answer.headers_mut().insert(LINK, value);
+    let is_null = tags.is_empty() || state.faults.has(&Fault::NullTags);
+    let mut answer = json_answer(&json!({ "name": name, "tags": (!is_null).then_some(tags) }));
+    if let Some(link) = link.and_then(|link| link.parse().ok()) {
+        answer.headers_mut().insert(LINK, link);
     }
     answer
 }
@@ -296,13 +212,7 @@ fn content(
     let Some((digest, Content { media_type, bytes })) = found else {
         return error(404, "MANIFEST_UNKNOWN", "manifest unknown");
     };
-    let moved = state.faults.find(|fault| {
-        if let Fault::RedirectBlobs { to } = fault {
-            Some(to.clone())
-        } else {
-            None
-        }
-    });
+    let moved = state.faults.storage();
     if let Some(to) = moved.filter(|_| rest.starts_with("blobs/")) {
         let builder = Response::builder().status(StatusCode::TEMPORARY_REDIRECT);
         return finish(
@@ -332,65 +242,6 @@ fn content(
         bytes.push(b' ');
     }
     finish(builder, bytes)
-}
-
-/// How an answer reaches the client.
-enum Delivery {
-    Whole,
-    Cut,
-    Slow(Duration),
-    Stalled,
-    Giant,
-}
-
-impl Delivery {
-    fn choose(state: &mut State) -> Self {
-        let cut = state.faults.take(|fault| {
-            if let Fault::Cut { times } = fault {
-                Some(((), times))
-            } else {
-                None
-            }
-        });
-        let slow = state.faults.find(|fault| {
-            if let Fault::Slow { pause } = fault {
-                Some(*pause)
-            } else {
-                None
-            }
-        });
-        match (cut, slow) {
-            (Some(()), _) => Self::Cut,
-            (None, Some(pause)) => Self::Slow(pause),
-            (None, None) if state.faults.has(&Fault::Stalled) => Self::Stalled,
-            (None, None) if state.faults.has(&Fault::Giant) => Self::Giant,
-            (None, None) => Self::Whole,
-        }
-    }
-
-    async fn carry_out(self, answer: Answer) -> Answer {
-        match self {
-            Self::Whole => answer,
-            Self::Stalled => std::future::pending().await,
-            Self::Cut => answer.map(|_| {
-                let cut = std::io::Error::other("cut");
-                let parts = [Ok(Bytes::from_static(b"{\"name\":")), Err(cut)];
-                Body::from_stream(stream::iter(parts))
-            }),
-            Self::Slow(pause) => answer.map(|_| {
-                Body::from_stream(stream::unfold((), move |()| async move {
-                    tokio::time::sleep(pause).await;
-                    Some((Ok::<_, Infallible>(Bytes::from_static(b" ")), ()))
-                }))
-            }),
-            Self::Giant => answer.map(|_| {
-                let piece = Bytes::from_static(&[b' '; 64 * 1024]);
-                Body::from_stream(stream::iter(std::iter::repeat_with(move || {
-                    Ok::<_, Infallible>(piece.clone())
-                })))
-            }),
-        }
-    }
 }
 
 fn error(status: u16, code: &str, message: &str) -> Answer {
