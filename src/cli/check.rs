@@ -1,71 +1,56 @@
 //! `towpath check`: says everything that is wrong with the settings and policies, or that nothing is.
 
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::{Value as Json, json};
 
+use super::{ConfigArgs, Failure, Output, print, write_to};
 use crate::config::{Config, Problem, Problems, Severity, load};
 
 /// The exit code when the settings or policies cannot be used.
 const INVALID: u8 = 3;
 
-/// Checks the settings and policies and reports all problems at once.
-#[derive(Debug, clap::Args)]
+#[derive(clap::Args)]
 pub(super) struct Args {
-    /// The settings file.
-    #[arg(
-        long,
-        value_name = "PATH",
-        env = "TOWPATH_CONFIG",
-        default_value = "config/towpath.yaml"
-    )]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigArgs,
+
     /// How to print: `text` for people on stderr, `json` for editors and CI on stdout.
-    #[arg(long, value_name = "FORM", default_value = "text")]
+    #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
 }
 
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Output {
-    Text,
-    Json,
-}
-
-pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let Args { config, output } = args;
-    let checked = load(&config);
-    let code = match checked {
+pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
+    let file = &args.config.config;
+    let checked = load(file);
+    match args.output {
+        Output::Text => print_text(file, &checked)?,
+        Output::Json => print(&as_json(&checked))?,
+    }
+    Ok(match checked {
         Ok(_) => ExitCode::SUCCESS,
         Err(_) => ExitCode::from(INVALID),
-    };
-    let printed = match output {
-        Output::Text => print_text(&config, &checked),
-        Output::Json => print_json(&checked),
-    };
-    match printed {
-        // Whoever reads has read enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(code),
-        printed => printed.map(|()| code).map_err(Into::into),
-    }
+    })
 }
 
-fn print_text(path: &Path, checked: &Result<Config, Problems>) -> io::Result<()> {
-    let mut stderr = io::stderr().lock();
+fn print_text(file: &Path, checked: &Result<Config, Problems>) -> Result<(), Failure> {
     match checked {
         Ok(config) => {
-            for warning in &config.warnings {
-                writeln!(stderr, "{warning}\n")?;
-            }
-            let summary = summary(config);
-            writeln!(io::stdout().lock(), "{}: {summary}", path.display())
+            let warnings = config
+                .warnings
+                .iter()
+                .map(|warning| format!("{warning}\n\n"));
+            write_to(io::stderr().lock(), &warnings.collect::<String>())?;
+            print(&format!("{}: {}\n", file.display(), summary(config)))
         }
         Err(problems) => {
-            writeln!(stderr, "{problems}\n")?;
-            let errors = errors(problems);
-            let noun = if errors == 1 { "problem" } else { "problems" };
-            writeln!(stderr, "{}: {errors} {noun}", path.display())
+            let errors = count(errors(problems), "problem", "problems");
+            write_to(
+                io::stderr().lock(),
+                &format!("{problems}\n\n{}: {errors}\n", file.display()),
+            )
         }
     }
 }
@@ -103,7 +88,7 @@ fn count(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
-fn print_json(checked: &Result<Config, Problems>) -> io::Result<()> {
+fn as_json(checked: &Result<Config, Problems>) -> String {
     let (problems, omitted) = match checked {
         Ok(config) => (&config.warnings, 0),
         Err(problems) => (&problems.list, problems.omitted),
@@ -113,7 +98,7 @@ fn print_json(checked: &Result<Config, Problems>) -> io::Result<()> {
         "problems": problems.iter().map(problem).collect::<Vec<_>>(),
         "omitted": omitted,
     });
-    writeln!(io::stdout().lock(), "{report:#}")
+    format!("{report:#}\n")
 }
 
 fn problem(problem: &Problem) -> Json {

@@ -1,8 +1,8 @@
 //! `towpath schema`: prints the JSON Schema of settings and policies, for editors.
 
-use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use super::{Failure, print};
 use crate::config::{Kind, schema};
 
 /// Prints the JSON Schema of what may be written in settings and policies.
@@ -12,13 +12,9 @@ pub(super) struct Args {
     kind: Option<Kind>,
 }
 
-pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let Args { kind } = args;
-    match writeln!(io::stdout().lock(), "{:#}", schema(kind)) {
-        // Whoever reads has read enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-        written => written.map(|()| ExitCode::SUCCESS).map_err(Into::into),
-    }
+pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
+    print(&format!("{:#}\n", schema(args.kind)))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 #[cfg(test)]

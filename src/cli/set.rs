@@ -12,6 +12,7 @@ use std::str::FromStr;
 use anyhow::{Context as _, bail, ensure};
 use similar::TextDiff;
 
+use super::Failure;
 use crate::edit::{self, ParsePathError, Refusal};
 use crate::manifest::{self, ImageArgument, KUSTOMIZATIONS};
 
@@ -102,14 +103,19 @@ impl Outcome {
     }
 }
 
-pub(super) fn run(Args { place }: Args) -> Result<ExitCode, anyhow::Error> {
+pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
+    set(args)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn set(Args { place }: Args) -> Result<(), anyhow::Error> {
     match place {
         Place::Image { path, images, diff } => {
             let file = kustomization(&path)?;
             let set = |text: String, image| manifest::set_image(&text, image);
             change(&file, Outcome::of(diff), |text| {
                 images.iter().try_fold(text, set)
-            })?;
+            })
         }
         Place::Value {
             file,
@@ -122,10 +128,9 @@ pub(super) fn run(Args { place }: Args) -> Result<ExitCode, anyhow::Error> {
             };
             change(&file, Outcome::of(diff), |text| {
                 values.iter().try_fold(text, set)
-            })?;
+            })
         }
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// The kustomization that `path` is or holds.
@@ -219,7 +224,6 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
     use std::path::Path;
-    use std::process::ExitCode;
 
     use clap::Parser;
 
@@ -238,10 +242,7 @@ mod tests {
         arguments[1] = folder.join(&arguments[1]).display().to_string();
         let line = ["set".to_owned()].into_iter().chain(arguments);
         let Line { args } = Line::try_parse_from(line).map_err(|error| clean(error.to_string()))?;
-        match super::run(args) {
-            Ok(code) => Ok(assert_eq!(code, ExitCode::SUCCESS)),
-            Err(error) => Err(clean(format!("{error:#}"))),
-        }
+        super::set(args).map_err(|error| clean(format!("{error:#}")))
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::source::{Source, Span};
 use super::tags;
 use crate::image::Repository;
 use crate::manifest::{RepoPath, Site, Write};
+use crate::policy::select::choose::Downgrade;
 use crate::policy::{
     Deliver, Environment, ImageName, Policy, PolicyImage, PolicyName, RepositoryName, Update,
 };
@@ -67,9 +68,14 @@ impl<'a> Check<'a> {
             metadata,
             spec,
         } = raw;
-        let Placed { value: name, span, .. } = metadata.name;
+        let Placed {
+            value: name, span, ..
+        } = metadata.name;
         if let Some(first) = self.names.get(&name) {
-            let message = format!("a second policy `{name}`; the first is in {}", self.at(*first));
+            let message = format!(
+                "a second policy `{name}`; the first is in {}",
+                self.at(*first)
+            );
             self.faults.error(span, message);
         } else {
             self.names.insert(name.clone(), span);
@@ -193,12 +199,18 @@ impl<'a> Check<'a> {
             gates: _,
         } = value;
         let has_rule = |image: &NamedEntry<ImageName, Image>| {
-            image.value.as_ref().is_none_or(|image| image.0.tags.is_some())
+            image
+                .value
+                .as_ref()
+                .is_none_or(|image| image.0.tags.is_some())
         };
         if tags.is_none() && !context.images.iter().all(has_rule) && !self.faults.touch(span) {
             let message = format!("`{}` does not say which versions may come here", name.value);
-            self.faults
-                .error_with_hint(owner, message, "add `tags: { semver: \">=1.0.0\" }`, for example");
+            self.faults.error_with_hint(
+                owner,
+                message,
+                "add `tags: { semver: \">=1.0.0\" }`, for example",
+            );
         }
         let deliver = delivery(deliver);
         let updates = update
@@ -217,7 +229,10 @@ impl<'a> Check<'a> {
             update: updates,
             write: write.map_or(Write::Tag, |write| write.value),
             deliver,
-            allow_downgrade: allow_downgrade.unwrap_or(false),
+            downgrade: match allow_downgrade {
+                Some(true) => Downgrade::Allowed,
+                Some(false) | None => Downgrade::Forbidden,
+            },
         }
     }
 
@@ -239,7 +254,11 @@ impl<'a> Check<'a> {
                 (Site::Yaml { file, at }, yaml.image)
             }
         };
-        let names: Vec<_> = context.images.iter().map(|i| i.key.value.as_str()).collect();
+        let names: Vec<_> = context
+            .images
+            .iter()
+            .map(|i| i.key.value.as_str())
+            .collect();
         match &image {
             Some(image) if !names.contains(&image.value.as_str()) => {
                 self.faults.error_with_hint(
@@ -286,7 +305,10 @@ impl<'a> Check<'a> {
             Site::Kustomize { path } => {
                 let path = folder(path);
                 let site = Site::Kustomize { path };
-                let images = context.images.iter().filter_map(|image| image.value.as_ref());
+                let images = context
+                    .images
+                    .iter()
+                    .filter_map(|image| image.value.as_ref());
                 images
                     .map(|image| place(&site, Some(image.0.repository.value.clone())))
                     .collect()

@@ -12,11 +12,11 @@ use serde_json::{Value as Json, json};
 use url::Url;
 
 use super::problem::Faults;
-use super::raw::{
-    CommitDelivery, HelmUpdate, ImageEntry, PullRequestDelivery, YamlUpdate,
-};
+use super::raw::{CommitDelivery, HelmUpdate, ImageEntry, PullRequestDelivery, YamlUpdate};
 use super::settings::RepositoryUrl;
-use super::shape::{Leaf, Placed, Refusal, Shape, list, nearest, refuse, shape, text, unexpected, unknown_key};
+use super::shape::{
+    Leaf, Placed, Refusal, Shape, list, nearest, refuse, shape, text, unexpected, unknown_key,
+};
 use super::tree::{Node, Scalar, Value};
 use crate::edit::Path as YamlPath;
 use crate::image::Repository;
@@ -86,7 +86,12 @@ impl Shape for Update {
         let Value::Map(_) = &node.value else {
             return Placed::read(node, faults).map(Self::Kustomize);
         };
-        match choose(node, &["helm", "yaml"], &["manifest", "application"], faults)? {
+        match choose(
+            node,
+            &["helm", "yaml"],
+            &["manifest", "application"],
+            faults,
+        )? {
             "helm" => HelmUpdate::read(node, faults).map(Self::Helm),
             _ => YamlUpdate::read(node, faults).map(Self::Yaml),
         }
@@ -169,7 +174,11 @@ impl Shape for Prerelease {
             Value::List(_) => Vec::read(node, faults).map(Self),
             Value::Scalar(_) => Placed::read(node, faults).map(|word| Self(vec![word])),
             Value::Empty | Value::Map(_) | Value::Refused => {
-                unexpected(node, "`none`, `any`, or a list such as `[rc, beta]`", faults);
+                unexpected(
+                    node,
+                    "`none`, `any`, or a list such as `[rc, beta]`",
+                    faults,
+                );
                 None
             }
         }
@@ -321,7 +330,10 @@ fn choose(
         let key = &entry.key;
         faults.error(
             key.span,
-            format!("`{}` is not supported by this version of towpath yet", key.text),
+            format!(
+                "`{}` is not supported by this version of towpath yet",
+                key.text
+            ),
         );
         return None;
     }
@@ -329,13 +341,20 @@ fn choose(
     match (found.next(), found.next()) {
         (Some(first), None) => Some(first),
         (Some(first), Some(second)) => {
-            let place = entries.iter().rfind(|entry| known.contains(&&*entry.key.text));
+            let place = entries
+                .iter()
+                .rfind(|entry| known.contains(&&*entry.key.text));
             let span = place.map_or(node.owner, |entry| entry.key.span);
-            faults.error(span, format!("`{first}` and `{second}` cannot stand together"));
+            faults.error(
+                span,
+                format!("`{first}` and `{second}` cannot stand together"),
+            );
             None
         }
         (None, _) => {
-            let unknown = entries.iter().find(|e| nearest(&e.key.text, known).is_some());
+            let unknown = entries
+                .iter()
+                .find(|e| nearest(&e.key.text, known).is_some());
             match unknown {
                 Some(entry) => {
                     unknown_key(&entry.key, known, faults);
@@ -387,8 +406,10 @@ impl Leaf for VariableName {
         match valid && !text.starts_with(|c: char| c.is_ascii_digit()) {
             true => Ok(Self(text.to_owned())),
             // The text may be the secret itself.
-            false => Err(Refusal::new("this is not the name of an environment variable")
-                .hint("letters, digits and `_`, such as `DEPLOY_TOKEN`")),
+            false => Err(
+                Refusal::new("this is not the name of an environment variable")
+                    .hint("letters, digits and `_`, such as `DEPLOY_TOKEN`"),
+            ),
         }
     }
 
@@ -404,8 +425,9 @@ pub(super) struct HostName(pub(super) String);
 impl Leaf for HostName {
     fn parse(text: &str) -> Result<Self, Refusal> {
         if text.contains("://") || text.contains('/') {
-            return Err(Refusal::new("this is not a host")
-                .hint("write the host alone, without scheme or path: `registry.example.com:5000`"));
+            return Err(Refusal::new("this is not a host").hint(
+                "write the host alone, without scheme or path: `registry.example.com:5000`",
+            ));
         }
         let repository = format!("{text}/x").parse::<Repository>();
         match repository.map(|r| (r.registry().to_owned(), r.path().to_owned())) {
@@ -450,7 +472,9 @@ pub(super) struct CommitSubject(pub(super) String);
 impl Leaf for CommitSubject {
     fn parse(text: &str) -> Result<Self, Refusal> {
         if text.trim().is_empty() || text.chars().any(char::is_control) {
-            return Err(Refusal::new("a subject is one line with at least one character"));
+            return Err(Refusal::new(
+                "a subject is one line with at least one character",
+            ));
         }
         for (start, _) in text.match_indices('{') {
             let rest = &text[start + 1..];
@@ -477,7 +501,9 @@ impl Leaf for Duration {
         }
         match humantime::parse_duration(text) {
             Ok(duration) if duration >= POLL_INTERVAL_MIN => Ok(duration),
-            Ok(_) => Err(Refusal::new(format!("`{text}` is too short; the least is `1s`"))),
+            Ok(_) => Err(Refusal::new(format!(
+                "`{text}` is too short; the least is `1s`"
+            ))),
             Err(_) => Err(Refusal::new(format!("`{text}` is not a duration"))
                 .hint("write a number and a unit: `30s`, `5m`, `1h 30m`")),
         }
@@ -554,8 +580,10 @@ impl Leaf for RepositoryUrl {
             "ssh" | "git+ssh" => return Err(ssh_is_later()),
             "file" => return Ok(Self::Local(PathBuf::from(rest))),
             _ => {
-                return Err(Refusal::new(format!("URLs with `{scheme}` are not supported"))
-                    .hint("write an https URL, or a local path"));
+                return Err(
+                    Refusal::new(format!("URLs with `{scheme}` are not supported"))
+                        .hint("write an https URL, or a local path"),
+                );
             }
         }
         let url = Url::parse(text).map_err(|error| Refusal::new(format!("not a URL: {error}")))?;

@@ -59,7 +59,9 @@ fn is_secret(key: &str) -> bool {
 /// Whether a value can be a variable's name, a path or a user, rather than a secret in the wrong place.
 fn is_short_word(node: &Node) -> bool {
     match &node.value {
-        Value::Scalar(scalar) => scalar.text.len() <= 64 && !scalar.text.contains(char::is_whitespace),
+        Value::Scalar(scalar) => {
+            scalar.text.len() <= 64 && !scalar.text.contains(char::is_whitespace)
+        }
         Value::Empty | Value::Refused | Value::List(_) | Value::Map(_) => false,
     }
 }

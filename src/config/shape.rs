@@ -225,7 +225,12 @@ impl<T: Shape> Shape for Vec<T> {
             unexpected(node, "a list", faults);
             return None;
         };
-        Some(items.iter().filter_map(|item| T::read(item, faults)).collect())
+        Some(
+            items
+                .iter()
+                .filter_map(|item| T::read(item, faults))
+                .collect(),
+        )
     }
 
     fn schema() -> Option<Json> {
@@ -311,7 +316,10 @@ impl Shape for Later {
     const KNOWN: bool = false;
 
     fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
-        faults.error(node.owner, "this is not supported by this version of towpath yet");
+        faults.error(
+            node.owner,
+            "this is not supported by this version of towpath yet",
+        );
         None
     }
 

@@ -110,7 +110,9 @@ fn shorten(text: &str, start: usize, end: usize) -> Snippet {
         false => start.saturating_sub(SNIPPET_LENGTH_MAX / 2),
     };
     let text: String = text.chars().skip(from).take(SNIPPET_LENGTH_MAX).collect();
-    let length = (end - start).min(SNIPPET_LENGTH_MAX.saturating_sub(start - from)).max(1);
+    let length = (end - start)
+        .min(SNIPPET_LENGTH_MAX.saturating_sub(start - from))
+        .max(1);
     Snippet {
         text,
         mark: (start - from, length),

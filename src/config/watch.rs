@@ -103,7 +103,10 @@ impl Watch {
         let mut watched = BTreeSet::new();
         for folder in &reading.folders {
             let known = self.watched.contains(folder);
-            match known.then_some(Ok(())).unwrap_or_else(|| watcher.watch(folder, RecursiveMode::NonRecursive)) {
+            match known
+                .then_some(Ok(()))
+                .unwrap_or_else(|| watcher.watch(folder, RecursiveMode::NonRecursive))
+            {
                 Ok(()) => {
                     watched.insert(folder.clone());
                 }

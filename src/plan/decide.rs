@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 
 use super::standing::{Located, read_sites};
-use super::{Decided, Decision, HoldReason, Promote, Scope};
+use super::{Decided, Decision, Ground, HoldReason, Promote, Scope};
 use crate::image::{Digest, Repository, Tag};
 use crate::ledger::Recorded;
 use crate::manifest::{Standing, Version};
@@ -297,7 +297,8 @@ fn ordered(
     if moving.is_empty() {
         return Err(HoldReason::Newest);
     }
-    let replaces_unordered = moving.iter().any(|(_, _, over)| *over == Over::Unordered);
+    let ground = moving.iter().map(|(_, _, over)| ground(*over)).max();
+    let ground = ground.expect("something moves");
     let moving = moving
         .into_iter()
         .map(|(located, standing, _)| (located, standing))
@@ -309,8 +310,17 @@ fn ordered(
             digest: Some(digest),
         },
         moving,
-        replaces_unordered,
+        ground,
     )
+}
+
+fn ground(over: Over) -> Ground {
+    match over {
+        Over::Nothing => Ground::Nothing,
+        Over::Older => Ground::Newer,
+        Over::Newer => Ground::Downgrade,
+        Over::Unordered => Ground::Unordered,
+    }
 }
 
 /// Where the rule would have one site go, unless a person's decision stands against it.
@@ -412,7 +422,7 @@ fn followed(
                 digest: Some(digest),
             },
             moving,
-            false,
+            Ground::OtherDigest,
         ),
     }
 }
@@ -449,7 +459,7 @@ fn promote(
     subject: Subject<'_>,
     to: Version,
     moving: Vec<(Located, Standing)>,
-    replaces_unordered: bool,
+    ground: Ground,
 ) -> Result<Promote, HoldReason> {
     match subject.environment.deliver {
         Deliver::PullRequest => return Err(HoldReason::PullRequestsNotBuilt),
@@ -461,6 +471,6 @@ fn promote(
         to,
         from,
         sites,
-        replaces_unordered,
+        ground,
     })
 }

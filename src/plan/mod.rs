@@ -75,9 +75,21 @@ pub(crate) struct Promote {
     pub(crate) from: Option<String>,
     /// The sites that do not have it yet.
     pub(crate) sites: Vec<Located>,
-    /// Set where the rule cannot order what stands there, and it is replaced all the same, because it stood
-    /// there before the first promotion.
-    pub(crate) replaces_unordered: bool,
+    pub(crate) ground: Ground,
+}
+
+/// Why a version may take the place of what stands there; the most notable last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Ground {
+    /// No version stands there.
+    Nothing,
+    Newer,
+    /// The followed tag points to another digest.
+    OtherDigest,
+    /// It is older, and the policy allows that.
+    Downgrade,
+    /// The rule cannot order what stands there, and that stood there before the first promotion.
+    Unordered,
 }
 
 /// Decides everything from `world` as it stands at `now`.
@@ -107,23 +119,22 @@ impl fmt::Display for Promote {
             to,
             from,
             sites: _,
-            replaces_unordered,
+            ground,
         } = self;
-        match (from, replaces_unordered) {
-            (Some(from), true) => write!(
+        let tag = &to.tag;
+        let from = from.as_deref().map_or("nothing", describe::short);
+        match ground {
+            Ground::Nothing => write!(f, "`{tag}` is the newest, and no version stands there yet"),
+            Ground::Newer => write!(f, "`{tag}` is newer than `{from}`"),
+            Ground::Downgrade => write!(
                 f,
-                "`{}` replaces `{from}`, which the rule cannot order and which stood there before any promotion",
-                to.tag
+                "`{tag}` is the newest candidate, and the policy allows to go down from `{from}`"
             ),
-            (Some(from), false) if from == to.tag.as_str() => {
-                write!(f, "`{}` points to another digest now", to.tag)
-            }
-            (Some(from), false) => write!(f, "`{}` is newer than `{from}`", to.tag),
-            (None, _) => write!(
+            Ground::Unordered => write!(
                 f,
-                "`{}` is the newest, and no version stands there yet",
-                to.tag
+                "`{tag}` replaces `{from}`, which the rule cannot order and which stood there before any promotion"
             ),
+            Ground::OtherDigest => write!(f, "`{tag}` points to another digest than `{from}`"),
         }
     }
 }
