@@ -48,7 +48,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
 }
 
 /// What became of every change, a line each.
-fn outcomes_text(report: &Report) -> String {
+pub(super) fn outcomes_text(report: &Report) -> String {
     report
         .outcomes
         .iter()

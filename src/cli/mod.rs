@@ -117,6 +117,8 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(code).unwrap_or(2));
         }
     };
+    // Whoever installed one before us chose for the whole process.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let daemon = matches!(verb, Verb::Run(_));
     let result = start_logging(&global, daemon).and_then(|()| dispatch(verb));
     result.unwrap_or_else(|failure| {

@@ -14,6 +14,7 @@ mod pack;
 mod push;
 mod read;
 mod remote;
+mod seed;
 mod store;
 mod transport;
 mod tree;
@@ -26,6 +27,7 @@ pub(crate) use mirror::Mirror;
 pub(crate) use push::{NewCommit, Person, Push, PushError, Pushed};
 pub(crate) use read::{Entry, ReadError};
 pub(crate) use remote::{Credentials, PlainHttp, Remote, RemoteUrl, RemoteUrlError, Timeouts};
+pub(crate) use seed::{SeedError, seed};
 pub(crate) use store::OpenError;
 
 use crate::manifest::CommitId;
