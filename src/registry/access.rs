@@ -4,7 +4,7 @@
 //! unless the settings say that the registry is plain http; secrets are read anew at each use.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::HeaderValue;
@@ -93,18 +93,16 @@ impl Access {
         line: &Line,
         repository: &Repository,
     ) -> Result<Authorization, RegistryError> {
-        let learnt = self
-            .learnt
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        match learnt {
-            None => Ok(Authorization::Anonymous),
-            Some(login) => {
-                self.fulfil(line, repository, &login, &Authorization::Anonymous)
-                    .await
-            }
+        let Some(login) = self.lock_learnt().clone() else {
+            return Ok(Authorization::Anonymous);
+        };
+        let anonymous = Authorization::Anonymous;
+        let sent = self.fulfil(line, repository, &login, &anonymous).await;
+        if sent.is_err() {
+            // The registry may want something else by now, so the next request lets it say so.
+            *self.lock_learnt() = None;
         }
+        sent
     }
 
     /// What to send after `answer` refused `sent`, or `None` if there is nothing else to offer.
@@ -126,11 +124,10 @@ impl Access {
         if nothing_new {
             return Ok(None);
         }
-        if scope.is_some() {
-            self.slot(repository).lock().await.scope = scope;
-        }
-        *self.learnt.lock().unwrap_or_else(PoisonError::into_inner) = Some(login.clone());
-        self.fulfil(line, repository, &login, sent).await.map(Some)
+        self.slot(repository).lock().await.scope = scope;
+        let authorization = self.fulfil(line, repository, &login, sent).await?;
+        *self.lock_learnt() = Some(login);
+        Ok(Some(authorization))
     }
 
     /// Where the credentials are kept, for messages.
@@ -277,6 +274,10 @@ impl Access {
             value: bearer(line, &value.into())?,
             good_until: asked + life.saturating_sub((life / 10).min(TOKEN_MARGIN_MAX)),
         })
+    }
+
+    fn lock_learnt(&self) -> MutexGuard<'_, Option<Login>> {
+        self.learnt.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn slot(&self, repository: &Repository) -> Arc<Slot> {

@@ -102,8 +102,9 @@ impl Cache {
         let before = self.seen(repository);
         let (after, listing) = accept(before.as_ref(), tags, now);
         if before.as_ref() != Some(&after) {
-            let known = before.map_or(0, |seen| seen.tags.len());
-            let new = after.tags.len().saturating_sub(known);
+            let known = before.unwrap_or_default().tags;
+            let new = after.tags.keys().filter(|tag| !known.contains_key(*tag));
+            let new = new.count();
             TAGS_SEEN
                 .with_label_values(&[repository.registry()])
                 .inc_by(new as u64);

@@ -153,6 +153,9 @@ impl RegistryError {
             Self::TokenRefused { host, .. } => {
                 format!("check the `credentials` of `{host}` in the settings")
             }
+            Self::TooManyRequests { host, .. } => format!(
+                "a longer `poll-interval` for `{host}` asks less often, and most registries allow more to those with `credentials`"
+            ),
             Self::CrossOriginLink { repository, .. } => format!(
                 "a proxy in front of `{}` has to pass on the host and scheme it was asked with",
                 repository.registry()
@@ -170,7 +173,6 @@ impl RegistryError {
             | Self::TokenUnusable { .. }
             | Self::TokenMissing { .. }
             | Self::NotFound { .. }
-            | Self::TooManyRequests { .. }
             | Self::Answered { .. }
             | Self::TooLarge { .. }
             | Self::TooLong { .. }

@@ -122,11 +122,13 @@ impl Host {
     }
 
     fn judge(&self, question: &Question<'_>, answer: Answer) -> Result<Answer, RegistryError> {
+        if answer.status.is_success() {
+            return Ok(answer);
+        }
         let repository = question.repository.clone();
         let credentials = self.access.place();
         let words = answer.words();
         Err(match answer.status {
-            status if status.is_success() => return Ok(answer),
             StatusCode::UNAUTHORIZED => RegistryError::Unauthorized {
                 repository,
                 credentials,

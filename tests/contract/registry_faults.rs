@@ -224,7 +224,10 @@ async fn a_long_wait_is_told_at_once_and_nothing_is_asked_in_it() {
     let stage = Stage::new();
     stage.server.fail(wait("600", 1));
     let error = stage.tags().await.unwrap_err();
-    insta::assert_snapshot!(stage.told(&error), @"error: `HOST` takes no more requests for now and asks to wait 10m");
+    insta::assert_snapshot!(stage.told(&error), @r"
+    error: `HOST` takes no more requests for now and asks to wait 10m
+    hint: a longer `poll-interval` for `HOST` asks less often, and most registries allow more to those with `credentials`
+    ");
     let again = stage.tags().await.unwrap_err();
     assert!(matches!(
         again,
@@ -501,6 +504,45 @@ async fn credentials_that_cannot_be_read_are_named_by_their_place() {
     caused by: failed to read the secret in `FOLDER/password`
     caused by: No such file or directory (os error 2)
     ");
+}
+
+#[tokio::test]
+async fn a_token_service_that_moved_is_found_again() {
+    let stage = Stage::with_tokens();
+    stage.tags().await.unwrap();
+    stage.server.expire_tokens();
+    let url = format!("http://{}/moved", stage.server.host());
+    stage.server.fail(Fault::Realm { url });
+    assert!(stage.tags().await.is_err());
+    stage.server.heal();
+    assert_eq!(stage.tags().await.unwrap().tags.len(), 5);
+}
+
+#[tokio::test]
+async fn a_token_that_the_settings_give_is_sent_as_it_is() {
+    let stage = Stage::with_tokens();
+    let host = stage.server.host();
+    let file = stage.folder.path().join("token");
+    let mut options = options(&stage.server, &stage.folder);
+    for host in options.hosts.values_mut() {
+        host.credentials = Some(Credentials::Token(Secret::File(file.clone())));
+    }
+    let registry = Registry::new(options);
+    std::fs::write(&file, "made-up").unwrap();
+    let error = registry.tags(&stage.repository(), NOON).await.unwrap_err();
+    insta::assert_snapshot!(stage.told(&error), @r"
+    error: `HOST` refused the token in file `FOLDER/token` for `acme/web`, saying `UNAUTHORIZED: authentication required`
+    hint: check that the repository exists, and the `credentials` of `HOST` in the settings
+    ");
+    let client = super::http::plain_client(&host, &Timeouts::default()).unwrap();
+    let url = format!("http://{host}/token?scope=repository:{PATH}:pull");
+    let request = client.get(url).basic_auth("alice", Some(PASSWORD));
+    let answer: serde_json::Value = request.send().await.unwrap().json().await.unwrap();
+    std::fs::write(&file, answer["token"].as_str().unwrap()).unwrap();
+    stage.count();
+    let listing = registry.tags(&stage.repository(), NOON).await.unwrap();
+    assert_eq!(listing.tags.len(), 5);
+    assert_eq!(stage.count(), BTreeMap::from([(Kind::Tags, 3)]));
 }
 
 #[tokio::test]
