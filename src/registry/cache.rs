@@ -239,3 +239,22 @@ fn warn_of(path: &Path, written: io::Result<()>) {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Cache, METADATA_MAX, lock};
+    use crate::registry::Metadata;
+
+    #[test]
+    fn a_full_cache_forgets_half_and_takes_the_new_image() {
+        let cache = Cache::open(None);
+        let digest = |number: usize| format!("sha256:{number:064x}").parse().unwrap();
+        for number in 0..METADATA_MAX {
+            cache.keep_metadata(&digest(number), &Metadata::default());
+        }
+        assert_eq!(lock(&cache.metadata).len(), METADATA_MAX);
+        cache.keep_metadata(&digest(METADATA_MAX), &Metadata::default());
+        assert_eq!(lock(&cache.metadata).len(), METADATA_MAX / 2 + 1);
+        assert!(cache.metadata(&digest(METADATA_MAX)).is_some());
+    }
+}

@@ -39,6 +39,7 @@ pub(super) async fn list(host: &Host, repository: &Repository) -> Result<Listed,
         invalid: 0,
     };
     let mut visited = BTreeSet::new();
+    let mut is_linked = false;
     let (mut url, mut answer) = first_page(host, repository).await?;
     loop {
         let page: TagPage = json(&answer, || format!("the list of tags of `{repository}`"))?;
@@ -48,8 +49,12 @@ pub(super) async fn list(host: &Host, repository: &Repository) -> Result<Listed,
         listed.add(page);
         let is_new = listed.count() > before;
         let next = match link::next(&answer.headers) {
-            Some(link) => follow(host, repository, (&answer, &link))?,
-            None => match unlinked(host, repository, (length, last)).filter(|_| is_new) {
+            Some(link) => {
+                is_linked = true;
+                follow(host, repository, (&answer, &link))?
+            }
+            None if is_linked || !is_new => return Ok(listed),
+            None => match unlinked(host, repository, (length, last)) {
                 Some(url) => url,
                 None => return Ok(listed),
             },

@@ -374,7 +374,11 @@ impl Subject {
     /// A request that may read and push.
     async fn request(&self, method: Method, url: &str) -> reqwest::RequestBuilder {
         let timeouts = Timeouts::default();
-        let client = super::http::client(&self.host, self.ca_file.as_deref(), &timeouts).unwrap();
+        let (host, ca_file) = (self.host.as_str(), self.ca_file.as_deref());
+        let client = match ca_file {
+            Some(_) => super::http::client(host, ca_file, &timeouts).unwrap(),
+            None => super::http::plain_client(host, &timeouts).unwrap(),
+        };
         let token_url = match &self.server {
             Server::Docker(server) => server.token_url(),
             Server::Memory(_) => Some(format!("http://{}/token?", self.host)),

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -299,6 +300,14 @@ async fn a_listing_is_whole_whatever_way_its_pages_are_linked() {
 }
 
 #[tokio::test]
+async fn a_full_last_page_ends_a_listing_whose_pages_were_linked() {
+    let stage = Stage::new();
+    stage.server.push(PATH, "v6", &image());
+    stage.tags().await.unwrap();
+    assert_eq!(stage.count()[&Kind::Tags], 3);
+}
+
+#[tokio::test]
 async fn a_page_size_that_was_refused_is_not_asked_for_again() {
     let stage = Stage::with(Access::Anonymous, |options| {
         for host in options.hosts.values_mut() {
@@ -468,6 +477,31 @@ async fn a_ca_file_that_cannot_be_used_is_named_and_read_again() {
     insta::assert_snapshot!(stage.told(&error), @"error: `FOLDER/ca.pem` holds no CA certificate in PEM form");
     assert_eq!(Authority::new(stage.folder.path()).ca_file, file);
     assert!(stage.tags().await.is_ok());
+}
+
+/// Runs itself again in an environment like that of an empty container image.
+#[tokio::test]
+async fn without_ca_certificates_plain_http_is_read_and_https_is_told_what_is_missing() {
+    const NAME: &str = "registry::faults::without_ca_certificates_plain_http_is_read_and_https_is_told_what_is_missing";
+    if std::env::var_os("SSL_CERT_FILE").is_none_or(|file| file != "/dev/null") {
+        let status = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", NAME])
+            .env("SSL_CERT_FILE", "/dev/null")
+            .env("SSL_CERT_DIR", "/dev/null")
+            .status();
+        assert!(status.unwrap().success());
+        return;
+    }
+    let stage = Stage::new();
+    assert!(stage.tags().await.is_ok());
+    let stage = Stage::with(Access::Anonymous, |options| options.hosts.clear());
+    let error = stage.tags().await.unwrap_err();
+    insta::assert_snapshot!(stage.told(&error), @r"
+    error: failed to set up TLS for `HOST`
+    caused by: builder error
+    caused by: unexpected error: No CA certificates were loaded from the system
+    hint: install CA certificates (the package `ca-certificates`), set SSL_CERT_FILE, or give `HOST` a `ca-file` in the settings
+    ");
 }
 
 #[tokio::test]
