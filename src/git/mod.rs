@@ -47,3 +47,7 @@ fn commit_id(oid: git2::Oid) -> CommitId {
 #[cfg(test)]
 #[path = "../../tests/contract/git.rs"]
 mod contract;
+
+#[cfg(test)]
+#[path = "../../tests/contract/git_figures.rs"]
+mod figures;

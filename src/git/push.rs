@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 use git2::{ErrorCode, Repository};
 use jiff::Timestamp;
@@ -18,6 +19,10 @@ use super::remote::{Remote, RemoteUrl};
 use super::wire::{self, Advertisement, Banded, Report, Verdict};
 use super::{commit_id, oid};
 use crate::manifest::{CommitId, RepoPath};
+
+/// How long a locked branch of a local repository is waited for, 20 times 10 ms: git waits 100 ms and holds a lock for less.
+const LOCK_WAITS_MAX: u32 = 20;
+const LOCK_WAIT: Duration = Duration::from_millis(10);
 
 /// A chain of commits for one branch.
 #[derive(Clone, Debug)]
@@ -220,14 +225,8 @@ fn push_local(mirror: &Repository, path: &Path, push: &Push) -> Result<Pushed, F
         return Ok(Pushed::Done { ids });
     };
     store(&server, &pack)?;
-    let moved = server.reference_matching(
-        &reference,
-        oid(&tip),
-        true,
-        oid(&push.base),
-        "push: towpath",
-    );
-    match moved.map(drop) {
+    let moved = move_branch(&server, &reference, (&push.base, &tip));
+    match moved {
         Ok(()) => {
             keep(mirror, &pack, (&reference, &tip));
             Ok(Pushed::Done { ids })
@@ -237,6 +236,26 @@ fn push_local(mirror: &Repository, path: &Path, push: &Push) -> Result<Pushed, F
             Ok(Pushed::Moved { head })
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Moves the branch of a local repository if it stands at `base`; a lock that another process holds is waited for.
+fn move_branch(
+    server: &Repository,
+    reference: &str,
+    (base, tip): (&CommitId, &CommitId),
+) -> Result<(), git2::Error> {
+    let mut waits = 0;
+    loop {
+        let message = "push: towpath";
+        let moved = server.reference_matching(reference, oid(tip), true, oid(base), message);
+        match moved.map(drop) {
+            Err(error) if error.code() == ErrorCode::Locked && waits < LOCK_WAITS_MAX => {
+                waits += 1;
+                std::thread::sleep(LOCK_WAIT);
+            }
+            moved => return moved,
+        }
     }
 }
 

@@ -180,6 +180,11 @@ mod tests {
         bytes
     }
 
+    fn lines_of(texts: &[&str]) -> String {
+        let lines = texts.iter().flat_map(|text| line(text)).collect();
+        String::from_utf8(lines).unwrap() + "0000"
+    }
+
     #[test]
     fn an_advertisement_tells_where_the_branch_stands_and_what_the_server_can_do() {
         let mut bytes = line("# service=git-receive-pack\n");
@@ -196,8 +201,11 @@ mod tests {
 
     #[test]
     fn a_refusal_carries_the_words_of_the_hook_and_the_reason() {
-        let status = "000eunpack ok\n002fng refs/heads/main pre-receive hook declined0000";
-        let bytes = banded(&[(2, "error: frozen until \x1b[1mMonday\n"), (1, status)]);
+        let status = lines_of(&[
+            "unpack ok\n",
+            "ng refs/heads/main pre-receive hook declined\n",
+        ]);
+        let bytes = banded(&[(2, "error: frozen until \x1b[1mMonday\n"), (1, &status)]);
         let read = report(&bytes, Banded::Yes).unwrap();
         assert_eq!(read.verdict, Verdict::Refused);
         assert_eq!(
@@ -208,10 +216,10 @@ mod tests {
 
     #[test]
     fn an_accepted_push_is_one_that_was_unpacked_and_whose_branch_is_ok() {
-        let status = "000eunpack ok\n0019ok refs/heads/main\n0000";
+        let status = lines_of(&["unpack ok\n", "ok refs/heads/main\n"]);
         let read = report(status.as_bytes(), Banded::No).unwrap();
         assert_eq!(read.verdict, Verdict::Accepted);
-        let failed = "0018unpack disk is full\n0019ok refs/heads/main\n0000";
+        let failed = lines_of(&["unpack disk is full\n", "ok refs/heads/main\n"]);
         let read = report(failed.as_bytes(), Banded::No).unwrap();
         assert_eq!(read.verdict, Verdict::Refused);
         assert_eq!(read.words, "disk is full");

@@ -1,9 +1,11 @@
 //! Real servers on loopback for the tests: each has its own folder and process group, is ready when it
 //! answers, and ends on drop. A missing program fails the test in words; nothing is skipped silently.
 
+mod git;
 mod process;
 pub mod registry;
 mod tls;
 
+pub use git::{GitServer, create_bare, git, import, install_hook};
 pub use process::{Process, free_port, program, wait_until};
 pub use tls::{Authority, Certificate};

@@ -1,0 +1,210 @@
+//! A git server: nginx in front of fcgiwrap and git's own `git-http-backend`.
+
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+use crate::process::{Process, free_port, program, wait_until};
+use crate::tls::Authority;
+
+const USER: &str = "bot";
+const PASSWORD: &str = "s3cret";
+
+/// A server for the repositories in one folder: over plain HTTP for everybody, and over TLS for one user.
+#[must_use = "the server ends when this is dropped"]
+pub struct GitServer {
+    processes: Vec<Process>,
+    folder: TempDir,
+    http: u16,
+    https: u16,
+    ca_file: PathBuf,
+}
+
+impl GitServer {
+    pub const USER: &str = USER;
+    pub const PASSWORD: &str = PASSWORD;
+
+    /// Starts the server with no repository.
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let authority = Authority::new(folder.path());
+        std::fs::create_dir(folder.path().join("repositories")).expect("the folder can be written");
+        let mut server = Self {
+            processes: Vec::new(),
+            http: free_port(),
+            https: free_port(),
+            ca_file: authority.ca_file.clone(),
+            folder,
+        };
+        server.write_configuration(&authority);
+        server.resume();
+        server
+    }
+
+    /// Starts what [`GitServer::stop`] ended, at the same addresses.
+    pub fn resume(&mut self) {
+        let folder = self.folder.path();
+        let socket = folder.join("cgi.sock");
+        let _ = std::fs::remove_file(&socket);
+        let mut cgi = Command::new(program("fcgiwrap"));
+        cgi.arg("-s").arg(format!("unix:{}", socket.display()));
+        cgi.args(["-c", "4"]);
+        let cgi = Process::start(cgi, &folder.join("cgi.log"));
+        let mut nginx = Command::new(program("nginx"));
+        nginx.arg("-p").arg(folder).arg("-c");
+        nginx.arg(folder.join("nginx.conf"));
+        nginx.arg("-e").arg(folder.join("error.log"));
+        let mut nginx = Process::start(nginx, &folder.join("nginx.log"));
+        let ports = [self.http, self.https];
+        wait_until("the git server", || {
+            assert!(!nginx.has_ended(), "nginx: {}", nginx.log());
+            let answers = |port: &u16| TcpStream::connect(("127.0.0.1", *port)).is_ok();
+            socket.exists() && ports.iter().all(answers)
+        });
+        self.processes = vec![nginx, cgi];
+    }
+
+    /// Ends the server; the repositories stay.
+    pub fn stop(&mut self) {
+        self.processes.clear();
+    }
+
+    /// The authority that signed the server's certificate.
+    pub fn ca_file(&self) -> &Path {
+        &self.ca_file
+    }
+
+    /// The address of a repository for everybody.
+    pub fn http(&self, name: &str) -> String {
+        format!("http://127.0.0.1:{}/{name}", self.http)
+    }
+
+    /// The address of a repository for [`GitServer::USER`].
+    pub fn https(&self, name: &str) -> String {
+        format!("https://localhost:{}/{name}", self.https)
+    }
+
+    /// The requests so far, a line each: method, path with query, status.
+    pub fn requests(&self) -> Vec<String> {
+        // A request is logged after its answer was sent; once the log ends with ours, it has all that came before.
+        let log = self.folder.path().join("access.log");
+        let read = || std::fs::read_to_string(&log).unwrap_or_default();
+        let mark = format!("/marker/{}", read().lines().count());
+        let mut stream =
+            TcpStream::connect(("127.0.0.1", self.http)).expect("the git server is running");
+        write!(stream, "GET {mark} HTTP/1.0\r\n\r\n").expect("the git server reads");
+        wait_until("the request log", || read().contains(&mark));
+        let is_real = |line: &&str| !line.starts_with("GET /marker/");
+        let requests = read();
+        requests
+            .lines()
+            .filter(is_real)
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// Makes an empty bare repository and gives its folder.
+    pub fn create(&self, name: &str) -> PathBuf {
+        let folder = self.folder.path().join("repositories").join(name);
+        create_bare(&folder);
+        git(&folder, &["config", "http.receivepack", "true"]);
+        folder
+    }
+
+    fn write_configuration(&self, authority: &Authority) {
+        let folder = self.folder.path();
+        let hash = Command::new(program("htpasswd"))
+            .args(["-Bbn", USER, PASSWORD])
+            .output()
+            .expect("`htpasswd` can be run");
+        std::fs::write(folder.join("htpasswd"), hash.stdout).expect("the folder can be written");
+        let certificate = authority.issue(&["localhost", "127.0.0.1"]);
+        // Only root has workers under another name, who could not read the repositories.
+        let is_root = output_of("id", &["-u"]) == "0";
+        let configuration = include_str!("git-nginx.conf")
+            .replace("RUN_AS", if is_root { "user root;" } else { "" })
+            .replace("FOLDER", &folder.display().to_string())
+            .replace(
+                "BACKEND",
+                &program("git-http-backend").display().to_string(),
+            )
+            .replace("HTTPS_PORT", &self.https.to_string())
+            .replace("HTTP_PORT", &self.http.to_string())
+            .replace(
+                "CERTIFICATE",
+                &certificate.certificate.display().to_string(),
+            )
+            .replace("KEY", &certificate.key.display().to_string());
+        std::fs::write(folder.join("nginx.conf"), configuration)
+            .expect("the folder can be written");
+    }
+}
+
+/// Makes an empty bare repository whose branch will be `main`.
+pub fn create_bare(folder: &Path) {
+    std::fs::create_dir_all(folder).expect("the folder can be made");
+    git(
+        folder,
+        &["init", "--quiet", "--bare", "--initial-branch=main", "."],
+    );
+}
+
+/// Runs `git` in `folder`, untouched by the settings of whoever runs the tests, and gives what it printed.
+pub fn git(folder: &Path, arguments: &[&str]) -> String {
+    let output = command(folder)
+        .args(arguments)
+        .output()
+        .expect("`git` can be run");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "git {arguments:?}: {errors}");
+    String::from_utf8_lossy(&output.stdout)
+        .trim_end()
+        .to_owned()
+}
+
+/// Feeds `stream` to `git fast-import` in `folder`.
+pub fn import(folder: &Path, stream: &[u8]) {
+    let mut child = command(folder)
+        .args(["fast-import", "--quiet", "--force"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("`git` can be run");
+    let mut input = child.stdin.take().expect("the input is piped");
+    input.write_all(stream).expect("git reads its input");
+    drop(input);
+    assert!(
+        child.wait().expect("git ends").success(),
+        "the import failed"
+    );
+}
+
+/// Installs a hook.
+pub fn install_hook(repository: &Path, name: &str, script: &str) {
+    let hook = repository.join("hooks").join(name);
+    std::fs::write(&hook, format!("#!/bin/sh\n{script}\n")).expect("the hook can be written");
+    let executable = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(&hook, executable).expect("the hook can be made executable");
+}
+
+fn command(folder: &Path) -> Command {
+    let mut command = Command::new(program("git"));
+    command.current_dir(folder);
+    command.env("GIT_CONFIG_GLOBAL", "/dev/null");
+    command.env("GIT_CONFIG_NOSYSTEM", "1");
+    for who in ["AUTHOR", "COMMITTER"] {
+        command.env(format!("GIT_{who}_NAME"), "Ada");
+        command.env(format!("GIT_{who}_EMAIL"), "ada@example.com");
+        command.env(format!("GIT_{who}_DATE"), "2026-01-01T00:00:00Z");
+    }
+    command
+}
+
+fn output_of(name: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program(name)).args(arguments).output();
+    let output = output.expect("the program can be run");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
