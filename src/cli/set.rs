@@ -186,7 +186,8 @@ fn change(
 }
 
 fn show(file: &Path, before: &str, after: &str) -> Result<(), anyhow::Error> {
-    let name = file.display();
+    let name = file.display().to_string();
+    let name = name.trim_start_matches("./").trim_start_matches('/');
     let diff = TextDiff::from_lines(before, after);
     let mut unified = diff.unified_diff();
     unified

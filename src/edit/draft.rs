@@ -165,7 +165,11 @@ impl<'s, 't> Draft<'s, 't> {
                 }
                 let indent = scan.start_column(key);
                 let lines = pair_lines(pairs, indent, scan.measures());
-                self.add_lines(scan.next_line(scan.pair_end(key, value)), &lines);
+                let mut place = scan.next_line(scan.pair_end(key, value));
+                if at == scan.nodes[mapping.0].past {
+                    place = scan.after_comments(place, indent + usize::from(scan.is_root(mapping)));
+                }
+                self.add_lines(place, &lines);
             }
             (Context::Block, None) => {
                 return Err(Refusal::at(scan.line(mapping), Reason::Layout));
@@ -195,7 +199,11 @@ impl<'s, 't> Draft<'s, 't> {
                 let indent = scan.column(scan.dash(last)?);
                 let gap = scan.gap(last)?;
                 let lines = item.item_lines(Lists { indent, gap }, scan.measures());
-                self.add_lines(scan.next_line(scan.nodes[last.0].span.end), &lines);
+                let place = scan.next_line(scan.nodes[last.0].span.end);
+                let key = scan.owner(sequence).and_then(|(_, key)| key);
+                let is_inside = key.is_some_and(|key| scan.start_column(key) < indent);
+                let place = scan.after_comments(place, indent + usize::from(!is_inside));
+                self.add_lines(place, &lines);
             }
             (Context::Block, None) => {
                 return Err(Refusal::at(scan.line(sequence), Reason::Layout));
@@ -240,7 +248,8 @@ impl<'s, 't> Draft<'s, 't> {
     /// Carries out the edits, scans the result, and gives it back if it is exactly what was drafted.
     pub(crate) fn finish(mut self) -> Result<String, Refusal> {
         let inexact = || Refusal::of_file(Reason::NotExact);
-        self.splices.sort_by_key(|splice| splice.range.start);
+        self.splices
+            .sort_by_key(|splice| (splice.range.start, splice.range.end));
         let mut text = String::with_capacity(self.scan.text.len() + 256);
         let mut done = 0;
         for Splice { range, text: new } in &self.splices {
@@ -259,7 +268,8 @@ impl<'s, 't> Draft<'s, 't> {
 
     /// The tokens that the new text must have.
     fn expected(&mut self) -> impl Iterator<Item = &Token<'_>> {
-        self.changes.sort_by_key(|change| change.nodes.start);
+        self.changes
+            .sort_by_key(|change| (change.nodes.start, change.nodes.end));
         let starts = std::iter::once(0).chain(self.changes.iter().map(|change| change.nodes.end));
         let ends = self
             .changes
@@ -452,6 +462,11 @@ impl Scan<'_> {
                 style: self.flow_style(),
             },
         }
+    }
+
+    /// Whether a collection is what its document holds.
+    fn is_root(&self, node: NodeId) -> bool {
+        self.nodes[node.0].token.depth == 1
     }
 
     /// Whether a key is written as `? key`.

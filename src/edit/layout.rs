@@ -68,6 +68,21 @@ impl Scan<'_> {
             .map_or(self.text.len(), |at| end + at + 1)
     }
 
+    /// The start of a line moved over the comments right there that stand at `column` or deeper: they belong to what
+    /// is above, and what is added below must not take them.
+    pub(super) fn after_comments(&self, line: usize, column: usize) -> usize {
+        let mut line = line;
+        while self.text[..line].ends_with('\n') {
+            let start = self.after_blanks(line);
+            let is_own = self.text[start..].starts_with('#') && start - line >= column;
+            if !is_own {
+                break;
+            }
+            line = self.next_line(start);
+        }
+        line
+    }
+
     /// Where a line's text ends, its line ending left out.
     pub(super) fn line_end(&self, offset: usize) -> usize {
         let rest = &self.text[offset..];

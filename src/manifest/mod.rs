@@ -12,8 +12,8 @@ use crate::edit::{self, Path, Reason, Refusal};
 use crate::image::{Digest, Repository, Tag};
 use helm::Form;
 
-pub(crate) use commit::{CommitId, ParseCommitIdError};
-pub(crate) use kustomize::{ImageArgument, ParseImageArgumentError, set_image};
+pub(crate) use commit::CommitId;
+pub(crate) use kustomize::{ImageArgument, set_image};
 pub(crate) use path::{ParseRepoPathError, RepoPath};
 
 /// A place in the manifests repository where an image's version is written.
