@@ -247,7 +247,11 @@ impl<'s, 't> Draft<'s, 't> {
 
     /// Carries out the edits, scans the result, and gives it back if it is exactly what was drafted.
     pub(crate) fn finish(mut self) -> Result<String, Refusal> {
-        let inexact = || Refusal::of_file(Reason::NotExact);
+        let Some(first) = self.splices.iter().map(|splice| splice.range.start).min() else {
+            return Ok(self.scan.text.to_owned());
+        };
+        let line = 1 + self.scan.text[..first].matches('\n').count();
+        let inexact = || Refusal::at(line, Reason::NotExact);
         self.splices
             .sort_by_key(|splice| (splice.range.start, splice.range.end));
         let mut text = String::with_capacity(self.scan.text.len() + 256);

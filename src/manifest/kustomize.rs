@@ -421,7 +421,7 @@ impl FromStr for ImageArgument {
         let name = name.unwrap_or(written);
         let is_word =
             |text: &str| !text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '=');
-        if name.is_empty() || name.contains('@') || !is_word(name) {
+        if matches!(name, "" | "*") || name.contains('@') || !is_word(name) {
             return Err(refused("the name is not one"));
         }
         if !is_word(written)
