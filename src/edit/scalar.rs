@@ -27,7 +27,7 @@ fn is_plain(value: &str, context: Context) -> bool {
         '-', '?', ':', ',', '[', ']', '{', '}', '#', '&', '*', '!', '|', '>', '\'', '"', '%', '@',
         '`', '=', '<', ' ',
     ];
-    const FLOW_REFUSED: &[char] = &[',', '[', ']', '{', '}'];
+    const FLOW_REFUSED: &[char] = &[',', '[', ']', '{', '}', '?'];
     let is_one_scalar = !value.starts_with(FIRST_REFUSED)
         && !value.ends_with([' ', ':'])
         && !value.contains(": ")
@@ -62,35 +62,38 @@ fn is_word(value: &str) -> bool {
 /// around a string that only looks like a number cost nothing.
 fn is_number(value: &str) -> bool {
     let unsigned = value.strip_prefix(['+', '-']).unwrap_or(value);
-    let lower = unsigned.to_ascii_lowercase();
+    let is_signed = unsigned.len() < value.len();
+    let starts_as_number = |c: char| c.is_ascii_digit() || c == '.' || (is_signed && c == '_');
+    // Go's readers leave `_` out wherever it stands.
+    let lower = unsigned.replace('_', "").to_ascii_lowercase();
     if matches!(lower.trim_start_matches('.'), "inf" | "nan" | "infinity") {
         return true;
     }
+    if !unsigned.starts_with(starts_as_number) || !lower.contains(|c: char| c.is_ascii_digit()) {
+        return false;
+    }
     if let Some(digits) = lower.strip_prefix("0x") {
-        return digits
-            .chars()
-            .all(|c| c.is_ascii_hexdigit() || matches!(c, '_' | '.' | 'p' | '+' | '-'));
+        let in_float = |c: char| c.is_ascii_hexdigit() || matches!(c, '.' | 'p' | '+' | '-');
+        return digits.chars().all(in_float);
     }
     if let Some(digits) = lower.strip_prefix("0o").or(lower.strip_prefix("0b")) {
-        return digits.chars().all(|c| c.is_ascii_digit() || c == '_');
-    }
-    let starts_as_number = lower.starts_with(|c: char| c.is_ascii_digit())
-        || (lower.starts_with('.') && lower[1..].starts_with(|c: char| c.is_ascii_digit()));
-    if !starts_as_number {
-        return false;
+        return digits
+            .trim_start_matches(['+', '-'])
+            .bytes()
+            .all(|b| b.is_ascii_digit());
     }
     let is_sexagesimal = lower.contains(':')
         && lower
             .chars()
-            .all(|c| c.is_ascii_digit() || matches!(c, ':' | '.' | '_'));
+            .all(|c| c.is_ascii_digit() || matches!(c, ':' | '.'));
     is_sexagesimal || is_decimal(&lower)
 }
 
-/// Digits with `_` between, at most one `.`, and an exponent.
+/// Digits, at most one `.`, and an exponent.
 fn is_decimal(lower: &str) -> bool {
     let (mantissa, exponent) = lower.split_once('e').unwrap_or((lower, "0"));
     let exponent = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
-    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || b == b'_');
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     digits(whole) && digits(fraction) && !exponent.is_empty() && digits(exponent)
 }
@@ -247,6 +250,8 @@ mod tests {
             "'a",
             "\"a",
             "0_1",
+            "+_0",
+            "._3",
             "1__0",
             "685_230.15",
             "\u{feff}a",
@@ -260,7 +265,7 @@ mod tests {
 
     #[test]
     fn commas_and_brackets_need_quotes_only_between_brackets() {
-        for value in ["a,b", "a]", "a}b", "a{"] {
+        for value in ["a,b", "a]", "a}b", "a{", "a?b"] {
             assert!(plain(value));
             let (_, style) = write(value, Style::Plain, Context::Flow);
             assert_eq!(style, Style::DoubleQuoted, "{value}");
