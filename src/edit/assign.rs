@@ -31,12 +31,12 @@ pub(crate) fn assign(
     };
     match found {
         Ok(node) => draft.set(node, value)?,
-        Err(Miss { refusal, gap: None }) => return Err(refusal),
+        Err(Miss { refusal, gap: None }) => return Err(*refusal),
         Err(Miss {
             refusal,
             gap: Some(Gap { parent, depth }),
         }) => {
-            let missing = nested(&path.steps()[depth..], value).map_err(|_| refusal)?;
+            let missing = nested(&path.steps()[depth..], value).map_err(|_| *refusal)?;
             match missing {
                 New::Map(pairs) if scan.is_mapping(parent) => draft.insert(parent, None, &pairs)?,
                 new => draft.fill(parent, &new)?,
@@ -76,7 +76,7 @@ impl Scan<'_> {
             .filter(|miss| Some(miss.depth()) == deepest);
         match (likely.next(), likely.next()) {
             (Some(miss), None) => Err(miss),
-            (Some(miss), Some(_)) => Err(miss.refusal.into()),
+            (Some(miss), Some(_)) => Err(Miss { gap: None, ..miss }),
             (None, _) => Err(Refusal::of_file(Reason::Empty).into()),
         }
     }
@@ -168,17 +168,18 @@ mod tests {
         (layout, maps).prop_map(|((newline, indent, head, comment, tail), maps)| {
             let mut text = head.to_owned();
             let mut values = Vec::new();
-            for (index, (is_flow, map)) in maps.into_iter().enumerate() {
+            for (index, (is_flow, keys)) in maps.into_iter().enumerate() {
                 let pair = |(at, (text, _)): (usize, &(String, String))| format!("k{at}: {text}");
-                let pairs: Vec<String> = map.iter().enumerate().map(pair).collect();
-                text += &match is_flow {
+                let pairs: Vec<String> = keys.iter().enumerate().map(pair).collect();
+                let map = match is_flow {
                     true => format!("a{index}: {{{}}}{comment}\n", pairs.join(" , ")),
                     false => {
                         let line = |pair: &String| format!("{indent}{pair}{comment}\n");
                         format!("a{index}:\n{}", pairs.iter().map(line).collect::<String>())
                     }
                 };
-                values.push(map.into_iter().map(|(_, value)| value).collect());
+                text.push_str(&map);
+                values.push(keys.into_iter().map(|(_, value)| value).collect());
             }
             text.pop();
             text += tail;

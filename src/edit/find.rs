@@ -9,7 +9,8 @@ use super::scan::{NodeId, Scan};
 
 /// Why a path names nothing in a document.
 pub(crate) struct Miss {
-    pub(crate) refusal: Refusal,
+    /// Boxed, since it is rare and much larger than what is found.
+    pub(crate) refusal: Box<Refusal>,
     /// Where the path ends early, if only keys are missing.
     pub(crate) gap: Option<Gap>,
 }
@@ -24,6 +25,7 @@ pub(crate) struct Gap {
 
 impl From<Refusal> for Miss {
     fn from(refusal: Refusal) -> Self {
+        let refusal = Box::new(refusal);
         Self { refusal, gap: None }
     }
 }
@@ -86,7 +88,7 @@ impl Scan<'_> {
                 false => self.unexpected(node, place, "a map"),
             };
             return Err(Miss {
-                refusal: Refusal::at(self.line(node), reason),
+                refusal: Box::new(Refusal::at(self.line(node), reason)),
                 gap: gap.filter(|_| self.is_null(node)),
             });
         }
@@ -114,7 +116,7 @@ impl Scan<'_> {
                 known: Known::of(names, key),
             };
             Miss {
-                refusal: Refusal::at(self.line(node), reason),
+                refusal: Box::new(Refusal::at(self.line(node), reason)),
                 gap,
             }
         }))
@@ -140,27 +142,17 @@ impl Scan<'_> {
                 found.push(item);
             }
         }
-        let (key, value) = (key.to_owned(), value.to_owned());
+        let item = format!("{key}: {value}");
         match found[..] {
-            [item] => Ok(item),
+            [found] => Ok(found),
             [] => {
-                let known = Known::of(names.into_iter(), &value);
-                let reason = Reason::NoItem {
-                    place,
-                    key,
-                    value,
-                    known,
-                };
+                let known = Known::of(names.into_iter(), value);
+                let reason = Reason::NoItem { place, item, known };
                 Err(Refusal::at(self.line(list), reason))
             }
             [first, second, ..] => {
                 let again = self.line(second);
-                let reason = Reason::SeveralItems {
-                    place,
-                    key,
-                    value,
-                    again,
-                };
+                let reason = Reason::SeveralItems { place, item, again };
                 Err(Refusal::at(self.line(first), reason))
             }
         }

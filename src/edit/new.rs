@@ -11,8 +11,8 @@ use super::scan::{Context, Kind, Style, Token};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum New {
     Scalar(String),
-    Map(Vec<(String, New)>),
-    List(Vec<New>),
+    Map(Vec<(String, Self)>),
+    List(Vec<Self>),
 }
 
 /// How new scalars and collections are written.

@@ -43,18 +43,17 @@ pub(crate) enum Reason {
         index: usize,
         length: usize,
     },
-    #[error("`{place}` has no item with `{key}: {value}`; {known}")]
+    #[error("`{place}` has no item with `{item}`; {known}")]
     NoItem {
         place: String,
-        key: String,
-        value: String,
+        /// `key: value`.
+        item: String,
         known: Known,
     },
-    #[error("`{place}` has several items with `{key}: {value}`, another on line {again}")]
+    #[error("`{place}` has several items with `{item}`, another on line {again}")]
     SeveralItems {
         place: String,
-        key: String,
-        value: String,
+        item: String,
         again: usize,
     },
     #[error("`{place}` is a list; say which item, as in `[0]` or `[name=web]`")]

@@ -106,7 +106,7 @@ pub(super) fn write(
 }
 
 fn place(scan: &Scan<'_>, at: &Path, form: Form, image: &Repository) -> Result<Place, Fault> {
-    let node = scan.find_in_one(at).map_err(|miss| miss.refusal)?;
+    let node = scan.find_in_one(at).map_err(|miss| *miss.refusal)?;
     if scan.is_mapping(node) && form == Form::MapOrScalar {
         return Ok(Place::Map(Map::of(scan, node, image)?));
     }
