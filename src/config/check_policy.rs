@@ -7,7 +7,6 @@ use super::problem::Faults;
 use super::raw::{Environment as RawEnvironment, PromotionPolicy, Spec};
 use super::shape::{Block, Named, NamedEntry, Placed, list};
 use super::source::{Source, Span};
-use super::tags;
 use crate::image::Repository;
 use crate::manifest::{RepoPath, Site, Write};
 use crate::policy::select::choose::Downgrade;
@@ -43,6 +42,8 @@ struct Context<'a> {
     policy: &'a PolicyName,
     repository: Option<&'a RepositoryName>,
     images: &'a [NamedEntry<ImageName, Image>],
+    /// All of the policy but its name.
+    spec: Span,
 }
 
 impl<'a> Check<'a> {
@@ -110,12 +111,13 @@ impl<'a> Check<'a> {
             policy: &name,
             repository: repository.as_ref(),
             images: &images,
+            spec: spec.span,
         };
-        let environments = self.environments(environments.unwrap_or_default(), &context);
+        let environments = environments.map(|e| self.environments(e, &context));
         Some(Policy {
             repository: repository?,
             images: domain_images,
-            environments,
+            environments: environments?,
             name,
         })
     }
@@ -154,8 +156,7 @@ impl<'a> Check<'a> {
                 let message = format!("`{other}` and `{}` are the same repository", key.value);
                 self.faults.error(entry.repository.span, message);
             }
-            let rule = entry.tags.as_ref();
-            let tags = rule.and_then(|tags| tags::check(&tags.value, tags.owner, self.faults));
+            let tags = entry.tags.clone();
             checked.insert(key.value.clone(), PolicyImage { repository, tags });
         }
         checked
@@ -163,12 +164,16 @@ impl<'a> Check<'a> {
 
     fn environments(
         &mut self,
-        environments: Vec<Block<RawEnvironment>>,
+        environments: Block<Vec<Block<RawEnvironment>>>,
         context: &Context<'_>,
     ) -> Vec<Environment> {
         let mut seen = BTreeMap::new();
         let mut checked = Vec::new();
-        for environment in environments {
+        if environments.value.is_empty() && !self.faults.touch(environments.span) {
+            let message = "a policy needs at least one environment";
+            self.faults.error(environments.owner, message);
+        }
+        for environment in environments.value {
             let Placed { value, span, .. } = environment.value.name.clone();
             if let Some(first) = seen.insert(value, span) {
                 let name = &environment.value.name.value;
@@ -186,7 +191,7 @@ impl<'a> Check<'a> {
         environment: Block<RawEnvironment>,
         context: &Context<'_>,
     ) -> Environment {
-        let Block { value, owner, span } = environment;
+        let Block { value, owner, .. } = environment;
         let RawEnvironment {
             name,
             tags,
@@ -204,7 +209,10 @@ impl<'a> Check<'a> {
                 .as_ref()
                 .is_none_or(|image| image.0.tags.is_some())
         };
-        if tags.is_none() && !context.images.iter().all(has_rule) && !self.faults.touch(span) {
+        if tags.is_none()
+            && !context.images.iter().all(has_rule)
+            && !self.faults.touch(context.spec)
+        {
             let message = format!("`{}` does not say which versions may come here", name.value);
             self.faults.error_with_hint(
                 owner,
@@ -224,7 +232,7 @@ impl<'a> Check<'a> {
             })
             .collect();
         Environment {
-            tags: tags.and_then(|tags| tags::check(&tags.value, tags.owner, self.faults)),
+            tags,
             name: name.value,
             update: updates,
             write: write.map_or(Write::Tag, |write| write.value),

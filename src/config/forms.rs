@@ -15,7 +15,8 @@ use super::problem::Faults;
 use super::raw::{CommitDelivery, HelmUpdate, ImageEntry, PullRequestDelivery, YamlUpdate};
 use super::settings::RepositoryUrl;
 use super::shape::{
-    Leaf, Placed, Refusal, Shape, list, nearest, refuse, shape, text, unexpected, unknown_key,
+    LATER, Leaf, Placed, Refusal, Shape, list, nearest, refuse, shape, text, unexpected,
+    unknown_key,
 };
 use super::tree::{Node, Scalar, Value};
 use crate::edit::Path as YamlPath;
@@ -59,12 +60,21 @@ pub(super) struct OneOrMany<T>(pub(super) Vec<Placed<T>>);
 
 impl<T: Shape> Shape for OneOrMany<T> {
     fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
-        let read = |node| T::read(node, faults).map(|value| Placed::new(value, node.span));
         let values: Vec<_> = match &node.value {
-            Value::List(items) if !items.is_empty() => items.iter().filter_map(read).collect(),
-            _ => [node].into_iter().filter_map(read).collect(),
+            Value::List(items) => {
+                if items.is_empty() {
+                    faults.error(node.span, "expected at least one, found an empty list");
+                }
+                let read = |item| T::read(item, faults).map(|v| Placed::new(v, item.span));
+                items.iter().filter_map(read).collect()
+            }
+            Value::Scalar(_) | Value::Map(_) | Value::Empty | Value::Refused => {
+                let value = T::read(node, faults).map(|value| Placed::new(value, node.span));
+                value.into_iter().collect()
+            }
         };
-        (!values.is_empty()).then_some(Self(values))
+        // Without a value, a fault says why; what stands beside it is looked at all the same.
+        Some(Self(values))
     }
 
     fn schema() -> Option<Json> {
@@ -328,13 +338,7 @@ fn choose(
     };
     if let Some(entry) = entries.iter().find(|e| later.contains(&&*e.key.text)) {
         let key = &entry.key;
-        faults.error(
-            key.span,
-            format!(
-                "`{}` is not supported by this version of towpath yet",
-                key.text
-            ),
-        );
+        faults.error(key.span, format!("`{}` {LATER}", key.text));
         return None;
     }
     let mut found = known.iter().filter(|key| node.get(key).is_some());
@@ -494,6 +498,8 @@ impl Leaf for CommitSubject {
 }
 
 impl Leaf for Duration {
+    const TAKES_NUMBERS: bool = true;
+
     fn parse(text: &str) -> Result<Self, Refusal> {
         if text.chars().all(|c| c.is_ascii_digit()) {
             return Err(Refusal::new(format!("the duration `{text}` has no unit"))
@@ -520,18 +526,18 @@ pub(super) struct PageSize(pub(super) u32);
 
 impl Shape for PageSize {
     fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
-        let size = match &node.value {
-            Value::Scalar(Scalar {
-                text, plain: true, ..
-            }) => text.parse().ok(),
-            Value::Scalar(_) | Value::Empty | Value::List(_) | Value::Map(_) | Value::Refused => {
-                None
-            }
+        let expected = format!("a number from 1 to {PAGE_SIZE_MAX}");
+        let Value::Scalar(Scalar {
+            text, plain: true, ..
+        }) = &node.value
+        else {
+            unexpected(node, &expected, faults);
+            return None;
         };
+        let size = text.parse().ok();
         let size = size.filter(|size| (1..=PAGE_SIZE_MAX).contains(size));
         if size.is_none() {
-            let expected = format!("a number from 1 to {PAGE_SIZE_MAX}");
-            unexpected(node, &expected, faults);
+            faults.error(node.span, format!("`{text}` is not {expected}"));
         }
         size.map(Self)
     }
@@ -596,8 +602,7 @@ impl Leaf for RepositoryUrl {
 }
 
 fn ssh_is_later() -> Refusal {
-    Refusal::new("ssh is not supported by this version of towpath yet")
-        .hint("use the https URL and a token under `credentials`")
+    Refusal::new(format!("ssh {LATER}")).hint("use the https URL and a token under `credentials`")
 }
 
 /// Nouns of other rooms that read themselves.

@@ -85,9 +85,10 @@ fn by_line(text: &str, read_to: usize, masks: &mut Vec<Range<usize>>) {
 fn in_urls(text: &str, masks: &mut Vec<Range<usize>>) {
     for (index, separator) in text.match_indices("://") {
         let start = index + separator.len();
-        let is_end = |c: char| c.is_whitespace() || matches!(c, '/' | '"' | '\'');
-        let authority = text[start..].split(is_end).next().unwrap_or_default();
-        if let Some(at) = authority.rfind('@') {
+        // A password with a `/` in it makes no valid URL, and is hidden all the same.
+        let is_end = |c: char| c.is_whitespace() || matches!(c, '"' | '\'');
+        let url = text[start..].split(is_end).next().unwrap_or_default();
+        if let Some(at) = url.rfind('@') {
             masks.push(start..start + at);
         }
     }

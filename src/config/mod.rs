@@ -17,6 +17,8 @@ mod settings;
 mod shape;
 mod source;
 mod tags;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod watch;
 
@@ -28,7 +30,7 @@ use sha2::{Digest as _, Sha256};
 use crate::policy::{Policy, RepositoryName};
 use forms::API_VERSION;
 use problem::Faults;
-use shape::{Shape as _, nearest, text};
+use shape::{LATER, Shape as _, nearest, text};
 use source::{Source, Span};
 use tree::{Node, Value};
 
@@ -162,6 +164,7 @@ impl Reader {
             }
             if settings.is_some() {
                 faults.error(document.owner, "a second `Settings` document");
+                continue;
             }
             settings = Some(raw::Settings::read(document, faults));
         }
@@ -280,13 +283,10 @@ fn is_policy(document: &Node, faults: &mut Faults) -> bool {
     };
     match scalar.text.as_str() {
         "PromotionPolicy" => return true,
-        // The first file's settings were read before.
+        // Those of the first file were read before.
         "Settings" if kind.span.file == 0 => {}
         "Settings" => faults.error(kind.span, "settings stand in the settings file alone"),
-        "Route" => faults.error(
-            kind.span,
-            "`Route` is not supported by this version of towpath yet",
-        ),
+        "Route" => faults.error(kind.span, format!("`Route` {LATER}")),
         other => {
             let message = format!("unknown kind `{other}`");
             match nearest(other, &KINDS[..2]) {

@@ -90,7 +90,7 @@ impl Faults {
 
     fn push(&mut self, severity: Severity, (span, message, hint): (Span, String, Option<String>)) {
         self.errors += usize::from(severity == Severity::Error);
-        if self.list.len() >= FAULTS_MAX {
+        if self.are_full() {
             self.omitted += 1;
             return;
         }
@@ -105,6 +105,11 @@ impl Faults {
     /// How many errors were found.
     pub(super) fn errors(&self) -> usize {
         self.errors
+    }
+
+    /// Whether further faults are only counted, so that no work should go into their words.
+    pub(super) fn are_full(&self) -> bool {
+        self.list.len() >= FAULTS_MAX
     }
 
     /// Whether something within `span` is wrong already, so that what is missing there may be a consequence.

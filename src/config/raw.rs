@@ -15,6 +15,7 @@ use super::shape::{Block, Later, Named, Placed, shape};
 use crate::edit::Path as YamlPath;
 use crate::image::Repository;
 use crate::manifest::{RepoPath, Write};
+use crate::policy::select::TagRule;
 use crate::policy::{EnvironmentName, ImageName, PolicyName, RepositoryName};
 
 shape! {
@@ -113,7 +114,7 @@ shape! {
         /// The images that move, each under a name of the policy's own: `web: ghcr.io/acme/portal-web`.
         images: Option<Named<ImageName, Image>> = "images",
         /// Where the images go, each with what may come there.
-        environments: Option<Vec<Block<Environment>>> = "environments",
+        environments: Option<Block<Vec<Block<Environment>>>> = "environments",
         route: Later = "route",
         for_each: Later = "for-each",
         together: Later = "together",
@@ -124,7 +125,7 @@ shape! {
         /// The environment's name: `dev`, `production`.
         name: Placed<EnvironmentName> = "name",
         /// Which versions may come here, and which of two is newer.
-        tags: Option<Block<Tags>> = "tags",
+        tags: Option<TagRule> = "tags",
         /// Where the version is written: the folder of a kustomization, a Helm values file, any YAML scalar, or a list of these.
         update: OneOrMany<Update> = "update",
         /// What is written. Default: `tag`.
@@ -162,7 +163,7 @@ shape! {
         /// The repository in its registry, without a tag: `ghcr.io/acme/web`.
         repository: Placed<Repository> = "repository",
         /// Which versions of this image are candidates; it overrides what the environments say.
-        tags: Option<Block<Tags>> = "tags",
+        tags: Option<TagRule> = "tags",
     }
 
     /// A Helm values file.

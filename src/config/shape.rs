@@ -12,6 +12,9 @@ use super::problem::Faults;
 use super::source::Span;
 use super::tree::{Entry, Key, Node, PlainKind, Scalar, Value, plain_kind};
 
+/// What is said of what the language defines and this version cannot do.
+pub(super) const LATER: &str = "is not supported by this version of towpath yet";
+
 /// Longest key for which a nearest known key is sought, in characters.
 const NEAREST_LENGTH_MAX: usize = 40;
 
@@ -34,6 +37,9 @@ pub(super) trait Shape: Sized {
 
 /// A scalar that is a noun of its own.
 pub(super) trait Leaf: Sized {
+    /// Whether a bare number is read as its text, since the noun knows what is wrong with it.
+    const TAKES_NUMBERS: bool = false;
+
     fn parse(text: &str) -> Result<Self, Refusal>;
 
     fn schema() -> Json {
@@ -105,7 +111,10 @@ impl<T> Placed<T> {
 
 impl<T: Leaf> Shape for Placed<T> {
     fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
-        let scalar = text(node, faults)?;
+        let scalar = match &node.value {
+            Value::Scalar(scalar) if T::TAKES_NUMBERS => scalar,
+            _ => text(node, faults)?,
+        };
         let placed = Placed {
             value: (),
             span: node.span,
@@ -280,6 +289,9 @@ impl<K: Leaf, T: Shape> Shape for Named<K, T> {
             unexpected(node, "a map", faults);
             return None;
         };
+        if entries.is_empty() {
+            faults.error(node.span, "expected at least one entry, found none");
+        }
         let read = |entry: &Entry| {
             let value = T::read(&entry.node, faults);
             let span = entry.key.span;
@@ -315,12 +327,8 @@ pub(super) struct Later;
 impl Shape for Later {
     const KNOWN: bool = false;
 
-    fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
-        faults.error(
-            node.owner,
-            "this is not supported by this version of towpath yet",
-        );
-        None
+    fn read(_: &Node, _: &mut Faults) -> Option<Self> {
+        Some(Self)
     }
 
     fn schema() -> Option<Json> {
@@ -376,7 +384,13 @@ impl<'a> Fields<'a> {
     /// Reads the value of one key; `None` where it is missing and must not be.
     pub(super) fn take<T: Shape>(&self, key: &'static str, faults: &mut Faults) -> Option<T> {
         match self.entries.iter().find(|entry| entry.key.text == key) {
-            Some(entry) => T::read(&entry.node, faults).or_else(T::absent),
+            Some(entry) => {
+                if !T::KNOWN {
+                    let message = format!("`{key}` {LATER}");
+                    faults.error(entry.key.span, message);
+                }
+                T::read(&entry.node, faults).or_else(T::absent)
+            }
             None => T::absent().or_else(|| {
                 if !self.meant.contains(&key) {
                     faults.error(self.node.owner, format!("the key `{key}` is missing"));
@@ -393,7 +407,10 @@ pub(super) fn unknown_key(
     known: &[&'static str],
     faults: &mut Faults,
 ) -> Option<&'static str> {
-    let nearest = nearest(&key.text, known);
+    let nearest = match faults.are_full() {
+        true => None,
+        false => nearest(&key.text, known),
+    };
     let hint = match nearest {
         Some(nearest) => format!("did you mean `{nearest}`?"),
         None => format!("known here: {}", list(known)),

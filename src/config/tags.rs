@@ -1,15 +1,41 @@
 //! From what stands under `tags` to a rule; what the rule refuses is put at its place in the file.
 
+use serde_json::Value as Json;
+
 use super::problem::Faults;
 use super::raw::Tags;
-use super::shape::Placed;
+use super::shape::{Placed, Shape};
 use super::source::Span;
+use super::tree::Node;
 use crate::policy::select::TagRule;
-use crate::policy::select::check::{RuleKey, RuleProblem};
+use crate::policy::select::check::{RuleError, RuleKey, RuleProblem};
 use crate::policy::select::rule::RuleText;
 
-/// Checks a rule; `place` is where its map is introduced.
-pub(super) fn check(tags: &Tags, place: Span, faults: &mut Faults) -> Option<TagRule> {
+impl Shape for TagRule {
+    fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
+        let tags = Tags::read(node, faults)?;
+        // What is missing beside something wrong may only be misspelled.
+        let whole = !faults.touch(node.span);
+        let problems = match Self::new(text(&tags)) {
+            Ok(rule) => return Some(rule),
+            Err(problems) => problems,
+        };
+        for problem in problems {
+            if whole || !speaks_of_several_keys(&problem.reason) {
+                let span = span_of(&problem, &tags).unwrap_or(node.owner);
+                faults.error(span, problem.reason.to_string());
+            }
+        }
+        None
+    }
+
+    fn schema() -> Option<Json> {
+        Tags::schema()
+    }
+}
+
+/// The rule as it is written, without its places.
+fn text(tags: &Tags) -> RuleText {
     let Tags {
         semver,
         pattern,
@@ -22,7 +48,7 @@ pub(super) fn check(tags: &Tags, place: Span, faults: &mut Faults) -> Option<Tag
     } = tags;
     let text = |text: &Option<Placed<String>>| text.as_ref().map(|text| text.value.clone());
     let words = |words: &[Placed<String>]| words.iter().map(|word| word.value.clone()).collect();
-    let rule = TagRule::new(RuleText {
+    RuleText {
         semver: text(semver),
         pattern: text(pattern),
         regex: text(regex),
@@ -30,16 +56,25 @@ pub(super) fn check(tags: &Tags, place: Span, faults: &mut Faults) -> Option<Tag
         prerelease: prerelease.as_ref().map(|prerelease| words(&prerelease.0)),
         newest_by: newest_by.as_ref().map(|newest| newest.0.value.clone()),
         ignore: ignore.as_deref().map(words).unwrap_or_default(),
-    });
-    let problems = match rule {
-        Ok(rule) => return Some(rule),
-        Err(problems) => problems,
-    };
-    for problem in problems {
-        let span = span_of(&problem, tags).unwrap_or(place);
-        faults.error(span, problem.reason.to_string());
     }
-    None
+}
+
+/// Whether an error would go away if a key that could not be read were there.
+fn speaks_of_several_keys(error: &RuleError) -> bool {
+    match error {
+        RuleError::Empty
+        | RuleError::NoVersion
+        | RuleError::NoPrerelease
+        | RuleError::NoPart { .. } => true,
+        RuleError::Beside { .. }
+        | RuleError::Constraint(_)
+        | RuleError::Shape(_)
+        | RuleError::Prerelease(_)
+        | RuleError::Follow(_)
+        | RuleError::Order { .. }
+        | RuleError::Later { .. }
+        | RuleError::Glob { .. } => false,
+    }
 }
 
 /// Where the text that a problem is about stands, from the offending character on.

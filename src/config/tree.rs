@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use granit_parser::{Event, Options, Parser, ScalarStyle, Tag};
+use granit_parser::{ErrorKind, Event, Options, Parser, ScalarStyle, Tag};
 
 use super::problem::Faults;
 use super::source::Span;
@@ -14,9 +14,9 @@ use super::source::Span;
 /// Deepest nesting. The deepest policy that makes sense has nine levels.
 const DEPTH_MAX: usize = 32;
 
-/// Most values in one file: a policy of one image and three environments has about 40, so this is
-/// 5,000 of them, and 30 MB of tree.
-const NODES_MAX: usize = 200_000;
+/// Most values in one file: a policy of one image and three environments has about 30, so this is
+/// 3,000 of them, and 15 MB of tree.
+const NODES_MAX: usize = 100_000;
 
 /// One value and where it stands.
 #[derive(Debug)]
@@ -165,7 +165,10 @@ pub(super) fn parse(file: usize, text: &str, faults: &mut Faults) -> Vec<Node> {
             Err(error) => {
                 let offset = error.marker().byte_offset().unwrap_or(0);
                 let span = builder.span(offset..offset);
-                let message = format!("not valid YAML: {}", error.info());
+                let message = match error.kind() {
+                    ErrorKind::RecursionLimitExceeded => too_deep(),
+                    _ => format!("not valid YAML: {}", error.info()),
+                };
                 builder.faults.error(span, message);
                 None
             }
@@ -285,10 +288,7 @@ impl Builder<'_> {
             return None;
         }
         if self.stack.len() >= DEPTH_MAX {
-            self.refused(
-                &range,
-                &format!("values are nested deeper than {DEPTH_MAX} levels"),
-            );
+            self.refused(&range, &too_deep());
             return None;
         }
         self.stack.push(Frame {
@@ -367,6 +367,10 @@ impl Builder<'_> {
     }
 }
 
+fn too_deep() -> String {
+    format!("values are nested deeper than {DEPTH_MAX} levels")
+}
+
 /// The first key of a map, which stands for all of it where a whole document is meant.
 fn introduction(value: &Value) -> Option<Span> {
     match value {
@@ -394,8 +398,7 @@ pub(super) fn key_path(documents: &[Node], span: Span) -> String {
                 let within = |e: &&Entry| e.key.span.holds(span) || e.node.span.holds(span);
                 let entry = entries.iter().find(within);
                 if let Some(entry) = entry {
-                    let dot = if path.is_empty() { "" } else { "." };
-                    path.extend([dot, &entry.key.text]);
+                    push_key(&mut path, &entry.key.text);
                 }
                 entry
                     .map(|entry| &entry.node)
@@ -404,4 +407,13 @@ pub(super) fn key_path(documents: &[Node], span: Span) -> String {
         };
     }
     path
+}
+
+fn push_key(path: &mut String, key: &str) {
+    let is_word = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
+    match (key.chars().all(is_word), path.is_empty()) {
+        (true, true) => path.push_str(key),
+        (true, false) => path.extend([".", key]),
+        (false, _) => path.extend(["[\"", key, "\"]"]),
+    }
 }

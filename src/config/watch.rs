@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use super::{Config, Fingerprint, Problems, Reading, read};
 
@@ -29,6 +29,8 @@ pub(crate) struct Watch {
     watched: BTreeSet<PathBuf>,
     wakes: mpsc::Receiver<()>,
     poll_interval: Duration,
+    /// When the files are read next.
+    due: Instant,
 }
 
 impl Watch {
@@ -53,6 +55,7 @@ impl Watch {
             watched: BTreeSet::new(),
             wakes,
             poll_interval: POLL_INTERVAL,
+            due: Instant::now() + POLL_INTERVAL,
         };
         // What changes between the first reading and the start of the watch must not be missed.
         let first = read(settings);
@@ -70,23 +73,31 @@ impl Watch {
     /// what is wrong with it. May be dropped at any time without losing a change.
     pub(crate) async fn changed(&mut self) -> Result<Config, Problems> {
         loop {
-            // Without a watcher the channel is closed, and would wake us without end.
-            let woken = async {
-                match self.wakes.recv().await {
-                    Some(()) => sleep(SETTLE).await,
-                    None => std::future::pending().await,
-                }
-            };
-            // Time running out is the poll.
-            let _ = timeout(self.poll_interval, woken).await;
+            self.until_due().await;
             let settings = self.settings.clone();
             let reading = tokio::task::spawn_blocking(move || read(&settings))
                 .await
                 .expect("reading the settings does not panic");
+            // Not before the reading, so that one which is dropped half-way is done again.
+            self.due = Instant::now() + self.poll_interval;
             self.follow(&reading);
             if reading.fingerprint != self.last {
                 self.last = reading.fingerprint;
                 return reading.config;
+            }
+        }
+    }
+
+    /// Waits for the next reading, which a wake-up brings nearer. What it waits for outlives a drop.
+    async fn until_due(&mut self) {
+        while Instant::now() < self.due {
+            tokio::select! {
+                () = sleep_until(self.due) => {}
+                wake = self.wakes.recv() => match wake {
+                    Some(()) => self.due = self.due.min(Instant::now() + SETTLE),
+                    // Without a watcher only the poll is left.
+                    None => sleep_until(self.due).await,
+                }
             }
         }
     }
@@ -102,11 +113,11 @@ impl Watch {
         }
         let mut watched = BTreeSet::new();
         for folder in &reading.folders {
-            let known = self.watched.contains(folder);
-            match known
-                .then_some(Ok(()))
-                .unwrap_or_else(|| watcher.watch(folder, RecursiveMode::NonRecursive))
-            {
+            let following = match self.watched.contains(folder) {
+                true => Ok(()),
+                false => watcher.watch(folder, RecursiveMode::NonRecursive),
+            };
+            match following {
                 Ok(()) => {
                     watched.insert(folder.clone());
                 }
@@ -116,5 +127,129 @@ impl Watch {
             }
         }
         self.watched = watched;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+    use std::time::Duration;
+
+    use tempfile::TempDir;
+    use tokio::time::timeout;
+
+    use super::Watch;
+    use crate::config::{Config, Problems};
+
+    const SETTINGS: &str = "\
+apiVersion: towpath.dev/v1alpha1
+kind: Settings
+repositories:
+  deploy: { url: ../deploy.git }
+policies: [policies]
+";
+
+    /// Far longer than a change takes, far shorter than the poll.
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    fn policy(name: &str) -> String {
+        format!(
+            "apiVersion: towpath.dev/v1alpha1\nkind: PromotionPolicy\nmetadata: {{ name: {name} }}\nspec:\n  repository: deploy\n  images: {{ a: ghcr.io/acme/a }}\n  environments: [{{ name: dev, tags: {{ semver: 1.x }}, update: {name} }}]\n"
+        )
+    }
+
+    fn names(config: &Result<Config, Problems>) -> Vec<&str> {
+        let config = config.as_ref().unwrap();
+        config.policies.iter().map(|p| p.name.as_str()).collect()
+    }
+
+    /// Mounts a version of a ConfigMap as the kubelet does: a folder of its own, and one turned link.
+    fn mount(folder: &Path, version: &str, content: &str) {
+        fs::create_dir_all(folder.join(version)).unwrap();
+        fs::write(folder.join(version).join("policy.yaml"), content).unwrap();
+        symlink(version, folder.join("..data_tmp")).unwrap();
+        fs::rename(folder.join("..data_tmp"), folder.join("..data")).unwrap();
+        if fs::symlink_metadata(folder.join("policy.yaml")).is_err() {
+            symlink("..data/policy.yaml", folder.join("policy.yaml")).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_turned_link_of_a_configmap_is_a_change_each_time() {
+        let folder = TempDir::new().unwrap();
+        fs::write(folder.path().join("towpath.yaml"), SETTINGS).unwrap();
+        let policies = folder.path().join("policies");
+        mount(&policies, "..2026_01", &policy("one"));
+        let (mut watch, first) = Watch::start(&folder.path().join("towpath.yaml"));
+        assert_eq!(names(&first), ["one"]);
+        for (version, name) in [("..2026_02", "two"), ("..2026_03", "three")] {
+            mount(&policies, version, &policy(name));
+            let changed = timeout(PATIENCE, watch.changed()).await.unwrap();
+            assert_eq!(names(&changed), [name]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_bad_version_is_told_once_and_a_good_one_follows() {
+        let folder = TempDir::new().unwrap();
+        let settings = folder.path().join("towpath.yaml");
+        fs::write(&settings, SETTINGS).unwrap();
+        fs::create_dir(folder.path().join("policies")).unwrap();
+        let file = folder.path().join("policies/a.yaml");
+        fs::write(&file, policy("one")).unwrap();
+        let (mut watch, first) = Watch::start(&settings);
+        assert_eq!(names(&first), ["one"]);
+
+        fs::write(&file, "kind: PromotionPolicy\nspecc: {}\n").unwrap();
+        let bad = timeout(PATIENCE, watch.changed()).await.unwrap();
+        assert!(bad.is_err());
+        // The same contents anew are no change.
+        fs::write(&file, "kind: PromotionPolicy\nspecc: {}\n").unwrap();
+        let again = timeout(Duration::from_secs(1), watch.changed()).await;
+        assert!(again.is_err());
+
+        fs::write(&file, policy("two")).unwrap();
+        let good = timeout(PATIENCE, watch.changed()).await.unwrap();
+        assert_eq!(names(&good), ["two"]);
+
+        fs::remove_file(&settings).unwrap();
+        assert!(timeout(PATIENCE, watch.changed()).await.unwrap().is_err());
+        fs::write(&settings, SETTINGS).unwrap();
+        let good = timeout(PATIENCE, watch.changed()).await.unwrap();
+        assert_eq!(names(&good), ["two"]);
+    }
+
+    #[tokio::test]
+    async fn a_wait_that_is_dropped_loses_no_change() {
+        let folder = TempDir::new().unwrap();
+        let settings = folder.path().join("towpath.yaml");
+        fs::write(&settings, SETTINGS).unwrap();
+        fs::create_dir(folder.path().join("policies")).unwrap();
+        let (mut watch, _) = Watch::start(&settings);
+        fs::write(folder.path().join("policies/a.yaml"), policy("one")).unwrap();
+        let start = std::time::Instant::now();
+        let changed = loop {
+            match timeout(Duration::from_millis(20), watch.changed()).await {
+                Ok(changed) => break changed,
+                Err(_) => assert!(start.elapsed() < PATIENCE),
+            }
+        };
+        assert_eq!(names(&changed), ["one"]);
+    }
+
+    #[tokio::test]
+    async fn the_poll_finds_what_no_watch_tells() {
+        let folder = TempDir::new().unwrap();
+        let settings = folder.path().join("towpath.yaml");
+        fs::write(&settings, SETTINGS).unwrap();
+        let (mut watch, first) = Watch::start(&settings);
+        assert!(first.is_err(), "the folder of policies is missing");
+        watch.watcher = None;
+        watch.due = tokio::time::Instant::now();
+        fs::create_dir(folder.path().join("policies")).unwrap();
+        let changed = timeout(PATIENCE, watch.changed()).await.unwrap();
+        assert_eq!(names(&changed), [""; 0]);
     }
 }

@@ -1,0 +1,522 @@
+//! What people see when settings or policies are wrong, and that good ones are read as they are meant.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use insta::assert_snapshot;
+use tempfile::TempDir;
+
+use super::{Config, Credentials, Problems, load};
+use crate::manifest::Write;
+use crate::policy::Deliver;
+use crate::secret::Secret;
+
+/// The least that a settings file can say.
+const SETTINGS: &str = "\
+apiVersion: towpath.dev/v1alpha1
+kind: Settings
+repositories:
+  deploy: { url: ../deploy.git }
+policies: [policies]
+";
+
+/// A policy without a fault, up to its environments.
+const POLICY: &str = "\
+apiVersion: towpath.dev/v1alpha1
+kind: PromotionPolicy
+metadata: { name: portal }
+spec:
+  repository: deploy
+  images: { web: ghcr.io/acme/portal-web }
+  environments:
+";
+
+/// A folder with settings and one file of policies.
+fn folder(settings: &str, policies: &str) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    fs::create_dir(folder.path().join("policies")).unwrap();
+    fs::write(folder.path().join("towpath.yaml"), settings).unwrap();
+    fs::write(folder.path().join("policies/portal.yaml"), policies).unwrap();
+    folder
+}
+
+fn load_in(folder: &Path) -> Result<Config, Problems> {
+    load(&folder.join("towpath.yaml"))
+}
+
+/// The whole report, with the folder left out.
+fn report(settings: &str, policies: &str) -> String {
+    let folder = folder(settings, policies);
+    let problems = load_in(folder.path()).expect_err("something is wrong");
+    let prefix = format!("{}/", folder.path().display());
+    problems.to_string().replace(&prefix, "")
+}
+
+/// The messages alone, each with its line and column.
+fn messages(settings: &str, policies: &str) -> String {
+    let folder = folder(settings, policies);
+    let problems = load_in(folder.path()).expect_err("something is wrong");
+    let line = |problem: &super::Problem| {
+        let place = problem.place.as_ref();
+        let place = place.map_or(String::new(), |p| format!("{}:{} ", p.line, p.column));
+        let hint = problem.hint.as_ref();
+        let hint = hint.map_or(String::new(), |hint| format!(" [{hint}]"));
+        format!("{place}{}{hint}", problem.message)
+    };
+    let lines: Vec<_> = problems.list.iter().map(line).collect();
+    let prefix = format!("{}/", folder.path().display());
+    lines.join("\n").replace(&prefix, "")
+}
+
+/// Messages for one environment's YAML below [`POLICY`].
+fn environment(yaml: &str) -> String {
+    messages(SETTINGS, &format!("{POLICY}{yaml}"))
+}
+
+#[test]
+fn a_policy_is_read_as_it_is_meant() {
+    let environments = "
+    - name: dev
+      tags: { pattern: \"develop-{sha}\" }
+      update: apps/portal/overlays/dev
+    - name: production
+      tags: { semver: \">=1.0.0\" }
+      update: [{ helm: values.yaml, at: image }, { yaml: a.yaml, at: spec.version }]
+      write: tag@digest
+      deliver: { pull-request: { labels: [promotion], draft: false } }
+";
+    let folder = folder(SETTINGS, &format!("{POLICY}{environments}"));
+    let config = load_in(folder.path()).unwrap();
+    let [policy] = &*config.policies else {
+        panic!("one policy")
+    };
+    let [dev, production] = &*policy.environments else {
+        panic!("two environments")
+    };
+    assert_eq!(
+        (dev.write, &dev.deliver),
+        (Write::Tag, &Deliver::Commit { branch: None })
+    );
+    assert_eq!(
+        (
+            production.write,
+            &production.deliver,
+            production.update.len()
+        ),
+        (Write::TagAndDigest, &Deliver::PullRequest, 2)
+    );
+    assert!(dev.tags.is_some() && !dev.allow_downgrade);
+}
+
+#[test]
+fn settings_have_defaults_and_paths_relative_to_their_file() {
+    let extra = "
+registries:
+  index.docker.io:
+    credentials: { username: bot, password: { file: secret } }
+    poll-interval: 1h 30m
+";
+    let folder = folder(&format!("{SETTINGS}{extra}"), "");
+    fs::write(folder.path().join("secret"), "x").unwrap();
+    let config = load_in(folder.path()).unwrap();
+    let settings = config.settings;
+    assert_eq!(
+        settings.commit.subject,
+        "promote {policy} to {environment}: {changes}"
+    );
+    assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
+    let registry = &settings.registries["docker.io"];
+    assert_eq!(registry.poll_interval, Duration::from_secs(5400));
+    let password = Secret::File(folder.path().join("secret"));
+    let username = "bot".to_owned();
+    assert_eq!(
+        registry.credentials,
+        Some(Credentials::Basic { username, password })
+    );
+    assert!(config.warnings.is_empty());
+}
+
+#[test]
+fn an_unknown_key_names_the_nearest_known_one() {
+    let settings = SETTINGS.replace("url: ../deploy.git", "url: ../deploy.git, brnch: main");
+    assert_snapshot!(report(&settings, ""), @"
+    error: unknown key `brnch`
+      --> towpath.yaml:4:33
+        |
+      4 |   deploy: { url: ../deploy.git, brnch: main }
+        |                                 ^^^^^
+      at: repositories.deploy.brnch
+      hint: did you mean `branch`?
+    ");
+    assert_snapshot!(environment("  - { name: dev, tags: { semverr: 1.x }, udpate: a, allowDowngrade: true }"), @"
+    8:26 unknown key `semverr` [did you mean `semver`?]
+    8:42 unknown key `udpate` [did you mean `update`?]
+    8:53 unknown key `allowDowngrade` [did you mean `allow-downgrade`?]
+    ");
+    assert_snapshot!(environment("  - { name: dev, tags: { semver: 1.x }, update: a, colour: red }"), @"8:52 unknown key `colour` [known here: `name`, `tags`, `update`, `write`, `deliver`, `allow-downgrade`]");
+}
+
+#[test]
+fn a_wrong_type_says_what_was_expected() {
+    assert_snapshot!(environment("  - { name: [dev], tags: 1.x, update: { helm: a.yaml }, allow-downgrade: yes }"), @"
+    8:13 expected a text, found a list
+    8:26 expected a map, found a text
+    8:31 the key `at` is missing
+    8:74 expected `true` or `false`, found a text
+    ");
+    assert_snapshot!(environment("  - { name: dev, tags: { semver: 1.10 }, update: a }"), @r#"8:34 expected a text, found a number [write it in quotes: "1.10"]"#);
+    assert_snapshot!(environment("  - name: dev\n    tags:\n    update: []\n"), @"
+    9:5 expected a map, found nothing [give it a value, or remove the key]
+    10:13 expected at least one, found an empty list
+    ");
+    assert_snapshot!(messages(&SETTINGS.replace("[policies]", "policies"), ""), @"5:11 expected a list, found a text");
+}
+
+#[test]
+fn a_duplicate_key_is_refused() {
+    let twice = format!(
+        "{POLICY}  - {{ name: dev, tags: {{ semver: 1.x }}, update: a }}\n  images: {{ a: b/c }}\n"
+    );
+    assert_snapshot!(report(SETTINGS, &twice), @"
+    error: the key `images` stands here twice; first in line 6
+      --> policies/portal.yaml:9:3
+        |
+      9 |   images: { a: b/c }
+        |   ^^^^^^
+      at: spec.images
+    ");
+}
+
+#[test]
+fn a_missing_key_is_reported_once_and_where_it_belongs() {
+    let policy = "apiVersion: towpath.dev/v1alpha1\nkind: PromotionPolicy\nmetadata: {}\nspec:\n  repository: deploy\n";
+    assert_snapshot!(messages(SETTINGS, policy), @"3:1 the key `name` is missing");
+    let misspelled = POLICY.replace("repository", "repositry");
+    let policy = format!("{misspelled}  - {{ name: dev, tags: {{ semver: 1.x }}, update: a }}");
+    assert_snapshot!(messages(SETTINGS, &policy), @"5:3 unknown key `repositry` [did you mean `repository`?]");
+    assert_snapshot!(environment("  - { name: dev, update: a }"), @r#"8:3 `dev` does not say which versions may come here [add `tags: { semver: ">=1.0.0" }`, for example]"#);
+}
+
+#[test]
+fn a_wrong_rule_points_into_the_text() {
+    let wrong = "  - name: dev\n    tags: { semver: \">=1.2 <x.y\", newest-by: pushed, ignore: [\"[\"] }\n    update: a\n";
+    assert_snapshot!(report(SETTINGS, &format!("{POLICY}{wrong}")), @r#"
+    error: `x.y` is not a version such as `1.2.3`, `1.2` or `1.x`, with one of `^ ~ > >= < <= = !=` before it
+      --> policies/portal.yaml:9:29
+        |
+      9 |     tags: { semver: ">=1.2 <x.y", newest-by: pushed, ignore: ["["] }
+        |                             ^^^
+      at: spec.environments[0].tags.semver
+
+    error: `newest-by: pushed` is not available yet: write one of `version`, `number`, `timestamp`, `created`, `first-seen`
+      --> policies/portal.yaml:9:46
+        |
+      9 |     tags: { semver: ">=1.2 <x.y", newest-by: pushed, ignore: ["["] }
+        |                                              ^^^^^^
+      at: spec.environments[0].tags.newest-by
+
+    error: `[` is not a glob: unclosed character class; missing ']'
+      --> policies/portal.yaml:9:63
+        |
+      9 |     tags: { semver: ">=1.2 <x.y", newest-by: pushed, ignore: ["["] }
+        |                                                               ^^^
+      at: spec.environments[0].tags.ignore[0]
+    "#);
+}
+
+#[test]
+fn what_this_version_cannot_do_is_recognised() {
+    let later = "  - { name: dev, after: qa, gates: { soak: 1h }, tags: { semver: 1.x }, update: { manifest: a.yaml } }";
+    assert_snapshot!(environment(later), @"
+    8:18 `after` is not supported by this version of towpath yet
+    8:29 `gates` is not supported by this version of towpath yet
+    8:83 `manifest` is not supported by this version of towpath yet
+    ");
+    let fleet = POLICY
+        .replace(
+            "repository: deploy",
+            "route: standard\n  for-each: apps/{policy}\n  together: true",
+        )
+        .replace("  environments:\n", "---\nkind: Route\n");
+    assert_snapshot!(messages(SETTINGS, &fleet), @"
+    5:3 `route` is not supported by this version of towpath yet
+    6:3 `for-each` is not supported by this version of towpath yet
+    7:3 `together` is not supported by this version of towpath yet
+    10:7 `Route` is not supported by this version of towpath yet
+    ");
+    let ssh = SETTINGS.replace("../deploy.git", "git@git.example.com:acme/deploy.git");
+    assert_snapshot!(messages(&ssh, ""), @"4:18 ssh is not supported by this version of towpath yet [use the https URL and a token under `credentials`]");
+}
+
+#[test]
+fn names_must_be_known() {
+    let wrong = format!("{POLICY}  - {{ name: dev, tags: {{ semver: 1.x }}, update: {{ helm: v.yaml, at: image, image: wbe }} }}")
+        .replace("repository: deploy", "repository: deplyo");
+    assert_snapshot!(messages(SETTINGS, &wrong), @"
+    5:15 the settings name no repository `deplyo` [known: `deploy`]
+    8:83 the policy has no image `wbe` [known: `web`]
+    ");
+}
+
+#[test]
+fn two_that_claim_the_same_show_both_places() {
+    let environment = "  - { name: dev, tags: { semver: 1.x }, update: apps/portal }\n";
+    let other =
+        "  - { name: dev, tags: { semver: 2.x }, update: apps/portal/kustomization.yaml }\n";
+    let policies = format!("{POLICY}{environment}{other}---\n{POLICY}{environment}");
+    assert_snapshot!(report(SETTINGS, &policies), @"
+    error: a second environment `dev`; the first is in policies/portal.yaml:8:13
+      --> policies/portal.yaml:9:13
+        |
+      9 |   - { name: dev, tags: { semver: 2.x }, update: apps/portal/kustomization.yaml }
+        |             ^^^
+      at: spec.environments[1].name
+
+    error: `dev` of `portal` writes here too, in policies/portal.yaml:8:49
+      --> policies/portal.yaml:9:49
+        |
+      9 |   - { name: dev, tags: { semver: 2.x }, update: apps/portal/kustomization.yaml }
+        |                                                 ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      at: spec.environments[1].update
+
+    error: a second policy `portal`; the first is in policies/portal.yaml:3:19
+      --> policies/portal.yaml:13:19
+        |
+     13 | metadata: { name: portal }
+        |                   ^^^^^^
+      at: metadata.name
+
+    error: `dev` of `portal` writes here too, in policies/portal.yaml:8:49
+      --> policies/portal.yaml:18:49
+        |
+     18 |   - { name: dev, tags: { semver: 1.x }, update: apps/portal }
+        |                                                 ^^^^^^^^^^^
+      at: spec.environments[0].update
+    ");
+}
+
+#[test]
+fn a_secret_in_the_file_is_refused_and_never_shown() {
+    let settings = "\
+apiVersion: towpath.dev/v1alpha1
+kind: Settings
+repositories:
+  one: { url: 'https://bot:hunter2@git.example.com/a.git', credentials: { token: hunter2 } }
+  two:
+    url: https://git.example.com/b.git
+    credentials: { tokn: hunter2, password: { env: hunter 2 } }
+  three: { url: http://git.example.com/c.git, token: hunter2 }
+policies: []
+";
+    let report = report(settings, "");
+    assert!(!report.contains("hunter"), "{report}");
+    assert_snapshot!(report, @"
+    error: a URL never holds credentials
+      --> towpath.yaml:4:15
+        |
+      4 |   one: { url: 'https://***@git.example.com/a.git', credentials: { token: *** } }
+        |               ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      at: repositories.one.url
+      hint: remove the part before `@`; name the secret under `credentials`
+
+    error: a secret is never written in this file
+      --> towpath.yaml:4:82
+        |
+      4 |   one: { url: 'https://***@git.example.com/a.git', credentials: { token: *** } }
+        |                                                                          ^^^
+      at: repositories.one.credentials.token
+      hint: name where it is kept: `{ env: NAME }` or `{ file: PATH }`
+
+    error: the key `username` is missing
+      --> towpath.yaml:7:5
+        |
+      7 |     credentials: { tokn: ***, password: { env: *** } }
+        |     ^^^^^^^^^^^
+      at: repositories.two.credentials
+
+    error: unknown key `tokn`
+      --> towpath.yaml:7:20
+        |
+      7 |     credentials: { tokn: ***, password: { env: *** } }
+        |                    ^^^^
+      at: repositories.two.credentials.tokn
+      hint: known here: `username`, `password`
+
+    error: this is not the name of an environment variable
+      --> towpath.yaml:7:52
+        |
+      7 |     credentials: { tokn: ***, password: { env: *** } }
+        |                                                ^^^
+      at: repositories.two.credentials.password.env
+      hint: letters, digits and `_`, such as `DEPLOY_TOKEN`
+
+    error: this URL has no TLS, so anyone on the way can read and change what is sent
+      --> towpath.yaml:8:17
+        |
+      8 |   three: { url: http://git.example.com/c.git, token: *** }
+        |                 ^^^^
+      at: repositories.three.url
+      hint: use https, or allow it with `plain-http: true`
+
+    error: unknown key `token`
+      --> towpath.yaml:8:47
+        |
+      8 |   three: { url: http://git.example.com/c.git, token: *** }
+        |                                               ^^^^^
+      at: repositories.three.token
+      hint: known here: `url`, `branch`, `credentials`, `plain-http`, `ca-file`, `poll-interval`
+    ");
+    let broken = settings.replace("policies: []", "policies: [\nx");
+    assert!(!self::report(&broken, "").contains("hunter"));
+    let not_yaml = settings.replace("{ token: hunter2 }", "{ token: hunter2");
+    assert!(!self::report(&not_yaml, "").contains("hunter"));
+}
+
+#[test]
+fn urls_and_durations_say_what_they_lack() {
+    let settings = SETTINGS.replace(
+        "{ url: ../deploy.git }",
+        "{ url: http://git.example.com/a.git, poll-interval: 90, branch: 'a..b' }",
+    );
+    let settings = format!(
+        "{settings}commit: {{ subject: 'promote {{polcy}}' }}\nlisten: '8080'\nregistries: {{ 'https://a.b': {{ page-size: 0 }} }}\n"
+    );
+    assert_snapshot!(messages(&settings, ""), @"
+    4:18 this URL has no TLS, so anyone on the way can read and change what is sent [use https, or allow it with `plain-http: true`]
+    4:63 the duration `90` has no unit [write `90s`, `90m` or `90h`]
+    4:75 `a..b` is not a branch name
+    6:29 unknown part `{polcy}` [known: `{policy}`, `{environment}`, `{changes}`]
+    7:9 `8080` is not an address and a port [write `127.0.0.1:8080`, or `0.0.0.0:8080` for all interfaces]
+    8:15 this is not a host [write the host alone, without scheme or path: `registry.example.com:5000`]
+    8:43 `0` is not a number from 1 to 10000
+    ");
+}
+
+#[test]
+fn what_is_not_yaml_names_the_place() {
+    assert_snapshot!(report(SETTINGS, "a: [1, 2\nb: c\n"), @"
+    error: not valid YAML: illegal placement of ':' indicator
+      --> policies/portal.yaml:2:2
+        |
+      2 | b: c
+        |  ^
+    ");
+    assert_snapshot!(messages(SETTINGS, "a: &x 1\nb: *x\nc: !secret d\n"), @"
+    1:1 the key `kind` is missing [write `kind: PromotionPolicy` or `kind: Settings`]
+    2:4 aliases are not supported: write the value out
+    3:12 YAML tags are not supported here
+    ");
+    assert_snapshot!(messages(SETTINGS, "kind: {{ .Values.kind }}\n"), @"1:8 a key must be a plain text, and braces in a value need quotes");
+}
+
+#[test]
+fn each_document_says_what_it_is() {
+    let policies =
+        "x: 1\n---\n- a\n---\nkind: PromotionPolice\n---\nkind: Settings\n---\n# nothing\n";
+    assert_snapshot!(messages(SETTINGS, policies), @"
+    1:1 the key `kind` is missing [write `kind: PromotionPolicy` or `kind: Settings`]
+    3:1 expected a map, found a list
+    5:7 unknown kind `PromotionPolice` [did you mean `PromotionPolicy`?]
+    7:7 settings stand in the settings file alone
+    ");
+    assert_snapshot!(messages(&format!("{SETTINGS}---\nkind: Settings\n"), ""), @"7:1 a second `Settings` document");
+    assert_snapshot!(messages("apiVersion: towpath.dev/v2\nkind: PromotionPolicy\n", ""), @"
+    1:1 there is no document of kind `Settings` in this file
+    1:1 the key `metadata` is missing
+    1:1 the key `spec` is missing
+    1:13 unknown version `towpath.dev/v2` [this version of towpath reads `towpath.dev/v1alpha1`]
+    ");
+    assert_snapshot!(messages("", ""), @"1:1 there is no document of kind `Settings` in this file");
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let folder = folder(SETTINGS, "");
+    let missing = load(&folder.path().join("nowhere.yaml")).unwrap_err();
+    assert_eq!(missing.list.len(), 1);
+    assert!(
+        missing.list[0]
+            .message
+            .starts_with("there is no file or folder")
+    );
+    assert_snapshot!(messages(&SETTINGS.replace("[policies]", "[policies, nowhere]"), ""), @"5:22 there is no file or folder `nowhere`");
+}
+
+#[test]
+fn an_unset_secret_is_a_warning() {
+    let credentials = "url: ../deploy.git, credentials: { token: { env: TOWPATH_TEST_UNSET } }";
+    let settings = SETTINGS.replace("url: ../deploy.git", credentials);
+    let config = load_in(folder(&settings, "").path()).unwrap();
+    let warnings: Vec<_> = config.warnings.iter().map(|w| &*w.message).collect();
+    assert_eq!(
+        warnings,
+        ["the environment variable `TOWPATH_TEST_UNSET` is not set"]
+    );
+}
+
+#[test]
+fn bombs_are_refused_at_once() {
+    let laughs: String = (1..9)
+        .map(|i| {
+            format!(
+                "l{i}: &l{i} [{}]\n",
+                vec![format!("*l{}", i - 1); 9].join(", ")
+            )
+        })
+        .collect();
+    let wrong_keys: String = (0..100_000).map(|i| format!("k{i}: x\n")).collect();
+    let bombs = [
+        format!("l0: &l0 lol\n{laughs}"),
+        "[".repeat(100_000),
+        "{a: ".repeat(100_000),
+        "- ".repeat(100_000),
+        (0..5_000)
+            .map(|i| format!("{}a:\n", " ".repeat(i % 500)))
+            .collect(),
+        format!("[{}]", "a,".repeat(1_000_000)),
+        "x".repeat(5 * 1024 * 1024),
+        format!("apiVersion: towpath.dev/v1alpha1\nkind: PromotionPolicy\n{wrong_keys}"),
+    ];
+    for bomb in bombs {
+        let folder = folder(SETTINGS, &bomb);
+        let start = Instant::now();
+        let problems = load_in(folder.path()).unwrap_err();
+        let took = start.elapsed();
+        let told = &problems.list[0].message;
+        assert!(took < Duration::from_secs(2), "{told}: {took:?}");
+        assert!(problems.list.len() <= 200);
+    }
+}
+
+#[test]
+fn a_thousand_policies_are_read_quickly() {
+    let folder = folder(SETTINGS, "");
+    for i in 0..1_000 {
+        let environments: String = ["dev", "staging", "production"]
+            .iter()
+            .map(|e| {
+                format!(
+                    "  - {{ name: {e}, tags: {{ semver: '>=1.0.0' }}, update: apps/app-{i}/{e} }}\n"
+                )
+            })
+            .collect();
+        let policy = POLICY.replace("portal", &format!("app-{i}"));
+        let path = folder.path().join(format!("policies/app-{i}.yaml"));
+        fs::write(path, format!("{policy}{environments}")).unwrap();
+    }
+    let start = Instant::now();
+    let config = load_in(folder.path()).unwrap();
+    let took = start.elapsed();
+    assert_eq!(config.policies.len(), 1_000);
+    // Unoptimised, on a machine that does other things.
+    assert!(took < Duration::from_secs(5), "{took:?}");
+}
+
+#[test]
+fn columns_count_characters_and_a_byte_order_mark_is_none() {
+    let settings = SETTINGS.replace("kind: Settings", "kind: Settings\r\nübel: 1");
+    assert_snapshot!(messages(&format!("\u{feff}{settings}"), ""), @"3:1 unknown key `übel` [known here: `apiVersion`, `kind`, `repositories`, `registries`, `policies`, `commit`, `cache`, `listen`]");
+    assert!(load_in(folder(&format!("\u{feff}{SETTINGS}"), "").path()).is_ok());
+    assert!(load_in(folder(&SETTINGS.replace('\n', "\r\n"), "").path()).is_ok());
+}
