@@ -16,7 +16,7 @@ fn check(args: &[&str]) -> Output {
         .env("DEPLOY_TOKEN", "x")
         .env("REGISTRY_PASSWORD", "x")
         .output()
-        .unwrap()
+        .expect("the program was built for this test")
 }
 
 #[test]

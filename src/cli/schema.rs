@@ -9,11 +9,26 @@ use crate::config::{Kind, schema};
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// One kind of document; without it, a schema for files that hold either.
-    kind: Option<Kind>,
+    kind: Option<KindArg>,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum KindArg {
+    Settings,
+    Policy,
+}
+
+impl From<KindArg> for Kind {
+    fn from(kind: KindArg) -> Self {
+        match kind {
+            KindArg::Settings => Self::Settings,
+            KindArg::Policy => Self::Policy,
+        }
+    }
 }
 
 pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
-    print(&format!("{:#}\n", schema(args.kind)))?;
+    print(&format!("{:#}\n", schema(args.kind.map(Kind::from))))?;
     Ok(ExitCode::SUCCESS)
 }
 

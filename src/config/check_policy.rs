@@ -63,12 +63,7 @@ impl<'a> Check<'a> {
 
     /// Checks one policy. What it gives is complete only where no fault was noted.
     pub(super) fn policy(&mut self, raw: PromotionPolicy) -> Option<Policy> {
-        let PromotionPolicy {
-            api_version: _,
-            kind: _,
-            metadata,
-            spec,
-        } = raw;
+        let PromotionPolicy { metadata, spec } = raw;
         let Placed {
             value: name, span, ..
         } = metadata.name;
@@ -85,9 +80,6 @@ impl<'a> Check<'a> {
             repository,
             images,
             environments,
-            route: _,
-            for_each: _,
-            together: _,
         } = spec.value;
         let missing: Vec<_> = [
             ("repository", repository.is_none()),
@@ -199,9 +191,6 @@ impl<'a> Check<'a> {
             write,
             deliver,
             allow_downgrade,
-            after: _,
-            same: _,
-            gates: _,
         } = value;
         let has_rule = |image: &NamedEntry<ImageName, Image>| {
             image
@@ -352,6 +341,6 @@ fn delivery(deliver: Option<forms::Deliver>) -> Deliver {
         Some(forms::Deliver::Commit(commit)) => Deliver::Commit {
             branch: commit.branch.map(|branch| branch.value.0),
         },
-        Some(forms::Deliver::PullRequest(_)) => Deliver::PullRequest,
+        Some(forms::Deliver::PullRequest) => Deliver::PullRequest,
     }
 }

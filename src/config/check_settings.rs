@@ -27,8 +27,6 @@ const SUBJECT: &str = "promote {policy} to {environment}: {changes}";
 /// Checks settings whose paths are relative to `folder`.
 pub(super) fn check(raw: raw::Settings, folder: &Path, faults: &mut Faults) -> Settings {
     let raw::Settings {
-        api_version: _,
-        kind: _,
         repositories,
         registries,
         policies: _,

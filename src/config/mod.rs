@@ -1,7 +1,7 @@
 //! The settings and policies that people write: read strictly, checked as a whole, watched for changes.
 //!
-//! Reading order: `files` (which are read), `source` and `tree` (texts with places), `shape`, `raw` and
-//! `forms` (what may be written; parser and JSON Schema in one), `check_settings`, `check_policy` and
+//! Reading order: `files` (which are read), `source` and `tree` (texts with places), `shape`, `raw`,
+//! `forms` and `nouns` (what may be written; parser and JSON Schema in one), `check_settings`, `check_policy` and
 //! `tags` (what it means), `problem` (what is wrong). Not here: what a policy means for a round (`plan`).
 //! Invariant: a `Config` exists only where nothing is wrong; all problems are reported at once.
 
@@ -10,6 +10,7 @@ mod check_settings;
 mod files;
 mod forms;
 mod mask;
+mod nouns;
 mod problem;
 mod raw;
 mod schema;
@@ -28,13 +29,13 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use crate::policy::{Policy, RepositoryName};
-use forms::API_VERSION;
+use nouns::API_VERSION;
 use problem::Faults;
 use shape::{LATER, Shape as _, nearest, text};
 use source::{Source, Span};
 use tree::{Node, Value};
 
-pub(crate) use problem::{Place, Problem, Problems, Severity};
+pub(crate) use problem::{Problem, Problems, Severity};
 pub(crate) use schema::{Kind, schema};
 pub(crate) use settings::{
     CommitSettings, Credentials, Person, RegistrySettings, RepositorySettings, RepositoryUrl,

@@ -1,15 +1,13 @@
 //! Exactly what may be written in the files, key by key. The doc comments are what editors show.
 //!
-//! Not here: values with several forms (`forms`), and what keys mean together (`check_settings`,
+//! Not here: values with several forms (`forms`) or a grammar (`nouns`), and what keys mean together (`check_settings`,
 //! `check_policy`).
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::forms::{
-    ApiVersion, BranchName, CommitSubject, Credentials, Deliver, Group, HostName, Image, Newest,
-    OneOrMany, PageSize, Prerelease, Update,
-};
+use super::forms::{Credentials, Deliver, Image, Newest, OneOrMany, Prerelease, Update};
+use super::nouns::{ApiVersion, BranchName, CommitSubject, Group, HostName, PageSize};
 use super::settings::RepositoryUrl;
 use super::shape::{Block, Later, Named, Placed, shape};
 use crate::edit::Path as YamlPath;
@@ -21,10 +19,6 @@ use crate::policy::{EnvironmentName, ImageName, PolicyName, RepositoryName};
 shape! {
     /// Settings of towpath: where manifests repositories and registries are, and where the policies lie.
     struct Settings {
-        /// The version of the language: `towpath.dev/v1alpha1`.
-        api_version: Option<Placed<ApiVersion>> = "apiVersion",
-        /// `Settings`.
-        kind: Placed<String> = "kind",
         /// The manifests repositories, by the names that policies use.
         repositories: Named<RepositoryName, RepositoryEntry> = "repositories",
         /// The registries that need credentials or other settings, by host. Others are read anonymously over https.
@@ -37,6 +31,11 @@ shape! {
         cache: Option<Placed<String>> = "cache",
         /// Address and port for health and metrics. Default: `127.0.0.1:8080`.
         listen: Option<Placed<SocketAddr>> = "listen",
+    } also {
+        /// The version of the language: `towpath.dev/v1alpha1`.
+        Option<Placed<ApiVersion>> = "apiVersion",
+        /// `Settings`.
+        Placed<String> = "kind",
     }
 
     /// A manifests repository.
@@ -91,14 +90,15 @@ shape! {
 
     /// How the images of one application move through its environments.
     struct PromotionPolicy {
-        /// The version of the language: `towpath.dev/v1alpha1`. Later documents of a file may leave it out.
-        api_version: Option<Placed<ApiVersion>> = "apiVersion",
-        /// `PromotionPolicy`.
-        kind: Placed<String> = "kind",
         /// What the policy is called.
         metadata: Metadata = "metadata",
         /// What the policy says.
         spec: Block<Spec> = "spec",
+    } also {
+        /// The version of the language: `towpath.dev/v1alpha1`. Later documents of a file may leave it out.
+        Option<Placed<ApiVersion>> = "apiVersion",
+        /// `PromotionPolicy`.
+        Placed<String> = "kind",
     }
 
     /// What the policy is called.
@@ -115,9 +115,10 @@ shape! {
         images: Option<Named<ImageName, Image>> = "images",
         /// Where the images go, each with what may come there.
         environments: Option<Block<Vec<Block<Environment>>>> = "environments",
-        route: Later = "route",
-        for_each: Later = "for-each",
-        together: Later = "together",
+    } also {
+        Later = "route",
+        Later = "for-each",
+        Later = "together",
     }
 
     /// One environment: what may come here, where it is written, and how it is delivered.
@@ -134,9 +135,10 @@ shape! {
         deliver: Option<Deliver> = "deliver",
         /// Whether an older version than the one in git may be written. Default: `false`.
         allow_downgrade: Option<bool> = "allow-downgrade",
-        after: Later = "after",
-        same: Later = "same",
-        gates: Later = "gates",
+    } also {
+        Later = "after",
+        Later = "same",
+        Later = "gates",
     }
 
     /// Which tags are candidates, and which of two is newer: one of `semver`, `pattern`, `regex` and `follow`; `semver` may stand beside a pattern or a regex.
@@ -155,7 +157,8 @@ shape! {
         newest_by: Option<Newest> = "newest-by",
         /// Tags that never count, as globs: `["*-debug"]`.
         ignore: Option<Vec<Placed<String>>> = "ignore",
-        source: Later = "source",
+    } also {
+        Later = "source",
     }
 
     /// An image with rules of its own.
@@ -192,17 +195,17 @@ shape! {
         branch: Option<Placed<BranchName>> = "branch",
     }
 
-    /// A pull request that people merge.
-    struct PullRequestDelivery {
+    /// A pull request that people merge. This version opens none, so it only checks what is written.
+    struct PullRequestDelivery {} also {
         /// Labels for the pull request.
-        labels: Option<Vec<Placed<String>>> = "labels",
+        Option<Vec<Placed<String>>> = "labels",
         /// Who is asked for a review.
-        reviewers: Option<Vec<Placed<String>>> = "reviewers",
+        Option<Vec<Placed<String>>> = "reviewers",
         /// Whether it is opened as a draft. Default: `false`.
-        draft: Option<bool> = "draft",
+        Option<bool> = "draft",
         /// Whether it merges itself once its checks pass. Default: `false`.
-        auto_merge: Option<bool> = "auto-merge",
+        Option<bool> = "auto-merge",
         /// `environment`: one pull request for each environment instead of one for each policy and environment.
-        group: Option<Placed<Group>> = "group",
+        Option<Placed<Group>> = "group",
     }
 }

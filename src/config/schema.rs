@@ -6,7 +6,7 @@ use super::raw;
 use super::shape::Shape as _;
 
 /// What a document can be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Settings,
     Policy,

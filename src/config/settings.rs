@@ -72,19 +72,6 @@ pub(crate) enum Credentials {
     Basic { username: String, password: Secret },
 }
 
-impl Credentials {
-    /// The secret that is needed.
-    pub(crate) fn secret(&self) -> &Secret {
-        match self {
-            Self::Token(secret)
-            | Self::Basic {
-                username: _,
-                password: secret,
-            } => secret,
-        }
-    }
-}
-
 /// How commits are written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CommitSettings {

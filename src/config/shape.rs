@@ -340,12 +340,23 @@ impl Shape for Later {
     }
 }
 
-/// A known key of a map.
+/// A known key of a map, for its schema.
 pub(super) struct Known {
-    pub(super) key: &'static str,
-    pub(super) doc: &'static [&'static str],
-    pub(super) required: bool,
-    pub(super) schema: Option<Json>,
+    key: &'static str,
+    doc: &'static [&'static str],
+    required: bool,
+    schema: Option<Json>,
+}
+
+impl Known {
+    pub(super) fn new<T: Shape>(key: &'static str, doc: &'static [&'static str]) -> Self {
+        Self {
+            key,
+            doc,
+            required: T::absent().is_none(),
+            schema: T::schema(),
+        }
+    }
 }
 
 /// The entries of a map while its fields are read.
@@ -477,7 +488,8 @@ pub(super) fn paragraph(doc: &[&str]) -> String {
     lines.join(" ")
 }
 
-/// Defines a map with known keys: the struct, its reader, and its schema.
+/// Defines a map with known keys: the struct, its reader, and its schema. Keys under `also` are read and
+/// checked like the others, and nothing is kept of them.
 macro_rules! shape {
     ($(
         $(#[doc = $doc:literal])*
@@ -485,6 +497,10 @@ macro_rules! shape {
             $(#[doc = $field_doc:literal])*
             $field:ident: $type:ty = $key:literal,
         )*}
+        $(also {$(
+            $(#[doc = $also_doc:literal])*
+            $also_type:ty = $also_key:literal,
+        )*})?
     )*) => {$(
         $(#[doc = $doc])*
         #[derive(Clone, Debug)]
@@ -498,19 +514,24 @@ macro_rules! shape {
                 node: &$crate::config::tree::Node,
                 faults: &mut $crate::config::problem::Faults,
             ) -> Option<Self> {
-                let known = [$(($key, <$type as $crate::config::shape::Shape>::KNOWN),)*];
+                let known = [
+                    $(($key, <$type as $crate::config::shape::Shape>::KNOWN),)*
+                    $($(($also_key, <$also_type as $crate::config::shape::Shape>::KNOWN),)*)?
+                ];
                 let fields = $crate::config::shape::Fields::open(node, &known, faults)?;
                 $(let $field = fields.take::<$type>($key, faults);)*
+                $($(fields.take::<$also_type>($also_key, faults);)*)?
                 Some(Self { $($field: $field?,)* })
             }
 
             fn schema() -> Option<serde_json::Value> {
-                let known = vec![$($crate::config::shape::Known {
-                    key: $key,
-                    doc: &[$($field_doc),*],
-                    required: <$type as $crate::config::shape::Shape>::absent().is_none(),
-                    schema: <$type as $crate::config::shape::Shape>::schema(),
-                },)*];
+                let known = vec![
+                    $($crate::config::shape::Known::new::<$type>($key, &[$($field_doc),*]),)*
+                    $($($crate::config::shape::Known::new::<$also_type>(
+                        $also_key,
+                        &[$($also_doc),*],
+                    ),)*)?
+                ];
                 Some($crate::config::shape::map_schema(&[$($doc),*], known))
             }
         }

@@ -44,7 +44,6 @@ fn text(tags: &Tags) -> RuleText {
         prerelease,
         newest_by,
         ignore,
-        source: _,
     } = tags;
     let text = |text: &Option<Placed<String>>| text.as_ref().map(|text| text.value.clone());
     let words = |words: &[Placed<String>]| words.iter().map(|word| word.value.clone()).collect();

@@ -516,7 +516,7 @@ fn a_thousand_policies_are_read_quickly() {
 #[test]
 fn columns_count_characters_and_a_byte_order_mark_is_none() {
     let settings = SETTINGS.replace("kind: Settings", "kind: Settings\r\nübel: 1");
-    assert_snapshot!(messages(&format!("\u{feff}{settings}"), ""), @"3:1 unknown key `übel` [known here: `apiVersion`, `kind`, `repositories`, `registries`, `policies`, `commit`, `cache`, `listen`]");
+    assert_snapshot!(messages(&format!("\u{feff}{settings}"), ""), @"3:1 unknown key `übel` [known here: `repositories`, `registries`, `policies`, `commit`, `cache`, `listen`, `apiVersion`, `kind`]");
     assert!(load_in(folder(&format!("\u{feff}{SETTINGS}"), "").path()).is_ok());
     assert!(load_in(folder(&SETTINGS.replace('\n', "\r\n"), "").path()).is_ok());
 }

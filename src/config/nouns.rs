@@ -1,0 +1,297 @@
+//! Scalars with a grammar of their own: hosts, branches, durations, URLs, and the nouns of other rooms.
+//!
+//! Invariant: a message never echoes what may be a secret.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde_json::{Value as Json, json};
+use url::Url;
+
+use super::problem::Faults;
+use super::settings::RepositoryUrl;
+use super::shape::{LATER, Leaf, Refusal, Shape, list, nearest, unexpected};
+use super::tree::{Node, Scalar, Value};
+use crate::edit::Path as YamlPath;
+use crate::image::Repository;
+use crate::manifest::{RepoPath, Write};
+use crate::policy::{EnvironmentName, ImageName, PolicyName, RepositoryName};
+
+/// The one version of the language.
+pub(super) const API_VERSION: &str = "towpath.dev/v1alpha1";
+
+/// Shortest time between two readings: below it, a registry would answer 429.
+const POLL_INTERVAL_MIN: Duration = Duration::from_secs(1);
+
+/// Largest page that a listing is asked for; registries cap it far below.
+const PAGE_SIZE_MAX: u32 = 10_000;
+
+/// What a commit's subject may name.
+const SUBJECT_PARTS: [&str; 3] = ["policy", "environment", "changes"];
+
+/// The value of `apiVersion`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ApiVersion;
+
+impl Leaf for ApiVersion {
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        match text {
+            API_VERSION => Ok(Self),
+            other => Err(Refusal::new(format!("unknown version `{other}`"))
+                .hint(format!("this version of towpath reads `{API_VERSION}`"))),
+        }
+    }
+
+    fn schema() -> Json {
+        json!({ "const": API_VERSION })
+    }
+}
+
+/// The value of `group`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Group;
+
+impl Leaf for Group {
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        match text {
+            "environment" => Ok(Self),
+            other => Err(Refusal::new(format!("`{other}` is not `environment`"))),
+        }
+    }
+
+    fn schema() -> Json {
+        json!({ "const": "environment" })
+    }
+}
+
+/// The name of an environment variable.
+#[derive(Clone, Debug)]
+pub(super) struct VariableName(pub(super) String);
+
+impl Leaf for VariableName {
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let valid = !text.is_empty() && text.chars().all(allowed);
+        match valid && !text.starts_with(|c: char| c.is_ascii_digit()) {
+            true => Ok(Self(text.to_owned())),
+            // The text may be the secret itself.
+            false => Err(
+                Refusal::new("this is not the name of an environment variable")
+                    .hint("letters, digits and `_`, such as `DEPLOY_TOKEN`"),
+            ),
+        }
+    }
+
+    fn schema() -> Json {
+        json!({ "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" })
+    }
+}
+
+/// A registry's host, with its port where it has one.
+#[derive(Clone, Debug)]
+pub(super) struct HostName(pub(super) String);
+
+impl Leaf for HostName {
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        if text.contains("://") || text.contains('/') {
+            return Err(Refusal::new("this is not a host").hint(
+                "write the host alone, without scheme or path: `registry.example.com:5000`",
+            ));
+        }
+        let repository = format!("{text}/x").parse::<Repository>();
+        match repository.map(|r| (r.registry().to_owned(), r.path().to_owned())) {
+            // Docker Hub's own names are one host, and `docker/x` is no host but a namespace there.
+            Ok((host, path)) if matches!(&*path, "x" | "library/x") => Ok(Self(host)),
+            _ => Err(Refusal::new(format!("`{text}` is not a registry's host"))
+                .hint("a host has a dot or a port: `registry.example.com`, `registry:5000`")),
+        }
+    }
+}
+
+/// The name of a git branch.
+#[derive(Clone, Debug)]
+pub(super) struct BranchName(pub(super) String);
+
+impl Leaf for BranchName {
+    /// The rules of `git check-ref-format`: <https://git-scm.com/docs/git-check-ref-format>.
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        let allowed = |c: char| !c.is_control() && !" ~^:?*[\\".contains(c);
+        let part_is_valid =
+            |part: &str| !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock");
+        let valid = text.chars().all(allowed)
+            && text.split('/').all(part_is_valid)
+            && !text.contains("..")
+            && !text.contains("@{")
+            && !text.starts_with('-')
+            && !text.ends_with('.')
+            && text != "@";
+        match (valid, text.strip_prefix("refs/heads/")) {
+            (true, None) => Ok(Self(text.to_owned())),
+            (true, Some(name)) => Err(Refusal::new("this is a reference, not a branch name")
+                .hint(format!("write `{name}`"))),
+            (false, _) => Err(Refusal::new(format!("`{text}` is not a branch name"))),
+        }
+    }
+}
+
+/// The template of a commit's first line.
+#[derive(Clone, Debug)]
+pub(super) struct CommitSubject(pub(super) String);
+
+impl Leaf for CommitSubject {
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        if text.trim().is_empty() || text.chars().any(char::is_control) {
+            return Err(Refusal::new(
+                "a subject is one line with at least one character",
+            ));
+        }
+        for (start, _) in text.match_indices('{') {
+            let rest = &text[start + 1..];
+            let length = rest.find('}').unwrap_or(rest.len());
+            let name = &rest[..length];
+            if !SUBJECT_PARTS.contains(&name) {
+                let end = (start + length + 2).min(text.len());
+                let message = format!("unknown part `{}`", &text[start..end]);
+                return Err(Refusal {
+                    part: Some(start..end),
+                    ..Refusal::new(message).hint("known: `{policy}`, `{environment}`, `{changes}`")
+                });
+            }
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl Leaf for Duration {
+    const TAKES_NUMBERS: bool = true;
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        if text.chars().all(|c| c.is_ascii_digit()) {
+            return Err(Refusal::new(format!("the duration `{text}` has no unit"))
+                .hint(format!("write `{text}s`, `{text}m` or `{text}h`")));
+        }
+        match humantime::parse_duration(text) {
+            Ok(duration) if duration >= POLL_INTERVAL_MIN => Ok(duration),
+            Ok(_) => Err(Refusal::new(format!(
+                "`{text}` is too short; the least is `1s`"
+            ))),
+            Err(_) => Err(Refusal::new(format!("`{text}` is not a duration"))
+                .hint("write a number and a unit: `30s`, `5m`, `1h 30m`")),
+        }
+    }
+
+    fn schema() -> Json {
+        json!({ "type": "string", "pattern": "^[0-9]+ ?[a-z]+( ?[0-9]+ ?[a-z]+)*$" })
+    }
+}
+
+/// How many tags one page of a listing holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PageSize(pub(super) u32);
+
+impl Shape for PageSize {
+    fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
+        let expected = format!("a number from 1 to {PAGE_SIZE_MAX}");
+        let Value::Scalar(Scalar {
+            text, plain: true, ..
+        }) = &node.value
+        else {
+            unexpected(node, &expected, faults);
+            return None;
+        };
+        let size = text.parse().ok();
+        let size = size.filter(|size| (1..=PAGE_SIZE_MAX).contains(size));
+        if size.is_none() {
+            faults.error(node.span, format!("`{text}` is not {expected}"));
+        }
+        size.map(Self)
+    }
+
+    fn schema() -> Option<Json> {
+        Some(json!({ "type": "integer", "minimum": 1, "maximum": PAGE_SIZE_MAX }))
+    }
+}
+
+impl Leaf for SocketAddr {
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        text.parse().map_err(|_| {
+            Refusal::new(format!("`{text}` is not an address and a port"))
+                .hint("write `127.0.0.1:8080`, or `0.0.0.0:8080` for all interfaces")
+        })
+    }
+}
+
+impl Leaf for Write {
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        match text {
+            "tag" => Ok(Self::Tag),
+            "digest" => Ok(Self::Digest),
+            "tag@digest" => Ok(Self::TagAndDigest),
+            other => Err(unknown_word(other, &["tag", "digest", "tag@digest"])),
+        }
+    }
+
+    fn schema() -> Json {
+        json!({ "enum": ["tag", "digest", "tag@digest"] })
+    }
+}
+
+impl Leaf for RepositoryUrl {
+    /// Echoes nothing of a URL that may hold a password.
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        let Some((scheme, rest)) = text.split_once("://") else {
+            let before_slash = text.split('/').next().unwrap_or_default();
+            return match before_slash.contains(':') {
+                true => Err(ssh_is_later()),
+                false => String::parse(text).map(|path| Self::Local(PathBuf::from(path))),
+            };
+        };
+        match scheme {
+            "https" | "http" => {}
+            "ssh" | "git+ssh" => return Err(ssh_is_later()),
+            "file" => return Ok(Self::Local(PathBuf::from(rest))),
+            _ => {
+                return Err(
+                    Refusal::new(format!("URLs with `{scheme}` are not supported"))
+                        .hint("write an https URL, or a local path"),
+                );
+            }
+        }
+        let url = Url::parse(text).map_err(|error| Refusal::new(format!("not a URL: {error}")))?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(Refusal::new("a URL never holds credentials")
+                .hint("remove the part before `@`; name the secret under `credentials`"));
+        }
+        Ok(Self::Http(url))
+    }
+}
+
+fn ssh_is_later() -> Refusal {
+    Refusal::new(format!("ssh {LATER}")).hint("use the https URL and a token under `credentials`")
+}
+
+/// Nouns of other rooms that read themselves.
+macro_rules! leaves {
+    ($($name:ty,)*) => {$(
+        impl Leaf for $name {
+            fn parse(text: &str) -> Result<Self, Refusal> {
+                text.parse().map_err(|error: <$name as FromStr>::Err| error.into())
+            }
+        }
+    )*};
+}
+
+leaves! {
+    Repository, RepoPath, YamlPath, PolicyName, EnvironmentName, ImageName, RepositoryName,
+}
+
+/// Refuses a word that is none of the known ones.
+pub(super) fn unknown_word(text: &str, words: &[&'static str]) -> Refusal {
+    let refusal = Refusal::new(format!("`{text}` is not one of {}", list(words)));
+    match nearest(text, words) {
+        Some(nearest) => refusal.hint(format!("did you mean `{nearest}`?")),
+        None => refusal,
+    }
+}
