@@ -145,7 +145,7 @@ shape! {
     struct Tags {
         /// A range of semantic versions: `>=1.2 <2`, `^1.4`, `1.x || 2.x`.
         semver: Option<Placed<String>> = "semver",
-        /// The shape of a tag with named parts: `{sha}`, `{number}`, `{timestamp}`, `{version}`, `{branch}`, `{any}`.
+        /// The shape of a tag with named parts: `{sha}`, `{number}`, `{timestamp}`, `{version}`, `{major}`, `{minor}`, `{patch}`, `{branch}`, `{any}`.
         pattern: Option<Placed<String>> = "pattern",
         /// The shape of a tag as a regular expression with the same names as groups; the whole tag must match.
         regex: Option<Placed<String>> = "regex",

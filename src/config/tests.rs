@@ -484,7 +484,8 @@ fn bombs_are_refused_at_once() {
         let problems = load_in(folder.path()).unwrap_err();
         let took = start.elapsed();
         let told = &problems.list[0].message;
-        assert!(took < Duration::from_secs(2), "{told}: {took:?}");
+        // Unoptimised, on a machine that does other things; a bomb that goes off takes minutes.
+        assert!(took < Duration::from_secs(5), "{told}: {took:?}");
         assert!(problems.list.len() <= 200);
     }
 }
