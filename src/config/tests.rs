@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use super::{Config, Credentials, Problems, load};
 use crate::manifest::Write;
 use crate::policy::Deliver;
+use crate::policy::select::choose::Downgrade;
 use crate::secret::Secret;
 
 /// The least that a settings file can say.
@@ -106,7 +107,7 @@ fn a_policy_is_read_as_it_is_meant() {
         ),
         (Write::TagAndDigest, &Deliver::PullRequest, 2)
     );
-    assert!(dev.tags.is_some() && !dev.allow_downgrade);
+    assert!(dev.tags.is_some() && dev.downgrade == Downgrade::Forbidden);
 }
 
 #[test]

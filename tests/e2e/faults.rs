@@ -150,7 +150,11 @@ fn a_branch_that_does_not_exist_holds_in_words() {
 fn a_registry_that_fails_is_said_in_words_and_works_again_when_the_fault_ends() {
     let lab = Lab::portal();
     lab.push(&["develop-2-1b2c3d4"]);
-    lab.registry.fail(Fault::Refuse { status: 403, retry_after: None, times: 100 });
+    lab.registry.fail(Fault::Refuse {
+        status: 403,
+        retry_after: None,
+        times: 100,
+    });
     let ran = lab.run(&["apply"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.stdout.contains("are unknown:"), "{ran:?}");
