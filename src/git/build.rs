@@ -73,8 +73,10 @@ impl Builder<'_> {
             (Some(folder), _) => folder,
             (None, None) => Folder::new(),
             (None, Some(id)) => {
-                let bytes = read::folder(&self.odb, id)
-                    .map_err(|source| PushError::Base(ReadError::new(self.base, source)))?;
+                let bytes = read::folder(&self.odb, id).map_err(|source| {
+                    let commit = self.base.clone();
+                    PushError::Base(ReadError::Broken { commit, source })
+                })?;
                 self.pack.standing(id, bytes)
             }
         };

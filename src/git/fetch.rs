@@ -44,6 +44,16 @@ pub(crate) enum FetchError {
     Renew { url: RemoteUrl, source: OpenError },
 }
 
+impl FetchError {
+    /// What a person can do about it, if we know.
+    pub(crate) fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Remote { source, .. } => source.hint(),
+            Self::BranchName { .. } | Self::Mirror { .. } | Self::Renew { .. } => None,
+        }
+    }
+}
+
 /// What a fetch found, and whether anything had to be brought.
 pub(super) struct Fetched {
     pub(super) heads: BTreeMap<String, Head>,

@@ -31,9 +31,16 @@ pub(super) fn log(
     let mut next = Some(oid(head));
     let mut commits = Vec::new();
     while let Some(id) = next.filter(|id| commits.len() < limit && Some(*id) != until) {
-        let commit = mirror
-            .find_commit(id)
-            .map_err(|source| ReadError::new(&commit_id(id), source))?;
+        let commit = mirror.find_commit(id).map_err(|source| {
+            let unread = commit_id(id);
+            if unread == *head {
+                return ReadError::new(head, source);
+            }
+            ReadError::Broken {
+                commit: unread,
+                source,
+            }
+        })?;
         next = commit.parent_ids().next();
         commits.push(logged(&commit));
     }

@@ -10,6 +10,7 @@ use std::thread::{self, JoinHandle};
 
 use git2::Repository;
 use tokio::sync::oneshot;
+use url::Url;
 
 use super::fetch::{FetchError, Fetched, Head, fetch};
 use super::http::Http;
@@ -56,7 +57,7 @@ impl Mirror {
         let http = match &remote.url {
             RemoteUrl::Local(_) => None,
             RemoteUrl::Http(url) => Some(Http::new(
-                url.clone(),
+                Url::clone(url),
                 remote.credentials.clone(),
                 remote.ca_file.clone(),
                 remote.timeouts,

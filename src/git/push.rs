@@ -83,6 +83,19 @@ pub(crate) enum PushError {
     Remote { url: RemoteUrl, source: RemoteError },
 }
 
+impl PushError {
+    /// What a person can do about it, if we know.
+    pub(crate) fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Remote { source, .. } => source.hint(),
+            Self::BranchName { .. }
+            | Self::NotAFile { .. }
+            | Self::Base(_)
+            | Self::Rejected { .. } => None,
+        }
+    }
+}
+
 /// Pushes, and lets the mirror know what was pushed.
 pub(super) fn push(
     mirror: &Repository,
@@ -176,7 +189,12 @@ fn send(
     (reference, base, tip): (&str, &CommitId, &CommitId),
     pack: &[u8],
 ) -> Result<Report, RemoteError> {
-    let known = ["report-status", "side-band-64k", "object-format=sha1"];
+    let known = [
+        "report-status",
+        "side-band-64k",
+        "object-format=sha1",
+        "quiet",
+    ];
     let used: Vec<&str> = known.into_iter().filter(|name| server.has(name)).collect();
     let banded = match server.has("side-band-64k") {
         true => Banded::Yes,

@@ -46,6 +46,7 @@ pub(crate) enum ReadError {
 }
 
 impl ReadError {
+    /// Why the caller's `commit` itself is not there; what hangs on it is [`ReadError::Broken`].
     pub(super) fn new(commit: &CommitId, source: git2::Error) -> Self {
         let commit = commit.clone();
         if source.code() == ErrorCode::NotFound && source.class() == git2::ErrorClass::Odb {

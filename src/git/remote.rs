@@ -26,7 +26,7 @@ pub(crate) struct Remote {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RemoteUrl {
     /// `https`, or `http` where it was allowed; without credentials, query, or a slash at the end.
-    Http(Url),
+    Http(Box<Url>), // Boxed, since it stands in errors, which stand in every result.
     /// A repository on this machine. Hooks there do not run: what is pushed is written by libgit2.
     Local(PathBuf),
 }
@@ -127,7 +127,7 @@ impl RemoteUrl {
         }
         let path = url.path().trim_end_matches('/').to_owned();
         url.set_path(&path);
-        Ok(Self::Http(url))
+        Ok(Self::Http(Box::new(url)))
     }
 }
 

@@ -11,8 +11,9 @@ use git2::Repository;
 
 use super::http::ClientError;
 
-/// A mirror with more packs than this is cloned again: libgit2 looks into each for an object, and never joins them.
-pub(super) const PACKS_MAX: usize = 300;
+/// A mirror with more packs than this is cloned again: libgit2 never joins them, and keeps a file open for each. Each
+/// fetch with news and each push adds one; four mirrors at most then stay below the usual limit of 1,024 open files.
+pub(super) const PACKS_MAX: usize = 200;
 
 /// Why a mirror cannot be opened.
 #[derive(Debug, thiserror::Error)]

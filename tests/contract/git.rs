@@ -754,7 +754,7 @@ async fn a_mirror_that_is_broken_foreign_or_deleted_is_made_anew() {
             std::fs::remove_dir_all(mirror.join("objects")).unwrap();
         }),
         ("all gone", |mirror| {
-            std::fs::remove_dir_all(mirror).unwrap()
+            std::fs::remove_dir_all(mirror).unwrap();
         }),
         ("a branch locked by a process that was killed", |mirror| {
             std::fs::write(mirror.join("refs/heads/main.lock"), "").unwrap();

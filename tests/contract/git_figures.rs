@@ -9,6 +9,7 @@ use bed::{GitServer, git, import};
 
 use super::contract::{commit, head_of, push_of};
 use super::{Mirror, PlainHttp, Pushed, Remote, RemoteUrl, Timeouts};
+use crate::manifest::CommitId;
 
 const APPLICATIONS: usize = 1000;
 const FILES_EACH: usize = 30;
@@ -52,6 +53,14 @@ fn reset_memory_peak() {
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
 }
 
+fn file(application: usize) -> String {
+    format!("apps/app-{application:04}/overlays/dev/kustomization.yaml")
+}
+
+fn timed(what: &str, start: Instant) {
+    println!("{what}: {:?}", start.elapsed());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement, for a release build"]
 async fn figures_of_fetch_read_log_and_push() {
@@ -68,9 +77,7 @@ async fn figures_of_fetch_read_log_and_push() {
         ca_file: None,
         timeouts: Timeouts::default(),
     };
-    let file = |n: usize| format!("apps/app-{n:04}/overlays/dev/kustomization.yaml");
     let mirror = Mirror::open(remote, folder.path().join("mirror")).unwrap();
-    let timed = |what: &str, start: Instant| println!("{what}: {:?}", start.elapsed());
 
     let start = Instant::now();
     let mut head = head_of(&mirror).await;
@@ -98,6 +105,21 @@ async fn figures_of_fetch_read_log_and_push() {
         head = ids[0].clone();
     }
 
+    let head = a_thousand_commits(&mirror, head).await;
+    let start = Instant::now();
+    let log = mirror.log(head.clone(), None, 10_000).await.unwrap();
+    timed(&format!("log of {} commits", log.len()), start);
+    let start = Instant::now();
+    mirror
+        .read(head, vec![file(7).parse().unwrap()])
+        .await
+        .unwrap();
+    timed("read of one file at the end of the chain", start);
+    git(&bare, &["fsck"]);
+}
+
+/// Pushes one commit for each application, twice, and gives where the branch stands then.
+async fn a_thousand_commits(mirror: &Mirror, mut head: CommitId) -> CommitId {
     for round in 0..2 {
         reset_memory_peak();
         let before = memory_peak_kib();
@@ -120,14 +142,5 @@ async fn figures_of_fetch_read_log_and_push() {
         );
         head = ids[APPLICATIONS - 1].clone();
     }
-    let start = Instant::now();
-    let log = mirror.log(head.clone(), None, 10_000).await.unwrap();
-    timed(&format!("log of {} commits", log.len()), start);
-    let start = Instant::now();
-    mirror
-        .read(head, vec![file(7).parse().unwrap()])
-        .await
-        .unwrap();
-    timed("read of one file at the end of the chain", start);
-    git(&bare, &["fsck"]);
+    head
 }
