@@ -69,7 +69,7 @@ fn outcome_lines(Outcome { branch, result }: &Outcome) -> Vec<String> {
         }
         Delivery::Moved => vec![format!("{place} moved during the round; planned anew")],
         Delivery::Failed { error, commits } => {
-            let why = whole_message(error);
+            let why = whole_message(error, error.hint());
             vec![format!(
                 "failed to push {} commits to {place}: {why}",
                 commits.len()

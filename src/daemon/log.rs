@@ -90,10 +90,10 @@ fn log_outcome(outcome: &Outcome) {
             }
         }
         Delivery::Moved => {
-            tracing::info!(%repository, branch, "the branch moved during the round; planning anew")
+            tracing::info!(%repository, branch, "the branch moved during the round; planning anew");
         }
         Delivery::Failed { error, commits } => {
-            let why = whole_message(error);
+            let why = whole_message(error, error.hint());
             tracing::warn!(%repository, branch, commits = commits.len(), why, "push failed");
         }
     }

@@ -73,6 +73,12 @@ static TAGS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
 type DecisionLabels = BTreeMap<RepositoryName, BTreeMap<[&'static str; 2], i64>>;
 static DECIDED: Mutex<DecisionLabels> = Mutex::new(BTreeMap::new());
 
+/// Makes the counters that have no labels appear from the start, so that alerts on them have a zero to compare with.
+pub(super) fn register() {
+    LazyLock::force(&PUSH_CONFLICTS);
+    LazyLock::force(&ROUND_SECONDS);
+}
+
 /// Counts one round of `repository`.
 pub(super) fn round(repository: &RepositoryName, report: &Report) {
     let Report {

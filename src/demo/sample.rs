@@ -111,7 +111,7 @@ mod tests {
             match path.is_dir() {
                 true => files_below(&path, root, found),
                 false => {
-                    assert!(found.insert(path.strip_prefix(root).unwrap().display().to_string()))
+                    assert!(found.insert(path.strip_prefix(root).unwrap().display().to_string()));
                 }
             }
         }

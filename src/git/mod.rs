@@ -20,15 +20,12 @@ mod transport;
 mod tree;
 mod wire;
 
-pub(crate) use fetch::{FetchError, Head};
-pub(crate) use http::RemoteError;
 pub(crate) use log::LoggedCommit;
 pub(crate) use mirror::Mirror;
 pub(crate) use push::{NewCommit, Person, Push, PushError, Pushed};
 pub(crate) use read::{Entry, ReadError};
-pub(crate) use remote::{Credentials, PlainHttp, Remote, RemoteUrl, RemoteUrlError, Timeouts};
+pub(crate) use remote::{Credentials, Remote, RemoteUrl, Timeouts};
 pub(crate) use seed::{SeedError, seed};
-pub(crate) use store::OpenError;
 
 use crate::manifest::CommitId;
 

@@ -8,6 +8,6 @@ mod reference;
 mod tag;
 pub(crate) mod version;
 
-pub(crate) use digest::{Digest, ParseDigestError};
+pub(crate) use digest::Digest;
 pub(crate) use reference::{ParseReferenceError, Reference, Repository};
 pub(crate) use tag::{ParseTagError, Tag};

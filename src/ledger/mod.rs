@@ -227,7 +227,7 @@ mod tests {
         for message in [
             "fix: something".to_owned(),
             String::new(),
-            format!("{trailers}"),
+            trailers.to_string(),
             format!(
                 "Revert \"promote portal to production\"\n\n{trailers}\nThis reverts commit 0a1b2c3."
             ),

@@ -14,7 +14,7 @@ use helm::Form;
 
 pub(crate) use commit::CommitId;
 pub(crate) use kustomize::{ImageArgument, set_image};
-pub(crate) use path::{ParseRepoPathError, RepoPath};
+pub(crate) use path::RepoPath;
 
 /// A place in the manifests repository where an image's version is written.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -36,7 +36,7 @@ pub(super) async fn read(
     match read_at(mirror, head, wanted, before.as_deref()).await {
         Ok(facts) => Fact::Known(Arc::new(facts)),
         Err(error) => Fact::Unknown {
-            why: whole_message(&error),
+            why: whole_message(&error, None::<&str>),
         },
     }
 }
@@ -108,7 +108,7 @@ fn file(entry: Entry) -> File {
             Err(_) => File::NotUtf8,
         },
         Entry::Symlink => File::Symlink,
-        Entry::Folder | Entry::Submodule => File::NotAFile,
+        Entry::Folder | Entry::Submodule => File::FolderOrSubmodule,
         Entry::Missing => File::Missing,
         Entry::TooLarge { size } => File::TooLarge { size_bytes: size },
     }

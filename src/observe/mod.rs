@@ -8,6 +8,7 @@ mod wants;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures_util::StreamExt as _;
@@ -128,7 +129,7 @@ impl Sources {
                 }))
             }
             Err(error) => Fact::Unknown {
-                why: whole_message(&error),
+                why: whole_message(&error, error.hint()),
             },
         };
         let mut readings = self.readings();
@@ -187,7 +188,7 @@ impl Sources {
                 }
             }
             Err(error) => {
-                let why = whole_message(&error);
+                let why = whole_message(&error, error.hint());
                 facts.extend(
                     names
                         .into_iter()
@@ -210,28 +211,18 @@ impl Sources {
     /// Asks `questions` and keeps the answers.
     pub(crate) async fn ask(&self, questions: BTreeSet<Question>) {
         let answers = stream::iter(questions).map(|question| self.answer(question));
-        let mut answers = answers.buffer_unordered(QUESTIONS_AT_ONCE_MAX);
-        let mut details: BTreeMap<Repository, BTreeMap<Tag, TagDetails>> = BTreeMap::new();
-        while let Some((repository, tag, TagDetails { digest, created })) = answers.next().await {
-            let known = details
-                .entry(repository)
-                .or_default()
-                .entry(tag)
-                .or_default();
-            known.digest = digest.or(known.digest.take());
-            known.created = created.or(known.created.take());
-        }
+        let answers: Vec<_> = answers
+            .buffer_unordered(QUESTIONS_AT_ONCE_MAX)
+            .collect()
+            .await;
         let mut readings = self.readings();
-        for (repository, tags) in details {
+        for (repository, tag, TagDetails { digest, created }) in answers {
             let Some(facts) = readings.images.get_mut(&repository) else {
                 continue;
             };
-            let kept = Arc::make_mut(&mut facts.tags);
-            for (tag, TagDetails { digest, created }) in tags {
-                let known = kept.entry(tag).or_default();
-                known.digest = digest.or(known.digest.take());
-                known.created = created.or(known.created.take());
-            }
+            let known = Arc::make_mut(&mut facts.tags).entry(tag).or_default();
+            known.digest = digest.or(known.digest.take());
+            known.created = created.or(known.created.take());
         }
     }
 
@@ -241,7 +232,7 @@ impl Sources {
                 let digest = match self.registry.digest(&repository, &tag).await {
                     Ok(digest) => Fact::Known(digest),
                     Err(error) => Fact::Unknown {
-                        why: whole_message(&error),
+                        why: whole_message(&error, error.hint()),
                     },
                 };
                 (
@@ -257,7 +248,7 @@ impl Sources {
                 let created = match self.created(&repository, &tag).await {
                     Ok(created) => Fact::Known(created),
                     Err(error) => Fact::Unknown {
-                        why: whole_message(&error),
+                        why: whole_message(&error, error.hint()),
                     },
                 };
                 (
@@ -300,13 +291,16 @@ fn says_the_same(before: &ImageFacts, after: &ImageFacts) -> bool {
     listings_agree && before.tags == after.tags
 }
 
-/// An error with its causes, as one text for people.
-pub(crate) fn whole_message(error: &dyn Error) -> String {
+/// An error with its causes and what to do about it, as one text for people.
+pub(crate) fn whole_message(error: &dyn Error, hint: Option<impl fmt::Display>) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         text = format!("{text}: {error}");
         cause = error.source();
     }
-    text
+    match hint {
+        Some(hint) => format!("{text} ({hint})"),
+        None => text,
+    }
 }

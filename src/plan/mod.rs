@@ -22,7 +22,7 @@ use crate::manifest::Version;
 use crate::policy::{Environment, EnvironmentName, ImageName, Policy, PolicyName, RepositoryName};
 use crate::world::{BranchName, Question, World};
 
-pub(crate) use change::{Change, FileChange, PlannedCommit};
+pub(crate) use change::{Change, PlannedCommit};
 pub(crate) use describe::SubjectTemplate;
 pub(crate) use explain::{Explained, explain};
 pub(crate) use lint::Breach;

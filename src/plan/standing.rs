@@ -53,7 +53,7 @@ fn find_file<'a>(site: &Site, facts: &'a BranchFacts) -> Result<(&'a RepoPath, &
                     "`{path}` is or stands behind a symbolic link, which is never followed"
                 ));
             }
-            File::NotAFile => return Err(format!("`{path}` is not a file")),
+            File::FolderOrSubmodule => return Err(format!("`{path}` is not a file")),
             File::TooLarge { size_bytes } => {
                 return Err(format!("`{path}` is too large to edit: {size_bytes} bytes"));
             }

@@ -15,7 +15,7 @@ use crate::ledger::Ledger;
 use crate::manifest::{CommitId, RepoPath};
 use crate::policy::RepositoryName;
 
-pub(crate) use saved::{LoadWorldError, load, save};
+pub(crate) use saved::{load, save};
 
 /// Everything that one round decides from.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -103,8 +103,7 @@ pub(crate) enum File {
     NotUtf8,
     /// A symbolic link, at the path or on the way to it; it is never followed.
     Symlink,
-    /// A folder or a submodule.
-    NotAFile,
+    FolderOrSubmodule,
     TooLarge {
         size_bytes: usize,
     },

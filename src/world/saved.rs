@@ -321,7 +321,7 @@ fn save_file(file: &File) -> SavedFile {
         },
         File::NotUtf8 => instead(Instead::NotUtf8),
         File::Symlink => instead(Instead::Symlink),
-        File::NotAFile => instead(Instead::NotAFile),
+        File::FolderOrSubmodule => instead(Instead::NotAFile),
         File::TooLarge { size_bytes } => SavedFile {
             size_bytes: Some(*size_bytes),
             ..instead(Instead::TooLarge)
@@ -402,7 +402,7 @@ fn load_file(saved: SavedFile) -> File {
         },
         (None, Some(Instead::NotUtf8)) => File::NotUtf8,
         (None, Some(Instead::Symlink)) => File::Symlink,
-        (None, Some(Instead::NotAFile)) => File::NotAFile,
+        (None, Some(Instead::NotAFile)) => File::FolderOrSubmodule,
         (None, Some(Instead::Missing) | None) => File::Missing,
     }
 }

@@ -10,9 +10,12 @@ use bed::{GitServer, create_bare, git, import, install_hook, wait_until};
 use jiff::Timestamp;
 use tempfile::TempDir;
 
+use super::fetch::{FetchError, Head};
+use super::http::RemoteError;
+use super::store::OpenError;
 use super::{
-    Credentials, Entry, FetchError, Head, Mirror, NewCommit, OpenError, Person, PlainHttp, Push,
-    PushError, Pushed, ReadError, Remote, RemoteError, RemoteUrl, Timeouts, metrics,
+    Credentials, Entry, Mirror, NewCommit, Person, Push, PushError, Pushed, ReadError, Remote,
+    RemoteUrl, Timeouts, metrics,
 };
 use crate::manifest::{CommitId, RepoPath};
 use crate::secret::Secret;
@@ -71,9 +74,13 @@ impl Ground {
     }
 
     fn remote(&self, url: &str) -> Remote {
+        let url = match url.contains("://") {
+            true => RemoteUrl::Http(Box::new(url.parse().unwrap())),
+            false => RemoteUrl::Local(url.into()),
+        };
         Remote {
             name: "deploy".to_owned(),
-            url: RemoteUrl::parse(url, PlainHttp::Allowed).unwrap(),
+            url,
             credentials: None,
             ca_file: None,
             timeouts: Timeouts::default(),
@@ -952,7 +959,7 @@ async fn a_new_repository_on_a_path_can_be_used_without_a_server() {
     install_hook(&bare, "pre-receive", "exit 1");
     let remote = Remote {
         name: "deploy".to_owned(),
-        url: RemoteUrl::parse(&bare.display().to_string(), PlainHttp::Refused).unwrap(),
+        url: RemoteUrl::Local(bare.clone()),
         credentials: None,
         ca_file: None,
         timeouts: Timeouts::default(),

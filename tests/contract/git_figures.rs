@@ -8,7 +8,7 @@ use std::time::Instant;
 use bed::{GitServer, git, import};
 
 use super::contract::{commit, head_of, push_of};
-use super::{Mirror, PlainHttp, Pushed, Remote, RemoteUrl, Timeouts};
+use super::{Mirror, Pushed, Remote, RemoteUrl, Timeouts};
 use crate::manifest::CommitId;
 
 const APPLICATIONS: usize = 1000;
@@ -72,7 +72,7 @@ async fn figures_of_fetch_read_log_and_push() {
     git(&bare, &["repack", "-adq"]);
     let remote = Remote {
         name: "deploy".to_owned(),
-        url: RemoteUrl::parse(&server.http("deploy.git"), PlainHttp::Allowed).unwrap(),
+        url: RemoteUrl::Http(Box::new(server.http("deploy.git").parse().unwrap())),
         credentials: None,
         ca_file: None,
         timeouts: Timeouts::default(),

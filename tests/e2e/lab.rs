@@ -15,8 +15,6 @@ pub(crate) struct Lab {
     pub(crate) folder: TempDir,
     /// What stands behind `repositories: deploy:` besides the URL.
     repository: String,
-    /// Further settings, as top-level YAML.
-    settings: String,
 }
 
 /// What a run of the program printed.
@@ -37,7 +35,6 @@ impl Lab {
             registry,
             folder,
             repository,
-            settings: String::new(),
         };
         lab.git(&["init", "-q", "--bare", "-b", "main", "deploy.git"]);
         lab.git(&["clone", "-q", "deploy.git", "work"]);
@@ -80,18 +77,11 @@ impl Lab {
         self.configure();
     }
 
-    /// Adds top-level settings.
-    pub(crate) fn settings(&mut self, settings: &str) {
-        settings.clone_into(&mut self.settings);
-        self.configure();
-    }
-
     fn configure(&self) {
         let text = format!(
-            "apiVersion: towpath.dev/v1alpha1\nkind: Settings\nrepositories:\n  deploy: {{ {}, poll-interval: 1s }}\nregistries:\n  {}: {{ plain-http: true, poll-interval: 1s }}\npolicies: [policies]\ncache: cache\nlisten: 127.0.0.1:0\n{}",
+            "apiVersion: towpath.dev/v1alpha1\nkind: Settings\nrepositories:\n  deploy: {{ {}, poll-interval: 1s }}\nregistries:\n  {}: {{ plain-http: true, poll-interval: 1s }}\npolicies: [policies]\ncache: cache\nlisten: 127.0.0.1:0\n",
             self.repository,
             self.registry.host(),
-            self.settings
         );
         self.write("towpath.yaml", &text);
         std::fs::create_dir_all(self.folder.path().join("policies")).unwrap();

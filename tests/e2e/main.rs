@@ -1,5 +1,7 @@
 //! The binary from end to end: real git repositories, registries on loopback, and what people would see.
 
+#![expect(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
 mod daemon;
 mod faults;
 mod lab;

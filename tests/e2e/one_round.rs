@@ -38,7 +38,16 @@ fn a_new_build_becomes_a_commit_that_changes_only_its_bytes() {
     let commit = commit
         .replace(&lab.registry.host(), "REGISTRY")
         .replace(&digest, "DIGEST");
-    insta::assert_snapshot!(commit.trim_end(), @"");
+    insta::assert_snapshot!(commit.trim_end(), @"
+    towpath <towpath@localhost>
+    towpath <towpath@localhost>
+    promote portal to dev: web develop-1-0a1b2c3 -> develop-10-2c3d4e5
+
+    Towpath-Policy: portal
+    Towpath-Environment: dev
+    Towpath-Image: web REGISTRY/acme/web:develop-10-2c3d4e5@DIGEST
+    Towpath-Replaces: web develop-1-0a1b2c3
+    ");
     assert_eq!(lab.git(&["-C", "deploy.git", "fsck", "--strict"]), "");
 }
 
@@ -138,7 +147,25 @@ fn a_plan_shows_the_decision_and_the_diff_and_writes_nothing() {
     let digest = lab
         .registry
         .push("acme/web", "develop-2-1b2c3d4", &Image::default());
-    insta::assert_snapshot!(ran.stdout.replace(&digest, "DIGEST"), @"");
+    insta::assert_snapshot!(ran.stdout.replace(&digest, "DIGEST"), @"
+    POLICY  ENVIRONMENT  IMAGE  CURRENT            CANDIDATE          DECISION  NEXT  REASON
+    portal  dev          web    develop-1-0a1b2c3  develop-2-1b2c3d4  promote   -     `develop-2-1b2c3d4` is newer than `develop-1-0a1b2c3`
+
+        promote portal to dev: web develop-1-0a1b2c3 -> develop-2-1b2c3d4
+
+        Towpath-Policy: portal
+        Towpath-Environment: dev
+        Towpath-Image: web REGISTRY/acme/web:develop-2-1b2c3d4@DIGEST
+        Towpath-Replaces: web develop-1-0a1b2c3
+    --- a/apps/portal/overlays/dev/kustomization.yaml
+    +++ b/apps/portal/overlays/dev/kustomization.yaml
+    @@ -4,4 +4,4 @@
+     
+     images:
+       - name: REGISTRY/acme/web   # built by CI
+    -    newTag: develop-1-0a1b2c3   # moves by itself
+    +    newTag: develop-2-1b2c3d4   # moves by itself
+    ");
     assert_eq!(lab.git(&["-C", "deploy.git", "rev-parse", "main"]), head);
     lab.run(&["apply"]);
     assert_eq!(lab.run(&["plan", "--exit-code"]).code, Some(0));
@@ -175,5 +202,15 @@ fn explain_says_of_every_tag_why_it_is_or_is_not_the_one() {
             .collect::<Vec<_>>()
             .join(" | ")
     });
-    insta::assert_snapshot!(columns.collect::<Vec<_>>().join("\n"), @"");
+    insta::assert_snapshot!(columns.collect::<Vec<_>>().join("\n"), @"
+    portal dev web (REGISTRY/acme/web)
+    stands: | develop-1-0a1b2c3
+    decision: | promote: `develop-2-1b2c3d4` is newer than `develop-1-0a1b2c3`
+
+    TAG | FIRST SEEN | CREATED | WHY
+    develop-2-1b2c3d4 | - | the newest
+    develop-1-0a1b2c3 | - | older than `develop-2-1b2c3d4`
+    latest | - | does not match the pattern `develop-{number}-{sha}`
+    v1.0.0 | - | does not match the pattern `develop-{number}-{sha}`
+    ");
 }

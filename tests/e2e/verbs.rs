@@ -7,7 +7,35 @@ fn help_names_every_verb() {
     let lab = Lab::new(&[]);
     let ran = lab.run(&["--help"]);
     assert_eq!(ran.code, Some(0));
-    insta::assert_snapshot!(ran.stdout, @"");
+    insta::assert_snapshot!(ran.stdout, @"
+    Promotes container images through environments by commits to a manifests git repository
+
+    Usage: towpath [OPTIONS] <COMMAND>
+
+    Commands:
+      demo         Show promotions at work on this machine: an embedded registry, a sample repository,
+                   new tags
+      check        Check settings and policies, and report every problem with its place
+      plan         Show every environment: what stands there, what may come, the decision and its reason
+      apply        Make one round: read, decide, push; for CI and cron
+      run          Promote without end: the daemon
+      explain      Show every tag of one environment's images, and why it is or is not the one
+      observe      Read everything that the policies need, and show or save it
+      select       Choose one of a list of tags, as a policy would
+      set          Change a version in a file and not a byte more
+      schema       Print the JSON Schema of settings and policies
+      completions  Print completions for a shell
+      help         Print this message or the help of the given subcommand(s)
+
+    Options:
+          --log-format <LOG_FORMAT>  What the log looks like on stderr [env: TOWPATH_LOG_FORMAT=]
+                                     [default: text] [possible values: text, json]
+          --log <LOG>                What is logged: a level, or tracing filters such as
+                                     `towpath=debug`. [default: info for run, else warn] [env:
+                                     TOWPATH_LOG=]
+      -h, --help                     Print help
+      -V, --version                  Print version
+    ");
 }
 
 #[test]
@@ -15,10 +43,16 @@ fn a_policy_or_environment_that_does_not_exist_is_a_usage_error_that_names_those
     let lab = Lab::portal();
     let policy = lab.run(&["explain", "portall", "dev"]);
     assert_eq!(policy.code, Some(2));
-    insta::assert_snapshot!(policy.stderr, @"");
+    insta::assert_snapshot!(policy.stderr, @"
+    error: there is no policy `portall`
+    hint: the policies are `portal`
+    ");
     let environment = lab.run(&["explain", "portal", "prod"]);
     assert_eq!(environment.code, Some(2));
-    insta::assert_snapshot!(environment.stderr, @"");
+    insta::assert_snapshot!(environment.stderr, @"
+    error: policy `portal` has no environment `prod`
+    hint: it has `dev`
+    ");
 }
 
 #[test]

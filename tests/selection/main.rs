@@ -4,6 +4,8 @@
 //! `chosen` (null: none), or `error` for a bad rule. `because` gives the reason where other tools choose differently. Many
 //! cases are drawn from the tests and issues of other image updaters.
 
+#![expect(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 

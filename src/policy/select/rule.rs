@@ -86,11 +86,6 @@ impl PartialEq for TagRule {
 }
 
 impl TagRule {
-    /// The rule as it is written.
-    pub(crate) fn text(&self) -> &RuleText {
-        &self.text
-    }
-
     /// The one tag that is followed, where the rule follows one.
     pub(crate) fn followed(&self) -> Option<&Tag> {
         match &self.kind {
