@@ -315,7 +315,7 @@ fn remote(name: &RepositoryName, settings: &RepositorySettings) -> Remote {
     Remote {
         name: name.to_string(),
         url: match url {
-            RepositoryUrl::Http(url) => git::RemoteUrl::Http(Box::new(url)),
+            RepositoryUrl::Http(url) => git::RemoteUrl::http(url),
             RepositoryUrl::Local(path) => git::RemoteUrl::Local(path),
         },
         credentials: credentials.map(|credentials| match credentials {

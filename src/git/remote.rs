@@ -1,5 +1,6 @@
 //! Where a repository lies and how it is spoken to.
 //!
+//! Not here: how an address is written, and whether plain HTTP is allowed (`config`).
 //! Invariant: a URL here holds no user and no password, so it may be printed.
 
 use std::fmt;
@@ -25,8 +26,8 @@ pub(crate) struct Remote {
 /// Where a repository lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RemoteUrl {
-    /// `https`, or `http` where it was allowed; without credentials, query, or a slash at the end.
-    Http(Box<Url>), // Boxed, since it stands in errors, which stand in every result.
+    /// Made by [`RemoteUrl::http`]. Boxed, since it stands in errors, which stand in every result.
+    Http(Box<Url>),
     /// A repository on this machine. Hooks there do not run: what is pushed is written by libgit2.
     Local(PathBuf),
 }
@@ -64,11 +65,37 @@ impl Default for Timeouts {
     }
 }
 
+impl RemoteUrl {
+    /// The address without what git has no use for, and without credentials, which have a place of their own.
+    pub(crate) fn http(mut url: Url) -> Self {
+        // Both fail only where a URL cannot have a user at all.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        url.set_query(None);
+        url.set_fragment(None);
+        let path = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&path);
+        Self::Http(Box::new(url))
+    }
+}
+
 impl fmt::Display for RemoteUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Http(url) => write!(f, "{url}"),
             Self::Local(path) => write!(f, "{}", path.display()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RemoteUrl;
+
+    #[test]
+    fn an_address_keeps_no_credentials_no_query_and_no_slash_at_its_end() {
+        let written = "https://bot:hunter2@git.example.com/acme/deploy.git/?x=y#z";
+        let url = RemoteUrl::http(written.parse().unwrap());
+        assert_eq!(url.to_string(), "https://git.example.com/acme/deploy.git");
     }
 }

@@ -12,10 +12,11 @@ use tempfile::TempDir;
 
 use super::fetch::{FetchError, Head};
 use super::http::RemoteError;
+use super::metrics;
 use super::store::OpenError;
 use super::{
     Credentials, Entry, Mirror, NewCommit, Person, Push, PushError, Pushed, ReadError, Remote,
-    RemoteUrl, Timeouts, metrics,
+    RemoteUrl, Timeouts,
 };
 use crate::manifest::{CommitId, RepoPath};
 use crate::secret::Secret;
@@ -74,13 +75,12 @@ impl Ground {
     }
 
     fn remote(&self, url: &str) -> Remote {
-        let url = match url.contains("://") {
-            true => RemoteUrl::Http(Box::new(url.parse().unwrap())),
-            false => RemoteUrl::Local(url.into()),
-        };
         Remote {
             name: "deploy".to_owned(),
-            url,
+            url: match url.starts_with('/') {
+                true => RemoteUrl::Local(url.into()),
+                false => RemoteUrl::http(url.parse().unwrap()),
+            },
             credentials: None,
             ca_file: None,
             timeouts: Timeouts::default(),

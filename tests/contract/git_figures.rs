@@ -72,7 +72,7 @@ async fn figures_of_fetch_read_log_and_push() {
     git(&bare, &["repack", "-adq"]);
     let remote = Remote {
         name: "deploy".to_owned(),
-        url: RemoteUrl::Http(Box::new(server.http("deploy.git").parse().unwrap())),
+        url: RemoteUrl::http(server.http("deploy.git").parse().unwrap()),
         credentials: None,
         ca_file: None,
         timeouts: Timeouts::default(),
