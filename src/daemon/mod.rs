@@ -4,6 +4,7 @@
 //! a restart, a missed event and a normal day are one path. Each manifests repository has a worker of its own,
 //! so that a slow one delays no other.
 
+mod ask;
 mod clock;
 mod log;
 mod metrics;

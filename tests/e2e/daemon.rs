@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
-use bed::{Process, wait_until};
+use bed::Process;
 
 use crate::lab::{Lab, portal_policy, promotions};
 
@@ -30,20 +30,20 @@ fn get(daemon: &Process, path: &str) -> String {
 fn it_promotes_what_appears_and_ends_cleanly_on_sigterm() {
     let lab = Lab::portal();
     let mut daemon = lab.start();
-    wait_until("readiness", || get(&daemon, "/readyz").contains("200 OK"));
+    daemon.wait_until("readiness", || get(&daemon, "/readyz").contains("200 OK"));
     assert_eq!(promotions(&lab).len(), 0);
 
     lab.push(&["develop-2-1b2c3d4"]);
-    wait_until("the first promotion", || {
+    daemon.wait_until("the first promotion", || {
         lab.pushed(OVERLAY).contains("develop-2-1b2c3d4")
     });
     lab.push(&["develop-3-2c3d4e5"]);
-    wait_until("the second promotion", || {
+    daemon.wait_until("the second promotion", || {
         lab.pushed(OVERLAY).contains("develop-3-2c3d4e5")
     });
 
     assert!(get(&daemon, "/healthz").contains("200 OK"));
-    wait_until("the metrics of the last round", || {
+    daemon.wait_until("the metrics of the last round", || {
         get(&daemon, "/metrics").contains("environment=\"dev\",policy=\"portal\"} 2")
     });
     let metrics = get(&daemon, "/metrics");
@@ -79,7 +79,7 @@ fn killed_anywhere_it_neither_loses_nor_repeats_a_promotion() {
     }
     let last = tags.last().unwrap();
     let daemon = lab.start();
-    wait_until("the last tag", || {
+    daemon.wait_until("the last tag", || {
         lab.pushed(OVERLAY).contains(last.as_str())
     });
     drop(daemon);
@@ -98,13 +98,13 @@ fn it_recovers_by_itself_when_the_repository_comes_back() {
     std::fs::rename(&here, &away).unwrap();
     let daemon = lab.start();
     lab.push(&["develop-2-1b2c3d4"]);
-    wait_until("the hold", || {
+    daemon.wait_until("the hold", || {
         daemon.log().contains("the manifests repository is unknown")
     });
     assert!(get(&daemon, "/healthz").contains("200 OK"));
 
     std::fs::rename(&away, &here).unwrap();
-    wait_until("the promotion", || {
+    daemon.wait_until("the promotion", || {
         lab.pushed(OVERLAY).contains("develop-2-1b2c3d4")
     });
 }
@@ -114,12 +114,12 @@ fn a_bad_configuration_is_reported_and_the_last_good_one_keeps_running() {
     let lab = Lab::portal();
     let good = std::fs::read_to_string(lab.path().join("policies/all.yaml")).unwrap();
     let daemon = lab.start();
-    wait_until("readiness", || get(&daemon, "/readyz").contains("200 OK"));
+    daemon.wait_until("readiness", || get(&daemon, "/readyz").contains("200 OK"));
 
     lab.write("policies/all.yaml", &good.replace("pattern", "patern"));
-    wait_until("the report", || daemon.log().contains("patern"));
+    daemon.wait_until("the report", || daemon.log().contains("patern"));
     lab.push(&["develop-2-1b2c3d4"]);
-    wait_until("a promotion by the last good one", || {
+    daemon.wait_until("a promotion by the last good one", || {
         lab.pushed(OVERLAY).contains("develop-2-1b2c3d4")
     });
 
@@ -127,11 +127,11 @@ fn a_bad_configuration_is_reported_and_the_last_good_one_keeps_running() {
         "policies/all.yaml",
         &good.replace("develop-{number}", "release-{number}"),
     );
-    wait_until("the new configuration", || {
+    daemon.wait_until("the new configuration", || {
         daemon.log().contains("new configuration")
     });
     lab.push(&["release-3-2c3d4e5"]);
-    wait_until("a promotion by the new one", || {
+    daemon.wait_until("a promotion by the new one", || {
         lab.pushed(OVERLAY).contains("release-3-2c3d4e5")
     });
 }
@@ -140,7 +140,7 @@ fn a_bad_configuration_is_reported_and_the_last_good_one_keeps_running() {
 fn a_policy_that_appears_is_taken_up() {
     let lab = Lab::portal();
     let daemon = lab.start();
-    wait_until("readiness", || get(&daemon, "/readyz").contains("200 OK"));
+    daemon.wait_until("readiness", || get(&daemon, "/readyz").contains("200 OK"));
     let image = lab.image("acme/web");
     lab.commit(
         "second",
@@ -154,11 +154,11 @@ fn a_policy_that_appears_is_taken_up() {
         "policies/second.yaml",
         &format!("apiVersion: towpath.dev/v1alpha1\n{second}"),
     );
-    wait_until("the new configuration", || {
+    daemon.wait_until("the new configuration", || {
         daemon.log().contains("new configuration")
     });
     lab.push(&["develop-2-1b2c3d4"]);
-    wait_until("its promotion", || {
+    daemon.wait_until("its promotion", || {
         lab.pushed("apps/second/kustomization.yaml")
             .contains("develop-2-1b2c3d4")
     });

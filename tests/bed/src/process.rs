@@ -42,6 +42,13 @@ impl Process {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// Waits until `condition` holds, or fails with `what` was awaited and what the server has printed.
+    pub fn wait_until(&self, what: &str, condition: impl FnMut() -> bool) {
+        if !holds_in_time(condition) {
+            panic!("waited in vain for {what}; printed so far:\n{}", self.log());
+        }
+    }
+
     pub fn id(&self) -> u32 {
         self.child.id()
     }
@@ -93,12 +100,19 @@ pub fn program(name: &str) -> PathBuf {
 }
 
 /// Waits until `condition` holds, or fails with `what` was awaited.
-pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+pub fn wait_until(what: &str, condition: impl FnMut() -> bool) {
+    assert!(holds_in_time(condition), "waited in vain for {what}");
+}
+
+fn holds_in_time(mut condition: impl FnMut() -> bool) -> bool {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < READY_WITHIN, "waited in vain for {what}");
+        if start.elapsed() > READY_WITHIN {
+            return false;
+        }
         std::thread::sleep(Duration::from_millis(10));
     }
+    true
 }
 
 /// A port on 127.0.0.1 that was free a moment ago.

@@ -1,0 +1,55 @@
+//! Questions of plans, asked in the background: one batch per registry, so that a slow one delays only its own.
+//!
+//! Invariant: a question is under way at most once, and may be asked again as soon as it was answered.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use super::Shared;
+use crate::world::Question;
+
+/// The questions that are under way.
+#[derive(Default)]
+pub(super) struct Asking {
+    under_way: BTreeSet<Question>,
+    batches: JoinSet<BTreeSet<Question>>,
+}
+
+impl Asking {
+    /// Asks those of `questions` that are not under way.
+    pub(super) fn ask(&mut self, shared: &Arc<Shared>, questions: &BTreeSet<Question>) {
+        for batch in batches(questions.difference(&self.under_way)) {
+            self.under_way.extend(batch.iter().cloned());
+            let shared = shared.clone();
+            self.batches.spawn(async move {
+                shared.work.sources.ask(batch.clone()).await;
+                batch
+            });
+        }
+    }
+
+    /// Waits until a batch was answered; forever where none is under way. May be dropped at any time.
+    pub(super) async fn answered(&mut self) {
+        match self.batches.join_next().await {
+            Some(batch) => {
+                let batch = batch.expect("asking does not panic and is not cancelled");
+                self.under_way.retain(|question| !batch.contains(question));
+            }
+            None => std::future::pending().await,
+        }
+    }
+}
+
+fn batches<'a>(questions: impl Iterator<Item = &'a Question>) -> Vec<BTreeSet<Question>> {
+    let mut batches: BTreeMap<&str, BTreeSet<Question>> = BTreeMap::new();
+    for question in questions {
+        let registry = question.repository().registry();
+        batches
+            .entry(registry)
+            .or_default()
+            .insert(question.clone());
+    }
+    batches.into_values().collect()
+}
