@@ -5,27 +5,61 @@
 //! here, and of those only what `docs/architecture.md` says; `tests/architecture.rs` holds it.
 
 // Core: plain functions over plain data; no async, no I/O, no clock.
-mod edit;
+
+// What an image is called.
 mod image;
-mod ledger;
+
+// Bytes in, bytes out: one value in YAML.
+mod edit;
+
+// Where the version of an image stands.
 mod manifest;
-mod plan;
+
+// How images move, and which tag is the newest.
 mod policy;
+
+// What git history says of promotions.
+mod ledger;
+
+// The facts of one round.
 mod world;
 
+// Facts to decisions with reasons, decisions to commits.
+mod plan;
+
 // Edges: one foreign system each; nouns out.
-mod config;
-mod git;
-mod registry;
+
+// Where secrets are kept.
 mod secret;
 
+// What people write.
+mod config;
+
+// What registries say.
+mod registry;
+
+// What repositories hold, and pushes.
+mod git;
+
 // Shell: puts edges and core together.
-mod apply;
-mod cli;
-mod daemon;
-mod demo;
+
+// The latest readings.
 mod observe;
+
+// Plans carried out.
+mod apply;
+
+// Health and metrics.
 mod web;
+
+// The loop.
+mod daemon;
+
+// The demonstration.
+mod demo;
+
+// The verbs.
+mod cli;
 
 pub use cli::main;
 pub use demo::registry as demo_registry;
