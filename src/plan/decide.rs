@@ -289,6 +289,7 @@ fn ordered(
         return Err(HoldReason::Newest);
     };
     notes.candidate = Some(tag.clone());
+    deliverable(choice.subject.environment)?;
     let digest = digest_of(choice.subject, &tag, facts, notes)?;
     // A digest that stands alone is only known for what it is when the candidate's digest is.
     moving.retain(|(_, standing, _)| {
@@ -303,15 +304,11 @@ fn ordered(
         .into_iter()
         .map(|(located, standing, _)| (located, standing))
         .collect();
-    promote(
-        choice.subject,
-        Version {
-            tag,
-            digest: Some(digest),
-        },
-        moving,
-        ground,
-    )
+    let version = Version {
+        tag,
+        digest: Some(digest),
+    };
+    Ok(promote(version, moving, ground))
 }
 
 fn ground(over: Over) -> Ground {
@@ -411,20 +408,17 @@ fn followed(
         return Err(HoldReason::Newest);
     }
     let undone = recorded.filter(|recorded| recorded.moved.digest.as_ref() == Some(&digest));
-    match undone {
-        Some(recorded) => Err(HoldReason::Undone {
+    if let Some(recorded) = undone {
+        return Err(HoldReason::Undone {
             recorded: Box::new(recorded.clone()),
-        }),
-        None => promote(
-            subject,
-            Version {
-                tag,
-                digest: Some(digest),
-            },
-            moving,
-            Ground::OtherDigest,
-        ),
+        });
     }
+    deliverable(subject.environment)?;
+    let version = Version {
+        tag,
+        digest: Some(digest),
+    };
+    Ok(promote(version, moving, Ground::OtherDigest))
 }
 
 /// The digest of `tag`, or the question for it.
@@ -455,22 +449,21 @@ fn digest_of(
     }
 }
 
-fn promote(
-    subject: Subject<'_>,
-    to: Version,
-    moving: Vec<(Located, Standing)>,
-    ground: Ground,
-) -> Result<Promote, HoldReason> {
-    match subject.environment.deliver {
-        Deliver::PullRequest => return Err(HoldReason::PullRequestsNotBuilt),
-        Deliver::Commit { .. } => {}
+/// Whether promotions of this environment can be delivered; asked before anything is read for them alone.
+fn deliverable(environment: &Environment) -> Result<(), HoldReason> {
+    match environment.deliver {
+        Deliver::Commit { .. } => Ok(()),
+        Deliver::PullRequest => Err(HoldReason::PullRequestsNotBuilt),
     }
+}
+
+fn promote(to: Version, moving: Vec<(Located, Standing)>, ground: Ground) -> Promote {
     let from = current_text(&moving);
     let sites = moving.into_iter().map(|(located, _)| located).collect();
-    Ok(Promote {
+    Promote {
         to,
         from,
         sites,
         ground,
-    })
+    }
 }
