@@ -11,7 +11,7 @@ use similar::TextDiff;
 use super::run::Setup;
 use super::{ConfigArgs, Failure, Output, print, table};
 use crate::daemon::{now, settle};
-use crate::plan::{Change, Decided, Decision, Plan, PlannedCommit, plan};
+use crate::plan::{Change, Decided, Decision, Plan, PlannedCommit, plan, short};
 use crate::world;
 
 /// Exit code of `--exit-code` where something would be promoted.
@@ -139,12 +139,21 @@ fn row(decided: &Decided) -> [String; 8] {
         policy.to_string(),
         environment.to_string(),
         image.to_string(),
-        or_dash(current.clone()),
+        or_dash(current.as_deref().map(shortened)),
         or_dash(candidate.as_ref().map(ToString::to_string)),
         outcome.to_owned(),
         or_dash(next.map(|time| time.to_string())),
         reason,
     ]
+}
+
+/// What stands there, digests in their short form.
+fn shortened(current: &str) -> String {
+    current
+        .split(", ")
+        .map(short)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// The outcome and its one sentence.

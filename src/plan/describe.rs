@@ -94,7 +94,7 @@ fn change(moved: &Moved) -> String {
 }
 
 /// A text as it stands at a site, a digest in its short form.
-pub(super) fn short(text: &str) -> &str {
+pub(crate) fn short(text: &str) -> &str {
     match text.parse::<Digest>() {
         // The short form is a prefix of the whole.
         Ok(digest) => &text[..digest.short().len()],

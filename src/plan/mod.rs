@@ -23,7 +23,7 @@ use crate::policy::{Environment, EnvironmentName, ImageName, Policy, PolicyName,
 use crate::world::{BranchName, Question, World};
 
 pub(crate) use change::{Change, PlannedCommit};
-pub(crate) use describe::SubjectTemplate;
+pub(crate) use describe::{SubjectTemplate, short};
 pub(crate) use explain::{Explained, explain};
 pub(crate) use lint::Breach;
 pub(crate) use reason::HoldReason;
