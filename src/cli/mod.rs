@@ -144,10 +144,13 @@ fn dispatch(verb: Verb) -> Result<ExitCode, Failure> {
 }
 
 fn block_on(work: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        .build()?
-        .block_on(work)
+        .build()?;
+    let result = runtime.block_on(work);
+    // What still runs was left behind on purpose; nothing waits for it.
+    runtime.shutdown_background();
+    result
 }
 
 fn start_logging(global: &Global, daemon: bool) -> Result<(), Failure> {

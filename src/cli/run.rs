@@ -155,14 +155,22 @@ impl Live {
 }
 
 pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
-    let stop = stop_on_signals()?;
+    let (stop, at_once) = stop_on_signals()?;
+    tokio::select! {
+        done = promote(args, stop) => done,
+        () = at_once.cancelled() => Ok(ExitCode::FAILURE),
+    }
+}
+
+/// Promotes until `stop`, and then to the end of the change at hand.
+async fn promote(args: Args, stop: CancellationToken) -> Result<ExitCode, Failure> {
     let (mut watch, first) = Watch::start(&args.config.config);
     let mut setup = Setup::new(first.map_err(Failure::config)?)?;
     let mut live = setup.connect().await?;
     let health = Arc::new(Health::new());
     let listener = web::listen(setup.settings.listen).await?;
     tracing::info!(address = %listener.local_addr()?, "listening");
-    let pages = tokio::spawn(web::serve(listener, health.clone(), stop.clone()));
+    tokio::spawn(web::serve(listener, health.clone()));
     loop {
         let generation = stop.child_token();
         let mut daemon = tokio::spawn(daemon::run(
@@ -199,7 +207,6 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
         };
     }
     tracing::info!("stopped");
-    pages.await??;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -222,23 +229,28 @@ async fn next_setup(watch: &mut Watch) -> Setup {
     }
 }
 
-/// A token that SIGTERM and SIGINT cancel. A second signal ends the process at once.
-fn stop_on_signals() -> Result<CancellationToken, Failure> {
-    let stop = CancellationToken::new();
+/// Tokens that SIGTERM and SIGINT cancel: the first signal the one, the second the other, which ends all at once.
+fn stop_on_signals() -> Result<(CancellationToken, CancellationToken), Failure> {
+    let tokens = (CancellationToken::new(), CancellationToken::new());
     let (mut terminate, mut interrupt) = (
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
     );
-    let token = stop.clone();
+    let (stop, at_once) = tokens.clone();
     tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        for (token, what) in [
+            (stop, "stopping after the change at hand"),
+            (at_once, "stopping at once"),
+        ] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            tracing::info!("{what}");
+            token.cancel();
         }
-        tracing::info!("stopping after the change at hand");
-        token.cancel();
     });
-    Ok(stop)
+    Ok(tokens)
 }
 
 fn work(setup: &Setup, live: &Live) -> Work {

@@ -14,7 +14,6 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use prometheus::TextEncoder;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 /// How long a worker may go without a turn before it counts as stuck: the longest fetch and push together,
 /// doubled. It turns at least every [`Health::TURN_EVERY`] when all is well.
@@ -89,20 +88,15 @@ pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, ListenErr
         .map_err(|source| ListenError { address, source })
 }
 
-/// Serves the pages until `stop`.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    health: Arc<Health>,
-    stop: CancellationToken,
-) -> std::io::Result<()> {
+/// Serves the pages until the program ends, which waits for no client: nothing here is worth it, and a connection
+/// that stays open must not keep the program from ending.
+pub(crate) async fn serve(listener: TcpListener, health: Arc<Health>) -> std::io::Result<()> {
     let pages = Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .with_state(health);
-    axum::serve(listener, pages)
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await
+    axum::serve(listener, pages).await
 }
 
 async fn healthz(State(health): State<Arc<Health>>) -> impl IntoResponse {

@@ -3,21 +3,24 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
-use bed::Process;
+use bed::{GitServer, Process, install_hook};
 
 use crate::lab::{Lab, portal_policy, promotions};
 
 const OVERLAY: &str = "apps/portal/overlays/dev/kustomization.yaml";
 
+/// Where the daemon listens, as its log tells.
+fn address(daemon: &Process) -> String {
+    let log = daemon.log();
+    let line = log.lines().find(|line| line.contains("listening"));
+    let address = line.and_then(|line| line.rsplit("address=").next());
+    address.unwrap_or_default().trim().to_owned()
+}
+
 /// The answer to a GET of `path` from the daemon that logs to the lab's log file.
 fn get(daemon: &Process, path: &str) -> String {
-    let log = daemon.log();
-    let line = log
-        .lines()
-        .find(|line| line.contains("listening"))
-        .unwrap_or_default();
-    let address = line.rsplit("address=").next().unwrap_or_default().trim();
-    let Ok(mut stream) = TcpStream::connect(address) else {
+    let address = address(daemon);
+    let Ok(mut stream) = TcpStream::connect(&address) else {
         return String::new();
     };
     write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").unwrap();
@@ -61,6 +64,53 @@ fn it_promotes_what_appears_and_ends_cleanly_on_sigterm() {
     }
     daemon.signal("TERM");
     assert_eq!(daemon.wait(), Some(0), "{}", daemon.log());
+}
+
+#[test]
+fn a_client_that_never_finishes_its_request_does_not_keep_it_from_ending() {
+    let lab = Lab::portal();
+    let mut daemon = lab.start();
+    daemon.wait_until("readiness", || get(&daemon, "/readyz").contains("200 OK"));
+    let mut client = TcpStream::connect(address(&daemon)).unwrap();
+    client.write_all(b"GET /metr").unwrap();
+
+    daemon.signal("TERM");
+    bed::wait_until("the end", || daemon.has_ended());
+    assert_eq!(daemon.wait(), Some(0), "{}", daemon.log());
+}
+
+#[test]
+fn a_second_signal_ends_it_though_a_push_is_under_way() {
+    let mut lab = Lab::portal();
+    let server = GitServer::start();
+    let repository = server.create("deploy.git");
+    lab.git(&[
+        "-C",
+        "deploy.git",
+        "push",
+        "-q",
+        "--mirror",
+        repository.to_str().unwrap(),
+    ]);
+    install_hook(&repository, "pre-receive", "touch began; sleep 300");
+    lab.repository(&format!(
+        "url: {}, plain-http: true",
+        server.http("deploy.git")
+    ));
+    let mut daemon = lab.start();
+    lab.push(&["develop-2-1b2c3d4"]);
+    daemon.wait_until("the push", || repository.join("began").exists());
+
+    daemon.signal("TERM");
+    daemon.wait_until("the first signal", || {
+        daemon.log().contains("stopping after")
+    });
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert!(!daemon.has_ended(), "the push is not cut by one signal");
+    daemon.signal("TERM");
+    bed::wait_until("the end", || daemon.has_ended());
+    assert_eq!(daemon.wait(), Some(1), "{}", daemon.log());
+    assert!(!daemon.log().contains("panic"), "{}", daemon.log());
 }
 
 #[test]
