@@ -1,7 +1,7 @@
 //! What the daemon counts.
 
 use std::collections::BTreeMap;
-use std::sync::{LazyLock, Mutex};
+use std::sync::{LazyLock, Mutex, MutexGuard};
 
 use jiff::Timestamp;
 use prometheus::{
@@ -73,10 +73,15 @@ static TAGS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
 type DecisionLabels = BTreeMap<RepositoryName, BTreeMap<[&'static str; 2], i64>>;
 static DECIDED: Mutex<DecisionLabels> = Mutex::new(BTreeMap::new());
 
-/// Makes the counters that have no labels appear from the start, so that alerts on them have a zero to compare with.
-pub(super) fn register() {
+/// Begins to count under a new configuration: gauges of what stands in it no more would age for ever. The counters that
+/// have no labels appear at once, so that alerts on them have a zero to compare with.
+pub(super) fn begin() {
     LazyLock::force(&PUSH_CONFLICTS);
     LazyLock::force(&ROUND_SECONDS);
+    DECISIONS.reset();
+    READ_AT.reset();
+    TAGS.reset();
+    decided().clear();
 }
 
 /// Counts one round of `repository`.
@@ -105,9 +110,7 @@ pub(super) fn round(repository: &RepositoryName, report: &Report) {
 }
 
 fn count_decisions(repository: &RepositoryName, plan: &Plan) {
-    let mut decided = DECIDED
-        .lock()
-        .expect("nothing panics while it holds the labels");
+    let mut decided = decided();
     let counts = decided.entry(repository.clone()).or_default();
     counts.values_mut().for_each(|count| *count = 0);
     for decision in plan.decisions.iter().map(|decided| &decided.decision) {
@@ -122,6 +125,12 @@ fn count_decisions(repository: &RepositoryName, plan: &Plan) {
             .with_label_values(&[repository.as_str(), outcome, reason])
             .set(*count);
     }
+}
+
+fn decided() -> MutexGuard<'static, DecisionLabels> {
+    DECIDED
+        .lock()
+        .expect("nothing panics while it holds the labels")
 }
 
 /// Notes a listing.

@@ -89,7 +89,7 @@ pub(crate) async fn run(
     let images: Vec<Repository> = work.wants.images.iter().cloned().collect();
     let unread = AtomicUsize::new(workers.len() + images.len());
     health.watch_workers(workers.len());
-    metrics::register();
+    metrics::begin();
     if workers.is_empty() {
         tracing::warn!("no policy is configured; waiting for one");
         health.became_ready();

@@ -114,6 +114,30 @@ fn a_second_signal_ends_it_though_a_push_is_under_way() {
 }
 
 #[test]
+fn metrics_of_what_is_configured_no_more_are_gone() {
+    let lab = Lab::portal();
+    let daemon = lab.start();
+    daemon.wait_until("readiness", || get(&daemon, "/readyz").contains("200 OK"));
+    assert!(get(&daemon, "/metrics").contains("acme/web"));
+    lab.policies(&portal_policy(
+        "portal",
+        &lab.image("acme/other"),
+        "apps/portal/overlays/dev",
+    ));
+    daemon.wait_until("the new configuration", || {
+        daemon.log().contains("new configuration")
+    });
+    daemon.wait_until("the next round", || {
+        get(&daemon, "/metrics").contains("towpath_decisions{")
+    });
+    let metrics = get(&daemon, "/metrics");
+    let gauges = metrics
+        .lines()
+        .filter(|line| line.starts_with("towpath_re") && line.contains("acme/web"));
+    assert_eq!(gauges.collect::<Vec<_>>(), [""; 0]);
+}
+
+#[test]
 fn killed_anywhere_it_neither_loses_nor_repeats_a_promotion() {
     let lab = Lab::portal();
     let mut tags = Vec::new();
