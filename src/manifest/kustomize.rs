@@ -7,7 +7,7 @@
 //! <https://github.com/kubernetes-sigs/kustomize/blob/master/api/filters/imagetag/updater.go>: `newName`, `newTag` and
 //! `digest` replace the parts of each image called `name`. With both `newTag` and `digest` the result is
 //! `name:newTag@digest`, of which only the digest counts when the image is pulled (before v5 the tag is left out). With
-//! two entries of one name the later one wins.
+//! two entries for one image the later one wins.
 
 use std::str::FromStr;
 
@@ -70,7 +70,13 @@ pub(super) fn read(text: &str, image: &Repository) -> Result<Standing, Fault> {
         });
     };
     let entries = entries_of_image(&scan, root, image)?;
-    let Some(entry) = entries.last() else {
+    let says_version = |entry: &&Entry| {
+        [entry.new_tag, entry.digest]
+            .iter()
+            .any(|&pair| entry.written(&scan, pair).is_some())
+    };
+    let last = entries.iter().rfind(says_version).or(entries.last());
+    let Some(entry) = last else {
         let images = scan.pair(root, "images")?;
         let line = scan.line(images.map_or(root, |(key, _)| key));
         return Ok(Standing {
@@ -218,8 +224,8 @@ fn entries(scan: &Scan<'_>, root: NodeId) -> Result<Vec<Entry>, Refusal> {
     scan.items(images).map(entry).collect()
 }
 
-/// The entries that decide the version of `image`: those whose `newName` is it, or else those whose `name` is it and
-/// that do not rename it.
+/// The entries that decide the version of `image`: those that make it by `newName` or keep it by `name`, which kustomize
+/// carries out in turn; where there are none, those that give it another name, as for a mirror.
 fn entries_of_image(
     scan: &Scan<'_>,
     root: NodeId,
@@ -228,11 +234,12 @@ fn entries_of_image(
     let entries = entries(scan, root)?;
     let is_image =
         |text: Option<&str>| text.and_then(|text| text.parse().ok()).as_ref() == Some(image);
-    let by_new_name = |entry: &Entry| is_image(entry.written(scan, entry.new_name));
-    let by_name = |entry: &Entry| {
-        entry.written(scan, entry.new_name).is_none() && is_image(entry.written(scan, entry.name))
+    let by_result = |entry: &Entry| {
+        let (name, new_name) = (entry.name, entry.new_name);
+        is_image(entry.written(scan, new_name).or(entry.written(scan, name)))
     };
-    first_some(&entries, &[&by_new_name, &by_name])
+    let by_name = |entry: &Entry| is_image(entry.written(scan, entry.name));
+    first_some(&entries, &[&by_result, &by_name])
         .map(|found| refuse_aliases(scan, found))
         .unwrap_or(Ok(Vec::new()))
 }

@@ -316,6 +316,28 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_that_renames_the_image_is_its_site_where_no_other_is() {
+        let mirrored = "images:\n- name: ghcr.io/acme/web\n  newName: mirror.example.com/acme/web\n  newTag: v1\n";
+        assert_eq!(standing(&kustomize(), mirrored), "v1@-:4");
+        // A second entry of this name would be dead: kustomize has renamed the image before it gets there.
+        assert_eq!(
+            written(&kustomize(), Write::Tag, mirrored),
+            mirrored.replace("v1", "v2")
+        );
+    }
+
+    #[test]
+    fn entries_that_follow_each_other_for_one_image_are_all_written() {
+        // Kustomize carries the entries out in turn, so what the first makes of `app` the second changes again.
+        let chained = "images:\n- name: app\n  newName: ghcr.io/acme/web\n  newTag: v0\n- name: ghcr.io/acme/web\n  newTag: v1\n";
+        assert_eq!(standing(&kustomize(), chained), "v1@-:6");
+        assert_eq!(
+            written(&kustomize(), Write::Tag, chained),
+            chained.replace("v0", "v2").replace("v1", "v2")
+        );
+    }
+
+    #[test]
     fn a_kustomization_gets_what_the_policy_writes() {
         let tagged = "images:\n- name: ghcr.io/acme/web\n  newTag: v1\n";
         let edit = |mode, text| written(&kustomize(), mode, text);
