@@ -5,11 +5,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bed::Authority;
 use bed::registry::{DockerRegistry, PASSWORD, USERNAME};
+use bed::{Authority, Pusher};
 use jiff::Timestamp;
-use reqwest::{Client, Method, StatusCode};
-use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{Credentials, HostOptions, Options, Registry, RegistryError, Timeouts};
@@ -290,10 +288,14 @@ impl Subject {
     async fn push(&self, tag: &str, image: &Image) -> String {
         match &self.server {
             Server::Memory(server) => server.push(REPOSITORY, tag, image),
-            Server::Docker(_) => {
+            Server::Docker(server) => {
                 let source = MemoryRegistry::start(Access::Anonymous).unwrap();
                 let digest = source.push(REPOSITORY, tag, image);
-                self.copy(&source, &[&digest, tag]).await;
+                let references = [digest.as_str(), tag];
+                server
+                    .pusher()
+                    .copy(&source.host(), REPOSITORY, &references)
+                    .await;
                 digest
             }
         }
@@ -302,105 +304,29 @@ impl Subject {
     async fn push_index(&self, tag: &str, image: &Image) -> String {
         match &self.server {
             Server::Memory(server) => server.push_index(REPOSITORY, tag, image),
-            Server::Docker(_) => {
+            Server::Docker(server) => {
                 let source = MemoryRegistry::start(Access::Anonymous).unwrap();
                 let manifest = source.push(REPOSITORY, tag, image);
                 let digest = source.push_index(REPOSITORY, tag, image);
-                self.copy(&source, &[&manifest, tag]).await;
+                let references = [manifest.as_str(), tag];
+                server
+                    .pusher()
+                    .copy(&source.host(), REPOSITORY, &references)
+                    .await;
                 digest
             }
         }
     }
 
-    /// Copies manifests with their configs from memory to the real server.
-    async fn copy(&self, source: &MemoryRegistry, references: &[&str]) {
-        let root = format!("http://{}/v2/{REPOSITORY}", source.host());
-        let client = super::http::plain_client(&source.host(), &Timeouts::default()).unwrap();
-        let get = |rest: String| client.get(format!("{root}/{rest}")).send();
-        for reference in references {
-            let manifest = get(format!("manifests/{reference}")).await.unwrap();
-            let media_type = manifest.headers()["content-type"].clone();
-            let bytes = manifest.bytes().await.unwrap();
-            let value: Value = serde_json::from_slice(&bytes).unwrap();
-            if let Some(digest) = value["config"]["digest"].as_str() {
-                let config = get(format!("blobs/{digest}")).await.unwrap();
-                self.upload(digest, config.bytes().await.unwrap().to_vec())
-                    .await;
-            }
-            let url = self.url(&format!("manifests/{reference}"));
-            let request = self.request(Method::PUT, &url).await;
-            let request = request.header("content-type", media_type).body(bytes);
-            let answer = request.send().await.unwrap();
-            assert_eq!(
-                answer.status(),
-                StatusCode::CREATED,
-                "{}",
-                answer.text().await.unwrap()
-            );
-        }
-    }
-
-    async fn upload(&self, digest: &str, bytes: Vec<u8>) {
-        let start = self
-            .request(Method::POST, &self.url("blobs/uploads/"))
-            .await;
-        let answer = start.send().await.unwrap();
-        assert_eq!(answer.status(), StatusCode::ACCEPTED);
-        let place = answer.headers()["location"].to_str().unwrap();
-        let mut place = answer.url().join(place).unwrap();
-        place.query_pairs_mut().append_pair("digest", digest);
-        let request = self.request(Method::PUT, place.as_str()).await.body(bytes);
-        assert_eq!(request.send().await.unwrap().status(), StatusCode::CREATED);
-    }
-
     /// What the server itself answers to a GET.
     async fn raw(&self, rest: &str) -> reqwest::Response {
-        self.request(Method::GET, &self.url(rest))
-            .await
-            .send()
-            .await
-            .unwrap()
+        let pusher = match &self.server {
+            Server::Docker(server) => server.pusher(),
+            Server::Memory(_) => {
+                let token_url = format!("http://{}/token?service=memory", self.host);
+                Pusher::new(&self.host, None, Some(token_url))
+            }
+        };
+        pusher.get(REPOSITORY, rest).await
     }
-
-    fn url(&self, rest: &str) -> String {
-        let scheme = if self.ca_file.is_some() {
-            "https"
-        } else {
-            "http"
-        };
-        format!("{scheme}://{}/v2/{REPOSITORY}/{rest}", self.host)
-    }
-
-    /// A request that may read and push.
-    async fn request(&self, method: Method, url: &str) -> reqwest::RequestBuilder {
-        let timeouts = Timeouts::default();
-        let (host, ca_file) = (self.host.as_str(), self.ca_file.as_deref());
-        let client = match ca_file {
-            Some(_) => super::http::client(host, ca_file, &timeouts).unwrap(),
-            None => super::http::plain_client(host, &timeouts).unwrap(),
-        };
-        let token_url = match &self.server {
-            Server::Docker(server) => server.token_url(),
-            Server::Memory(_) => Some(format!("http://{}/token?", self.host)),
-        };
-        let scope = match &self.server {
-            Server::Docker(_) => format!("repository:{REPOSITORY}:pull,push"),
-            Server::Memory(_) => format!("repository:{REPOSITORY}:pull"),
-        };
-        let token = match token_url {
-            Some(token_url) => token(&client, &format!("{token_url}&scope={scope}")).await,
-            None => None,
-        };
-        let request = client.request(method, url);
-        match token {
-            Some(token) => request.bearer_auth(token),
-            None => request.basic_auth(USERNAME, Some(PASSWORD)),
-        }
-    }
-}
-
-async fn token(client: &Client, url: &str) -> Option<String> {
-    let request = client.get(url).basic_auth(USERNAME, Some(PASSWORD));
-    let answer: Value = request.send().await.unwrap().json().await.unwrap();
-    answer["token"].as_str().map(str::to_owned)
 }

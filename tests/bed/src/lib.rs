@@ -3,9 +3,11 @@
 
 mod git;
 mod process;
+mod push;
 pub mod registry;
 mod tls;
 
 pub use git::{GitServer, create_bare, git, import, install_hook};
 pub use process::{Process, free_port, program, wait_until};
+pub use push::Pusher;
 pub use tls::{Authority, Certificate};

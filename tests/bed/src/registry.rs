@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256, SigningKey as _};
 
-use crate::{Authority, Process, free_port, program, wait_until};
+use crate::{Authority, Process, Pusher, free_port, program, wait_until};
 
 /// The only user of these registries.
 pub const USERNAME: &str = "alice";
@@ -30,6 +30,7 @@ pub struct DockerRegistry {
     _process: Process,
     tokens: Option<TokenService>,
     _folder: tempfile::TempDir,
+    ca_file: Option<PathBuf>,
     /// Host and port, as they stand in image names.
     pub host: String,
 }
@@ -58,7 +59,9 @@ impl DockerRegistry {
             certificate.key.display()
         );
         let auth = format!("  htpasswd: {{realm: bed, path: '{}'}}\n", file.display());
-        Self::start(folder, None, (&tls, &auth))
+        let mut registry = Self::start(folder, None, (&tls, &auth));
+        registry.ca_file = Some(authority.ca_file.clone());
+        registry
     }
 
     /// A registry without TLS that wants tokens.
@@ -74,10 +77,12 @@ impl DockerRegistry {
         Self::start(folder, Some(tokens), ("", &auth))
     }
 
-    /// Where tokens come from, if they do.
-    pub fn token_url(&self) -> Option<String> {
-        let port = self.tokens.as_ref()?.port;
-        Some(format!("http://127.0.0.1:{port}/token?service=bed"))
+    /// A client that may push.
+    pub fn pusher(&self) -> Pusher {
+        let tokens = self.tokens.as_ref();
+        let token_url =
+            tokens.map(|tokens| format!("http://127.0.0.1:{}/token?service=bed", tokens.port));
+        Pusher::new(&self.host, self.ca_file.as_deref(), token_url)
     }
 
     fn start(folder: tempfile::TempDir, tokens: Option<TokenService>, parts: (&str, &str)) -> Self {
@@ -105,6 +110,7 @@ impl DockerRegistry {
             _process: process,
             tokens,
             _folder: folder,
+            ca_file: None,
             host,
         }
     }

@@ -1,0 +1,112 @@
+//! Reads and pushes over the registry API, as `docker push` would: independent of the code under test.
+
+use std::path::Path;
+
+use reqwest::{Certificate, Client, Method, RequestBuilder, Response, StatusCode};
+use serde_json::Value;
+
+use crate::registry::{PASSWORD, USERNAME};
+
+/// A client of one registry that gives [`USERNAME`] and [`PASSWORD`].
+pub struct Pusher {
+    client: Client,
+    /// Scheme and host.
+    origin: String,
+    token_url: Option<String>,
+}
+
+impl Pusher {
+    /// A client for `host`: over https where `ca_file` is given, with tokens from `token_url` where it is.
+    pub fn new(host: &str, ca_file: Option<&Path>, token_url: Option<String>) -> Self {
+        // Whoever comes first in the process installs it; a second time changes nothing.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let authorities = ca_file.map_or(Vec::new(), |path| {
+            let pem = std::fs::read(path).expect("the authority's file can be read");
+            Certificate::from_pem_bundle(&pem).expect("the authority's file is PEM")
+        });
+        let client = Client::builder().tls_certs_only(authorities).build();
+        let scheme = if ca_file.is_some() { "https" } else { "http" };
+        Self {
+            client: client.expect("a client can be made"),
+            origin: format!("{scheme}://{host}"),
+            token_url,
+        }
+    }
+
+    /// What the registry answers to a GET of `rest` in `repository`.
+    pub async fn get(&self, repository: &str, rest: &str) -> Response {
+        let url = format!("{}/v2/{repository}/{rest}", self.origin);
+        let request = self.request(Method::GET, repository, &url).await;
+        request.send().await.expect("the registry answers")
+    }
+
+    /// Pushes `references` of `repository` as the open registry at `source` has them, with their configs.
+    pub async fn copy(&self, source: &str, repository: &str, references: &[&str]) {
+        let source = Self::new(source, None, None);
+        for reference in references {
+            let rest = format!("manifests/{reference}");
+            let manifest = source.get(repository, &rest).await;
+            let media_type = manifest.headers()["content-type"].clone();
+            let bytes = manifest.bytes().await.expect("the manifest is whole");
+            let value: Value = serde_json::from_slice(&bytes).expect("a manifest is JSON");
+            if let Some(digest) = value["config"]["digest"].as_str() {
+                let config = source.get(repository, &format!("blobs/{digest}")).await;
+                let config = config.bytes().await.expect("the config is whole");
+                self.upload(repository, digest, config.to_vec()).await;
+            }
+            let url = format!("{}/v2/{repository}/{rest}", self.origin);
+            let request = self.request(Method::PUT, repository, &url).await;
+            let request = request.header("content-type", media_type).body(bytes);
+            expect(request, StatusCode::CREATED).await;
+        }
+    }
+
+    async fn upload(&self, repository: &str, digest: &str, bytes: Vec<u8>) {
+        let url = format!("{}/v2/{repository}/blobs/uploads/", self.origin);
+        let start = self.request(Method::POST, repository, &url).await;
+        let answer = expect(start, StatusCode::ACCEPTED).await;
+        let place = answer.headers()["location"].to_str();
+        let place = answer.url().join(place.expect("the place is text"));
+        let mut place = place.expect("the place is a URL");
+        place.query_pairs_mut().append_pair("digest", digest);
+        let request = self.request(Method::PUT, repository, place.as_str()).await;
+        expect(request.body(bytes), StatusCode::CREATED).await;
+    }
+
+    async fn request(&self, method: Method, repository: &str, url: &str) -> RequestBuilder {
+        let actions = match method {
+            Method::GET => "pull",
+            _ => "pull,push",
+        };
+        let token = match &self.token_url {
+            Some(url) => {
+                let scope = format!("repository:{repository}:{actions}");
+                self.token(&format!("{url}&scope={scope}")).await
+            }
+            None => None,
+        };
+        let request = self.client.request(method, url);
+        match token {
+            Some(token) => request.bearer_auth(token),
+            None => request.basic_auth(USERNAME, Some(PASSWORD)),
+        }
+    }
+
+    async fn token(&self, url: &str) -> Option<String> {
+        let request = self.client.get(url);
+        let request = request.basic_auth(USERNAME, Some(PASSWORD));
+        let answer = request.send().await.expect("the token service answers");
+        let answer: Value = answer.json().await.expect("the token service sends JSON");
+        answer["token"].as_str().map(str::to_owned)
+    }
+}
+
+async fn expect(request: RequestBuilder, wanted: StatusCode) -> Response {
+    let answer = request.send().await.expect("the registry answers");
+    let status = answer.status();
+    if status != wanted {
+        let words = answer.text().await.unwrap_or_default();
+        panic!("the registry answered {status}: {words}");
+    }
+    answer
+}
