@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use bed::Process;
+use bed::{GitServer, Process};
 use tempfile::TempDir;
 use towpath::demo_registry::{Access, Image, MemoryRegistry};
 
@@ -13,8 +13,12 @@ use towpath::demo_registry::{Access, Image, MemoryRegistry};
 pub(crate) struct Lab {
     pub(crate) registry: MemoryRegistry,
     pub(crate) folder: TempDir,
-    /// What stands behind `repositories: deploy:` besides the URL.
+    /// What stands behind `repositories: deploy:` besides the interval.
     repository: String,
+    /// What stands behind each host of `registries:` besides the interval.
+    registries: BTreeMap<String, String>,
+    /// What the program finds in its environment.
+    environment: BTreeMap<String, String>,
 }
 
 /// What a run of the program printed.
@@ -31,10 +35,13 @@ impl Lab {
         let folder = TempDir::new().unwrap();
         let registry = MemoryRegistry::start(Access::Anonymous).unwrap();
         let repository = format!("url: {}", folder.path().join("deploy.git").display());
+        let registries = BTreeMap::from([(registry.host(), "plain-http: true".to_owned())]);
         let lab = Self {
             registry,
             folder,
             repository,
+            registries,
+            environment: BTreeMap::new(),
         };
         lab.git(&["init", "-q", "--bare", "-b", "main", "deploy.git"]);
         lab.git(&["clone", "-q", "deploy.git", "work"]);
@@ -77,12 +84,43 @@ impl Lab {
         self.configure();
     }
 
+    /// Sets what stands behind `host` in `registries:`.
+    pub(crate) fn registry_settings(&mut self, host: &str, settings: &str) {
+        self.registries.insert(host.to_owned(), settings.to_owned());
+        self.configure();
+    }
+
+    /// Puts a variable into the program's environment.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.environment.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Moves the bare repository to `server` as `deploy.git`; the settings name it there, open to everybody.
+    pub(crate) fn serve_from(&mut self, server: &GitServer) {
+        let there = server.create("deploy.git");
+        let here = self.path().join("deploy.git");
+        self.git(&[
+            "-C",
+            "deploy.git",
+            "push",
+            "-q",
+            "--mirror",
+            &there.display().to_string(),
+        ]);
+        std::fs::remove_dir_all(&here).unwrap();
+        std::os::unix::fs::symlink(there, here).unwrap();
+        let url = server.http("deploy.git");
+        self.repository(&format!("url: '{url}', plain-http: true"));
+    }
+
     fn configure(&self) {
-        let text = format!(
-            "apiVersion: towpath.dev/v1alpha1\nkind: Settings\nrepositories:\n  deploy: {{ {}, poll-interval: 1s }}\nregistries:\n  {}: {{ plain-http: true, poll-interval: 1s }}\npolicies: [policies]\ncache: cache\nlisten: 127.0.0.1:0\n",
+        let mut text = format!(
+            "apiVersion: towpath.dev/v1alpha1\nkind: Settings\npolicies: [policies]\ncache: cache\nlisten: 127.0.0.1:0\nrepositories:\n  deploy: {{ {}, poll-interval: 1s }}\nregistries:\n",
             self.repository,
-            self.registry.host(),
         );
+        for (host, settings) in &self.registries {
+            text += &format!("  {host}: {{ {settings}, poll-interval: 1s }}\n");
+        }
         self.write("towpath.yaml", &text);
         std::fs::create_dir_all(self.folder.path().join("policies")).unwrap();
     }
@@ -159,13 +197,14 @@ impl Lab {
             .collect()
     }
 
-    /// A run of the program, with nothing in its environment but `PATH`.
+    /// A run of the program, with nothing of ours in its environment.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_towpath"));
         command
             .current_dir(self.folder.path())
             .args(args)
-            .env_clear();
+            .env_clear()
+            .envs(&self.environment);
         command.env("TOWPATH_CONFIG", "towpath.yaml");
         command
     }

@@ -6,4 +6,5 @@ mod daemon;
 mod faults;
 mod lab;
 mod one_round;
+mod real_servers;
 mod verbs;

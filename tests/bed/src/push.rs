@@ -7,6 +7,10 @@ use serde_json::Value;
 
 use crate::registry::{PASSWORD, USERNAME};
 
+/// docker-registry gives a manifest of OCI's own kinds only to those who name them.
+const ACCEPT: &str =
+    "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, */*";
+
 /// A client of one registry that gives [`USERNAME`] and [`PASSWORD`].
 pub struct Pusher {
     client: Client,
@@ -37,6 +41,7 @@ impl Pusher {
     pub async fn get(&self, repository: &str, rest: &str) -> Response {
         let url = format!("{}/v2/{repository}/{rest}", self.origin);
         let request = self.request(Method::GET, repository, &url).await;
+        let request = request.header("accept", ACCEPT);
         request.send().await.expect("the registry answers")
     }
 
