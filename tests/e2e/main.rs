@@ -6,5 +6,6 @@ mod daemon;
 mod faults;
 mod lab;
 mod one_round;
+mod pushing;
 mod real_servers;
 mod verbs;
