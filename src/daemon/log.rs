@@ -6,7 +6,7 @@ use super::round::Report;
 use crate::apply::{Delivery, Outcome};
 use crate::image::Repository;
 use crate::observe::whole_message;
-use crate::plan::{Decided, Decision};
+use crate::plan::{Decided, Decision, HoldReason};
 use crate::policy::{EnvironmentName, ImageName, PolicyName};
 use crate::world::{Fact, ImageFacts};
 
@@ -45,24 +45,32 @@ pub(super) fn report(report: &Report, said: &mut Said) {
         tracing::error!(%breach, "a plan broke a rule of the house and was dropped; please report this bug");
     }
     for decided in &report.plan.decisions {
-        let Decided {
-            policy,
-            environment,
-            image,
-            decision,
-            ..
-        } = decided;
-        let Decision::Hold(reason) = decision else {
-            continue;
-        };
-        let key = (policy.clone(), environment.clone(), image.clone());
-        let text = reason.to_string();
-        let is_new = said.get(&key) != Some(&text);
-        if is_new && !reason.is_passing() {
-            let candidate = decided.candidate.as_ref().map(ToString::to_string);
-            tracing::info!(%policy, %environment, %image, candidate, reason = text, "holds");
-            said.insert(key, text);
+        log_decision(decided, said);
+    }
+}
+
+fn log_decision(decided: &Decided, said: &mut Said) {
+    let Decided {
+        policy,
+        environment,
+        image,
+        decision,
+        ..
+    } = decided;
+    let key = (policy.clone(), environment.clone(), image.clone());
+    let reason = match decision {
+        // All is well: what goes wrong from here on is news, though it be the same as before.
+        Decision::Promote(_) | Decision::Hold(HoldReason::Newest) => {
+            said.remove(&key);
+            return;
         }
+        Decision::Hold(reason) => reason,
+    };
+    let text = reason.to_string();
+    if !reason.is_passing() && said.get(&key) != Some(&text) {
+        let candidate = decided.candidate.as_ref().map(ToString::to_string);
+        tracing::info!(%policy, %environment, %image, candidate, reason = text, "holds");
+        said.insert(key, text);
     }
 }
 
