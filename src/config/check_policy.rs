@@ -9,6 +9,7 @@ use super::shape::{Block, Named, NamedEntry, Placed, list};
 use super::source::{Source, Span};
 use crate::image::Repository;
 use crate::manifest::{RepoPath, Site, Write};
+use crate::policy::select::TagRule;
 use crate::policy::select::choose::Downgrade;
 use crate::policy::{
     Deliver, Environment, ImageName, Policy, PolicyImage, PolicyName, RepositoryName, Update,
@@ -209,6 +210,20 @@ impl<'a> Check<'a> {
                 "add `tags: { semver: \">=1.0.0\" }`, for example",
             );
         }
+        let follows = |rule: Option<&TagRule>| rule.is_some_and(|rule| rule.followed().is_some());
+        let mut images = context
+            .images
+            .iter()
+            .filter_map(|image| image.value.as_ref());
+        if let Some(write) = write.as_ref().filter(|write| write.value == Write::Tag)
+            && images.any(|image| follows(image.0.tags.as_ref().or(tags.as_ref())))
+        {
+            self.faults.error_with_hint(
+                write.span,
+                "a followed tag keeps its name, so writing it would change nothing",
+                "write `digest` or `tag@digest`, or leave `write` out",
+            );
+        }
         let deliver = delivery(deliver);
         let updates = update
             .0
@@ -224,7 +239,7 @@ impl<'a> Check<'a> {
             tags,
             name: name.value,
             update: updates,
-            write: write.map_or(Write::Tag, |write| write.value),
+            write: write.map(|write| write.value),
             deliver,
             downgrade: match allow_downgrade {
                 Some(true) => Downgrade::Allowed,

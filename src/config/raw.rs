@@ -129,7 +129,7 @@ shape! {
         tags: Option<TagRule> = "tags",
         /// Where the version is written: the folder of a kustomization, a Helm values file, any YAML scalar, or a list of these.
         update: OneOrMany<Update> = "update",
-        /// What is written. Default: `tag`.
+        /// What is written. Default: `tag`, and `digest` where a tag is followed.
         write: Option<Placed<Write>> = "write",
         /// How the change reaches the repository. Default: `commit`.
         deliver: Option<Deliver> = "deliver",

@@ -97,7 +97,7 @@ fn a_policy_is_read_as_it_is_meant() {
     };
     assert_eq!(
         (dev.write, &dev.deliver),
-        (Write::Tag, &Deliver::Commit { branch: None })
+        (None, &Deliver::Commit { branch: None })
     );
     assert_eq!(
         (
@@ -105,7 +105,7 @@ fn a_policy_is_read_as_it_is_meant() {
             &production.deliver,
             production.update.len()
         ),
-        (Write::TagAndDigest, &Deliver::PullRequest, 2)
+        (Some(Write::TagAndDigest), &Deliver::PullRequest, 2)
     );
     assert!(dev.tags.is_some() && dev.downgrade == Downgrade::Forbidden);
 }
@@ -224,6 +224,16 @@ fn a_wrong_rule_points_into_the_text() {
         |                                                               ^^^
       at: spec.environments[0].tags.ignore[0]
     "#);
+}
+
+#[test]
+fn a_followed_tag_cannot_be_written_by_its_name() {
+    assert_snapshot!(environment("
+    - { name: dev, tags: { follow: latest }, update: a, write: tag }
+    - { name: qa, tags: { follow: latest }, update: b }
+    - { name: next, tags: { follow: latest }, update: c, write: tag@digest }
+    - { name: prod, tags: { semver: '*' }, update: d, write: tag }
+"), @"9:64 a followed tag keeps its name, so writing it would change nothing [write `digest` or `tag@digest`, or leave `write` out]");
 }
 
 #[test]

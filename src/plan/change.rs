@@ -122,7 +122,7 @@ fn commit(
                 }
             });
             let bytes = file.after.as_bytes();
-            let version = (to, environment.write);
+            let version = (to, environment.write_of(&policy.images[&decided.image]));
             let after = manifest::write(
                 &located.site,
                 &located.file,

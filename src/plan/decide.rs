@@ -132,26 +132,24 @@ fn judge(
         repository: repository.clone(),
     })?;
     let listing = trusted_listing(subject, facts, now)?;
-    let rule = image.tags.as_ref().or(environment.tags.as_ref());
-    let rule = rule.expect("the configuration gives every image a rule");
-    let to = match rule.followed() {
-        Some(tag) => tag.clone(),
-        None => {
-            let tags = tag_facts(rule, (facts, listing), (repository, &sites), notes)?;
-            return ordered(
-                Choice {
-                    subject,
-                    rule,
-                    tags: &tags,
-                    recorded,
-                },
-                sites,
-                facts,
-                notes,
-            );
-        }
+    let rule = environment.rule_of(image);
+    let Some(tag) = rule.followed() else {
+        let tags = tag_facts(rule, (facts, listing), (repository, &sites), notes)?;
+        let choice = Choice {
+            subject,
+            rule,
+            tags: &tags,
+            recorded,
+        };
+        return ordered(choice, sites, facts, notes);
     };
-    followed(to, (subject, recorded), sites, (facts, notes))
+    let tags = known_facts(facts, listing);
+    match select(rule, &tags, None, environment.downgrade) {
+        Selection::Hold(hold) => Err(HoldReason::NoChoice(hold)),
+        Selection::Choose { .. } | Selection::Newest { .. } => {
+            followed(tag.clone(), (subject, recorded), sites, (facts, notes))
+        }
+    }
 }
 
 fn branch_facts<'a>(branch: &BranchName, world: &'a World) -> Result<&'a BranchFacts, HoldReason> {

@@ -29,14 +29,14 @@ pub(crate) fn explain(
     of_environment
         .map(|decided| {
             let image = &policy.images[&decided.image];
-            let rule = image.tags.as_ref().or(environment.tags.as_ref());
+            let rule = environment.rule_of(image);
             let facts = world.images.get(&decided.repository);
-            let tags = match (rule, facts.map(|facts| (facts, &facts.listing))) {
-                (Some(rule), Some((facts, Fact::Known(listing)))) => {
+            let tags = match facts.map(|facts| (facts, &facts.listing)) {
+                Some((facts, Fact::Known(listing))) => {
                     let known = known_facts(facts, listing);
                     explain::explain(rule, &known, decided.current.as_deref())
                 }
-                (None, _) | (_, None | Some((_, Fact::Unknown { .. }))) => Vec::new(),
+                None | Some((_, Fact::Unknown { .. })) => Vec::new(),
             };
             Explained { decided, tags }
         })

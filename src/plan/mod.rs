@@ -134,6 +134,9 @@ impl fmt::Display for Promote {
                 f,
                 "`{tag}` replaces `{from}`, which the rule cannot order and which stood there before any promotion"
             ),
+            Ground::OtherDigest if from == tag.as_str() => {
+                write!(f, "`{tag}` points to a digest that does not stand there")
+            }
             Ground::OtherDigest => write!(f, "`{tag}` points to another digest than `{from}`"),
         }
     }

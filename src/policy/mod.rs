@@ -40,7 +40,8 @@ pub(crate) struct Environment {
     pub(crate) tags: Option<TagRule>,
     /// Never empty.
     pub(crate) update: Vec<Update>,
-    pub(crate) write: Write,
+    /// What is written; `None` leaves it to the rule of each image.
+    pub(crate) write: Option<Write>,
     pub(crate) deliver: Deliver,
     pub(crate) downgrade: Downgrade,
 }
@@ -54,6 +55,21 @@ impl Environment {
             } => branch,
             Deliver::Commit { branch: None } | Deliver::PullRequest => default,
         }
+    }
+
+    /// The rule for `image` here, which its own takes the place of.
+    pub(crate) fn rule_of<'a>(&'a self, image: &'a PolicyImage) -> &'a TagRule {
+        let rule = image.tags.as_ref().or(self.tags.as_ref());
+        rule.expect("the configuration gives every image a rule")
+    }
+
+    /// What is written of `image` here. A followed tag keeps its name, so only its digest can move.
+    pub(crate) fn write_of(&self, image: &PolicyImage) -> Write {
+        let default = match self.rule_of(image).followed() {
+            Some(_) => Write::Digest,
+            None => Write::Tag,
+        };
+        self.write.unwrap_or(default)
     }
 
     /// The places where `image` is written here.
