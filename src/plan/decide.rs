@@ -134,7 +134,13 @@ fn judge(
     let listing = trusted_listing(subject, facts, now)?;
     let rule = environment.rule_of(image);
     let Some(tag) = rule.followed() else {
-        let tags = tag_facts(rule, (facts, listing), (repository, &sites), notes)?;
+        let standing = sites
+            .iter()
+            .filter_map(|(_, standing)| standing.tag.as_deref());
+        let compared: Vec<&str> = standing
+            .chain(recorded.map(|recorded| recorded.moved.tag.as_str()))
+            .collect();
+        let tags = tag_facts(rule, (facts, listing), (repository, &compared), notes)?;
         let choice = Choice {
             subject,
             rule,
@@ -207,19 +213,17 @@ fn trusted_listing<'a>(
     }
 }
 
-/// What the rule reads of every tag; asks for creation times that it needs and nobody read yet.
+/// What the rule reads of every tag; asks for creation times of candidates and of what they are compared with, where it
+/// needs them and nobody read them yet.
 fn tag_facts(
     rule: &TagRule,
     (facts, listing): (&ImageFacts, &Listing),
-    (repository, sites): (&Repository, &[(Located, Standing)]),
+    (repository, compared): (&Repository, &[&str]),
     notes: &mut Notes,
 ) -> Result<Vec<TagFacts>, HoldReason> {
-    let standing = sites
-        .iter()
-        .find_map(|(_, standing)| standing.tag.as_deref());
     let candidates = match rule.needs() {
         Needs::Created | Needs::CreatedAndFirstSeen => {
-            rule.candidates(listing.tags.keys(), standing)
+            rule.candidates(listing.tags.keys(), compared)
         }
         Needs::Names | Needs::FirstSeen => Vec::new(),
     };
@@ -273,8 +277,16 @@ fn ordered(
 ) -> Result<Promote, HoldReason> {
     let mut moving: Vec<(Located, Standing, Over)> = Vec::new();
     let mut target = None;
+    let is_ours = |standing: &Standing| {
+        let recorded = choice.recorded;
+        recorded.is_some_and(|recorded| is_written(recorded, standing))
+    };
+    let stands = sites.iter().any(|(_, standing)| is_ours(standing));
     for (located, standing) in sites {
-        match step(choice, &standing, notes)? {
+        // A revert takes a promotion from every site, so an empty one beside it is new.
+        let is_new = stands && written(&standing).is_none();
+        let recorded = choice.recorded.filter(|_| !is_new);
+        match step(Choice { recorded, ..choice }, &standing, notes)? {
             Step::Stay { at } => notes.candidate = Some(at),
             Step::Go { to, over } => {
                 // Sites of one image differ at most in the spelling of the same version.
@@ -343,10 +355,16 @@ fn step(choice: Choice<'_>, standing: &Standing, notes: &mut Notes) -> Result<St
     let overwritten = recorded.filter(|recorded| !is_written(recorded, standing));
     match overwritten {
         None => Ok(Step::Go { to, over }),
-        Some(_) if over == Over::Unordered => Err(HoldReason::Pinned {
-            value: current.unwrap_or_default(),
-        }),
+        Some(recorded) if over == Over::Unordered && !is_reverted_digest(recorded, standing) => {
+            Err(HoldReason::Pinned {
+                value: current.unwrap_or_default(),
+            })
+        }
         Some(recorded) => match is_newer_than_undone(choice, recorded) {
+            true if over == Over::Unordered => {
+                let over = Over::Older;
+                Ok(Step::Go { to, over })
+            }
             true => Ok(Step::Go { to, over }),
             false => Err(HoldReason::Undone {
                 recorded: Box::new(recorded.clone()),
@@ -370,6 +388,13 @@ fn is_newer_than_undone(choice: Choice<'_>, undone: &Recorded) -> bool {
     }
     let selection = select(choice.rule, &tags, Some(tag.as_str()), Downgrade::Forbidden);
     matches!(selection, Selection::Choose { .. })
+}
+
+/// Whether the digest that the promotion replaced stands there again: no rule can order it, and it is older all the same.
+fn is_reverted_digest(recorded: &Recorded, standing: &Standing) -> bool {
+    standing.tag.is_none()
+        && standing.digest.is_some()
+        && standing.digest == recorded.moved.replaced
 }
 
 /// Whether what stands there is what the promotion wrote.

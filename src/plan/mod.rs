@@ -88,7 +88,7 @@ pub(crate) enum Ground {
     OtherDigest,
     /// It is older, and the policy allows that.
     Downgrade,
-    /// The rule cannot order what stands there, and that stood there before the first promotion.
+    /// The rule cannot order what stands there, and no person wrote it over a promotion.
     Unordered,
 }
 
@@ -132,7 +132,7 @@ impl fmt::Display for Promote {
             ),
             Ground::Unordered => write!(
                 f,
-                "`{tag}` replaces `{from}`, which the rule cannot order and which stood there before any promotion"
+                "`{tag}` replaces `{from}`, which the rule cannot order and no person wrote over a promotion"
             ),
             Ground::OtherDigest if from == tag.as_str() => {
                 write!(f, "`{tag}` points to a digest that does not stand there")

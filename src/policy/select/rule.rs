@@ -106,14 +106,14 @@ impl TagRule {
         }
     }
 
-    /// The tags whose facts the choice reads: the candidates, and `current` where the rule can order it.
+    /// The tags whose facts the choice reads: the candidates, and those of `compared` that the rule can order.
     pub(crate) fn candidates<'a>(
         &self,
         tags: impl IntoIterator<Item = &'a Tag>,
-        current: Option<&str>,
+        compared: &[&str],
     ) -> Vec<&'a Tag> {
         let wanted = |tag: &Tag| {
-            self.judge(tag).is_ok() || (current == Some(tag.as_str()) && self.read(tag).is_ok())
+            self.judge(tag).is_ok() || (compared.contains(&tag.as_str()) && self.read(tag).is_ok())
         };
         tags.into_iter().filter(|tag| wanted(tag)).collect()
     }
@@ -260,8 +260,8 @@ mod tests {
         let tags: Vec<Tag> = ["develop-0a1b2c3", "develop-fffffff", "latest"]
             .map(|tag| tag.parse().unwrap())
             .into();
-        assert_eq!(rule.candidates(&tags, Some("latest")), [&tags[0]]);
-        let wanted = rule.candidates(&tags, Some("develop-fffffff"));
+        assert_eq!(rule.candidates(&tags, &["latest"]), [&tags[0]]);
+        let wanted = rule.candidates(&tags, &["develop-fffffff"]);
         assert_eq!(wanted, [&tags[0], &tags[1]]);
     }
 
