@@ -40,6 +40,11 @@ impl Asking {
             None => std::future::pending().await,
         }
     }
+
+    /// Drops what is under way and waits until it is gone, and with it its hold on the sources.
+    pub(super) async fn end(mut self) {
+        self.batches.shutdown().await;
+    }
 }
 
 fn batches<'a>(questions: impl Iterator<Item = &'a Question>) -> Vec<BTreeSet<Question>> {

@@ -9,12 +9,14 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::ask::Asking;
-use super::round::{Hands, round};
+use super::round::{Hands, Report, round};
 use super::{Shared, log, metrics, poll};
+use crate::apply::Delivery;
 use crate::observe::Wants;
 use crate::plan::Scope;
 use crate::policy::{Policy, RepositoryName};
 use crate::web::Health;
+use crate::world::BranchName;
 
 /// How long a worker waits after a wake-up for the others that come with it: polls of many repositories end
 /// together, and one push should carry all that they bring.
@@ -51,7 +53,7 @@ pub(super) async fn work(shared: Arc<Shared>, repository: RepositoryName, index:
     while !shared.stop.is_cancelled() {
         if Instant::now() >= fetch_due {
             tokio::select! {
-                () = shared.stop.cancelled() => return,
+                () = shared.stop.cancelled() => break,
                 () = work.sources.fetch(&repository, &wants) => {}
             }
             metrics::fetched(&repository, &work.sources, &wants, (work.clock)());
@@ -64,7 +66,37 @@ pub(super) async fn work(shared: Arc<Shared>, repository: RepositoryName, index:
         log::report(&report, &mut said);
         metrics::round(&repository, &report);
         asking.ask(&shared, &report.plan.questions);
-        wait(&shared, (&repository, index), (fetch_due, &mut asking)).await;
+        let patience = Patience::after(&report);
+        let place = (&repository, index);
+        wait(&shared, place, (fetch_due, patience, &mut asking)).await;
+    }
+    asking.end().await;
+}
+
+/// What ends a wait.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    /// Whatever may have changed.
+    UntilNews,
+    /// The next fetch alone: a server that refuses a push would refuse it again at each wake-up.
+    UntilFetch,
+}
+
+impl Patience {
+    fn after(report: &Report) -> Self {
+        let last: BTreeMap<&BranchName, &Delivery> = report
+            .outcomes
+            .iter()
+            .map(|outcome| (&outcome.branch, &outcome.result))
+            .collect();
+        let is_done = |result: &&Delivery| match result {
+            Delivery::Pushed { .. } => true,
+            Delivery::Moved | Delivery::Failed { .. } => false,
+        };
+        match last.values().all(is_done) {
+            true => Self::UntilNews,
+            false => Self::UntilFetch,
+        }
     }
 }
 
@@ -72,15 +104,16 @@ pub(super) async fn work(shared: Arc<Shared>, repository: RepositoryName, index:
 async fn wait(
     shared: &Shared,
     (repository, index): (&RepositoryName, usize),
-    (fetch_due, asking): (Instant, &mut Asking),
+    (fetch_due, patience, asking): (Instant, Patience, &mut Asking),
 ) {
+    let hears_news = patience == Patience::UntilNews;
     loop {
         shared.health.turned(index);
         tokio::select! {
             () = shared.stop.cancelled() => return,
             // At once: the answers are only as good as the listing that they belong to.
-            () = asking.answered() => return,
-            () = shared.wake[repository].notified() => return sleep(GATHER).await,
+            () = asking.answered(), if hears_news => return,
+            () = shared.wake[repository].notified(), if hears_news => return sleep(GATHER).await,
             () = sleep_until(fetch_due) => return,
             () = sleep(Health::TURN_EVERY) => {}
         }
