@@ -4,6 +4,7 @@
 
 mod daemon;
 mod faults;
+mod hard_times;
 mod lab;
 mod one_round;
 mod pushing;
