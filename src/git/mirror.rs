@@ -14,12 +14,13 @@ use url::Url;
 
 use super::fetch::{FetchError, Fetched, Head, fetch};
 use super::http::Http;
+use super::join::{JoinError, Packs, join_packs};
 use super::log::{LoggedCommit, log};
 use super::metrics;
 use super::push::{Push, PushError, Pushed, push};
 use super::read::{Entry, ReadError, read};
 use super::remote::{Remote, RemoteUrl};
-use super::store::{OpenError, Store, is_crowded};
+use super::store::{OpenError, Store};
 use crate::manifest::{CommitId, RepoPath};
 
 /// A kept bare mirror of one repository. Its thread ends when this is dropped and the work at hand is done.
@@ -207,9 +208,7 @@ impl Worker {
 
     /// Fetches; a mirror that cannot take it is thrown away and made anew, once.
     fn fetch_or_renew(&mut self, branches: &[String]) -> Result<Fetched, FetchError> {
-        if is_crowded(&self.repository) {
-            return self.fetch_into_next(branches);
-        }
+        self.join_packs();
         if !self.is_broken {
             match self.fetch_into(&self.repository, branches) {
                 Err(FetchError::Mirror { source, .. }) => {
@@ -218,29 +217,37 @@ impl Worker {
                 fetched => return fetched,
             }
         }
-        self.repository = self.renewed(Store::renew)?;
+        self.repository = self.renewed()?;
         self.is_broken = false;
         self.fetch_into(&self.repository, branches)
     }
 
-    /// Clones beside the present mirror, which serves on if the server fails.
-    fn fetch_into_next(&mut self, branches: &[String]) -> Result<Fetched, FetchError> {
-        let next = self.renewed(Store::next)?;
-        let fetched = self.fetch_into(&next, branches)?;
-        drop(next);
-        self.repository = self.renewed(Store::replace)?;
-        Ok(fetched)
+    /// Joins the packs of a mirror that has many; one that cannot be read for that is as good as broken.
+    fn join_packs(&mut self) {
+        let reopen = || Repository::open_bare(self.repository.path());
+        let joined = join_packs(&self.repository).and_then(|packs| match packs {
+            Packs::Few => Ok(None),
+            Packs::Joined => match reopen() {
+                Ok(repository) => Ok(Some(repository)),
+                Err(source) => Err(JoinError::Reopen { source }),
+            },
+        });
+        match joined {
+            Ok(None) => {}
+            Ok(Some(repository)) => self.repository = repository,
+            Err(error) => {
+                tracing::warn!(repository = self.remote.name, %error, "the mirror is broken and is made anew");
+                self.is_broken = true;
+            }
+        }
     }
 
     fn fetch_into(&self, mirror: &Repository, branches: &[String]) -> Result<Fetched, FetchError> {
         fetch(mirror, (&self.remote, self.http.as_ref()), branches)
     }
 
-    fn renewed(
-        &self,
-        make: impl FnOnce(&Store) -> Result<Repository, OpenError>,
-    ) -> Result<Repository, FetchError> {
-        make(&self.store).map_err(|source| FetchError::Renew {
+    fn renewed(&self) -> Result<Repository, FetchError> {
+        self.store.renew().map_err(|source| FetchError::Renew {
             url: self.remote.url.clone(),
             source,
         })

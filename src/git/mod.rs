@@ -7,6 +7,7 @@
 mod build;
 mod fetch;
 mod http;
+mod join;
 mod log;
 mod metrics;
 mod mirror;

@@ -3,6 +3,7 @@
 //! Not here: what is fetched into it (`fetch`).
 //! Invariant: one process uses a folder, and what stands in it is a sound mirror of the address in the settings, or goes.
 
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,10 +11,6 @@ use std::path::{Path, PathBuf};
 use git2::Repository;
 
 use super::http::ClientError;
-
-/// A mirror with more packs than this is cloned again: libgit2 never joins them, and keeps a file open for each. Each
-/// fetch with news and each push adds one; four mirrors at most then stay below the usual limit of 1,024 open files.
-pub(super) const PACKS_MAX: usize = 200;
 
 /// Why a mirror cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -78,33 +75,12 @@ impl Store {
                 }
             }
         }
-        self.fresh("mirror.git")
+        self.renew()
     }
 
     /// Throws away what stands there and starts an empty mirror.
     pub(super) fn renew(&self) -> Result<Repository, OpenError> {
-        self.fresh("mirror.git")
-    }
-
-    /// Starts an empty mirror beside the present one, to be put in its place when it is filled.
-    pub(super) fn next(&self) -> Result<Repository, OpenError> {
-        self.fresh("next.git")
-    }
-
-    /// Puts the mirror that [`Store::next`] started in the place of the present one.
-    pub(super) fn replace(&self) -> Result<Repository, OpenError> {
-        let (next, present) = (self.folder.join("next.git"), self.folder.join("mirror.git"));
-        remove(&present)
-            .and_then(|()| std::fs::rename(&next, &present))
-            .map_err(|source| OpenError::Folder {
-                folder: self.folder.clone(),
-                source,
-            })?;
-        self.open()
-    }
-
-    fn fresh(&self, name: &str) -> Result<Repository, OpenError> {
-        let path = self.folder.join(name);
+        let path = self.folder.join("mirror.git");
         let failed = |source| OpenError::Folder {
             folder: self.folder.clone(),
             source,
@@ -119,14 +95,6 @@ impl Store {
     }
 }
 
-/// Whether so many packs have come together that a new clone is better.
-pub(super) fn is_crowded(repository: &Repository) -> bool {
-    let packs = std::fs::read_dir(repository.path().join("objects/pack"));
-    let packs = packs.into_iter().flatten().flatten();
-    let is_pack = |name: PathBuf| name.extension().is_some_and(|end| end == "pack");
-    packs.filter(|entry| is_pack(entry.path())).count() > PACKS_MAX
-}
-
 /// Opens a mirror and reads the root folder of each branch, which a cut or foreign mirror does not survive.
 fn open_sound(path: &Path) -> Result<Repository, git2::Error> {
     let repository = Repository::open_bare(path)?;
@@ -137,14 +105,16 @@ fn open_sound(path: &Path) -> Result<Repository, git2::Error> {
     Ok(repository)
 }
 
-/// Removes the half-written packs of a process that was killed.
+/// Removes what a process that was killed left of a pack: only a pack with its index is one.
 fn remove_leftovers(packs: &Path) {
     for entry in std::fs::read_dir(packs).into_iter().flatten().flatten() {
         let path = entry.path();
-        let finished = path
-            .extension()
-            .is_some_and(|end| end == "pack" || end == "idx");
-        if !finished {
+        let other = match path.extension().and_then(OsStr::to_str) {
+            Some("pack") => "idx",
+            Some("idx") => "pack",
+            Some(_) | None => "",
+        };
+        if other.is_empty() || !path.with_extension(other).exists() {
             let _ = std::fs::remove_file(path);
         }
     }

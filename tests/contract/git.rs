@@ -850,22 +850,63 @@ async fn a_mirror_has_one_user_and_is_free_when_it_is_closed_or_dropped() {
     wait_until("the thread to end", || again().is_ok());
 }
 
+/// How many packs a mirror has.
+fn packs(place: &Place) -> usize {
+    let packs = std::fs::read_dir(place.mirror.join("mirror.git/objects/pack"));
+    let is_index = |path: &PathBuf| path.extension().is_some_and(|end| end == "idx");
+    let paths = packs.unwrap().map(|entry| entry.unwrap().path());
+    paths.filter(is_index).count()
+}
+
 #[tokio::test]
-async fn a_mirror_with_too_many_packs_is_cloned_again() {
+async fn a_mirror_with_many_packs_joins_them_without_asking_the_server() {
+    let ground = Ground::new();
+    for way in ["local", "http"] {
+        let place = ground.place(way);
+        import(&place.bare, seed().as_bytes());
+        let mirror = place.open();
+        let mut head = head_of(&mirror).await;
+        for number in 0..=super::join::PACKS_MAX {
+            let content = format!("newTag: v{number}\n");
+            let change = commit(&format!("change {number}"), &[(KUSTOMIZATION, &content)]);
+            let pushed = mirror.push(push_of(&head, vec![change])).await.unwrap();
+            head = done(pushed).pop().unwrap();
+        }
+        assert!(packs(&place) > super::join::PACKS_MAX);
+        let before = ground.server.requests().len();
+        assert_eq!(head_of(&mirror).await, head);
+        let requests = ground.server.requests().len() - before;
+        assert_eq!(requests, usize::from(way == "http"), "the refs alone");
+
+        assert!(packs(&place) < super::join::PACKS_MAX / 2, "{way}");
+        let history = mirror.log(head.clone(), None, usize::MAX).await.unwrap();
+        assert_eq!(history.len(), super::join::PACKS_MAX + 3);
+        let last = format!("newTag: v{}\n", super::join::PACKS_MAX);
+        assert_eq!(bytes_of(&mirror, &head, KUSTOMIZATION).await, last);
+        mirror.close().await;
+        let mirror = place.mirror.join("mirror.git");
+        assert_eq!(git(&mirror, &["fsck", "--strict"]), "");
+    }
+}
+
+#[tokio::test]
+async fn a_mirror_whose_packs_cannot_be_joined_is_made_anew() {
     let ground = Ground::new();
     for place in ground.seeded() {
         let mirror = place.open();
         let head = head_of(&mirror).await;
-        let packs = place.mirror.join("mirror.git/objects/pack");
-        for number in 0..=super::store::PACKS_MAX {
-            std::fs::write(packs.join(format!("pack-{number:040}.pack")), "").unwrap();
+        let folder = place.mirror.join("mirror.git/objects/pack");
+        for number in 0..=super::join::PACKS_MAX {
+            for end in ["idx", "pack"] {
+                std::fs::write(folder.join(format!("pack-{number:040}.{end}")), "").unwrap();
+            }
         }
         assert_eq!(head_of(&mirror).await, head);
         assert_eq!(
             bytes_of(&mirror, &head, KUSTOMIZATION).await,
             "newTag: v2\n"
         );
-        assert!(std::fs::read_dir(&packs).unwrap().count() < 10);
+        assert_eq!(packs(&place), 1);
     }
 }
 
