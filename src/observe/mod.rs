@@ -208,25 +208,37 @@ impl Sources {
         }
     }
 
-    /// Asks `questions` and keeps the answers.
+    /// Asks `questions` and keeps each answer as it comes.
     pub(crate) async fn ask(&self, questions: BTreeSet<Question>) {
-        let answers = stream::iter(questions).map(|question| self.answer(question));
-        let answers: Vec<_> = answers
-            .buffer_unordered(QUESTIONS_AT_ONCE_MAX)
-            .collect()
-            .await;
-        let mut readings = self.readings();
-        for (repository, tag, TagDetails { digest, created }) in answers {
-            let Some(facts) = readings.images.get_mut(&repository) else {
-                continue;
-            };
-            let known = Arc::make_mut(&mut facts.tags).entry(tag).or_default();
-            known.digest = digest.or(known.digest.take());
-            known.created = created.or(known.created.take());
-        }
+        let answers = stream::iter(questions).map(|question| async {
+            let repository = question.repository().clone();
+            let asked_at = self.image(&repository).and_then(|facts| listed_at(&facts));
+            let (tag, details) = self.answer(question).await;
+            self.keep(&repository, asked_at, (tag, details));
+        });
+        let mut answers = answers.buffer_unordered(QUESTIONS_AT_ONCE_MAX);
+        while answers.next().await.is_some() {}
     }
 
-    async fn answer(&self, question: Question) -> (Repository, Tag, TagDetails) {
+    /// Keeps an answer. A digest that was asked before the latest listing may be older than that, and is dropped:
+    /// whoever needs it asks again.
+    fn keep(
+        &self,
+        repository: &Repository,
+        asked_at: Option<Timestamp>,
+        (tag, TagDetails { digest, created }): (Tag, TagDetails),
+    ) {
+        let mut readings = self.readings();
+        let Some(facts) = readings.images.get_mut(repository) else {
+            return;
+        };
+        let is_current = listed_at(facts) == asked_at;
+        let known = Arc::make_mut(&mut facts.tags).entry(tag).or_default();
+        known.digest = digest.filter(|_| is_current).or(known.digest.take());
+        known.created = created.or(known.created.take());
+    }
+
+    async fn answer(&self, question: Question) -> (Tag, TagDetails) {
         match question {
             Question::Digest { repository, tag } => {
                 let digest = match self.registry.digest(&repository, &tag).await {
@@ -236,7 +248,6 @@ impl Sources {
                     },
                 };
                 (
-                    repository,
                     tag,
                     TagDetails {
                         digest: Some(digest),
@@ -252,7 +263,6 @@ impl Sources {
                     },
                 };
                 (
-                    repository,
                     tag,
                     TagDetails {
                         digest: None,
@@ -276,6 +286,14 @@ impl Sources {
         self.readings
             .lock()
             .expect("no reader panics while it holds the readings")
+    }
+}
+
+/// When the listing was made, if there is a good one.
+fn listed_at(facts: &ImageFacts) -> Option<Timestamp> {
+    match &facts.listing {
+        Fact::Known(listing) => Some(listing.at),
+        Fact::Unknown { .. } => None,
     }
 }
 
@@ -304,3 +322,6 @@ pub(crate) fn whole_message(error: &dyn Error, hint: Option<impl fmt::Display>) 
         None => text,
     }
 }
+
+#[cfg(test)]
+mod tests;
