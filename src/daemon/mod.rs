@@ -12,7 +12,7 @@ mod poll;
 mod round;
 mod worker;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -60,6 +60,8 @@ struct Shared {
     stop: CancellationToken,
     /// One bell per worker.
     wake: BTreeMap<RepositoryName, Notify>,
+    /// The workers whose policies use an image repository.
+    users: BTreeMap<Repository, BTreeSet<RepositoryName>>,
     /// Sources that have not been read yet.
     unread: AtomicUsize,
 }
@@ -73,9 +75,11 @@ impl Shared {
         }
     }
 
-    /// Wakes every worker; one that has nothing to do finds that out in microseconds.
-    fn wake_all(&self) {
-        self.wake.values().for_each(Notify::notify_one);
+    /// Wakes the workers whose policies use `image`.
+    fn wake_users_of(&self, image: &Repository) {
+        for worker in self.users.get(image).into_iter().flatten() {
+            self.wake[worker].notify_one();
+        }
     }
 }
 
@@ -99,6 +103,7 @@ pub(crate) async fn run(
         .map(|name| (name.clone(), Notify::new()))
         .collect();
     let shared = Arc::new(Shared {
+        users: users(&work.policies),
         work,
         health,
         stop: stop.clone(),
@@ -131,4 +136,16 @@ pub(crate) async fn run(
     stop.cancel();
     while running.join_next().await.is_some() {}
     result
+}
+
+/// For each image repository, the manifests repositories that hold it.
+fn users(policies: &[Policy]) -> BTreeMap<Repository, BTreeSet<RepositoryName>> {
+    let mut users: BTreeMap<Repository, BTreeSet<RepositoryName>> = BTreeMap::new();
+    for policy in policies {
+        for image in policy.images.values() {
+            let of_image = users.entry(image.repository.clone()).or_default();
+            of_image.insert(policy.repository.clone());
+        }
+    }
+    users
 }

@@ -1,4 +1,4 @@
-//! Lists one image repository again and again, and wakes the workers when the reading changed.
+//! Lists one image repository again and again, and wakes the workers that use it when the reading changed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub(super) async fn poll(shared: Arc<Shared>, repository: Repository) {
             shared.first_reading_done();
         }
         match news {
-            News::Changed => shared.wake_all(),
+            News::Changed => shared.wake_users_of(&repository),
             News::Same => {}
         }
         tokio::time::sleep(jittered(interval)).await;
