@@ -154,16 +154,9 @@ impl Live {
     }
 }
 
+/// Promotes until a signal, and then to the end of the change at hand.
 pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
-    let (stop, at_once) = stop_on_signals()?;
-    tokio::select! {
-        done = promote(args, stop) => done,
-        () = at_once.cancelled() => Ok(ExitCode::FAILURE),
-    }
-}
-
-/// Promotes until `stop`, and then to the end of the change at hand.
-async fn promote(args: Args, stop: CancellationToken) -> Result<ExitCode, Failure> {
+    let stop = stop_on_signals()?;
     let (mut watch, first) = Watch::start(&args.config.config);
     let mut setup = Setup::new(first.map_err(Failure::config)?)?;
     let mut live = setup.connect().await?;
@@ -229,28 +222,35 @@ async fn next_setup(watch: &mut Watch) -> Setup {
     }
 }
 
-/// Tokens that SIGTERM and SIGINT cancel: the first signal the one, the second the other, which ends all at once.
-fn stop_on_signals() -> Result<(CancellationToken, CancellationToken), Failure> {
-    let tokens = (CancellationToken::new(), CancellationToken::new());
-    let (mut terminate, mut interrupt) = (
-        signal(SignalKind::terminate())?,
-        signal(SignalKind::interrupt())?,
-    );
-    let (stop, at_once) = tokens.clone();
+/// A token that SIGTERM or SIGINT cancels. A second signal ends the process at once.
+fn stop_on_signals() -> Result<CancellationToken, Failure> {
+    let stop = CancellationToken::new();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let token = stop.clone();
     tokio::spawn(async move {
-        for (token, what) in [
-            (stop, "stopping after the change at hand"),
-            (at_once, "stopping at once"),
-        ] {
+        let mut signalled = async || {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            tracing::info!("{what}");
-            token.cancel();
-        }
+        };
+        signalled().await;
+        tracing::info!("stopping after the change at hand");
+        token.cancel();
+        signalled().await;
+        tracing::info!("stopping at once");
+        end_at_once();
     });
-    Ok(tokens)
+    Ok(stop)
+}
+
+#[expect(
+    clippy::exit,
+    reason = "any gentler end waits for threads that wait for servers"
+)]
+fn end_at_once() {
+    std::process::exit(1);
 }
 
 fn work(setup: &Setup, live: &Live) -> Work {

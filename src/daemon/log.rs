@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 
 use super::round::Report;
 use crate::apply::{Delivery, Outcome};
-use crate::image::Repository;
+use crate::image::{Repository, Tag};
 use crate::observe::whole_message;
 use crate::plan::{Decided, Decision, HoldReason};
 use crate::policy::{EnvironmentName, ImageName, PolicyName};
-use crate::world::{Fact, ImageFacts};
+use crate::world::{Fact, ImageFacts, Listing};
+
+/// New tags of one listing that are named. More come from an import or after a long outage, and are counted.
+const NEW_TAGS_SAID_MAX: usize = 20;
 
 /// What was last said of each decision.
 pub(super) type Said = BTreeMap<(PolicyName, EnvironmentName, ImageName), String>;
@@ -19,13 +22,7 @@ pub(super) fn listing(repository: &Repository, before: Option<&ImageFacts>, afte
         (Some(Fact::Unknown { why: before }), Fact::Unknown { why }) if before == why => {}
         (_, Fact::Unknown { why }) => tracing::warn!(%repository, why, "listing failed"),
         (Some(Fact::Known(before)), Fact::Known(after)) => {
-            for tag in after
-                .tags
-                .keys()
-                .filter(|tag| !before.tags.contains_key(*tag))
-            {
-                tracing::info!(%repository, %tag, "new tag");
-            }
+            new_tags(repository, before, after);
         }
         (Some(Fact::Unknown { .. }), Fact::Known(listing)) => {
             tracing::info!(%repository, tags = listing.tags.len(), "listing works again");
@@ -33,6 +30,18 @@ pub(super) fn listing(repository: &Repository, before: Option<&ImageFacts>, afte
         (None, Fact::Known(listing)) => {
             tracing::info!(%repository, tags = listing.tags.len(), "listed");
         }
+    }
+}
+
+fn new_tags(repository: &Repository, before: &Listing, after: &Listing) {
+    let is_new = |tag: &&Tag| !before.tags.contains_key(*tag);
+    let new: Vec<&Tag> = after.tags.keys().filter(is_new).collect();
+    if new.len() > NEW_TAGS_SAID_MAX {
+        tracing::info!(%repository, tags = new.len(), "many new tags");
+        return;
+    }
+    for tag in new {
+        tracing::info!(%repository, %tag, "new tag");
     }
 }
 

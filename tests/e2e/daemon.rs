@@ -18,7 +18,7 @@ fn address(daemon: &Process) -> String {
 }
 
 /// The answer to a GET of `path` from the daemon that logs to the lab's log file.
-fn get(daemon: &Process, path: &str) -> String {
+pub(crate) fn get(daemon: &Process, path: &str) -> String {
     let address = address(daemon);
     let Ok(mut stream) = TcpStream::connect(&address) else {
         return String::new();

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bed::Process;
 
+use crate::daemon::get;
 use crate::lab::{Lab, kustomization, portal_policy};
 
 /// Far less than a client could keep a connection open, far more than an end takes.
@@ -146,4 +147,54 @@ fn a_push_that_is_refused_waits_for_the_next_fetch_however_much_happens_meanwhil
         "{}",
         daemon.log()
     );
+}
+
+#[test]
+fn many_new_tags_at_once_are_one_line_in_the_log() {
+    let lab = Lab::portal();
+    let daemon = lab.start();
+    daemon.wait_until("readiness", || get(&daemon, "/readyz").contains("200 OK"));
+    let tags: Vec<String> = (2..500).map(|n| format!("develop-{n}-1b2c3d4")).collect();
+    lab.push(&tags.iter().map(String::as_str).collect::<Vec<_>>());
+    daemon.wait_until("the promotion", || {
+        lab.subjects()[0].contains("develop-499-")
+    });
+    let lines = daemon.log().lines().count();
+    assert!(lines < 200, "{lines} lines");
+}
+
+#[test]
+fn what_no_policy_names_any_more_leaves_the_metrics() {
+    let lab = Lab::portal();
+    let other = lab.image("acme/other");
+    lab.registry.push(
+        "acme/other",
+        "develop-1-0a1b2c3",
+        &towpath::demo_registry::Image::default(),
+    );
+    let both = format!(
+        "{}---\n{}",
+        portal_policy("portal", &lab.image("acme/web"), "apps/portal/overlays/dev"),
+        portal_policy("other", &other, "apps/portal/overlays/dev")
+    );
+    lab.policies(&both);
+    let daemon = lab.start();
+    daemon.wait_until("both readings", || {
+        let metrics = get(&daemon, "/metrics");
+        ["acme/web", "acme/other"]
+            .iter()
+            .all(|name| metrics.contains(name))
+    });
+    lab.policies(&portal_policy(
+        "portal",
+        &lab.image("acme/web"),
+        "apps/portal/overlays/dev",
+    ));
+    daemon.wait_until("the new configuration", || {
+        daemon.log().contains("new configuration")
+    });
+    daemon.wait_until("the reading that is left, alone", || {
+        let metrics = get(&daemon, "/metrics");
+        metrics.contains("acme/web") && !metrics.contains("acme/other")
+    });
 }

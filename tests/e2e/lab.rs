@@ -1,6 +1,7 @@
 //! The test environment: a folder with a bare git repository and a settings file, and a registry in memory.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -119,7 +120,7 @@ impl Lab {
             self.repository,
         );
         for (host, settings) in &self.registries {
-            text += &format!("  {host}: {{ {settings}, poll-interval: 1s }}\n");
+            writeln!(text, "  {host}: {{ {settings}, poll-interval: 1s }}").unwrap();
         }
         self.write("towpath.yaml", &text);
         std::fs::create_dir_all(self.folder.path().join("policies")).unwrap();
