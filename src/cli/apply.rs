@@ -70,10 +70,11 @@ fn outcome_lines(Outcome { branch, result }: &Outcome) -> Vec<String> {
         Delivery::Moved => vec![format!("{place} moved during the round; planned anew")],
         Delivery::Failed { error, commits } => {
             let why = whole_message(error, error.hint());
-            vec![format!(
-                "failed to push {} commits to {place}: {why}",
-                commits.len()
-            )]
+            let commits = match commits.len() {
+                1 => "1 commit".to_owned(),
+                several => format!("{several} commits"),
+            };
+            vec![format!("failed to push {commits} to {place}: {why}")]
         }
     }
 }

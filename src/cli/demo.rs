@@ -26,17 +26,29 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let stage = Stage::set(now())?;
     let setup = Setup::load(&stage.settings())?;
     let live = setup.connect().await?;
-    print(&format!(
-        "An OCI registry listens on {}, the manifests repository is\n{}, and new tags appear every {}. Ctrl-C ends it.\n\n",
-        stage.registry(),
-        stage.repository().display(),
-        humantime::format_duration(args.pause)
-    ))?;
+    print(&opening(&args, &stage))?;
     tokio::select! {
         played = play(&args, &stage, (&setup, &live)) => played?,
         interrupted = tokio::signal::ctrl_c() => interrupted?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where everything is, so that other verbs can be tried on it meanwhile.
+fn opening(args: &Args, stage: &Stage) -> String {
+    let ends = match args.once {
+        true => String::new(),
+        false => format!(
+            "New tags appear every {}. Ctrl-C ends it, and removes all of it.\n",
+            humantime::format_duration(args.pause)
+        ),
+    };
+    format!(
+        "registry    {}\nrepository  {}\nsettings    {}\n{ends}\n",
+        stage.registry(),
+        stage.repository().display(),
+        stage.settings().display()
+    )
 }
 
 /// Plays the script: a build appears, a round is made, and what it did is shown.

@@ -3,13 +3,14 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::plan::{DecisionJson, decision_json, sentence};
 use super::run::Setup;
 use super::{ConfigArgs, Failure, Output, print, table};
 use crate::daemon::{now, settle};
-use crate::image::Repository;
+use crate::image::{Repository, Tag};
 use crate::plan::{Explained, explain};
 use crate::world::{Fact, TagDetails, World};
 
@@ -18,10 +19,13 @@ pub(super) struct Args {
     #[command(flatten)]
     config: ConfigArgs,
 
+    /// The policy.
     policy: String,
 
+    /// One of its environments.
     environment: String,
 
+    /// How to print.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
 }
@@ -70,10 +74,11 @@ fn as_text(Explained { decided, tags }: &Explained, world: &World) -> String {
         .map(|(tag, verdict)| {
             let [first_seen, created] = times(world, &decided.repository, tag);
             let or_dash = |time: Option<String>| time.unwrap_or_else(|| "-".to_owned());
+            let to_the_second = |time: Timestamp| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
             [
                 tag.to_string(),
-                or_dash(first_seen),
-                or_dash(created),
+                or_dash(first_seen.map(to_the_second)),
+                or_dash(created.map(to_the_second)),
                 verdict.to_string(),
             ]
         })
@@ -84,19 +89,19 @@ fn as_text(Explained { decided, tags }: &Explained, world: &World) -> String {
 }
 
 /// When a tag was first seen, and when its image was created, where that is known.
-fn times(world: &World, repository: &Repository, tag: &crate::image::Tag) -> [Option<String>; 2] {
+fn times(world: &World, repository: &Repository, tag: &Tag) -> [Option<Timestamp>; 2] {
     let Some(facts) = world.images.get(repository) else {
         return [None, None];
     };
     let first_seen = match &facts.listing {
-        Fact::Known(listing) => listing.tags.get(tag).map(ToString::to_string),
+        Fact::Known(listing) => listing.tags.get(tag).copied(),
         Fact::Unknown { .. } => None,
     };
     let created = match facts.tags.get(tag) {
         Some(TagDetails {
             created: Some(Fact::Known(Some(time))),
             ..
-        }) => Some(time.to_string()),
+        }) => Some(*time),
         Some(_) | None => None,
     };
     [first_seen, created]
@@ -129,8 +134,8 @@ fn as_json(explained: &[Explained], world: &World) -> String {
                     let [first_seen, created] = times(world, &decided.repository, tag);
                     TagJson {
                         tag: tag.as_str(),
-                        first_seen,
-                        created,
+                        first_seen: first_seen.map(|time| time.to_string()),
+                        created: created.map(|time| time.to_string()),
                         why: verdict.to_string(),
                     }
                 })

@@ -46,11 +46,25 @@ struct Cli {
 #[derive(Args)]
 struct Global {
     /// What the log looks like on stderr.
-    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, env = "TOWPATH_LOG_FORMAT")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t = LogFormat::Text,
+        env = "TOWPATH_LOG_FORMAT",
+        value_name = "FORMAT",
+        display_order = 901
+    )]
     log_format: LogFormat,
 
     /// What is logged: a level, or tracing filters such as `towpath=debug`. [default: info for run, else warn]
-    #[arg(long, global = true, env = "TOWPATH_LOG")]
+    #[arg(
+        long,
+        global = true,
+        env = "TOWPATH_LOG",
+        value_name = "FILTER",
+        display_order = 900
+    )]
     log: Option<String>,
 }
 

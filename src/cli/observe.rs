@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use super::run::Setup;
 use super::{ConfigArgs, Failure, print, table};
 use crate::daemon::{now, settle};
-use crate::world::{self, Fact, World};
+use crate::world::{self, Fact, File, World};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -50,7 +50,10 @@ fn summary(world: &World) -> String {
     let branches = world.branches.iter().map(|(name, fact)| {
         let state = match fact {
             Fact::Known(facts) => match &facts.head {
-                Some(head) => format!("{}, {} files read", head.short(), facts.files.len()),
+                Some(head) => {
+                    let there = facts.files.values().filter(|file| **file != File::Missing);
+                    format!("{}, {} files read", head.short(), there.count())
+                }
                 None => "no such branch".to_owned(),
             },
             Fact::Unknown { why } => format!("unknown: {why}"),

@@ -42,6 +42,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "TIME", requires = "world")]
     at: Option<Timestamp>,
 
+    /// How to print.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
 }
@@ -166,16 +167,22 @@ pub(super) fn sentence(decision: &Decision) -> (&'static str, String) {
 
 /// A planned commit: its message, indented as `git log` does, and the diff of its files.
 pub(super) fn commit_diff(commit: &PlannedCommit) -> String {
-    let PlannedCommit {
-        promotion: _,
-        message,
-        files,
-    } = commit;
     let mut text = String::new();
-    for line in message.trim_end().lines() {
+    for line in commit.message.trim_end().lines() {
         text.push_str(format!("    {line}").trim_end());
         text.push('\n');
     }
+    text + &files_diff(commit)
+}
+
+/// The unified diff of the files of a planned commit.
+fn files_diff(commit: &PlannedCommit) -> String {
+    let PlannedCommit {
+        promotion: _,
+        message: _,
+        files,
+    } = commit;
+    let mut text = String::new();
     for (path, file) in files {
         let diff = TextDiff::from_lines(file.before.as_ref(), file.after.as_ref());
         let (before, after) = (format!("a/{path}"), format!("b/{path}"));
@@ -273,7 +280,7 @@ fn change_json(change: &Change) -> ChangeJson<'_> {
         environment: commit.promotion.environment.as_str(),
         message: &commit.message,
         files: commit.files.keys().map(ToString::to_string).collect(),
-        diff: commit_diff(commit),
+        diff: files_diff(commit),
     });
     ChangeJson {
         repository: change.branch.repository.as_str(),

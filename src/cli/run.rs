@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 use super::{ConfigArgs, Failure};
 use crate::apply::Signature;
 use crate::config::{
-    self, CommitSettings, Config, RegistrySettings, RepositorySettings, RepositoryUrl, Settings,
-    Watch,
+    self, CommitSettings, Config, Problem, RegistrySettings, RepositorySettings, RepositoryUrl,
+    Settings, Watch,
 };
 use crate::daemon::{self, Hands, Intervals, Work};
 use crate::git::{self, Mirror, Remote};
@@ -58,8 +58,8 @@ impl Setup {
             policies,
             warnings,
         } = config;
-        for warning in warnings {
-            tracing::warn!("{warning}");
+        for warning in &warnings {
+            warn(warning);
         }
         let branch = |(name, repository): (&RepositoryName, &RepositorySettings)| {
             (name.clone(), repository.branch.clone())
@@ -339,6 +339,19 @@ fn remote(name: &RepositoryName, settings: &RepositorySettings) -> Remote {
         ca_file,
         timeouts: git::Timeouts::default(),
     }
+}
+
+/// Logs what a person should know of the settings: one line, as `check` shows it in full.
+fn warn(problem: &Problem) {
+    let Problem {
+        severity: _,
+        file,
+        place,
+        message,
+        hint: _,
+    } = problem;
+    let line = place.as_ref().map(|place| place.line);
+    tracing::warn!(file = %file.display(), line, "{message}");
 }
 
 fn person(person: &config::Person) -> git::Person {

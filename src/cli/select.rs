@@ -59,6 +59,7 @@ pub(super) struct Args {
     /// List every tag with the reason why it is or is not the one
     #[arg(long)]
     explain: bool,
+    /// How to print.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
 }

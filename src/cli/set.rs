@@ -28,7 +28,7 @@ pub(super) struct Args {
 
 #[derive(clap::Subcommand)]
 enum Place {
-    /// Sets images of a kustomization, as `kustomize edit set image` does.
+    /// Set images of a kustomization, as `kustomize edit set image` does.
     Image {
         /// A kustomization file, or the folder that holds it.
         path: PathBuf,
@@ -38,11 +38,11 @@ enum Place {
         /// repeats NAME changes the version only; a tag alone takes an old digest away, and a digest an old tag.
         #[arg(required = true, value_name = "NAME=REFERENCE")]
         images: Vec<ImageArgument>,
-        /// Prints the change as a unified diff, and writes nothing.
+        /// Print the change as a unified diff, and write nothing.
         #[arg(long)]
         diff: bool,
     },
-    /// Sets values in a YAML file, such as a chart's values.
+    /// Set values in a YAML file, such as a chart's values.
     Value {
         /// A YAML file.
         file: PathBuf,
@@ -55,7 +55,7 @@ enum Place {
         /// The document of the file, counted from 0; without it, the one that has the path.
         #[arg(long, value_name = "N")]
         document: Option<usize>,
-        /// Prints the change as a unified diff, and writes nothing.
+        /// Print the change as a unified diff, and write nothing.
         #[arg(long)]
         diff: bool,
     },

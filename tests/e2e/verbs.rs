@@ -28,13 +28,12 @@ fn help_names_every_verb() {
       help         Print this message or the help of the given subcommand(s)
 
     Options:
-          --log-format <LOG_FORMAT>  What the log looks like on stderr [env: TOWPATH_LOG_FORMAT=]
-                                     [default: text] [possible values: text, json]
-          --log <LOG>                What is logged: a level, or tracing filters such as
-                                     `towpath=debug`. [default: info for run, else warn] [env:
-                                     TOWPATH_LOG=]
-      -h, --help                     Print help
-      -V, --version                  Print version
+          --log <FILTER>         What is logged: a level, or tracing filters such as `towpath=debug`.
+                                 [default: info for run, else warn] [env: TOWPATH_LOG=]
+          --log-format <FORMAT>  What the log looks like on stderr [env: TOWPATH_LOG_FORMAT=] [default:
+                                 text] [possible values: text, json]
+      -h, --help                 Print help
+      -V, --version              Print version
     ");
 }
 
@@ -83,4 +82,36 @@ fn completions_are_printed_for_a_shell() {
     let ran = lab.run(&["completions", "bash"]);
     assert_eq!(ran.code, Some(0));
     assert!(ran.stdout.contains("complete -F _towpath"), "{ran:?}");
+}
+
+#[test]
+fn a_secret_without_a_value_is_one_line_of_log() {
+    let mut lab = Lab::portal();
+    let url = lab.path().join("deploy.git");
+    lab.repository(&format!(
+        "url: {}, credentials: {{ token: {{ env: NOT_SET }} }}",
+        url.display()
+    ));
+    let ran = lab.run(&["plan"]);
+    let (_time, line) = ran.stderr.split_once(' ').unwrap();
+    insta::assert_snapshot!(line, @" WARN the environment variable `NOT_SET` is not set file=towpath.yaml line=4");
+}
+
+#[test]
+fn the_json_of_a_plan_has_the_diff_and_the_message_apart() {
+    let lab = Lab::portal();
+    lab.push(&["develop-2-1b2c3d4"]);
+    let ran = lab.run(&["plan", "--output", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let commit = &json["changes"][0]["commits"][0];
+    insta::assert_snapshot!(commit["diff"].as_str().unwrap(), @"
+    --- a/apps/portal/overlays/dev/kustomization.yaml
+    +++ b/apps/portal/overlays/dev/kustomization.yaml
+    @@ -4,4 +4,4 @@
+     
+     images:
+       - name: REGISTRY/acme/web   # built by CI
+    -    newTag: develop-1-0a1b2c3   # moves by itself
+    +    newTag: develop-2-1b2c3d4   # moves by itself
+    ");
 }
