@@ -5,7 +5,6 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -123,7 +122,7 @@ impl Setup {
             let settings = &self.settings.repositories[name];
             let folder = cache.join("mirrors").join(name.as_str());
             let mirror = Mirror::open(remote(name, settings), folder)
-                .with_context(|| format!("failed to open the mirror of `{name}`"))?;
+                .map_err(|error| unopened(name, error))?;
             mirrors.insert(name.clone(), mirror);
         }
         Ok(Live {
@@ -352,6 +351,17 @@ fn warn(problem: &Problem) {
     } = problem;
     let line = place.as_ref().map(|place| place.line);
     tracing::warn!(file = %file.display(), line, "{message}");
+}
+
+fn unopened(name: &RepositoryName, error: git::OpenError) -> Failure {
+    let hint = error.hint();
+    let failure = Failure::from(
+        anyhow::Error::new(error).context(format!("failed to open the mirror of `{name}`")),
+    );
+    match hint {
+        Some(hint) => failure.with_hint(hint),
+        None => failure,
+    }
 }
 
 fn person(person: &config::Person) -> git::Person {

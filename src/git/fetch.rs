@@ -77,6 +77,11 @@ pub(super) fn fetch(
         (RemoteUrl::Http(_), Some(http)) => {
             transport::lend(http, || fetch_from(mirror, transport::ADDRESS, branches))
         }
+        // libgit2 would take the path for a URL of a protocol that it does not know.
+        (RemoteUrl::Local(path), _) if !path.exists() => {
+            let source = RemoteError::NoFolder;
+            return Err(FetchError::Remote { url, source });
+        }
         (RemoteUrl::Local(path), _) => {
             let path = path.to_string_lossy();
             (fetch_from(mirror, &path, branches), None)

@@ -58,6 +58,8 @@ pub(crate) enum RemoteError {
     Unreachable { source: reqwest::Error },
     #[error("failed to read the credentials")]
     Credentials { source: SecretError },
+    #[error("there is no such folder")]
+    NoFolder,
     #[error("git cannot read from there")]
     Git { source: git2::Error },
 }
@@ -80,6 +82,7 @@ impl RemoteError {
             Self::NotFound => Some(
                 "check `url`; forges also say so when the credentials may not see the repository",
             ),
+            Self::NoFolder => Some("check `url`; a path is relative to the settings file"),
             Self::Redirected { .. } => Some("set `url` to the new address"),
             Self::Status { status, .. } if *status == StatusCode::PAYLOAD_TOO_LARGE => Some(
                 "a proxy before the git server limits request bodies, such as nginx's `client_max_body_size`",

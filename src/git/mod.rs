@@ -27,6 +27,7 @@ pub(crate) use push::{NewCommit, Person, Push, PushError, Pushed};
 pub(crate) use read::{Entry, ReadError};
 pub(crate) use remote::{Credentials, Remote, RemoteUrl, Timeouts};
 pub(crate) use seed::{SeedError, seed};
+pub(crate) use store::OpenError;
 
 use crate::manifest::CommitId;
 

@@ -30,6 +30,18 @@ pub(crate) enum OpenError {
     Thread { source: io::Error },
 }
 
+impl OpenError {
+    /// What a person can do about it, if we know.
+    pub(crate) fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::InUse { .. } => Some(
+                "the daemon, perhaps; give this run settings of its own with another `cache`, or set `XDG_CACHE_HOME` where they name none",
+            ),
+            Self::Folder { .. } | Self::Git { .. } | Self::Client(_) | Self::Thread { .. } => None,
+        }
+    }
+}
+
 /// A mirror's folder, held by this process.
 pub(super) struct Store {
     folder: PathBuf,

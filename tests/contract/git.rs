@@ -682,7 +682,7 @@ async fn what_is_not_a_repository_is_told_apart() {
             busy.replace(".git", ""),
             "the server answered 503 Service Unavailable: come back later",
         ),
-        (gone, "git cannot read from there"),
+        (gone, "there is no such folder"),
     ]
     .into_iter()
     .enumerate()

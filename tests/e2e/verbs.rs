@@ -85,6 +85,20 @@ fn completions_are_printed_for_a_shell() {
 }
 
 #[test]
+fn a_verb_that_finds_the_cache_in_use_says_what_to_do() {
+    let lab = Lab::portal();
+    let daemon = lab.start();
+    daemon.wait_until("the start", || daemon.log().contains("listening"));
+    let ran = lab.run(&["plan"]);
+    assert_eq!(ran.code, Some(1));
+    insta::assert_snapshot!(ran.stderr, @"
+    error: failed to open the mirror of `deploy`
+    caused by: the mirror in `./cache/mirrors/deploy` is in use by another process
+    hint: the daemon, perhaps; give this run settings of its own with another `cache`, or set `XDG_CACHE_HOME` where they name none
+    ");
+}
+
+#[test]
 fn a_secret_without_a_value_is_one_line_of_log() {
     let mut lab = Lab::portal();
     let url = lab.path().join("deploy.git");
@@ -95,6 +109,18 @@ fn a_secret_without_a_value_is_one_line_of_log() {
     let ran = lab.run(&["plan"]);
     let (_time, line) = ran.stderr.split_once(' ').unwrap();
     insta::assert_snapshot!(line, @" WARN the environment variable `NOT_SET` is not set file=towpath.yaml line=4");
+}
+
+#[test]
+fn a_local_repository_that_is_not_there_is_told_in_words() {
+    let mut lab = Lab::portal();
+    lab.repository("url: elsewhere.git");
+    let ran = lab.run(&["plan"]);
+    assert_eq!(ran.code, Some(1));
+    insta::assert_snapshot!(ran.stdout, @"
+    POLICY  ENVIRONMENT  IMAGE  CURRENT  CANDIDATE  DECISION  NEXT  REASON
+    portal  dev          web    -        -          hold      -     the manifests repository is unknown: failed to fetch from `./elsewhere.git`: there is no such folder (check `url`; a path is relative to the settings file)
+    ");
 }
 
 #[test]
