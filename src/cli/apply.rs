@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::plan::{as_text, has_faults};
 use super::run::Setup;
-use super::{ConfigArgs, Failure, print};
+use super::{Failure, SourceArgs, print};
 use crate::apply::{Delivery, Outcome};
 use crate::daemon::{Report, now, round, settle};
 use crate::manifest::CommitId;
@@ -14,7 +14,7 @@ use crate::plan::PlannedCommit;
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    config: ConfigArgs,
+    source: SourceArgs,
 
     /// Only these policies.
     #[arg(value_name = "POLICY")]
@@ -22,7 +22,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
-    let setup = Setup::load(&args.config.config)?.only(&args.policies)?;
+    let setup = Setup::of(&args.source)?.only(&args.policies)?;
     let live = setup.connect().await?;
     live.sources.read_all(&live.wants, now()).await;
     let hands = live.hands(&setup);

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::plan::{DecisionJson, decision_json, sentence};
 use super::run::Setup;
-use super::{ConfigArgs, Failure, Output, print, table};
+use super::{Failure, Output, SourceArgs, print, table};
 use crate::daemon::{now, settle};
 use crate::image::{Repository, Tag};
 use crate::plan::{Explained, explain};
@@ -17,7 +17,7 @@ use crate::world::{Fact, TagDetails, World};
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    config: ConfigArgs,
+    source: SourceArgs,
 
     /// The policy.
     policy: String,
@@ -31,7 +31,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
-    let setup = Setup::load(&args.config.config)?.only(std::slice::from_ref(&args.policy))?;
+    let setup = Setup::of(&args.source)?.only(std::slice::from_ref(&args.policy))?;
     let policy = &setup.policies[0];
     let named =
         |environment: &&crate::policy::Environment| environment.name.as_str() == args.environment;

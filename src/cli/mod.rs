@@ -81,6 +81,17 @@ struct ConfigArgs {
     config: PathBuf,
 }
 
+/// What the verbs that read servers understand.
+#[derive(Args)]
+struct SourceArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+
+    /// A folder for mirrors and metadata, instead of the one that the settings name.
+    #[arg(long, env = "TOWPATH_CACHE", value_name = "FOLDER")]
+    cache: Option<PathBuf>,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 enum LogFormat {
     Text,

@@ -6,14 +6,14 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use super::run::Setup;
-use super::{ConfigArgs, Failure, print, table};
+use super::{Failure, SourceArgs, print, table};
 use crate::daemon::{now, settle};
 use crate::world::{self, Fact, File, World};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    config: ConfigArgs,
+    source: SourceArgs,
 
     /// Save the world to this file, for `plan --world`.
     #[arg(long, value_name = "FILE")]
@@ -21,7 +21,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
-    let setup = Setup::load(&args.config.config)?;
+    let setup = Setup::of(&args.source)?;
     let live = setup.connect().await?;
     let at = now();
     live.sources.read_all(&live.wants, at).await;

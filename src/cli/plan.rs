@@ -9,7 +9,7 @@ use serde::Serialize;
 use similar::TextDiff;
 
 use super::run::Setup;
-use super::{ConfigArgs, Failure, Output, print, table};
+use super::{Failure, Output, SourceArgs, print, table};
 use crate::daemon::{now, settle};
 use crate::plan::{Change, Decided, Decision, Plan, PlannedCommit, plan, short};
 use crate::world;
@@ -20,7 +20,7 @@ const NOT_EMPTY: u8 = 4;
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    config: ConfigArgs,
+    source: SourceArgs,
 
     /// Only these policies.
     #[arg(value_name = "POLICY")]
@@ -48,7 +48,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
-    let setup = Setup::load(&args.config.config)?.only(&args.policies)?;
+    let setup = Setup::of(&args.source)?.only(&args.policies)?;
     let (plan, at) = match &args.world {
         Some(file) => replay(&setup, file, args.at)?,
         None => {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{ConfigArgs, Failure};
+use super::{Failure, SourceArgs};
 use crate::apply::Signature;
 use crate::config::{
     self, CommitSettings, Config, Problem, RegistrySettings, RepositorySettings, RepositoryUrl,
@@ -26,7 +26,7 @@ use crate::web::{self, Health};
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    config: ConfigArgs,
+    source: SourceArgs,
 }
 
 /// Checked settings and policies, nothing connected yet.
@@ -46,6 +46,12 @@ pub(super) struct Live {
 }
 
 impl Setup {
+    /// Loads and checks what `args` name.
+    pub(super) fn of(args: &SourceArgs) -> Result<Self, Failure> {
+        let SourceArgs { config, cache } = args;
+        Ok(Self::load(&config.config)?.with_cache(cache.as_deref()))
+    }
+
     /// Loads and checks the settings in `file` and the policies that they name.
     pub(super) fn load(file: &Path) -> Result<Self, Failure> {
         Self::new(config::load(file).map_err(Failure::config)?)
@@ -81,6 +87,14 @@ impl Setup {
             settings,
             policies,
         })
+    }
+
+    /// Uses `cache`, if there is one, instead of what the settings say.
+    fn with_cache(mut self, cache: Option<&Path>) -> Self {
+        if let Some(cache) = cache {
+            cache.clone_into(&mut self.settings.cache);
+        }
+        self
     }
 
     /// Keeps the policies of these names; none named means all.
@@ -156,8 +170,9 @@ impl Live {
 /// Promotes until a signal, and then to the end of the change at hand.
 pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let stop = stop_on_signals()?;
-    let (mut watch, first) = Watch::start(&args.config.config);
-    let mut setup = Setup::new(first.map_err(Failure::config)?)?;
+    let SourceArgs { config, cache } = args.source;
+    let (mut watch, first) = Watch::start(&config.config);
+    let mut setup = Setup::new(first.map_err(Failure::config)?)?.with_cache(cache.as_deref());
     let mut live = setup.connect().await?;
     let health = Arc::new(Health::new());
     let listener = web::listen(setup.settings.listen).await?;
@@ -179,6 +194,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
         };
         generation.cancel();
         let Some(next) = next else { break };
+        let next = next.with_cache(cache.as_deref());
         daemon
             .await?
             .map_err(|why| anyhow::anyhow!("the daemon ended: {why}"))?;

@@ -34,9 +34,9 @@ impl OpenError {
     /// What a person can do about it, if we know.
     pub(crate) fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::InUse { .. } => Some(
-                "the daemon, perhaps; give this run settings of its own with another `cache`, or set `XDG_CACHE_HOME` where they name none",
-            ),
+            Self::InUse { .. } => {
+                Some("the daemon, perhaps; give this run a folder of its own with `--cache`")
+            }
             Self::Folder { .. } | Self::Git { .. } | Self::Client(_) | Self::Thread { .. } => None,
         }
     }

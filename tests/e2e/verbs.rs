@@ -94,8 +94,11 @@ fn a_verb_that_finds_the_cache_in_use_says_what_to_do() {
     insta::assert_snapshot!(ran.stderr, @"
     error: failed to open the mirror of `deploy`
     caused by: the mirror in `./cache/mirrors/deploy` is in use by another process
-    hint: the daemon, perhaps; give this run settings of its own with another `cache`, or set `XDG_CACHE_HOME` where they name none
+    hint: the daemon, perhaps; give this run a folder of its own with `--cache`
     ");
+    let ran = lab.run(&["explain", "portal", "dev", "--cache", "other"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(lab.path().join("other/mirrors/deploy").exists());
 }
 
 #[test]
