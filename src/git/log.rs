@@ -1,6 +1,9 @@
-//! The history of a branch as its owner sees it: first parents, newest first.
+//! The history of a branch: every commit that it holds, the later before the earlier.
+//!
+//! Not the first parents alone: whoever pulls before pushing makes a merge whose first parent is his own line, and what
+//! was pushed meanwhile stands on the other.
 
-use git2::Repository;
+use git2::{Oid, Repository, Sort};
 use jiff::Timestamp;
 
 use super::push::Person;
@@ -17,34 +20,54 @@ pub(crate) struct LoggedCommit {
     pub(crate) author: Person,
     /// Bytes that are not UTF-8 are replaced.
     pub(crate) message: String,
-    /// The commit before it on the branch; `None` at the root.
-    pub(crate) first_parent: Option<CommitId>,
 }
 
-/// Walks from `head` to before `until` or the root, `limit` commits at most.
+/// What a branch holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum History {
+    /// The commits that came since the one that the caller knows, newest first.
+    Since(Vec<LoggedCommit>),
+    /// All commits, newest first: the branch does not hold the one that the caller knows, or he knows none.
+    Whole(Vec<LoggedCommit>),
+}
+
+/// Walks from `head` to what `known` holds, or to the root, `limit` commits at most.
 pub(super) fn log(
     mirror: &Repository,
-    (head, until): (&CommitId, Option<&CommitId>),
+    (head, known): (&CommitId, Option<&CommitId>),
     limit: usize,
-) -> Result<Vec<LoggedCommit>, ReadError> {
-    let until = until.map(oid);
-    let mut next = Some(oid(head));
+) -> Result<History, ReadError> {
+    mirror
+        .find_commit(oid(head))
+        .map_err(|source| ReadError::new(head, source))?;
+    let broken = |source| ReadError::Broken {
+        commit: head.clone(),
+        source,
+    };
+    let is_held = |known: &Oid| {
+        // A commit that the mirror does not even have is in no history.
+        *known == oid(head)
+            || mirror
+                .graph_descendant_of(oid(head), *known)
+                .unwrap_or(false)
+    };
+    let known = known.map(oid).filter(is_held);
+    let mut walk = mirror.revwalk().map_err(broken)?;
+    // A commit is met after those that were made on it, and lines that run side by side by their time.
+    walk.set_sorting(Sort::TIME).map_err(broken)?;
+    walk.push(oid(head)).map_err(broken)?;
+    if let Some(known) = known {
+        walk.hide(known).map_err(broken)?;
+    }
     let mut commits = Vec::new();
-    while let Some(id) = next.filter(|id| commits.len() < limit && Some(*id) != until) {
-        let commit = mirror.find_commit(id).map_err(|source| {
-            let unread = commit_id(id);
-            if unread == *head {
-                return ReadError::new(head, source);
-            }
-            ReadError::Broken {
-                commit: unread,
-                source,
-            }
-        })?;
-        next = commit.parent_ids().next();
+    for id in walk.take(limit) {
+        let commit = mirror.find_commit(id.map_err(broken)?).map_err(broken)?;
         commits.push(logged(&commit));
     }
-    Ok(commits)
+    Ok(match known {
+        Some(_) => History::Since(commits),
+        None => History::Whole(commits),
+    })
 }
 
 fn logged(commit: &git2::Commit<'_>) -> LoggedCommit {
@@ -59,6 +82,5 @@ fn logged(commit: &git2::Commit<'_>) -> LoggedCommit {
             email: text(author.email_bytes()),
         },
         message: text(commit.message_bytes()),
-        first_parent: commit.parent_ids().next().map(commit_id),
     }
 }

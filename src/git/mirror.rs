@@ -15,7 +15,7 @@ use url::Url;
 use super::fetch::{FetchError, Fetched, Head, fetch};
 use super::http::Http;
 use super::join::{JoinError, Packs, join_packs};
-use super::log::{LoggedCommit, log};
+use super::log::{History, log};
 use super::metrics;
 use super::push::{Push, PushError, Pushed, push};
 use super::read::{Entry, ReadError, read};
@@ -44,7 +44,7 @@ enum Message {
     Log {
         range: (CommitId, Option<CommitId>),
         limit: usize,
-        reply: Reply<Vec<LoggedCommit>, ReadError>,
+        reply: Reply<History, ReadError>,
     },
     Push {
         push: Push,
@@ -105,14 +105,14 @@ impl Mirror {
         .await
     }
 
-    /// The history by first parents, newest first, from `head` to before `until`, `limit` commits at most.
+    /// The history of `head`, newest first, `limit` commits at most; from `known` on, if `head` holds that.
     pub(crate) async fn log(
         &self,
         head: CommitId,
-        until: Option<CommitId>,
+        known: Option<CommitId>,
         limit: usize,
-    ) -> Result<Vec<LoggedCommit>, ReadError> {
-        let range = (head, until);
+    ) -> Result<History, ReadError> {
+        let range = (head, known);
         self.ask(|reply| Message::Log {
             range,
             limit,
@@ -172,12 +172,12 @@ impl Worker {
                     let _ = reply.send(entries.inspect_err(|error| self.note(error)));
                 }
                 Message::Log {
-                    range: (head, until),
+                    range: (head, known),
                     limit,
                     reply,
                 } => {
-                    let commits = log(&self.repository, (&head, until.as_ref()), limit);
-                    let _ = reply.send(commits.inspect_err(|error| self.note(error)));
+                    let history = log(&self.repository, (&head, known.as_ref()), limit);
+                    let _ = reply.send(history.inspect_err(|error| self.note(error)));
                 }
                 Message::Push { push, reply } => {
                     let _ = reply.send(self.push(&push));

@@ -21,7 +21,7 @@ mod transport;
 mod tree;
 mod wire;
 
-pub(crate) use log::LoggedCommit;
+pub(crate) use log::{History, LoggedCommit};
 pub(crate) use mirror::Mirror;
 pub(crate) use push::{NewCommit, Person, Push, PushError, Pushed};
 pub(crate) use read::{Entry, ReadError};

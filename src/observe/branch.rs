@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::whole_message;
-use crate::git::{Entry, LoggedCommit, Mirror, ReadError};
+use crate::git::{Entry, History, LoggedCommit, Mirror, ReadError};
 use crate::ledger::{Ledger, Promotion};
 use crate::manifest::{CommitId, RepoPath};
 use crate::world::{BranchFacts, Fact, File};
@@ -68,27 +68,14 @@ async fn read_ledger(
     head: &CommitId,
     before: Option<&BranchFacts>,
 ) -> Result<Ledger, ReadError> {
-    if let Some(BranchFacts {
-        head: Some(known),
-        ledger,
-        ..
-    }) = before
-    {
-        if known == head {
-            return Ok(ledger.clone());
+    let known = before.and_then(|before| before.head.clone());
+    let history = mirror.log(head.clone(), known, HISTORY_LENGTH_MAX).await?;
+    Ok(match (history, before) {
+        (History::Since(news), Some(before)) => recorded(before.ledger.clone(), news),
+        (History::Since(commits), None) | (History::Whole(commits), _) => {
+            recorded(Ledger::default(), commits)
         }
-        let news = mirror
-            .log(head.clone(), Some(known.clone()), HISTORY_LENGTH_MAX)
-            .await?;
-        let continues = news
-            .last()
-            .is_some_and(|oldest| oldest.first_parent.as_ref() == Some(known));
-        if continues {
-            return Ok(recorded(ledger.clone(), news));
-        }
-    }
-    let history = mirror.log(head.clone(), None, HISTORY_LENGTH_MAX).await?;
-    Ok(recorded(Ledger::default(), history))
+    })
 }
 
 /// `ledger` with the promotions among `commits`, which come newest first.

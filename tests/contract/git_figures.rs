@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use bed::{GitServer, git, import};
 
-use super::contract::{commit, head_of, push_of};
+use super::contract::{commit, head_of, history_of, push_of};
 use super::{Mirror, Pushed, Remote, RemoteUrl, Timeouts};
 use crate::manifest::CommitId;
 
@@ -107,7 +107,7 @@ async fn figures_of_fetch_read_log_and_push() {
 
     let head = a_thousand_commits(&mirror, head).await;
     let start = Instant::now();
-    let log = mirror.log(head.clone(), None, 10_000).await.unwrap();
+    let log = history_of(&mirror, &head).await;
     timed(&format!("log of {} commits", log.len()), start);
     let start = Instant::now();
     mirror

@@ -136,6 +136,36 @@ fn a_revert_by_a_person_is_respected_until_something_newer_comes() {
 }
 
 #[test]
+fn a_revert_counts_though_the_promotion_came_in_by_the_other_side_of_a_merge() {
+    let lab = Lab::portal();
+    lab.commit("base", &[]);
+    lab.git(&["-C", "work", "commit", "-q", "--allow-empty", "-m", "local"]);
+    lab.push(&["develop-2-1b2c3d4"]);
+    assert_eq!(lab.run(&["apply"]).code, Some(0));
+    // `git pull` makes the person's own line the first parent, and the promotion's the second.
+    lab.git(&[
+        "-C",
+        "work",
+        "pull",
+        "-q",
+        "--no-rebase",
+        "--no-edit",
+        "origin",
+        "main",
+    ]);
+    lab.git(&["-C", "work", "revert", "--no-edit", "HEAD^2"]);
+    lab.git(&["-C", "work", "push", "-q", "origin", "HEAD:main"]);
+
+    let held = lab.run(&["apply"]);
+    assert!(
+        held.stdout
+            .contains("a person undid the promotion to `develop-2-1b2c3d4`"),
+        "{held:?}"
+    );
+    assert!(lab.pushed(OVERLAY).contains("develop-1-0a1b2c3"));
+}
+
+#[test]
 fn a_plan_shows_the_decision_and_the_diff_and_writes_nothing() {
     let lab = Lab::portal();
     lab.push(&["develop-2-1b2c3d4"]);
