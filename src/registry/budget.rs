@@ -20,51 +20,58 @@ pub(super) const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 /// What one registry allows at this moment.
 pub(super) struct Budget {
     permits: Semaphore,
-    not_before: Mutex<Option<Instant>>,
+    quiet: Mutex<Option<Quiet>>,
+}
+
+/// A time during which a registry wants no requests.
+#[derive(Clone, Copy)]
+struct Quiet {
+    until: Instant,
+    /// What the registry asked for. People are told this and not what is left of it, which is another text each time.
+    asked: Duration,
 }
 
 impl Budget {
     pub(super) fn new() -> Self {
         Self {
             permits: Semaphore::new(IN_FLIGHT_MAX),
-            not_before: Mutex::new(None),
+            quiet: Mutex::new(None),
         }
     }
 
-    /// Waits for leave to send one request; the error says how long the registry still wants none, if that is too
-    /// long to wait.
+    /// Waits for leave to send one request; the error says for how long the registry wanted none, if what is left of
+    /// that is too long to wait.
     pub(super) async fn turn(&self) -> Result<SemaphorePermit<'_>, Duration> {
         loop {
             let permit = self.permits.acquire().await;
             let permit = permit.expect("the semaphore is never closed");
             // Asked with the permit in hand: the registry may have said "wait" while this request stood in line.
-            let Some(moment) = self.closed_until() else {
+            let Some(Quiet { until, asked }) = self.quiet() else {
                 return Ok(permit);
             };
-            let wait = moment.saturating_duration_since(Instant::now());
-            if wait > RETRY_AFTER_MAX {
-                return Err(wait);
+            if until.saturating_duration_since(Instant::now()) > RETRY_AFTER_MAX {
+                return Err(asked);
             }
             drop(permit);
-            sleep_until(moment).await;
+            sleep_until(until).await;
         }
     }
 
-    /// Holds back all requests for `wait` from now.
-    pub(super) fn close_for(&self, wait: Duration) {
-        let moment = Instant::now() + wait;
-        let mut not_before = self.lock();
-        *not_before = Some(not_before.map_or(moment, |standing| standing.max(moment)));
+    /// Holds back all requests for `asked` from now.
+    pub(super) fn close_for(&self, asked: Duration) {
+        let until = Instant::now() + asked;
+        let mut quiet = self.lock();
+        if quiet.is_none_or(|standing| standing.until < until) {
+            *quiet = Some(Quiet { until, asked });
+        }
     }
 
-    fn closed_until(&self) -> Option<Instant> {
-        self.lock().filter(|moment| *moment > Instant::now())
+    fn quiet(&self) -> Option<Quiet> {
+        self.lock().filter(|quiet| quiet.until > Instant::now())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
-        self.not_before
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Quiet>> {
+        self.quiet.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -89,11 +96,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_wait_beyond_the_bound_is_told_at_once() {
         let budget = Budget::new();
-        budget.close_for(RETRY_AFTER_MAX + Duration::from_secs(1));
+        let asked = RETRY_AFTER_MAX + Duration::from_secs(10);
+        budget.close_for(asked);
         let start = Instant::now();
-        assert!(budget.turn().await.is_err());
-        assert_eq!(start.elapsed(), Duration::ZERO);
-        tokio::time::advance(Duration::from_secs(1)).await;
+        for _ in 0..2 {
+            // The same each time, so that it is news once.
+            assert_eq!(budget.turn().await.err(), Some(asked));
+            tokio::time::advance(Duration::from_secs(5)).await;
+        }
+        assert_eq!(start.elapsed(), Duration::from_secs(10));
         assert!(budget.turn().await.is_ok());
     }
 
