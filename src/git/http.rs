@@ -259,7 +259,7 @@ impl Http {
         if status.is_redirection() {
             let to = response.headers().get(LOCATION);
             let to = to.and_then(|to| to.to_str().ok()).unwrap_or_default();
-            let to = without_userinfo(to);
+            let to = place_of(to);
             return Err(RemoteError::Redirected { to });
         }
         match (status, &self.credentials) {
@@ -385,13 +385,17 @@ fn follow_on_the_same_host(attempt: Attempt<'_>) -> reqwest::redirect::Action {
     }
 }
 
-fn without_userinfo(address: &str) -> String {
-    let Ok(mut url) = Url::parse(address) else {
-        return wire::tidy(address);
+/// Where a redirect leads, without the user and the query: both may hold what lets somebody in.
+fn place_of(location: &str) -> String {
+    let Ok(mut url) = Url::parse(location) else {
+        let path = location.split(['?', '#']).next();
+        return wire::tidy(path.unwrap_or_default());
     };
     // Both fail only where the URL cannot have a user at all.
     let _ = url.set_username("");
     let _ = url.set_password(None);
+    url.set_query(None);
+    url.set_fragment(None);
     url.to_string()
 }
 
@@ -407,4 +411,16 @@ async fn plain_words(mut response: Response) -> String {
         }
     }
     wire::tidy(&String::from_utf8_lossy(&bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::place_of;
+
+    #[test]
+    fn a_redirect_is_told_without_what_lets_somebody_in() {
+        let told = place_of("https://bot:hunter2@sso.example.com/login?ticket=s3cret#s3cret");
+        assert_eq!(told, "https://sso.example.com/login");
+        assert_eq!(place_of("/login?ticket=s3cret"), "/login");
+    }
 }
