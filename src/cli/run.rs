@@ -195,6 +195,9 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
         generation.cancel();
         let Some(next) = next else { break };
         let next = next.with_cache(cache.as_deref());
+        if next.settings.listen != setup.settings.listen {
+            tracing::warn!(address = %next.settings.listen, "`listen` changed, which counts after a restart");
+        }
         daemon
             .await?
             .map_err(|why| anyhow::anyhow!("the daemon ended: {why}"))?;
