@@ -8,21 +8,18 @@ use super::raw::{Environment as RawEnvironment, PromotionPolicy, Spec};
 use super::shape::{Block, Named, NamedEntry, Placed, list};
 use super::source::{Source, Span};
 use crate::image::Repository;
-use crate::manifest::{RepoPath, Site, Write};
+use crate::manifest::{KUSTOMIZATIONS, RepoPath, Site, Write};
 use crate::policy::select::TagRule;
 use crate::policy::select::choose::Downgrade;
 use crate::policy::{
     Deliver, Environment, ImageName, Policy, PolicyImage, PolicyName, RepositoryName, Update,
 };
 
-/// The file names under which a kustomization may stand in its folder.
-const KUSTOMIZATIONS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
-
 /// What one policy must not share with another.
 pub(super) struct Check<'a> {
     pub(super) sources: &'a [Source],
-    /// The repositories that the settings name; `None` where the settings cannot be read.
-    pub(super) repositories: Option<&'a [RepositoryName]>,
+    /// The repositories that the settings name, with their branches; `None` where the settings cannot be read.
+    branches: Option<&'a BTreeMap<RepositoryName, String>>,
     pub(super) faults: &'a mut Faults,
     names: BTreeMap<PolicyName, Span>,
     sites: BTreeMap<Place, (Span, String)>,
@@ -32,6 +29,7 @@ pub(super) struct Check<'a> {
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     repository: RepositoryName,
+    /// `None` where the settings cannot be read, and so are wrong.
     branch: Option<String>,
     site: Site,
     /// A kustomization has a place for each image.
@@ -50,12 +48,12 @@ struct Context<'a> {
 impl<'a> Check<'a> {
     pub(super) fn new(
         sources: &'a [Source],
-        repositories: Option<&'a [RepositoryName]>,
+        branches: Option<&'a BTreeMap<RepositoryName, String>>,
         faults: &'a mut Faults,
     ) -> Self {
         Self {
             sources,
-            repositories,
+            branches,
             faults,
             names: BTreeMap::new(),
             sites: BTreeMap::new(),
@@ -107,6 +105,11 @@ impl<'a> Check<'a> {
             spec: spec.span,
         };
         let environments = environments.map(|e| self.environments(e, &context));
+        self.written(
+            &images,
+            environments.as_deref().unwrap_or_default(),
+            spec.span,
+        );
         Some(Policy {
             repository: repository?,
             images: domain_images,
@@ -123,9 +126,10 @@ impl<'a> Check<'a> {
     }
 
     fn repository(&mut self, name: Placed<RepositoryName>) -> Option<RepositoryName> {
-        let known = self.repositories.unwrap_or_default();
-        if self.repositories.is_some() && !known.contains(&name.value) {
-            let names: Vec<_> = known.iter().map(RepositoryName::as_str).collect();
+        if let Some(branches) = self.branches
+            && !branches.contains_key(&name.value)
+        {
+            let names: Vec<_> = branches.keys().map(RepositoryName::as_str).collect();
             self.faults.error_with_hint(
                 name.span,
                 format!("the settings name no repository `{}`", name.value),
@@ -292,6 +296,29 @@ impl<'a> Check<'a> {
         }
     }
 
+    /// Notes images that no environment writes: they would silently stay where they are.
+    fn written(
+        &mut self,
+        images: &[NamedEntry<ImageName, Image>],
+        environments: &[Environment],
+        spec: Span,
+    ) {
+        let is_written = |image: &ImageName| {
+            let sites = |environment: &Environment| environment.sites_of(image).next().is_some();
+            environments.iter().any(sites)
+        };
+        // What is missing beside something wrong may only be misspelled.
+        if self.faults.touch(spec) {
+            return;
+        }
+        for NamedEntry { key, .. } in images {
+            if !is_written(&key.value) {
+                let message = format!("no environment says where `{}` is written", key.value);
+                self.faults.error(key.span, message);
+            }
+        }
+    }
+
     /// Notes that an environment writes a place, and refuses a place that another one writes.
     fn claim(
         &mut self,
@@ -303,10 +330,12 @@ impl<'a> Check<'a> {
         let Some(repository) = context.repository else {
             return;
         };
-        let branch = match deliver {
-            Deliver::Commit { branch } => branch.clone(),
+        let own = match deliver {
+            Deliver::Commit { branch } => branch.as_ref(),
             Deliver::PullRequest => None,
         };
+        let default = self.branches.and_then(|branches| branches.get(repository));
+        let branch = own.or(default).cloned();
         let place = |site: &Site, image: Option<Repository>| Place {
             repository: repository.clone(),
             branch: branch.clone(),
@@ -325,7 +354,11 @@ impl<'a> Check<'a> {
                     .map(|image| place(&site, Some(image.0.repository.value.clone())))
                     .collect()
             }
-            site @ (Site::Helm { .. } | Site::Yaml { .. }) => vec![place(site, None)],
+            // One scalar may be named in both ways.
+            Site::Helm { file, at } | Site::Yaml { file, at } => {
+                let (file, at) = (file.clone(), at.clone());
+                vec![place(&Site::Yaml { file, at }, None)]
+            }
         };
         let claimant = format!("`{environment}` of `{}`", context.policy);
         for place in places {

@@ -13,6 +13,7 @@ use super::settings::{
 };
 use super::shape::Placed;
 use super::source::Span;
+use crate::policy::RepositoryName;
 use crate::secret::Secret;
 
 /// The branch where none is named.
@@ -197,6 +198,21 @@ fn default_cache() -> PathBuf {
         .or_else(home_cache)
         .unwrap_or_else(|| PathBuf::from("/var/cache"))
         .join("towpath")
+}
+
+/// The repositories that the settings name, each with its branch.
+pub(super) fn branches(raw: &raw::Settings) -> BTreeMap<RepositoryName, String> {
+    let branch =
+        |entry: &RepositoryEntry| entry.branch.as_ref().map(|branch| branch.value.0.clone());
+    let entries = raw.repositories.entries.iter();
+    let named = entries.map(|entry| {
+        let branch = entry.value.as_ref().and_then(branch);
+        (
+            entry.key.value.clone(),
+            branch.unwrap_or_else(|| BRANCH.to_owned()),
+        )
+    });
+    named.collect()
 }
 
 /// Where the settings name files and folders with policies.

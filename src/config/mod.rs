@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-use crate::policy::{Policy, RepositoryName};
+use crate::policy::Policy;
 use nouns::API_VERSION;
 use problem::Faults;
 use shape::{LATER, Shape as _, nearest, text};
@@ -227,12 +227,9 @@ fn check(
         .iter()
         .flat_map(|source| policies_of(source, faults))
         .collect();
-    let repositories: Option<Vec<RepositoryName>> = settings.as_ref().map(|settings| {
-        let entries = settings.repositories.entries.iter();
-        entries.map(|entry| entry.key.value.clone()).collect()
-    });
+    let branches = settings.as_ref().map(check_settings::branches);
     let settings = settings.map(|settings| check_settings::check(settings, folder, faults));
-    let mut check = check_policy::Check::new(sources, repositories.as_deref(), faults);
+    let mut check = check_policy::Check::new(sources, branches.as_ref(), faults);
     let mut policies: Vec<Policy> = written
         .into_iter()
         .filter_map(|policy| check.policy(policy))

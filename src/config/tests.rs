@@ -261,6 +261,31 @@ fn what_this_version_cannot_do_is_recognised() {
 }
 
 #[test]
+fn one_place_has_one_environment_however_it_is_written() {
+    let twice = "
+    - { name: dev, tags: { semver: 1.x }, update: [a, { helm: v.yaml, at: image.tag }] }
+    - { name: qa, tags: { semver: 1.x }, update: a, deliver: { commit: { branch: main } } }
+    - { name: prod, tags: { semver: 1.x }, update: { yaml: v.yaml, at: image.tag } }
+    - { name: next, tags: { semver: 1.x }, update: a, deliver: { commit: { branch: next } } }
+";
+    assert_snapshot!(environment(twice), @"
+    10:50 `dev` of `portal` writes here too, in policies/portal.yaml:9:52
+    11:52 `dev` of `portal` writes here too, in policies/portal.yaml:9:55
+    ");
+}
+
+#[test]
+fn an_image_that_is_written_nowhere_is_told() {
+    let policy = POLICY.replace(
+        "{ web: ghcr.io/acme/portal-web }",
+        "{ web: a.b/web, api: a.b/api }",
+    );
+    let update =
+        "  - { name: dev, tags: { semver: 1.x }, update: { helm: v.yaml, at: image, image: web } }";
+    assert_snapshot!(messages(SETTINGS, &format!("{policy}{update}")), @"6:27 no environment says where `api` is written");
+}
+
+#[test]
 fn names_must_be_known() {
     let wrong = format!("{POLICY}  - {{ name: dev, tags: {{ semver: 1.x }}, update: {{ helm: v.yaml, at: image, image: wbe }} }}")
         .replace("repository: deploy", "repository: deplyo");
