@@ -147,18 +147,22 @@ impl Leaf for CommitSubject {
                 "a subject is one line with at least one character",
             ));
         }
-        for (start, _) in text.match_indices('{') {
-            let rest = &text[start + 1..];
-            let length = rest.find('}').unwrap_or(rest.len());
-            let name = &rest[..length];
-            if !SUBJECT_PARTS.contains(&name) {
-                let end = (start + length + 2).min(text.len());
-                let message = format!("unknown part `{}`", &text[start..end]);
+        let mut at = 0;
+        while let Some(start) = text[at..].find(['{', '}']).map(|brace| at + brace) {
+            let length = text[start..].find('}').map(|length| length + 1);
+            let end = start + length.unwrap_or(text.len() - start);
+            let part = &text[start..end];
+            let name = part
+                .strip_prefix('{')
+                .and_then(|part| part.strip_suffix('}'));
+            if !name.is_some_and(|name| SUBJECT_PARTS.contains(&name)) {
                 return Err(Refusal {
                     part: Some(start..end),
-                    ..Refusal::new(message).hint("known: `{policy}`, `{environment}`, `{changes}`")
+                    ..Refusal::new(format!("unknown part `{part}`"))
+                        .hint("known: `{policy}`, `{environment}`, `{changes}`")
                 });
             }
+            at = end;
         }
         Ok(Self(text.to_owned()))
     }

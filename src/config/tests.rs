@@ -430,6 +430,15 @@ fn urls_and_durations_say_what_they_lack() {
 }
 
 #[test]
+fn a_subject_has_no_brace_but_those_of_its_parts() {
+    let subject =
+        |text: &str| messages(&format!("{SETTINGS}commit: {{ subject: '{text}' }}\n"), "");
+    assert_snapshot!(subject("a } b"), @"6:23 unknown part `}` [known: `{policy}`, `{environment}`, `{changes}`]");
+    assert_snapshot!(subject("{policy}}"), @"6:29 unknown part `}` [known: `{policy}`, `{environment}`, `{changes}`]");
+    assert_snapshot!(subject("{po{policy}"), @"6:21 unknown part `{po{policy}` [known: `{policy}`, `{environment}`, `{changes}`]");
+}
+
+#[test]
 fn what_is_not_yaml_names_the_place() {
     assert_snapshot!(report(SETTINGS, "a: [1, 2\nb: c\n"), @"
     error: not valid YAML: illegal placement of ':' indicator
