@@ -1,7 +1,6 @@
 //! The test environment: a folder with a bare git repository and a settings file, and a registry in memory.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -115,13 +114,15 @@ impl Lab {
     }
 
     fn configure(&self) {
-        let mut text = format!(
-            "apiVersion: towpath.dev/v1alpha1\nkind: Settings\npolicies: [policies]\ncache: cache\nlisten: 127.0.0.1:0\nrepositories:\n  deploy: {{ {}, poll-interval: 1s }}\nregistries:\n",
+        let registries: String = self
+            .registries
+            .iter()
+            .map(|(host, settings)| format!("  {host}: {{ {settings}, poll-interval: 1s }}\n"))
+            .collect();
+        let text = format!(
+            "apiVersion: towpath.dev/v1alpha1\nkind: Settings\npolicies: [policies]\ncache: cache\nlisten: 127.0.0.1:0\nrepositories:\n  deploy: {{ {}, poll-interval: 1s }}\nregistries:\n{registries}",
             self.repository,
         );
-        for (host, settings) in &self.registries {
-            writeln!(text, "  {host}: {{ {settings}, poll-interval: 1s }}").unwrap();
-        }
         self.write("towpath.yaml", &text);
         std::fs::create_dir_all(self.folder.path().join("policies")).unwrap();
     }

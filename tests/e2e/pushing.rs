@@ -238,11 +238,11 @@ fn killed_while_many_promotions_are_under_way_it_makes_each_once() {
     let (lab, _server) = many(COUNT);
     let mut random = fastrand::Rng::with_seed(7);
     let mut last = String::new();
-    for life in 2..20 {
+    for life in 2..16 {
         last = format!("develop-{life}-1b2c3d4");
         push_all(&lab, COUNT, &last);
         let daemon = lab.start();
-        std::thread::sleep(Duration::from_millis(random.u64(20..600)));
+        std::thread::sleep(Duration::from_millis(random.u64(100..800)));
         daemon.signal("KILL");
     }
     let daemon = lab.start();

@@ -27,9 +27,9 @@ const TOKEN_LIFE_SECONDS: u64 = 300;
 /// A running docker-registry.
 #[must_use = "the registry ends when this is dropped"]
 pub struct DockerRegistry {
-    _process: Process,
+    process: Option<Process>,
     tokens: Option<TokenService>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     ca_file: Option<PathBuf>,
     /// Host and port, as they stand in image names.
     pub host: String,
@@ -93,26 +93,39 @@ impl DockerRegistry {
             "version: 0.1\nlog: {{level: info}}\nstorage:\n  filesystem: {{rootdirectory: '{}'}}\n  delete: {{enabled: true}}\nhttp:\n  addr: {host}\n  secret: bed\n{tls}auth:\n{auth}",
             data.display()
         );
-        let file = folder.path().join("config.yml");
-        std::fs::write(&file, config).expect("the folder can be written");
+        std::fs::write(folder.path().join("config.yml"), config)
+            .expect("the folder can be written");
+        let mut registry = Self {
+            process: None,
+            tokens,
+            folder,
+            ca_file: None,
+            host,
+        };
+        registry.resume();
+        registry
+    }
+
+    /// Ends the registry; its images stay, and its tokens are given out as before.
+    pub fn stop(&mut self) {
+        self.process = None;
+    }
+
+    /// Starts what [`DockerRegistry::stop`] ended, at the same address.
+    pub fn resume(&mut self) {
+        let folder = self.folder.path();
         let mut command = Command::new(program("docker-registry"));
-        command.arg("serve").arg(&file);
-        let mut process = Process::start(command, &folder.path().join("log"));
+        command.arg("serve").arg(folder.join("config.yml"));
+        let mut process = Process::start(command, &folder.join("log"));
         wait_until("docker-registry to listen", || {
             assert!(
                 !process.has_ended(),
                 "docker-registry ended: {}",
                 process.log()
             );
-            TcpStream::connect(&host).is_ok()
+            TcpStream::connect(&self.host).is_ok()
         });
-        Self {
-            _process: process,
-            tokens,
-            _folder: folder,
-            ca_file: None,
-            host,
-        }
+        self.process = Some(process);
     }
 }
 
@@ -163,7 +176,7 @@ impl Drop for TokenService {
 fn answer(stream: &TcpStream, key: &KeyPair, chain: &str) -> std::io::Result<()> {
     let lines = BufReader::new(stream).lines().map_while(Result::ok);
     let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
-    let basic = STANDARD.encode(format!("{USERNAME}:{PASSWORD}"));
+    let basic = basic(USERNAME, PASSWORD);
     let is_known = head.iter().any(|line| {
         let (name, value) = line.split_once(": ").unwrap_or_default();
         name.eq_ignore_ascii_case("authorization") && value == format!("Basic {basic}")
@@ -199,6 +212,11 @@ fn answer(stream: &TcpStream, key: &KeyPair, chain: &str) -> std::io::Result<()>
         "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
         body.len()
     )
+}
+
+/// User and secret as they stand in an `Authorization` header.
+pub fn basic(user: &str, secret: &str) -> String {
+    STANDARD.encode(format!("{user}:{secret}"))
 }
 
 /// A token as <https://distribution.github.io/distribution/spec/auth/jwt/> describes it.
