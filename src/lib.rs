@@ -1,8 +1,8 @@
-//! towpath: a GitOps image-promotion daemon. This file is the map of the program, in reading order.
+//! towpath: a GitOps image-promotion daemon. This file names the rooms of the program by kind.
 //!
 //! Read the world, decide, write the world. Facts become a `World`; a pure function makes a `Plan` with
-//! reasons; `apply` carries it out with test-and-set writes. A room imports only rooms that stand above it
-//! here, and of those only what `docs/architecture.md` says; `tests/architecture.rs` holds it.
+//! reasons; `apply` carries it out with test-and-set writes. The order to read the rooms in, and which room may
+//! use which, is the table in `docs/architecture.md`; `tests/architecture.rs` holds it.
 
 // Core: plain functions over plain data; no async, no I/O, no clock.
 
