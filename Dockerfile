@@ -25,6 +25,11 @@ LABEL org.opencontainers.image.title="towpath" \
     org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /out/ /
 COPY --from=build --chown=65532:65532 /cache/ /var/cache/
+# Mount the settings here. Paths in them are relative to this folder, and the pages listen on loopback unless they say
+# `listen: 0.0.0.0:8080`.
+ENV TOWPATH_CONFIG=/etc/towpath/towpath.yaml
+# Where settings name no cache: the plain user has no home.
+ENV XDG_CACHE_HOME=/var/cache
 # The only folder that towpath writes. It may be a volume, and may be lost at any time.
 VOLUME /var/cache/towpath
 USER 65532:65532
