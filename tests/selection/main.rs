@@ -151,9 +151,15 @@ fn a_bad_rule_is_refused_with_all_problems_and_their_columns() {
 fn a_line_that_is_no_tag_is_refused_with_its_number() {
     let output = with(&["--semver", "*"], "1.0.0\n1 0\n");
     assert_eq!(output.status.code(), Some(1));
-    insta::assert_snapshot!(text(&output.stderr), @"error: line 2 of the tags: `1 0` is not a tag: 1 to 128 letters, digits, `_`, `.` and `-`, not starting with `.` or `-`");
+    insta::assert_snapshot!(text(&output.stderr), @"
+    error: failed to read line 2 of the tags
+    caused by: `1 0` is not a tag: 1 to 128 letters, digits, `_`, `.` and `-`, not starting with `.` or `-`
+    ");
     let output = with(&["--semver", "*"], "1.0.0\tyesterday\n");
-    insta::assert_snapshot!(text(&output.stderr), @"error: line 1 of the tags: `yesterday` is not a time as RFC 3339 writes it, such as `2026-11-21T08:30:00Z`");
+    insta::assert_snapshot!(text(&output.stderr), @"
+    error: failed to read line 1 of the tags
+    caused by: `yesterday` is not a time as RFC 3339 writes it, such as `2026-11-21T08:30:00Z`
+    ");
 }
 
 #[test]
