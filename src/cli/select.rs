@@ -181,7 +181,8 @@ fn parse_tags(input: &str) -> Result<Vec<TagFacts>, anyhow::Error> {
         if line.trim().is_empty() {
             continue;
         }
-        let parsed = parse_line(line).with_context(|| format!("failed to read line {number} of the tags"))?;
+        let parsed = parse_line(line)
+            .with_context(|| format!("failed to read line {number} of the tags"))?;
         facts.push(parsed);
     }
     facts.sort_by(|a, b| (&a.tag, a.created).cmp(&(&b.tag, b.created)));

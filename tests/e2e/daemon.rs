@@ -1,5 +1,6 @@
 //! The daemon: promotes by itself, survives faults and kills, takes new configurations, ends when asked.
 
+use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
@@ -236,4 +237,28 @@ fn a_policy_that_appears_is_taken_up() {
         lab.pushed("apps/second/kustomization.yaml")
             .contains("develop-2-1b2c3d4")
     });
+}
+
+#[test]
+fn each_metric_stands_in_the_manual_and_each_of_the_manual_is_there() {
+    let manual = include_str!("../../docs/operations.md");
+    let words = manual.split(|c: char| !c.is_ascii_lowercase() && c != '_');
+    let told: BTreeSet<&str> = words
+        .filter(|word| word.starts_with("towpath_"))
+        .map(|word| word.trim_end_matches("_count"))
+        .collect();
+
+    let lab = Lab::portal();
+    lab.push(&["develop-2-1b2c3d4"]);
+    let daemon = lab.start();
+    let counts = || get(&daemon, "/metrics");
+    daemon.wait_until("the promotion", || {
+        counts().contains("towpath_promotions_total")
+    });
+    let metrics = counts();
+    let names = metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "));
+    let names: BTreeSet<&str> = names.filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(told, names);
 }
