@@ -90,9 +90,9 @@ fn a_push_that_a_hook_rejects_is_told_in_the_servers_words_and_made_when_it_may(
         lines.join("\n")
     });
     insta::assert_snapshot!(told.join("\n"), @"
-    failed to push 1 commits to deploy main: the server rejected the push to `main`: frozen until Monday
+    failed to push 1 commit to deploy main: the server rejected the push to `main`: frozen until Monday
     pre-receive hook declined
-    failed to push 1 commits to deploy main: the server rejected the push to `main`: main is protected
+    failed to push 1 commit to deploy main: the server rejected the push to `main`: main is protected
     error: hook declined to update refs/heads/main
     hook declined
     ");

@@ -111,7 +111,7 @@ fn a_secret_without_a_value_is_one_line_of_log() {
     ));
     let ran = lab.run(&["plan"]);
     let (_time, line) = ran.stderr.split_once(' ').unwrap();
-    insta::assert_snapshot!(line, @" WARN the environment variable `NOT_SET` is not set file=towpath.yaml line=4");
+    insta::assert_snapshot!(line, @" WARN the environment variable `NOT_SET` is not set file=towpath.yaml line=7");
 }
 
 #[test]
