@@ -70,11 +70,14 @@ fn outcome_lines(Outcome { branch, result }: &Outcome) -> Vec<String> {
         Delivery::Moved => vec![format!("{place} moved during the round; planned anew")],
         Delivery::Failed { error, commits } => {
             let why = whole_message(error, error.hint());
-            let commits = match commits.len() {
-                1 => "1 commit".to_owned(),
-                several => format!("{several} commits"),
+            let line = |planned: &PlannedCommit| {
+                let subject = planned.message.lines().next().unwrap_or_default();
+                format!("not pushed to {place}: {subject}")
             };
-            vec![format!("failed to push {commits} to {place}: {why}")]
+            let lines = commits.iter().map(line);
+            lines
+                .chain([format!("the push to {place} failed: {why}")])
+                .collect()
         }
     }
 }
