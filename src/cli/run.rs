@@ -126,9 +126,27 @@ impl Setup {
         }
     }
 
+    fn wants(&self) -> Wants {
+        Wants::of(&self.policies, &self.branches)
+    }
+
+    /// Whether edges that `other` connected are those that this would connect.
+    fn connects_like(&self, other: &Self) -> bool {
+        let Settings {
+            repositories,
+            registries,
+            commit: _,
+            cache,
+            listen: _,
+        } = &self.settings;
+        *repositories == other.settings.repositories
+            && *registries == other.settings.registries
+            && *cache == other.settings.cache
+    }
+
     /// Opens the mirrors and makes the registry client. Nothing is asked of any server yet.
     pub(super) async fn connect(&self) -> Result<Live, Failure> {
-        let wants = Wants::of(&self.policies, &self.branches);
+        let wants = self.wants();
         let cache = &self.settings.cache;
         let registry = Registry::new(options(&self.settings));
         let mut mirrors = BTreeMap::new();
@@ -201,24 +219,37 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
         daemon
             .await?
             .map_err(|why| anyhow::anyhow!("the daemon ended: {why}"))?;
+        // A mirror may be in the middle of a fetch from a slow server; an end need not wait for that.
+        tokio::select! {
+            changed = change(live, setup, next) => (live, setup) = changed?,
+            () = stop.cancelled() => break,
+        }
+    }
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Goes over to `next`. Edges that it uses as `setup` did stay as they are, with all that was read; settings that cannot
+/// be connected leave the last good ones in force.
+async fn change(mut live: Live, setup: Setup, next: Setup) -> Result<(Live, Setup), Failure> {
+    let wants = next.wants();
+    let uses_the_same = wants.branches.keys().eq(live.wants.branches.keys());
+    if uses_the_same && next.connects_like(&setup) {
+        live.wants = wants;
+    } else {
         live.close().await;
-        // Settings that cannot be connected leave the last good ones in force.
         live = match next.connect().await {
-            Ok(live) => {
-                setup = next;
-                tracing::info!(policies = setup.policies.len(), "new configuration");
-                live
-            }
+            Ok(live) => live,
             Err(failure) => {
                 tracing::error!(
                     "the new configuration cannot be used; the last good one goes on: {failure}"
                 );
-                setup.connect().await?
+                return Ok((setup.connect().await?, setup));
             }
         };
     }
-    tracing::info!("stopped");
-    Ok(ExitCode::SUCCESS)
+    tracing::info!(policies = next.policies.len(), "new configuration");
+    Ok((live, next))
 }
 
 /// Waits for a valid new configuration; an invalid one is reported and changes nothing.

@@ -1,10 +1,13 @@
 //! The daemon when those around it are rude: half requests, registries that stall, servers that refuse each push.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use bed::Process;
+
+use towpath::demo_registry::Kind;
 
 use crate::daemon::get;
 use crate::lab::{Lab, kustomization, portal_policy};
@@ -197,4 +200,36 @@ fn what_no_policy_names_any_more_leaves_the_metrics() {
         let metrics = get(&daemon, "/metrics");
         metrics.contains("acme/web") && !metrics.contains("acme/other")
     });
+}
+
+#[test]
+fn a_policy_that_changes_does_not_make_all_be_read_again() {
+    let lab = Lab::portal();
+    for number in 2..20 {
+        lab.push(&[&format!("main-{number}")]);
+    }
+    let policy = portal_policy("portal", &lab.image("acme/web"), "apps/portal/overlays/dev");
+    let policy = policy.replace(
+        "pattern: \"develop-{number}-{sha}\"",
+        "regex: \"main-.*\", newest-by: created",
+    );
+    lab.policies(&policy);
+    let daemon = lab.start();
+    daemon.wait_until("the creation times", || {
+        daemon.log().contains("hold") || daemon.log().contains("promoted")
+    });
+    let manifests = |counts: BTreeMap<Kind, u64>| counts.get(&Kind::Manifest).copied();
+    assert!(manifests(lab.registry.take_requests()) >= Some(18));
+    lab.policies(&policy.replace("name: portal", "name: renamed"));
+    daemon.wait_until("the new configuration", || {
+        daemon.log().contains("policy=renamed")
+    });
+    lab.push(&["main-21"]);
+    daemon.wait_until("a listing", || daemon.log().contains("tag=main-21"));
+    std::thread::sleep(Duration::from_millis(500));
+    let asked = manifests(lab.registry.take_requests());
+    assert!(
+        asked < Some(5),
+        "{asked:?} manifests: all were asked for again"
+    );
 }
