@@ -2,7 +2,7 @@
 //!
 //! Each step either yields what the next one needs or a [`HoldReason`]; the first reason wins.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -11,7 +11,7 @@ use super::{Decided, Decision, Ground, HoldReason, Promote, Scope};
 use crate::image::{Digest, Repository, Tag};
 use crate::ledger::Recorded;
 use crate::manifest::{Standing, Version};
-use crate::policy::select::choose::{Downgrade, Over, Selection, select};
+use crate::policy::select::choose::{Downgrade, Over, Ranking, Selection, rank, select};
 use crate::policy::select::rule::Needs;
 use crate::policy::select::{TagFacts, TagRule};
 use crate::policy::{Deliver, Environment, ImageName, Policy, PolicyImage};
@@ -45,12 +45,22 @@ struct Notes {
     questions: BTreeSet<Question>,
 }
 
+/// What decisions are made from, and what they share.
+struct Desk<'a> {
+    world: &'a World,
+    now: Timestamp,
+    tags: &'a BTreeMap<&'a Repository, Vec<TagFacts>>,
+    /// What each rule makes of each listing, once however many policies share the two.
+    rankings: BTreeMap<(&'a Repository, &'a TagRule), Ranking<'a>>,
+}
+
 /// What an ordering rule chooses from.
 #[derive(Clone, Copy)]
 struct Choice<'a> {
     subject: Subject<'a>,
     rule: &'a TagRule,
     tags: &'a [TagFacts],
+    ranking: &'a Ranking<'a>,
     recorded: Option<&'a Recorded>,
 }
 
@@ -62,6 +72,13 @@ enum Step {
 
 /// Decides for every image in every environment where it stands.
 pub(super) fn decide_all(scope: &Scope<'_>, world: &World, now: Timestamp) -> Vec<Judged> {
+    let tags = known_tags(world);
+    let mut desk = Desk {
+        world,
+        now,
+        tags: &tags,
+        rankings: BTreeMap::new(),
+    };
     let mut judged = Vec::new();
     for policy in scope.policies {
         for environment in &policy.environments {
@@ -74,7 +91,7 @@ pub(super) fn decide_all(scope: &Scope<'_>, world: &World, now: Timestamp) -> Ve
                         name,
                         image,
                     };
-                    judged.push(decide(subject, &branch, world, now));
+                    judged.push(decide(subject, &branch, &mut desk));
                 }
             }
         }
@@ -82,9 +99,18 @@ pub(super) fn decide_all(scope: &Scope<'_>, world: &World, now: Timestamp) -> Ve
     judged
 }
 
-fn decide(subject: Subject<'_>, branch: &BranchName, world: &World, now: Timestamp) -> Judged {
+/// The tags of every image whose listing is known.
+fn known_tags(world: &World) -> BTreeMap<&Repository, Vec<TagFacts>> {
+    let known = |(repository, facts): (_, &ImageFacts)| match &facts.listing {
+        Fact::Known(listing) => Some((repository, known_facts(facts, listing))),
+        Fact::Unknown { .. } => None,
+    };
+    world.images.iter().filter_map(known).collect()
+}
+
+fn decide<'a>(subject: Subject<'a>, branch: &BranchName, desk: &mut Desk<'a>) -> Judged {
     let mut notes = Notes::default();
-    let decision = match judge(subject, branch, (world, now), &mut notes) {
+    let decision = match judge(subject, branch, desk, &mut notes) {
         Ok(promote) => Decision::Promote(promote),
         Err(reason) => Decision::Hold(reason),
     };
@@ -107,10 +133,10 @@ fn decide(subject: Subject<'_>, branch: &BranchName, world: &World, now: Timesta
     Judged { decided, questions }
 }
 
-fn judge(
-    subject: Subject<'_>,
+fn judge<'a>(
+    subject: Subject<'a>,
     branch: &BranchName,
-    (world, now): (&World, Timestamp),
+    desk: &mut Desk<'a>,
     notes: &mut Notes,
 ) -> Result<Promote, HoldReason> {
     let Subject {
@@ -120,6 +146,7 @@ fn judge(
         image,
     } = subject;
     let repository = &image.repository;
+    let world = desk.world;
     let at_head = branch_facts(branch, world)?;
     let sites = read_sites(environment, name, repository, at_head)
         .map_err(|why| HoldReason::SiteRefused { why })?;
@@ -131,26 +158,29 @@ fn judge(
     let facts = facts.ok_or_else(|| HoldReason::NotListedYet {
         repository: repository.clone(),
     })?;
-    let listing = trusted_listing(subject, facts, now)?;
+    listing_is_trusted(subject, facts, desk.now)?;
     let rule = environment.rule_of(image);
+    let tags = &desk.tags[repository];
+    let ranking = desk.rankings.entry((repository, rule));
+    let ranking = ranking.or_insert_with(|| rank(rule, tags));
     let Some(tag) = rule.followed() else {
+        let choice = Choice {
+            subject,
+            rule,
+            tags,
+            ranking,
+            recorded,
+        };
         let standing = sites
             .iter()
             .filter_map(|(_, standing)| standing.tag.as_deref());
         let compared: Vec<&str> = standing
             .chain(recorded.map(|recorded| recorded.moved.tag.as_str()))
             .collect();
-        let tags = tag_facts(rule, (facts, listing), (repository, &compared), notes)?;
-        let choice = Choice {
-            subject,
-            rule,
-            tags: &tags,
-            recorded,
-        };
+        created_is_known(choice, &compared, facts, notes)?;
         return ordered(choice, sites, facts, notes);
     };
-    let tags = known_facts(facts, listing);
-    match select(rule, &tags, None, environment.downgrade) {
+    match ranking.choose(None, environment.downgrade) {
         Selection::Hold(hold) => Err(HoldReason::NoChoice(hold)),
         Selection::Choose { .. } | Selection::Newest { .. } => {
             followed(tag.clone(), (subject, recorded), sites, (facts, notes))
@@ -185,12 +215,12 @@ fn written(standing: &Standing) -> Option<String> {
     standing.tag.clone().or_else(|| standing.digest.clone())
 }
 
-/// The listing, if a decision may rest on it.
-fn trusted_listing<'a>(
+/// Whether a decision may rest on the listing.
+fn listing_is_trusted(
     subject: Subject<'_>,
-    facts: &'a ImageFacts,
+    facts: &ImageFacts,
     now: Timestamp,
-) -> Result<&'a Listing, HoldReason> {
+) -> Result<(), HoldReason> {
     let listing = match &facts.listing {
         Fact::Known(listing) => listing,
         Fact::Unknown { why } => {
@@ -209,25 +239,23 @@ fn trusted_listing<'a>(
             from,
             to: listing.tags.len(),
         }),
-        None => Ok(listing),
+        None => Ok(()),
     }
 }
 
-/// What the rule reads of every tag; asks for creation times of candidates and of what they are compared with, where it
-/// needs them and nobody read them yet.
-fn tag_facts(
-    rule: &TagRule,
-    (facts, listing): (&ImageFacts, &Listing),
-    (repository, compared): (&Repository, &[&str]),
+/// Whether the creation times are known that the rule orders by: those of candidates, and of what they are compared
+/// with. Asks for those that nobody read yet.
+fn created_is_known(
+    choice: Choice<'_>,
+    compared: &[&str],
+    facts: &ImageFacts,
     notes: &mut Notes,
-) -> Result<Vec<TagFacts>, HoldReason> {
-    let candidates = match rule.needs() {
-        Needs::Created | Needs::CreatedAndFirstSeen => {
-            rule.candidates(listing.tags.keys(), compared)
-        }
+) -> Result<(), HoldReason> {
+    let tags = match choice.rule.needs() {
+        Needs::Created | Needs::CreatedAndFirstSeen => choice.ranking.asked_about(compared),
         Needs::Names | Needs::FirstSeen => Vec::new(),
     };
-    for tag in candidates {
+    for tag in tags {
         match facts
             .tags
             .get(tag)
@@ -241,7 +269,8 @@ fn tag_facts(
                 });
             }
             None => {
-                let (repository, tag) = (repository.clone(), tag.clone());
+                let repository = choice.subject.image.repository.clone();
+                let tag = tag.clone();
                 notes
                     .questions
                     .insert(Question::Created { repository, tag });
@@ -249,7 +278,7 @@ fn tag_facts(
         }
     }
     match notes.questions.is_empty() {
-        true => Ok(known_facts(facts, listing)),
+        true => Ok(()),
         false => Err(HoldReason::FactsPending),
     }
 }
@@ -334,9 +363,9 @@ fn ground(over: Over) -> Ground {
 fn step(choice: Choice<'_>, standing: &Standing, notes: &mut Notes) -> Result<Step, HoldReason> {
     let Choice {
         subject,
-        rule,
-        tags,
+        ranking,
         recorded,
+        ..
     } = choice;
     let downgrade = subject.environment.downgrade;
     let ours = recorded.filter(|recorded| is_written(recorded, standing));
@@ -346,7 +375,7 @@ fn step(choice: Choice<'_>, standing: &Standing, notes: &mut Notes) -> Result<St
         .clone()
         .or(known_by_digest)
         .or_else(|| standing.digest.clone());
-    let (to, over) = match select(rule, tags, current.as_deref(), downgrade) {
+    let (to, over) = match ranking.choose(current.as_deref(), downgrade) {
         Selection::Newest { tag } => return Ok(Step::Stay { at: tag }),
         Selection::Hold(hold) => return Err(HoldReason::NoChoice(hold)),
         Selection::Choose { tag, over } => (tag, over),
@@ -378,15 +407,19 @@ fn step(choice: Choice<'_>, standing: &Standing, notes: &mut Notes) -> Result<St
 /// A tag that is gone from the listing was there, and so made and seen, when it was promoted.
 fn is_newer_than_undone(choice: Choice<'_>, undone: &Recorded) -> bool {
     let tag = &undone.moved.tag;
-    let mut tags = choice.tags.to_vec();
-    if !tags.iter().any(|facts| facts.tag == *tag) {
-        tags.push(TagFacts {
-            tag: tag.clone(),
-            created: Some(undone.at),
-            first_seen: Some(undone.at),
-        });
-    }
-    let selection = select(choice.rule, &tags, Some(tag.as_str()), Downgrade::Forbidden);
+    let (current, downgrade) = (Some(tag.as_str()), Downgrade::Forbidden);
+    let selection = match choice.tags.iter().any(|facts| facts.tag == *tag) {
+        true => choice.ranking.choose(current, downgrade),
+        false => {
+            let gone = TagFacts {
+                tag: tag.clone(),
+                created: Some(undone.at),
+                first_seen: Some(undone.at),
+            };
+            let tags: Vec<TagFacts> = choice.tags.iter().cloned().chain([gone]).collect();
+            select(choice.rule, &tags, current, downgrade)
+        }
+    };
     matches!(selection, Selection::Choose { .. })
 }
 

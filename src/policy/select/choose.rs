@@ -83,8 +83,11 @@ pub(super) struct Candidate<'a> {
     first_seen: Option<Timestamp>,
 }
 
-/// All tags of a listing in order.
-pub(super) struct Ranking<'a> {
+/// All tags of a listing in order, as one rule has it. What stands at a site is not part of it, so sites may share one.
+#[derive(Clone, Debug)]
+pub(crate) struct Ranking<'a> {
+    rule: &'a TagRule,
+    facts: &'a [TagFacts],
     /// Newest first.
     pub(super) candidates: Vec<Candidate<'a>>,
     /// What ordered them.
@@ -108,61 +111,11 @@ pub(crate) fn select(
     current: Option<&str>,
     downgrade: Downgrade,
 ) -> Selection {
-    let standing_tag: Option<Tag> = current.and_then(|text| text.parse().ok());
-    let ranking = rank(rule, facts, standing_tag.as_ref());
-    let Some(newest) = ranking.candidates.first() else {
-        return Selection::Hold(no_candidate(facts.len(), ranking.excluded));
-    };
-    let Some(fact) = ranking.fact else {
-        let tag = newest.tag.clone();
-        return match standing_tag.as_ref() == Some(newest.tag) {
-            true => Selection::Newest { tag },
-            false if current.is_none() => choose(&tag, Over::Nothing),
-            false => choose(&tag, Over::Unordered),
-        };
-    };
-    let standing = match (current, &standing_tag) {
-        (None, _) => Standing::Nothing,
-        (Some(_), None) => Standing::Unordered,
-        (Some(_), Some(tag)) => match stand(rule, facts, tag) {
-            Ok(standing) => standing,
-            Err(hold) => return Selection::Hold(hold),
-        },
-    };
-    let held = unknown(&ranking.candidates, &standing, fact)
-        .or_else(|| below(newest, &standing, fact, downgrade))
-        .or_else(|| tie(&ranking.candidates, &standing, fact));
-    if let Some(hold) = held {
-        return Selection::Hold(hold);
-    }
-    let over = match &standing {
-        Standing::Nothing => Over::Nothing,
-        Standing::Unordered => Over::Unordered,
-        Standing::Ordered(current) => match compare(fact, current, newest) {
-            Ordering::Less => Over::Older,
-            Ordering::Greater => Over::Newer,
-            Ordering::Equal => {
-                let tag = current.tag.clone();
-                return Selection::Newest { tag };
-            }
-        },
-    };
-    choose(newest.tag, over)
-}
-
-fn choose(tag: &Tag, over: Over) -> Selection {
-    let tag = tag.clone();
-    Selection::Choose { tag, over }
+    rank(rule, facts).choose(current, downgrade)
 }
 
 /// Puts the candidates in order, newest first, and sets the other tags aside.
-///
-/// Where two candidates spell one version, the spelling that the site uses comes first, then the one with `v`.
-pub(super) fn rank<'a>(
-    rule: &TagRule,
-    facts: &'a [TagFacts],
-    current: Option<&Tag>,
-) -> Ranking<'a> {
+pub(crate) fn rank<'a>(rule: &'a TagRule, facts: &'a [TagFacts]) -> Ranking<'a> {
     let mut candidates = Vec::new();
     let mut excluded = Vec::new();
     for facts in facts {
@@ -178,21 +131,117 @@ pub(super) fn rank<'a>(
         Order::Times if known(Fact::FirstSeen) && !known(Fact::Created) => Some(Fact::FirstSeen),
         Order::Times => Some(Fact::Created),
     };
-    let v_in_use = current
-        .and_then(|tag| Some((tag, read_standing(rule, tag)?)))
-        .and_then(|(tag, reading)| reading.version.is_some().then(|| has_v(tag, &reading)));
-    let spelling = |c: &Candidate<'a>| {
-        let v = has_v(c.tag, &c.reading);
-        (Some(c.tag) == current, v_in_use == Some(v), v, c.tag)
-    };
-    candidates.sort_unstable_by(|a, b| {
-        let by_fact = fact.map_or(Ordering::Equal, |fact| compare(fact, b, a));
-        by_fact.then_with(|| spelling(b).cmp(&spelling(a)))
-    });
-    Ranking {
+    let mut ranking = Ranking {
+        rule,
+        facts,
         candidates,
         fact,
         excluded,
+    };
+    ranking.prefer(None);
+    ranking
+}
+
+impl<'a> Ranking<'a> {
+    /// Chooses the newest candidate; `current` is the text that stands at the site.
+    pub(crate) fn choose(&self, current: Option<&str>, downgrade: Downgrade) -> Selection {
+        let standing_tag: Option<Tag> = current.and_then(|text| text.parse().ok());
+        let Some(newest) = self.newest(standing_tag.as_ref()) else {
+            return Selection::Hold(no_candidate(self.facts.len(), self.excluded.clone()));
+        };
+        let Some(fact) = self.fact else {
+            let tag = newest.tag.clone();
+            return match standing_tag.as_ref() == Some(newest.tag) {
+                true => Selection::Newest { tag },
+                false if current.is_none() => choose(&tag, Over::Nothing),
+                false => choose(&tag, Over::Unordered),
+            };
+        };
+        let standing = match (current, &standing_tag) {
+            (None, _) => Standing::Nothing,
+            (Some(_), None) => Standing::Unordered,
+            (Some(_), Some(tag)) => match stand(self.rule, self.facts, tag) {
+                Ok(standing) => standing,
+                Err(hold) => return Selection::Hold(hold),
+            },
+        };
+        let held = unknown(&self.candidates, &standing, fact)
+            .or_else(|| below(newest, &standing, fact, downgrade))
+            .or_else(|| tie(&self.candidates, &standing, fact));
+        if let Some(hold) = held {
+            return Selection::Hold(hold);
+        }
+        let over = match &standing {
+            Standing::Nothing => Over::Nothing,
+            Standing::Unordered => Over::Unordered,
+            Standing::Ordered(current) => match compare(fact, current, newest) {
+                Ordering::Less => Over::Older,
+                Ordering::Greater => Over::Newer,
+                Ordering::Equal => {
+                    let tag = current.tag.clone();
+                    return Selection::Newest { tag };
+                }
+            },
+        };
+        choose(newest.tag, over)
+    }
+
+    /// The tags whose facts a choice reads: the candidates, and those of `compared` that the rule can order.
+    pub(crate) fn asked_about(&self, compared: &[&str]) -> Vec<&'a Tag> {
+        let wanted = |tag: &&Tag| compared.contains(&tag.as_str()) && self.rule.read(tag).is_ok();
+        let excluded = self.excluded.iter().map(|(_, tag)| *tag).filter(wanted);
+        let candidates = self.candidates.iter().map(|candidate| candidate.tag);
+        candidates.chain(excluded).collect()
+    }
+
+    /// Puts first, where several candidates spell one version, the spelling that the site uses, then the one with `v`.
+    pub(super) fn prefer(&mut self, current: Option<&Tag>) {
+        let (fact, spelling) = (self.fact, Spelling::of(self.rule, current));
+        self.candidates.sort_unstable_by(|a, b| {
+            let by_fact = fact.map_or(Ordering::Equal, |fact| compare(fact, b, a));
+            by_fact.then_with(|| spelling.rank(b).cmp(&spelling.rank(a)))
+        });
+    }
+
+    /// The newest candidate in the spelling that the site uses.
+    fn newest(&self, current: Option<&Tag>) -> Option<&Candidate<'a>> {
+        let first = self.candidates.first()?;
+        let is_as_new = |c: &&Candidate<'_>| {
+            let order = self.fact.map(|fact| compare(fact, c, first));
+            order.is_none_or(Ordering::is_eq)
+        };
+        let spelling = Spelling::of(self.rule, current);
+        let newest = self.candidates.iter().take_while(is_as_new);
+        newest.max_by(|a, b| spelling.rank(a).cmp(&spelling.rank(b)))
+    }
+}
+
+fn choose(tag: &Tag, over: Over) -> Selection {
+    let tag = tag.clone();
+    Selection::Choose { tag, over }
+}
+
+/// How the site spells versions.
+struct Spelling<'a> {
+    current: Option<&'a Tag>,
+    /// Whether with `v`, where a version stands there.
+    v: Option<bool>,
+}
+
+impl<'a> Spelling<'a> {
+    fn of(rule: &TagRule, current: Option<&'a Tag>) -> Self {
+        let reading = current.and_then(|tag| Some((tag, read_standing(rule, tag)?)));
+        let version = reading.filter(|(_, reading)| reading.version.is_some());
+        let v = version.map(|(tag, reading)| has_v(tag, &reading));
+        Self { current, v }
+    }
+
+    /// The greatest is the spelling to take.
+    fn rank<'c>(&self, candidate: &Candidate<'c>) -> (bool, bool, bool, &'c Tag) {
+        let Self { current, v: in_use } = *self;
+        let v = has_v(candidate.tag, &candidate.reading);
+        let tag = candidate.tag;
+        (Some(tag) == current, in_use == Some(v), v, tag)
     }
 }
 
@@ -449,5 +498,37 @@ impl fmt::Display for SelectionHold {
                 )
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rank;
+    use crate::policy::select::rule::RuleText;
+    use crate::policy::select::{TagFacts, TagRule};
+
+    #[test]
+    fn facts_are_wanted_of_candidates_and_of_what_they_are_compared_with() {
+        let rule = TagRule::new(RuleText {
+            pattern: Some("develop-{sha}".to_owned()),
+            ignore: vec!["*-fffffff".to_owned()],
+            ..RuleText::default()
+        })
+        .unwrap();
+        let facts = ["develop-0a1b2c3", "develop-fffffff", "latest"].map(|tag| TagFacts {
+            tag: tag.parse().unwrap(),
+            created: None,
+            first_seen: None,
+        });
+        let ranking = rank(&rule, &facts);
+        let asked = |compared: &[&str]| {
+            let tags = ranking.asked_about(compared);
+            tags.iter().map(|tag| tag.as_str()).collect::<Vec<_>>()
+        };
+        assert_eq!(asked(&["latest"]), ["develop-0a1b2c3"]);
+        assert_eq!(
+            asked(&["latest", "develop-fffffff"]),
+            ["develop-0a1b2c3", "develop-fffffff"]
+        );
     }
 }

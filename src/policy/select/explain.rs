@@ -40,7 +40,8 @@ pub(crate) fn explain(
     current: Option<&str>,
 ) -> Vec<(Tag, Verdict)> {
     let current: Option<Tag> = current.and_then(|text| text.parse().ok());
-    let mut ranking = rank(rule, facts, current.as_ref());
+    let mut ranking = rank(rule, facts);
+    ranking.prefer(current.as_ref());
     ranking.excluded.sort_unstable();
     let candidates = &ranking.candidates;
     let of_candidate = |place: usize| match ranking.fact {

@@ -3,6 +3,7 @@
 //! Not here: how a rule is made of its text (`check`), and which candidate is chosen (`choose`).
 //! Invariant: a rule that exists can be applied; nothing about its text fails later.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use globset::GlobMatcher;
@@ -15,7 +16,7 @@ use crate::image::Tag;
 use crate::image::version::{ParseVersionError, Version};
 
 /// A rule as it is written.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct RuleText {
     pub(crate) semver: Option<String>,
     pub(crate) pattern: Option<String>,
@@ -85,6 +86,21 @@ impl PartialEq for TagRule {
     }
 }
 
+impl Eq for TagRule {}
+
+impl PartialOrd for TagRule {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// Lets rules be keys; the order itself means nothing.
+impl Ord for TagRule {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.text.cmp(&other.text)
+    }
+}
+
 impl TagRule {
     /// The one tag that is followed, where the rule follows one.
     pub(crate) fn followed(&self) -> Option<&Tag> {
@@ -104,18 +120,6 @@ impl TagRule {
                 Needs::Names
             }
         }
-    }
-
-    /// The tags whose facts the choice reads: the candidates, and those of `compared` that the rule can order.
-    pub(crate) fn candidates<'a>(
-        &self,
-        tags: impl IntoIterator<Item = &'a Tag>,
-        compared: &[&str],
-    ) -> Vec<&'a Tag> {
-        let wanted = |tag: &Tag| {
-            self.judge(tag).is_ok() || (compared.contains(&tag.as_str()) && self.read(tag).is_ok())
-        };
-        tags.into_iter().filter(|tag| wanted(tag)).collect()
     }
 
     pub(super) fn order(&self) -> Order {
@@ -223,7 +227,6 @@ fn is_attachment(tag: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{Needs, RuleText, TagRule, is_attachment};
-    use crate::image::Tag;
 
     fn pattern(text: &str) -> RuleText {
         RuleText {
@@ -248,21 +251,6 @@ mod tests {
             };
             assert_eq!(needs(text), expected);
         }
-    }
-
-    #[test]
-    fn facts_are_wanted_of_candidates_and_of_what_stands_there() {
-        let rule = TagRule::new(RuleText {
-            ignore: vec!["*-fffffff".to_owned()],
-            ..pattern("develop-{sha}")
-        })
-        .unwrap();
-        let tags: Vec<Tag> = ["develop-0a1b2c3", "develop-fffffff", "latest"]
-            .map(|tag| tag.parse().unwrap())
-            .into();
-        assert_eq!(rule.candidates(&tags, &["latest"]), [&tags[0]]);
-        let wanted = rule.candidates(&tags, &["develop-fffffff"]);
-        assert_eq!(wanted, [&tags[0], &tags[1]]);
     }
 
     #[test]
