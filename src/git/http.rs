@@ -3,7 +3,8 @@
 //! Not here: packs and refs (`fetch`, `push`) and pkt-lines (`wire`).
 //! Invariant: credentials go to the host of the settings only, and reads alone are tried again.
 
-use std::error::Error as _;
+use std::error::Error;
+use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -87,6 +88,9 @@ impl RemoteError {
             Self::Status { status, .. } if *status == StatusCode::PAYLOAD_TOO_LARGE => Some(
                 "a proxy before the git server limits request bodies, such as nginx's `client_max_body_size`",
             ),
+            Self::Unreachable { source } if is_about_trust(source) => Some(
+                "if the server has a certificate of your own authority, name it as `ca-file` of the repository",
+            ),
             Self::Status { .. }
             | Self::NotGit
             | Self::TooLarge
@@ -112,10 +116,7 @@ impl From<reqwest::Error> for RemoteError {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
     #[error("failed to read the certificates in `{}`", path.display())]
-    CaUnreadable {
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    CaUnreadable { path: PathBuf, source: io::Error },
     #[error("`{}` holds no certificate in PEM form", path.display())]
     CaEmpty { path: PathBuf },
     #[error("failed to set up TLS")]
@@ -357,19 +358,16 @@ fn pause_before_retry(answer: &Result<Response, reqwest::Error>, attempt: u32) -
 
 /// A connection that failed for a reason which may pass. A certificate that is not trusted does not get better.
 fn is_passing(error: &reqwest::Error) -> bool {
-    let mut source = error.source();
-    while let Some(inner) = source {
-        if inner.downcast_ref::<rustls::Error>().is_some() {
-            return false;
-        }
-        let io = inner.downcast_ref::<std::io::Error>();
-        let inside = io.and_then(std::io::Error::get_ref);
-        if inside.is_some_and(|inside| inside.is::<rustls::Error>()) {
-            return false;
-        }
-        source = inner.source();
-    }
-    !error.is_timeout() && !error.is_redirect()
+    !is_about_trust(error) && !error.is_timeout() && !error.is_redirect()
+}
+
+/// Whether TLS is at the bottom of it. An I/O error hides what it wraps from `source`.
+fn is_about_trust(error: &(dyn Error + 'static)) -> bool {
+    let io = error.downcast_ref::<io::Error>();
+    let wrapped = io.and_then(io::Error::get_ref);
+    error.is::<rustls::Error>()
+        || wrapped.is_some_and(|inner| is_about_trust(inner))
+        || error.source().is_some_and(is_about_trust)
 }
 
 /// Same scheme, host, and port, and not for ever; anything else comes back as the redirect that it is.
