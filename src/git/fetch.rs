@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use git2::{AutotagOption, Direction, FetchOptions, Oid, Repository};
+use git2::{AutotagOption, Direction, ErrorClass, FetchOptions, Oid, Repository};
 
 use super::http::{Http, RemoteError};
 use super::remote::{Remote, RemoteUrl};
@@ -110,6 +110,17 @@ enum Failed {
     Here(git2::Error),
 }
 
+impl Failed {
+    /// A server may refuse or stop in the midst of its answer, with the branch moved since it was listed for one; the
+    /// mirror is none the worse for that.
+    fn of_download(error: git2::Error) -> Self {
+        match error.class() {
+            ErrorClass::Net => Self::There(error),
+            _ => Self::Here(error),
+        }
+    }
+}
+
 fn fetch_from(mirror: &Repository, address: &str, branches: &[String]) -> Result<Fetched, Failed> {
     let mut remote = mirror.remote_anonymous(address).map_err(Failed::Here)?;
     remote.connect(Direction::Fetch).map_err(Failed::There)?;
@@ -133,7 +144,7 @@ fn fetch_from(mirror: &Repository, address: &str, branches: &[String]) -> Result
         options.update_fetchhead(false);
         remote
             .download(&wanted, Some(&mut options))
-            .map_err(Failed::Here)?;
+            .map_err(Failed::of_download)?;
     }
     // What failed until here is told above; the end of a connection that was read to its end is no news.
     let _ = remote.disconnect();

@@ -3,6 +3,7 @@
 //! Not here: figures (`git_figures.rs`).
 
 use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -831,6 +832,54 @@ async fn a_mirror_that_is_deleted_in_use_is_back_with_the_next_fetch() {
         let push = push_of(&head, vec![commit("x", &[("x.yaml", "x: 1\n")])]);
         let _ = done(mirror.push(push).await.unwrap());
     }
+}
+
+/// A server whose branch stands at `head`, and which gives nobody anything of it.
+fn server_that_refuses(head: &CommitId) -> String {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let line = |text: String| String::from_utf8(super::wire::line(&text)).unwrap();
+    let refs = [
+        line("# service=git-upload-pack\n".to_owned()),
+        "0000".to_owned(),
+        line(format!("{head} refs/heads/main\0side-band-64k ofs-delta\n")),
+        "0000".to_owned(),
+    ];
+    let refusal = line("ERR upload-pack: not our ref".to_owned());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
+            let is_get = lines.next().is_some_and(|line| line.starts_with("GET"));
+            lines.take_while(|line| !line.is_empty()).for_each(drop);
+            let (kind, body) = match is_get {
+                true => ("advertisement", refs.concat()),
+                false => ("result", refusal.clone()),
+            };
+            let _ = std::io::Write::write_all(
+                &mut stream,
+                format!(
+                    "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/x-git-upload-pack-{kind}\r\nContent-Length: {}\r\n\r\n{body}",
+                    body.len()
+                )
+                .as_bytes(),
+            );
+        }
+    });
+    format!("http://{address}/deploy.git")
+}
+
+#[tokio::test]
+async fn a_server_that_gives_nothing_does_not_cost_the_mirror() {
+    let ground = Ground::new();
+    let nowhere = "1f7a7a472abf3dd9643fd615f6da379c4acb3e3a".parse().unwrap();
+    let remote = ground.remote(&server_that_refuses(&nowhere));
+    let folder = ground.elsewhere("mirror");
+    let mirror = Mirror::open(remote, folder.clone()).unwrap();
+    let mark = folder.join("mirror.git/mark");
+    std::fs::write(&mark, "").unwrap();
+    let error = mirror.fetch(&["main".to_owned()]).await.unwrap_err();
+    assert!(matches!(error, FetchError::Remote { .. }), "{error:?}");
+    assert!(mark.exists(), "it was made anew");
 }
 
 #[tokio::test]
