@@ -208,7 +208,12 @@ impl Registry {
         let metadata = self
             .within(what, inspect::metadata(&host, repository, digest))
             .await?;
-        self.inner.cache.keep_metadata(digest, &metadata);
+        let inner = Arc::clone(&self.inner);
+        let kept = (digest.clone(), metadata.clone());
+        // A write, now and then of some megabytes.
+        let keep = move || inner.cache.keep_metadata(&kept.0, &kept.1);
+        let done = tokio::task::spawn_blocking(keep).await;
+        done.expect("the cache does not panic and is not cancelled");
         Ok(metadata)
     }
 
