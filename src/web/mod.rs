@@ -16,8 +16,8 @@ use prometheus::TextEncoder;
 use tokio::net::TcpListener;
 
 /// How long a worker may go without a turn before it counts as stuck: the longest fetch and push together,
-/// doubled. It turns at least every [`Health::TURN_EVERY`] when all is well.
-const STUCK_AFTER: Duration = Duration::from_secs(40 * 60);
+/// 15 minutes each, doubled. It turns at least every [`Health::TURN_EVERY`] when all is well.
+const STUCK_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// What the daemon says of itself.
 #[derive(Debug)]
