@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use bed::Process;
 use tempfile::TempDir;
 
 fn readme() -> String {
@@ -112,6 +113,21 @@ fn the_demonstration_promotes_all_that_may_be_promoted() {
     worker staging worker: 1.9.0-beta.4, 1.9.0-beta.4: hold, it is the newest
     worker production worker: 1.8.3, 1.8.3: hold, it is the newest
     ");
+}
+
+#[test]
+fn the_demonstration_removes_what_it_made_whoever_ends_it() {
+    for signal in ["INT", "TERM"] {
+        let folder = TempDir::new().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_towpath"));
+        let places = TempDir::new_in(folder.path()).unwrap();
+        command.arg("demo").env("TMPDIR", places.path());
+        let mut demo = Process::start(command, &folder.path().join("log"));
+        demo.wait_until("the first plan", || demo.log().contains("it is the newest"));
+        demo.signal(signal);
+        assert_eq!(demo.wait(), Some(0), "{}", demo.log());
+        assert_eq!(std::fs::read_dir(places.path()).unwrap().count(), 0);
+    }
 }
 
 /// A row of the plan without its padding and its `NEXT`.

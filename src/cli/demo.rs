@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::apply::outcomes_text;
 use super::plan::{as_text, commit_diff};
-use super::run::{Live, Setup};
+use super::run::{Live, Setup, stop_on_signals};
 use super::{Failure, print};
 use crate::apply::Delivery;
 use crate::daemon::{Report, now, round, settle};
@@ -23,13 +23,15 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
+    // Before there is anything to remove.
+    let stop = stop_on_signals()?;
     let stage = Stage::set(now())?;
     let setup = Setup::load(&stage.settings())?;
     let live = setup.connect().await?;
     print(&opening(&args, &stage))?;
     tokio::select! {
         played = play(&args, &stage, (&setup, &live)) => played?,
-        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        () = stop.cancelled() => {}
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -272,7 +272,7 @@ async fn next_setup(watch: &mut Watch) -> Setup {
 }
 
 /// A token that SIGTERM or SIGINT cancels. A second signal ends the process at once.
-fn stop_on_signals() -> Result<CancellationToken, Failure> {
+pub(super) fn stop_on_signals() -> Result<CancellationToken, Failure> {
     let stop = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
