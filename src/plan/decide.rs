@@ -210,9 +210,12 @@ fn current_text(sites: &[(Located, Standing)]) -> Option<String> {
     (!texts.is_empty()).then(|| texts.into_iter().collect::<Vec<_>>().join(", "))
 }
 
-/// A version as it stands: the tag, or the digest where there is no tag.
+/// A version as it stands, on one line: the tag, or the digest where there is no tag.
 fn written(standing: &Standing) -> Option<String> {
-    standing.tag.clone().or_else(|| standing.digest.clone())
+    let text = standing.tag.as_ref().or(standing.digest.as_ref())?;
+    // Any text can stand in a file, and a trailer or a row of a table ends with its line.
+    let on_one_line = |c: char| if c.is_control() { ' ' } else { c };
+    Some(text.chars().map(on_one_line).collect())
 }
 
 /// Whether a decision may rest on the listing.
@@ -386,7 +389,7 @@ fn step(choice: Choice<'_>, standing: &Standing, notes: &mut Notes) -> Result<St
         None => Ok(Step::Go { to, over }),
         Some(recorded) if over == Over::Unordered && !is_reverted_digest(recorded, standing) => {
             Err(HoldReason::Pinned {
-                value: current.unwrap_or_default(),
+                value: written(standing).unwrap_or_default(),
             })
         }
         Some(recorded) => match is_newer_than_undone(choice, recorded) {
