@@ -162,8 +162,6 @@ fn a_person_who_promotes_during_the_round_is_not_overwritten() {
         "refs/heads/main",
         "main~1",
     ]);
-    lab.push(&["develop-7-7f7f7f7"]);
-    lab.registry.delete("acme/web", "develop-7-7f7f7f7");
     let script = format!(
         "[ -e moved ] && exit 0; touch moved; unset GIT_QUARANTINE_PATH; git update-ref refs/heads/main {theirs}"
     );
@@ -216,14 +214,11 @@ fn a_git_server_that_was_down_is_used_again_and_each_outage_is_told() {
     let (lab, mut server, _) = portal();
     let daemon = lab.start();
     daemon.wait_until("the promotion", || lab.pushed(OVERLAY).contains(NEW));
-    for (outage, tag) in [(1, "develop-3-2c3d4e5"), (2, "develop-4-3d4e5f6")] {
+    for tag in ["develop-3-2c3d4e5", "develop-4-3d4e5f6"] {
+        let before = daemon.log().len();
         server.stop();
         daemon.wait_until("the report of the outage", || {
-            let log = daemon.log();
-            let reports = log
-                .lines()
-                .filter(|line| line.contains("the manifests repository is unknown"));
-            reports.count() == outage
+            daemon.log()[before..].contains("the manifests repository is unknown")
         });
         lab.push(&[tag]);
         server.resume();
