@@ -9,5 +9,5 @@ mod tag;
 pub(crate) mod version;
 
 pub(crate) use digest::Digest;
-pub(crate) use reference::{ParseReferenceError, Reference, Repository};
+pub(crate) use reference::{Reference, Repository};
 pub(crate) use tag::{ParseTagError, Tag};

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{BranchFacts, BranchName, Fact, File, ImageFacts, Listing, TagDetails, World};
-use crate::image::{ParseReferenceError, Reference};
+use crate::image::Reference;
 use crate::ledger::{Ledger, Moved, Promotion};
 
 /// The version of the format.
@@ -234,7 +234,14 @@ fn load_image(saved: SavedImage) -> Result<ImageFacts, LoadWorldError> {
         if let Some(first_seen) = &saved.first_seen {
             tags.insert(tag.clone(), parse(first_seen, "a time")?);
         }
+        let is_listed = saved.first_seen.is_some();
         let loaded = load_details(saved)?;
+        if !is_listed && loaded == TagDetails::default() {
+            return Err(LoadWorldError::Value {
+                text: name,
+                what: "a listed tag, since it has no `first-seen`",
+            });
+        }
         if loaded != TagDetails::default() {
             details.insert(tag, loaded);
         }
@@ -410,15 +417,11 @@ fn load_file(saved: SavedFile) -> File {
 fn load_ledger(promotions: Vec<SavedPromotion>) -> Result<Ledger, LoadWorldError> {
     let mut ledger = Ledger::default();
     for saved in promotions {
-        let refused = |error: ParseReferenceError| LoadWorldError::Value {
-            text: error.to_string(),
-            what: "an image reference",
-        };
         let Reference {
             repository,
             tag,
             digest,
-        } = saved.reference.parse().map_err(refused)?;
+        } = parse(&saved.reference, "an image reference")?;
         let untagged = || LoadWorldError::Value {
             text: saved.reference.clone(),
             what: "a reference with a tag",
@@ -441,4 +444,48 @@ fn load_ledger(promotions: Vec<SavedPromotion>) -> Result<Ledger, LoadWorldError
         );
     }
     Ok(ledger)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{load, save};
+
+    const TEXT: &str = "\
+apiVersion: towpath.dev/v1alpha1
+kind: World
+at: 2026-03-02T09:00:00Z
+images:
+  ghcr.io/acme/web:
+    listed: 2026-03-02T08:59:00Z
+    shrank-from: 9
+    tags:
+      v1: { first-seen: 2026-03-01T00:00:00Z, created: none }
+      v2: { first-seen: 2026-03-01T00:00:00Z, digest-unknown: down, created: 2026-02-01T00:00:00Z }
+  ghcr.io/acme/api: { unknown: it is down }
+branches:
+  - { repository: deploy, branch: dev, unknown: it is down }
+  - repository: deploy
+    branch: main
+    head: 0a0b0c0d0e0f0a0b0c0d0e0f0a0b0c0d0e0f0a0b
+    files:
+      a.yaml: { text: \"a: 1\\r\\n\" }
+      b.yaml: { is: symlink }
+      c.yaml: { is: too-large, size-bytes: 7 }
+    promotions:
+      - { commit: 0a0b0c0d0e0f0a0b0c0d0e0f0a0b0c0d0e0f0a0b, at: 2026-03-01T10:00:00Z, policy: p, environment: dev, image: web, reference: ghcr.io/acme/web:v1 }
+";
+
+    #[test]
+    fn what_is_saved_loads_as_the_same_world() {
+        let (world, at) = load(TEXT).unwrap();
+        assert_eq!((world.images.len(), world.branches.len()), (2, 2));
+        assert_eq!(load(&save(&world, at)).unwrap(), (world, at));
+    }
+
+    #[test]
+    fn a_tag_that_says_nothing_is_refused_since_it_would_not_count() {
+        let text = TEXT.replace("{ first-seen: 2026-03-01T00:00:00Z, created: none }", "{}");
+        let error = load(&text).unwrap_err();
+        insta::assert_snapshot!(error, @"`v1` in it is not a listed tag, since it has no `first-seen`");
+    }
 }
