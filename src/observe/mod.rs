@@ -19,9 +19,9 @@ use jiff::Timestamp;
 use crate::git::Mirror;
 use crate::image::{Repository, Tag};
 use crate::policy::RepositoryName;
-use crate::registry::{Registry, RegistryError};
+use crate::registry::{self, Registry, RegistryError};
 use crate::world::{
-    BranchFacts, BranchName, Fact, ImageFacts, Listing, Question, TagDetails, World,
+    BranchFacts, BranchName, Fact, ImageFacts, Listing, Question, Shrunk, TagDetails, World,
 };
 
 pub(crate) use wants::Wants;
@@ -125,7 +125,9 @@ impl Sources {
                 Fact::Known(Arc::new(Listing {
                     at: now,
                     tags,
-                    shrank_from: listed.shrank_from,
+                    shrunk: listed
+                        .shrunk
+                        .map(|registry::Shrunk { from, until }| Shrunk { from, until }),
                 }))
             }
             Err(error) => Fact::Unknown {
@@ -301,7 +303,7 @@ fn listed_at(facts: &ImageFacts) -> Option<Timestamp> {
 fn says_the_same(before: &ImageFacts, after: &ImageFacts) -> bool {
     let listings_agree = match (&before.listing, &after.listing) {
         (Fact::Known(before), Fact::Known(after)) => {
-            before.tags == after.tags && before.shrank_from == after.shrank_from
+            before.tags == after.tags && before.shrunk == after.shrunk
         }
         (Fact::Unknown { why: before }, Fact::Unknown { why: after }) => before == after,
         (Fact::Known(_), Fact::Unknown { .. }) | (Fact::Unknown { .. }, Fact::Known(_)) => false,

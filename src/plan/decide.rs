@@ -15,7 +15,7 @@ use crate::policy::select::choose::{Downgrade, Over, Ranking, Selection, rank, s
 use crate::policy::select::rule::Needs;
 use crate::policy::select::{TagFacts, TagRule};
 use crate::policy::{Deliver, Environment, ImageName, Policy, PolicyImage};
-use crate::world::{BranchFacts, BranchName, Fact, ImageFacts, Listing, Question, World};
+use crate::world::{BranchFacts, BranchName, Fact, ImageFacts, Listing, Question, Shrunk, World};
 
 /// How old a listing may be. Pollers replace or fail a reading within minutes, so an older one means a replayed
 /// world file or a stuck poller; neither may decide.
@@ -41,7 +41,6 @@ struct Subject<'a> {
 struct Notes {
     current: Option<String>,
     candidate: Option<Tag>,
-    next: Option<Timestamp>,
     questions: BTreeSet<Question>,
 }
 
@@ -117,9 +116,12 @@ fn decide<'a>(subject: Subject<'a>, branch: &BranchName, desk: &mut Desk<'a>) ->
     let Notes {
         current,
         candidate,
-        next,
         questions,
     } = notes;
+    let next = match &decision {
+        Decision::Hold(reason) => reason.until(),
+        Decision::Promote(_) => None,
+    };
     let decided = Decided {
         policy: subject.policy.name.clone(),
         environment: subject.environment.name.clone(),
@@ -237,10 +239,11 @@ fn listing_is_trusted(
     if now.duration_since(listing.at) > LISTING_AGE_MAX {
         return Err(HoldReason::ListingOld { at: listing.at });
     }
-    match listing.shrank_from {
-        Some(from) => Err(HoldReason::ListingShrank {
+    match listing.shrunk {
+        Some(Shrunk { from, until }) => Err(HoldReason::ListingShrank {
             from,
             to: listing.tags.len(),
+            until,
         }),
         None => Ok(()),
     }

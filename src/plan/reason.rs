@@ -25,7 +25,11 @@ pub(crate) enum HoldReason {
     /// The listing is too old to decide from.
     ListingOld { at: Timestamp },
     /// The listing lost more than half of its tags at once.
-    ListingShrank { from: usize, to: usize },
+    ListingShrank {
+        from: usize,
+        to: usize,
+        until: Timestamp,
+    },
     /// A fact of some tag is being read.
     FactsPending,
     /// A fact of a tag could not be read.
@@ -83,6 +87,26 @@ impl HoldReason {
         }
     }
 
+    /// When time alone could end it, if that is known.
+    pub(crate) fn until(&self) -> Option<Timestamp> {
+        match self {
+            Self::ListingShrank { until, .. } => Some(*until),
+            Self::Newest
+            | Self::NoChoice(_)
+            | Self::RegistryUnknown { .. }
+            | Self::NotListedYet { .. }
+            | Self::ListingOld { .. }
+            | Self::FactsPending
+            | Self::FactUnknown { .. }
+            | Self::ManifestsUnknown { .. }
+            | Self::BranchMissing { .. }
+            | Self::SiteRefused { .. }
+            | Self::Undone { .. }
+            | Self::Pinned { .. }
+            | Self::PullRequestsNotBuilt => None,
+        }
+    }
+
     /// A short, stable name.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
@@ -128,9 +152,9 @@ impl fmt::Display for HoldReason {
             Self::ListingOld { at } => {
                 write!(f, "the latest listing of tags is too old to decide from: it was read at {at}")
             }
-            Self::ListingShrank { from, to } => write!(
+            Self::ListingShrank { from, to, until } => write!(
                 f,
-                "the listing shrank from {from} to {to} tags at once; it is trusted again when it stays so for an hour"
+                "the listing shrank from {from} to {to} tags at once; it is believed from {until} on if it stays so"
             ),
             Self::FactsPending => f.write_str("facts of the candidates are being read"),
             Self::FactUnknown { tag, why } => write!(f, "facts of `{tag}` are unknown: {why}"),

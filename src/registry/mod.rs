@@ -84,8 +84,17 @@ pub(crate) struct Listing {
     pub(crate) tags: Vec<ListedTag>,
     /// Names in the listing that are no tags by the grammar, and so not among `tags`.
     pub(crate) invalid: usize,
-    /// How many tags there were before more than half of them went, until that has lasted.
-    pub(crate) shrank_from: Option<usize>,
+    /// Set while more than half of the tags have gone and that has not lasted yet.
+    pub(crate) shrunk: Option<Shrunk>,
+}
+
+/// A listing that lost more than half of its tags at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shrunk {
+    /// How many tags there were before.
+    pub(crate) from: usize,
+    /// When the listing is believed, if it stays so.
+    pub(crate) until: Timestamp,
 }
 
 /// A tag and the time at which this program, or one before it with the same cache, saw it first.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{ListedTag, Listing};
+use super::{ListedTag, Listing, Shrunk};
 use crate::image::Tag;
 
 /// How long a listing that lost more than half of its tags has to stay so before it is believed.
@@ -44,7 +44,7 @@ pub(super) fn accept(
     let mut listing = Listing {
         tags: tags.collect(),
         invalid: 0,
-        shrank_from: None,
+        shrunk: None,
     };
     let accepted = Seen {
         tags: fresh,
@@ -57,7 +57,10 @@ pub(super) fn accept(
     if now.duration_since(since) >= SHRUNK_FOR {
         return (accepted, listing);
     }
-    listing.shrank_from = Some(before.tags.len());
+    listing.shrunk = Some(Shrunk {
+        from: before.tags.len(),
+        until: since + SHRUNK_FOR,
+    });
     let mut kept = before.clone();
     kept.tags.extend(accepted.tags);
     kept.shrunk_since = Some(since);
@@ -70,7 +73,7 @@ mod tests {
 
     use jiff::{SignedDuration, Timestamp};
 
-    use super::{SHRUNK_FOR, Seen, accept};
+    use super::{SHRUNK_FOR, Seen, Shrunk, accept};
     use crate::image::Tag;
 
     const NOON: Timestamp = Timestamp::UNIX_EPOCH;
@@ -98,18 +101,13 @@ mod tests {
 
     #[test]
     fn half_of_the_tags_may_go_at_once_and_one_more_may_not() {
-        assert_eq!(
-            accept(Some(&seen(10)), tags(5), after(1)).1.shrank_from,
-            None
-        );
-        assert_eq!(
-            accept(Some(&seen(10)), tags(4), after(1)).1.shrank_from,
-            Some(10)
-        );
-        assert_eq!(
-            accept(Some(&seen(1)), tags(0), after(1)).1.shrank_from,
-            Some(1)
-        );
+        let shrunk = |before, now| {
+            let listing = accept(Some(&seen(before)), tags(now), after(1)).1;
+            listing.shrunk.map(|shrunk| shrunk.from)
+        };
+        assert_eq!(shrunk(10, 5), None);
+        assert_eq!(shrunk(10, 4), Some(10));
+        assert_eq!(shrunk(1, 0), Some(1));
     }
 
     #[test]
@@ -117,9 +115,10 @@ mod tests {
         let (shrunk, _) = accept(Some(&seen(10)), tags(2), after(10));
         let hour = SHRUNK_FOR.as_secs();
         let (still, listing) = accept(Some(&shrunk), tags(2), after(10 + hour - 1));
-        assert_eq!(listing.shrank_from, Some(10));
+        let until = after(10 + hour);
+        assert_eq!(listing.shrunk, Some(Shrunk { from: 10, until }));
         let (believed, listing) = accept(Some(&still), tags(2), after(10 + hour));
-        assert_eq!((listing.shrank_from, believed.tags.len()), (None, 2));
+        assert_eq!((listing.shrunk, believed.tags.len()), (None, 2));
     }
 
     #[test]

@@ -56,8 +56,17 @@ pub(crate) struct Listing {
     pub(crate) at: Timestamp,
     /// Each tag, with the time at which this daemon first saw it.
     pub(crate) tags: BTreeMap<Tag, Timestamp>,
-    /// The size of the last accepted listing, where this one is less than half of it.
-    pub(crate) shrank_from: Option<usize>,
+    /// Set where it is less than half of the last one that was believed.
+    pub(crate) shrunk: Option<Shrunk>,
+}
+
+/// A listing that lost more than half of its tags at once, and is not believed yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shrunk {
+    /// How many tags there were before.
+    pub(crate) from: usize,
+    /// When it is believed, if it stays so.
+    pub(crate) until: Timestamp,
 }
 
 /// Facts of one tag beyond its name; each is `None` until a decision needed it.

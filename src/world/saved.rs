@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{BranchFacts, BranchName, Fact, File, ImageFacts, Listing, TagDetails, World};
+use super::{BranchFacts, BranchName, Fact, File, ImageFacts, Listing, Shrunk, TagDetails, World};
 use crate::image::Reference;
 use crate::ledger::{Ledger, Moved, Promotion};
 
@@ -54,14 +54,17 @@ struct SavedImage {
     unknown: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     listed: Option<String>,
-    #[serde(
-        rename = "shrank-from",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
-    shrank_from: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shrunk: Option<SavedShrunk>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     tags: BTreeMap<String, SavedTag>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SavedShrunk {
+    from: usize,
+    until: String,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -184,7 +187,7 @@ fn save_image(facts: &ImageFacts) -> SavedImage {
         tags: details,
     } = facts;
     let mut tags: BTreeMap<String, SavedTag> = BTreeMap::new();
-    let (unknown, listed, shrank_from) = match listing {
+    let (unknown, listed, shrunk) = match listing {
         Fact::Known(listing) => {
             for (tag, first_seen) in &listing.tags {
                 let saved = SavedTag {
@@ -193,7 +196,11 @@ fn save_image(facts: &ImageFacts) -> SavedImage {
                 };
                 tags.insert(tag.to_string(), saved);
             }
-            (None, Some(listing.at.to_string()), listing.shrank_from)
+            let shrunk = listing.shrunk.map(|Shrunk { from, until }| SavedShrunk {
+                from,
+                until: until.to_string(),
+            });
+            (None, Some(listing.at.to_string()), shrunk)
         }
         Fact::Unknown { why } => (Some(why.clone()), None, None),
     };
@@ -215,7 +222,7 @@ fn save_image(facts: &ImageFacts) -> SavedImage {
     SavedImage {
         unknown,
         listed,
-        shrank_from,
+        shrunk,
         tags,
     }
 }
@@ -224,7 +231,7 @@ fn load_image(saved: SavedImage) -> Result<ImageFacts, LoadWorldError> {
     let SavedImage {
         unknown,
         listed,
-        shrank_from,
+        shrunk,
         tags: saved_tags,
     } = saved;
     let mut tags = BTreeMap::new();
@@ -246,12 +253,17 @@ fn load_image(saved: SavedImage) -> Result<ImageFacts, LoadWorldError> {
             details.insert(tag, loaded);
         }
     }
+    let shrunk = shrunk
+        .map(|SavedShrunk { from, until }| {
+            parse(&until, "a time").map(|until| Shrunk { from, until })
+        })
+        .transpose()?;
     let listing = match (unknown, listed) {
         (Some(why), _) => Fact::Unknown { why },
         (None, Some(at)) => Fact::Known(Arc::new(Listing {
             at: parse(&at, "a time")?,
             tags,
-            shrank_from,
+            shrunk,
         })),
         (None, None) => Fact::Unknown {
             why: "the world file has no listing of it".to_owned(),
@@ -457,7 +469,7 @@ at: 2026-03-02T09:00:00Z
 images:
   ghcr.io/acme/web:
     listed: 2026-03-02T08:59:00Z
-    shrank-from: 9
+    shrunk: { from: 9, until: 2026-03-02T09:30:00Z }
     tags:
       v1: { first-seen: 2026-03-01T00:00:00Z, created: none }
       v2: { first-seen: 2026-03-01T00:00:00Z, digest-unknown: down, created: 2026-02-01T00:00:00Z }

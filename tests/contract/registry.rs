@@ -83,7 +83,7 @@ async fn every_tag_is_listed_once_whatever_the_page_size(subject: Subject) {
             found,
             ["_a", "develop-0a1b2c3", "latest", "v1.10.0", "v1.2.0"]
         );
-        assert_eq!((listing.invalid, listing.shrank_from), (0, None));
+        assert_eq!((listing.invalid, listing.shrunk), (0, None));
     }
     let page = subject.raw("tags/list?n=2").await;
     assert_eq!(page.headers().contains_key("link"), subject.quirks.pages);

@@ -326,11 +326,12 @@ async fn null_is_an_empty_listing_and_is_marked_where_there_were_tags() {
     let stage = Stage::new();
     stage.server.fail(Fault::NullTags);
     let listing = stage.tags().await.unwrap();
-    assert_eq!((listing.tags.len(), listing.shrank_from), (0, None));
+    assert_eq!((listing.tags.len(), listing.shrunk), (0, None));
     stage.server.heal();
     stage.tags().await.unwrap();
     stage.server.fail(Fault::NullTags);
-    assert_eq!(stage.tags().await.unwrap().shrank_from, Some(5));
+    let shrunk = stage.tags().await.unwrap().shrunk;
+    assert_eq!(shrunk.map(|shrunk| shrunk.from), Some(5));
 }
 
 #[tokio::test]
@@ -343,7 +344,7 @@ async fn a_shrunk_listing_is_marked_until_it_has_lasted_an_hour_restarts_include
         let now = NOON + SignedDuration::from_mins(minutes);
         let registry = Registry::new(options(&stage.server, &stage.folder));
         let listing = registry.tags(&stage.repository(), now).await.unwrap();
-        marks.push(listing.shrank_from);
+        marks.push(listing.shrunk.map(|shrunk| shrunk.from));
     }
     assert_eq!(marks, [Some(5), Some(5), None, None]);
 }
