@@ -3,9 +3,10 @@
 //! Not here: constraints on the version that a part spells, and what orders the candidates.
 //! Invariant: a shape is compiled once, and matches whole tags only.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -14,6 +15,10 @@ use regex::{Captures, Regex};
 
 use super::{Exclusion, did_you_mean};
 use crate::image::version::{Version, parse_number};
+
+/// The compiled expressions that some shape uses. The policies of a fleet share a few patterns, and each takes about
+/// 50 kB and 0.2 ms to compile: for 1,000 policies that would be half of the memory, and most of the start.
+static COMPILED: Mutex<BTreeMap<String, Weak<Regex>>> = Mutex::new(BTreeMap::new());
 
 /// A named part of a tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,7 +37,7 @@ pub(crate) enum Part {
 /// A compiled pattern or regular expression.
 #[derive(Clone, Debug)]
 pub(super) struct Shape {
-    regex: Regex,
+    regex: Arc<Regex>,
     parts: Vec<Part>,
     /// How the rule spells it, for people: `` the pattern `develop-{sha}` ``.
     spelled: Arc<str>,
@@ -226,12 +231,24 @@ fn compile(
     named: &[(usize, Part)],
     spelled: String,
 ) -> Result<Shape, ShapeProblem> {
-    let regex = Regex::new(&format!(r"\A(?:{expression})\z")).map_err(|e| too_large(&e))?;
+    let regex = shared(format!(r"\A(?:{expression})\z")).map_err(|e| too_large(&e))?;
     Ok(Shape {
         regex,
         parts: named.iter().map(|&(_, part)| part).collect(),
         spelled: spelled.into(),
     })
+}
+
+/// The compiled expression, the same one for all who ask while it is in use.
+fn shared(expression: String) -> Result<Arc<Regex>, regex::Error> {
+    let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(regex) = compiled.get(&expression).and_then(Weak::upgrade) {
+        return Ok(regex);
+    }
+    let regex = Arc::new(Regex::new(&expression)?);
+    compiled.retain(|_, regex| regex.strong_count() > 0);
+    compiled.insert(expression, Arc::downgrade(&regex));
+    Ok(regex)
 }
 
 fn unreadable(error: &regex_syntax::Error) -> ShapeProblem {
@@ -421,6 +438,8 @@ fn parse_timestamp(text: &str) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::{Shape, ShapeProblem, parse_timestamp};
 
     fn problems(found: Result<Shape, Vec<ShapeProblem>>) -> String {
@@ -430,6 +449,19 @@ mod tests {
             .map(|problem| format!("{}: {}", problem.offset, problem.reason))
             .collect();
         lines.join("\n")
+    }
+
+    #[test]
+    fn equal_patterns_are_compiled_once_and_go_with_the_last_that_uses_them() {
+        let pattern = "only-here-{number}";
+        let (first, second) = (
+            Shape::of_pattern(pattern).unwrap(),
+            Shape::of_pattern(pattern).unwrap(),
+        );
+        assert!(Arc::ptr_eq(&first.regex, &second.regex));
+        let gone = Arc::downgrade(&first.regex);
+        drop((first, second));
+        assert_eq!(gone.strong_count(), 0);
     }
 
     #[test]
