@@ -123,6 +123,8 @@ struct Inner {
     options: BTreeMap<String, HostOptions>,
     timeouts: Timeouts,
     cache: Cache,
+    /// Held while a listing goes into the cache.
+    accepting: tokio::sync::Mutex<()>,
     hosts: Mutex<BTreeMap<String, Arc<Host>>>,
     /// By CA file: connections are shared among the hosts that trust the same.
     clients: Mutex<BTreeMap<Option<PathBuf>, reqwest::Client>>,
@@ -164,6 +166,7 @@ impl Registry {
                 options: hosts,
                 timeouts,
                 cache: Cache::open(cache),
+                accepting: tokio::sync::Mutex::new(()),
                 hosts: Mutex::default(),
                 clients: Mutex::default(),
             }),
@@ -181,7 +184,9 @@ impl Registry {
         let listed = self.within(what, list::list(&host, repository)).await?;
         let inner = Arc::clone(&self.inner);
         let repository = repository.clone();
-        // Files of up to some megabytes, so not on a thread that others wait for.
+        // Files of up to some megabytes, so not on a thread that others wait for; and one after the other, since a
+        // thousand listings that end together would else take a thread each.
+        let _turn = self.inner.accepting.lock().await;
         let accept = move || inner.cache.accept(&repository, listed.tags, now);
         let listing = tokio::task::spawn_blocking(accept).await;
         let listing = listing.expect("the cache does not panic and is not cancelled");
