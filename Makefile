@@ -42,8 +42,8 @@ deny:
 chart:
 	scripts/check-chart
 
-bench:
-	$(CARGO) bench --locked --benches
+bench: servers
+	$(CARGO) bench --locked --bench figures
 
 demo:
 	$(CARGO) run --release --locked -- demo

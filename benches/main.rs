@@ -1,0 +1,43 @@
+//! The figures of towpath: how long it takes and how much memory it needs, against what people use without it.
+//!
+//! Run: `make bench`, or `cargo bench --bench figures -- NAME...` for some of them. They are read by people
+//! (`benches/README.md`) and never tested: only the counts of requests and pushes are asserted.
+//! Invariant: the program is measured from outside, as a whole process, with real servers on loopback.
+
+mod fleet;
+mod helpers;
+mod idle;
+mod measure;
+mod one_edit;
+mod table;
+mod thousand;
+
+use std::process::ExitCode;
+
+use table::Table;
+
+/// A figure's name, and what measures it.
+type Figure = (&'static str, fn(&mut Table));
+
+const FIGURES: [Figure; 5] = [
+    ("select", helpers::select),
+    ("set", helpers::set),
+    ("one-edit", one_edit::one_edit),
+    ("thousand", thousand::thousand),
+    ("idle", idle::idle),
+];
+
+fn main() -> ExitCode {
+    // `cargo bench` hands its own `--bench` on.
+    let is_name = |argument: &String| !argument.starts_with("--");
+    let wanted: Vec<String> = std::env::args().skip(1).filter(is_name).collect();
+    let mut table = Table::new();
+    for (name, figure) in FIGURES {
+        if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
+            table.talk(name);
+            figure(&mut table);
+        }
+    }
+    table.print();
+    ExitCode::SUCCESS
+}
