@@ -12,4 +12,5 @@ mod pushing;
 mod real_servers;
 mod registry_faults;
 mod secrets;
+mod steady;
 mod verbs;
