@@ -31,11 +31,6 @@ pub(crate) fn thousand(table: &mut Table) {
             Some(1000),
             "each new tag's digest is asked for once"
         );
-            eprintln!(
-                "tags {:?} digests {:?} pushed {:?} ended {:?} peak {}",
-                run.tags_known, run.digests_known, run.pushed, run.ended, run.memory_peak_kib
-            );
-        }
         seen.push(run);
     }
     let samples = |time: fn(&Seen) -> Duration| Samples::new(seen.iter().map(time));

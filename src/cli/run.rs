@@ -339,12 +339,6 @@ fn options(settings: &Settings) -> Options {
             page_size,
             realms,
         } = settings.clone();
-        let credentials = credentials.map(|credentials| match credentials {
-            config::Credentials::Token(token) => registry::Credentials::Token(token),
-            config::Credentials::Basic { username, password } => {
-                registry::Credentials::Basic { username, password }
-            }
-        });
         let page_size = usize::try_from(page_size).unwrap_or(usize::MAX);
         (
             host.clone(),
@@ -379,12 +373,7 @@ fn remote(name: &RepositoryName, settings: &RepositorySettings) -> Remote {
             RepositoryUrl::Http(url) => git::RemoteUrl::http(url),
             RepositoryUrl::Local(path) => git::RemoteUrl::Local(path),
         },
-        credentials: credentials.map(|credentials| match credentials {
-            config::Credentials::Token(token) => git::Credentials::Token(token),
-            config::Credentials::Basic { username, password } => {
-                git::Credentials::Basic { username, password }
-            }
-        }),
+        credentials,
         ca_file,
         timeouts: git::Timeouts::default(),
     }

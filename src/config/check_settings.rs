@@ -8,13 +8,12 @@ use super::forms::{Credentials as Written, SecretPlace};
 use super::problem::Faults;
 use super::raw::{self, Author, Commit, RegistryEntry, RepositoryEntry};
 use super::settings::{
-    CommitSettings, Credentials, Person, RegistrySettings, RepositorySettings, RepositoryUrl,
-    Settings,
+    CommitSettings, Person, RegistrySettings, RepositorySettings, RepositoryUrl, Settings,
 };
 use super::shape::Placed;
 use super::source::Span;
 use crate::policy::RepositoryName;
-use crate::secret::Secret;
+use crate::secret::{Credentials, Secret};
 
 /// The branch where none is named.
 const BRANCH: &str = "main";

@@ -38,8 +38,7 @@ use tree::{Node, Value};
 pub(crate) use problem::{Problem, Problems, Severity};
 pub(crate) use schema::{Kind, schema};
 pub(crate) use settings::{
-    CommitSettings, Credentials, Person, RegistrySettings, RepositorySettings, RepositoryUrl,
-    Settings,
+    CommitSettings, Person, RegistrySettings, RepositorySettings, RepositoryUrl, Settings,
 };
 pub(crate) use watch::Watch;
 

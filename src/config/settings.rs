@@ -8,7 +8,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::policy::RepositoryName;
-use crate::secret::Secret;
+use crate::secret::Credentials;
 
 /// What is true for all policies. Paths are relative to the process's folder, or absolute.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,13 +63,6 @@ impl Default for RegistrySettings {
             realms: Vec::new(),
         }
     }
-}
-
-/// How to log in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Credentials {
-    Token(Secret),
-    Basic { username: String, password: Secret },
 }
 
 /// How commits are written.

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use insta::assert_snapshot;
 use tempfile::TempDir;
 
-use super::{Config, Credentials, Problems, load};
+use super::{Config, Problems, load};
 use crate::manifest::Write;
 use crate::policy::Deliver;
 use crate::policy::select::choose::Downgrade;
-use crate::secret::Secret;
+use crate::secret::{Credentials, Secret};
 
 /// The least that a settings file can say.
 const SETTINGS: &str = "\

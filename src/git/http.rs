@@ -15,9 +15,9 @@ use secrecy::ExposeSecret as _;
 use tokio::runtime::Handle;
 use url::Url;
 
-use super::remote::{Credentials, Timeouts};
+use super::remote::Timeouts;
 use super::wire;
-use crate::secret::SecretError;
+use crate::secret::{Credentials, SecretError};
 
 /// How often a read is tried: once, and twice more after short waits. The next poll is the longer wait.
 const ATTEMPTS_MAX: u32 = 3;

@@ -25,7 +25,7 @@ pub(crate) use log::{History, LoggedCommit};
 pub(crate) use mirror::Mirror;
 pub(crate) use push::{NewCommit, Person, Push, PushError, Pushed};
 pub(crate) use read::{Entry, ReadError};
-pub(crate) use remote::{Credentials, Remote, RemoteUrl, Timeouts};
+pub(crate) use remote::{Remote, RemoteUrl, Timeouts};
 pub(crate) use seed::{SeedError, seed};
 pub(crate) use store::OpenError;
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::secret::Secret;
+use crate::secret::Credentials;
 
 /// A repository at its server.
 #[derive(Clone, Debug)]
@@ -17,6 +17,7 @@ pub(crate) struct Remote {
     /// The name in the settings; it labels metrics and the thread.
     pub(crate) name: String,
     pub(crate) url: RemoteUrl,
+    /// The secret is read anew for each request, so that a rotated one counts at once.
     pub(crate) credentials: Option<Credentials>,
     /// Certificates in PEM form that are trusted besides the system's.
     pub(crate) ca_file: Option<PathBuf>,
@@ -30,18 +31,6 @@ pub(crate) enum RemoteUrl {
     Http(Box<Url>),
     /// A repository on this machine. Hooks there do not run: what is pushed is written by libgit2.
     Local(PathBuf),
-}
-
-/// What a server is shown. The secret is read anew for each connection, so that a rotated one counts at once.
-#[derive(Clone, Debug)]
-pub(crate) enum Credentials {
-    /// Sent as the password of the user `x-access-token`: GitHub asks for that name, GitLab and Gitea take any.
-    /// Bitbucket wants `x-token-auth`, which is [`Credentials::Basic`].
-    Token(Secret),
-    Basic {
-        username: String,
-        password: Secret,
-    },
 }
 
 /// How long a server may take.

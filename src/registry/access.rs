@@ -13,13 +13,13 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::Instant;
 use url::Url;
 
+use super::HostOptions;
 use super::challenge::{Challenge, challenges};
 use super::error::RegistryError;
 use super::http::{Answer, Ask, Authorization, Line};
 use super::wire::TokenAnswer;
-use super::{Credentials, HostOptions};
 use crate::image::Repository;
-use crate::secret::Secret;
+use crate::secret::{Credentials, Secret};
 
 /// How long a token without `expires_in` is good: what the token specification says.
 ///
@@ -331,8 +331,8 @@ fn host_without_port(host: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::check_realm;
-    use crate::registry::{Credentials, HostOptions, RegistryError};
-    use crate::secret::Secret;
+    use crate::registry::{HostOptions, RegistryError};
+    use crate::secret::{Credentials, Secret};
 
     fn check(host: &str, realm: &str, options: &HostOptions) -> Result<(), RegistryError> {
         check_realm(host, options, &realm.parse().unwrap())

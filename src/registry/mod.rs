@@ -25,7 +25,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::image::{Digest, Repository, Tag};
-use crate::secret::Secret;
+use crate::secret::Credentials;
 use cache::Cache;
 use host::Host;
 
@@ -54,15 +54,6 @@ pub(crate) struct HostOptions {
     pub(crate) page_size: usize,
     /// Further hosts that may be sent the credentials.
     pub(crate) realms: Vec<String>,
-}
-
-/// Who reads.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Credentials {
-    /// Sent to the registry, or to its token service, whichever it asks for.
-    Basic { username: String, password: Secret },
-    /// Sent to the registry as its bearer token.
-    Token(Secret),
 }
 
 /// How long things may take.

@@ -16,6 +16,16 @@ pub(crate) enum Secret {
     File(PathBuf),
 }
 
+/// How to log in to a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Credentials {
+    /// To a registry: its bearer token. To a git server: the password of the user `x-access-token`, the name that
+    /// GitHub asks for while GitLab and Gitea take any; Bitbucket wants `x-token-auth`, which is `Basic`.
+    Token(Secret),
+    /// To a registry: shown to it, or to its token service, whichever asks.
+    Basic { username: String, password: Secret },
+}
+
 /// Why a secret has no value. Names the place, never the value.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SecretError {

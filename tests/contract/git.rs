@@ -16,11 +16,11 @@ use super::http::RemoteError;
 use super::metrics;
 use super::store::OpenError;
 use super::{
-    Credentials, Entry, History, LoggedCommit, Mirror, NewCommit, Person, Push, PushError, Pushed,
-    ReadError, Remote, RemoteUrl, Timeouts,
+    Entry, History, LoggedCommit, Mirror, NewCommit, Person, Push, PushError, Pushed, ReadError,
+    Remote, RemoteUrl, Timeouts,
 };
 use crate::manifest::{CommitId, RepoPath};
-use crate::secret::Secret;
+use crate::secret::{Credentials, Secret};
 
 const KUSTOMIZATION: &str = "apps/web/overlays/dev/kustomization.yaml";
 

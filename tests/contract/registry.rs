@@ -10,10 +10,10 @@ use bed::{Authority, Pusher};
 use jiff::Timestamp;
 use tempfile::TempDir;
 
-use super::{Credentials, HostOptions, Options, Registry, RegistryError, Timeouts};
+use super::{HostOptions, Options, Registry, RegistryError, Timeouts};
 use crate::demo::registry::{Access, Image, MemoryRegistry};
 use crate::image::Repository;
-use crate::secret::Secret;
+use crate::secret::{Credentials, Secret};
 
 const NOON: Timestamp = Timestamp::UNIX_EPOCH;
 const REPOSITORY: &str = "acme/web";

@@ -19,10 +19,10 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use super::metrics::REQUESTS;
-use super::{Credentials, HostOptions, Listing, Options, Registry, RegistryError, Timeouts};
+use super::{HostOptions, Listing, Options, Registry, RegistryError, Timeouts};
 use crate::demo::registry::{Access, Fault, Image, Kind, MemoryRegistry};
 use crate::image::Repository;
-use crate::secret::Secret;
+use crate::secret::{Credentials, Secret};
 
 const NOON: Timestamp = Timestamp::UNIX_EPOCH;
 const PATH: &str = "acme/web";
