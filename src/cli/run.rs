@@ -18,8 +18,8 @@ use crate::daemon::{self, Hands, Intervals, Work};
 use crate::git::{self, Mirror, Remote};
 use crate::image::Repository;
 use crate::observe::{Sources, Wants};
-use crate::plan::{Scope, SubjectTemplate};
-use crate::policy::{Policy, RepositoryName};
+use crate::plan::Scope;
+use crate::policy::{Policy, RepositoryName, SubjectTemplate};
 use crate::registry::{self, HostOptions, Options, Registry};
 use crate::web::{self, Health};
 
@@ -54,10 +54,10 @@ impl Setup {
 
     /// Loads and checks the settings in `file` and the policies that they name.
     pub(super) fn load(file: &Path) -> Result<Self, Failure> {
-        Self::new(config::load(file).map_err(Failure::config)?)
+        Ok(Self::new(config::load(file).map_err(Failure::config)?))
     }
 
-    fn new(config: Config) -> Result<Self, Failure> {
+    fn new(config: Config) -> Self {
         let Config {
             settings,
             policies,
@@ -79,14 +79,13 @@ impl Setup {
             author: person(author),
             committer: person(committer),
         };
-        let subject = subject.parse()?;
-        Ok(Self {
+        Self {
             branches,
-            subject,
+            subject: subject.clone(),
             signature,
             settings,
             policies,
-        })
+        }
     }
 
     /// Uses `cache`, if there is one, instead of what the settings say.
@@ -190,7 +189,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let stop = stop_on_signals()?;
     let SourceArgs { config, cache } = args.source;
     let (mut watch, first) = Watch::start(&config.config);
-    let mut setup = Setup::new(first.map_err(Failure::config)?)?.with_cache(cache.as_deref());
+    let mut setup = Setup::new(first.map_err(Failure::config)?).with_cache(cache.as_deref());
     let mut live = setup.connect().await?;
     let health = Arc::new(Health::new());
     let listener = web::listen(setup.settings.listen).await?;
@@ -255,16 +254,11 @@ async fn change(mut live: Live, setup: Setup, next: Setup) -> Result<(Live, Setu
 /// Waits for a valid new configuration; an invalid one is reported and changes nothing.
 async fn next_setup(watch: &mut Watch) -> Setup {
     loop {
-        match watch
-            .changed()
-            .await
-            .map_err(Failure::config)
-            .and_then(Setup::new)
-        {
-            Ok(setup) => return setup,
-            Err(failure) => {
+        match watch.changed().await {
+            Ok(config) => return Setup::new(config),
+            Err(problems) => {
                 tracing::error!(
-                    "the new configuration is invalid; the last good one goes on\n{failure}"
+                    "the new configuration is invalid; the last good one goes on\n{problems}"
                 );
             }
         }

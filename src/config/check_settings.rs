@@ -12,7 +12,7 @@ use super::settings::{
 };
 use super::shape::Placed;
 use super::source::Span;
-use crate::policy::RepositoryName;
+use crate::policy::{RepositoryName, SubjectTemplate};
 use crate::secret::{Credentials, Secret};
 
 /// The branch where none is named.
@@ -20,9 +20,6 @@ const BRANCH: &str = "main";
 
 /// How often a repository is fetched where nothing else is said.
 const POLL_INTERVAL: Duration = Duration::from_secs(60);
-
-/// The first line of a commit where nothing else is said.
-const SUBJECT: &str = "promote {policy} to {environment}: {changes}";
 
 /// Checks settings whose paths are relative to `folder`.
 pub(super) fn check(raw: raw::Settings, folder: &Path, faults: &mut Faults) -> Settings {
@@ -184,7 +181,7 @@ fn commit(written: Option<Commit>) -> CommitSettings {
     CommitSettings {
         committer: committer.map_or_else(|| author.clone(), person),
         author,
-        subject: subject.map_or_else(|| SUBJECT.to_owned(), |subject| subject.value.0),
+        subject: subject.map_or_else(SubjectTemplate::default, |subject| subject.value.0),
     }
 }
 

@@ -17,7 +17,10 @@ use super::tree::{Node, Scalar, Value};
 use crate::edit::Path as YamlPath;
 use crate::image::Repository;
 use crate::manifest::{RepoPath, Write};
-use crate::policy::{EnvironmentName, ImageName, PolicyName, RepositoryName};
+use crate::policy::{
+    EnvironmentName, ImageName, ParseSubjectTemplateError, PolicyName, RepositoryName,
+    SubjectTemplate,
+};
 
 /// The one version of the language.
 pub(super) const API_VERSION: &str = "towpath.dev/v1alpha1";
@@ -138,7 +141,7 @@ impl Leaf for BranchName {
 
 /// The template of a commit's first line.
 #[derive(Clone, Debug)]
-pub(super) struct CommitSubject(pub(super) String);
+pub(super) struct CommitSubject(pub(super) SubjectTemplate);
 
 impl Leaf for CommitSubject {
     fn parse(text: &str) -> Result<Self, Refusal> {
@@ -164,7 +167,10 @@ impl Leaf for CommitSubject {
             }
             at = end;
         }
-        Ok(Self(text.to_owned()))
+        let template = text
+            .parse()
+            .map_err(|error: ParseSubjectTemplateError| Refusal::new(error.to_string()))?;
+        Ok(Self(template))
     }
 }
 

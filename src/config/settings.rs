@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::policy::RepositoryName;
+use crate::policy::{RepositoryName, SubjectTemplate};
 use crate::secret::Credentials;
 
 /// What is true for all policies. Paths are relative to the process's folder, or absolute.
@@ -70,8 +70,7 @@ impl Default for RegistrySettings {
 pub(crate) struct CommitSettings {
     pub(crate) author: Person,
     pub(crate) committer: Person,
-    /// The first line, with `{policy}`, `{environment}` and `{changes}` and no other braces.
-    pub(crate) subject: String,
+    pub(crate) subject: SubjectTemplate,
 }
 
 /// Who makes or commits a change.

@@ -123,7 +123,7 @@ registries:
     let config = load_in(folder.path()).unwrap();
     let settings = config.settings;
     assert_eq!(
-        settings.commit.subject,
+        settings.commit.subject.to_string(),
         "promote {policy} to {environment}: {changes}"
     );
     assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");

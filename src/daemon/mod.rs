@@ -25,8 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::apply::Signature;
 use crate::image::Repository;
 use crate::observe::{Sources, Wants};
-use crate::plan::SubjectTemplate;
-use crate::policy::{Policy, RepositoryName};
+use crate::policy::{Policy, RepositoryName, SubjectTemplate};
 use crate::web::Health;
 
 pub(crate) use clock::now;

@@ -19,11 +19,13 @@ use jiff::Timestamp;
 
 use crate::image::{Repository, Tag};
 use crate::manifest::Version;
-use crate::policy::{Environment, EnvironmentName, ImageName, Policy, PolicyName, RepositoryName};
+use crate::policy::{
+    Environment, EnvironmentName, ImageName, Policy, PolicyName, RepositoryName, SubjectTemplate,
+};
 use crate::world::{BranchName, Question, World};
 
 pub(crate) use change::{Change, PlannedCommit};
-pub(crate) use describe::{SubjectTemplate, short};
+pub(crate) use describe::short;
 pub(crate) use explain::{Explained, explain};
 pub(crate) use lint::Breach;
 pub(crate) use reason::HoldReason;

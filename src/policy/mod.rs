@@ -3,6 +3,7 @@
 //! Not here: how policies are written in files (`config`), and what to do about one (`plan`).
 
 pub(crate) mod select;
+mod subject;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,6 +13,8 @@ use crate::image::Repository;
 use crate::manifest::{Site, Write};
 use select::TagRule;
 use select::choose::Downgrade;
+
+pub(crate) use subject::{ParseSubjectTemplateError, SubjectTemplate};
 
 /// How the images of one application move.
 #[derive(Clone, Debug, PartialEq)]
