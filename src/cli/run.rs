@@ -1,10 +1,13 @@
 //! `towpath run`: the daemon. The only place that builds the edges from the settings.
 
 use std::collections::BTreeMap;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -147,6 +150,9 @@ impl Setup {
     pub(super) async fn connect(&self) -> Result<Live, Failure> {
         let wants = self.wants();
         let cache = &self.settings.cache;
+        // What manifests repositories hold is nobody else's business.
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(cache);
+        made.with_context(|| format!("failed to make the cache folder `{}`", cache.display()))?;
         let registry = Registry::new(options(&self.settings));
         let mut mirrors = BTreeMap::new();
         for name in wants.branches.keys() {

@@ -1,5 +1,7 @@
 //! One round of `plan` and `apply` over a local repository.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use towpath::demo_registry::Image;
 
 use crate::lab::{Lab, kustomization, portal_policy, promotions};
@@ -49,6 +51,14 @@ fn a_new_build_becomes_a_commit_that_changes_only_its_bytes() {
     Towpath-Replaces: web develop-1-0a1b2c3
     ");
     assert_eq!(lab.git(&["-C", "deploy.git", "fsck", "--strict"]), "");
+    let mode = lab
+        .path()
+        .join("cache")
+        .metadata()
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o700, "the cache is nobody else's business");
 }
 
 #[test]
