@@ -200,6 +200,9 @@ fn show(file: &Path, before: &str, after: &str) -> Result<(), anyhow::Error> {
 }
 
 /// Puts a new file with the old one's mode in its place, so that a reader sees the old text or the new one.
+///
+/// It is not synced to the disk: waiting for that takes as long as all else together, and what a power cut takes from
+/// a working tree, git has.
 fn replace(file: &Path, text: &str) -> Result<(), std::io::Error> {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let temporary = file.with_file_name(format!(".{name}.{}.towpath", std::process::id()));
@@ -216,8 +219,7 @@ fn replace(file: &Path, text: &str) -> Result<(), std::io::Error> {
 
 fn write_new(file: &Path, text: &str) -> Result<(), std::io::Error> {
     let mut file: File = OpenOptions::new().write(true).create_new(true).open(file)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
+    file.write_all(text.as_bytes())
 }
 
 #[cfg(test)]
