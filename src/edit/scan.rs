@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use granit_parser::{Event, Parser, ScalarStyle, Span, StructureStyle};
+use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StructureStyle};
 
 use super::refusal::{Reason, Refusal};
 
@@ -81,6 +81,77 @@ pub(crate) enum Context {
     Flow,
 }
 
+/// What an event of the parser does. Depths are not known yet.
+enum Step<'t> {
+    Open(Token<'t>),
+    /// Opens and closes at once.
+    Leaf(Token<'t>),
+    Close,
+    /// An anchor of the value that was opened last.
+    Anchor,
+    Nothing,
+}
+
+impl<'t> Step<'t> {
+    fn of(event: Event<'t>, span: &Span) -> Self {
+        match event {
+            Event::DocumentStart(..) => Self::Open(token(Kind::Document)),
+            Event::Scalar(value, style, anchor, tag) => {
+                let kind = match bytes(span).is_empty() && style == ScalarStyle::Plain {
+                    true => Kind::Scalar(Cow::Borrowed(""), Style::Plain),
+                    false => Kind::Scalar(value, style_of(style)),
+                };
+                Self::Leaf(properties(kind, anchor, tag.as_deref()))
+            }
+            Event::Alias(anchor) => Self::Leaf(token(Kind::Alias(anchor))),
+            Event::MappingStart(style, anchor, tag) => {
+                let kind = Kind::Mapping(context(style));
+                Self::Open(properties(kind, anchor, tag.as_deref()))
+            }
+            Event::SequenceStart(style, anchor, tag) => {
+                let kind = Kind::Sequence(context(style));
+                Self::Open(properties(kind, anchor, tag.as_deref()))
+            }
+            Event::DocumentEnd | Event::MappingEnd | Event::SequenceEnd => Self::Close,
+            Event::Anchor(..) => Self::Anchor,
+            // The parser is asked for no other events.
+            _ => Self::Nothing,
+        }
+    }
+}
+
+/// Whether `text` can be scanned and says exactly `tokens`: what a scan would tell, without keeping its nodes.
+pub(super) fn says<'a>(text: &str, mut tokens: impl Iterator<Item = &'a Token<'a>>) -> bool {
+    if text.len() > TEXT_BYTES_MAX {
+        return false;
+    }
+    let mut depth = 0;
+    for item in parse(text) {
+        let Ok((event, span)) = item else {
+            return false;
+        };
+        let (token, inner) = match Step::of(event, &span) {
+            Step::Open(token) => (token, 1),
+            Step::Leaf(token) => (token, 0),
+            Step::Close => {
+                depth -= 1;
+                continue;
+            }
+            Step::Anchor | Step::Nothing => continue,
+        };
+        if tokens.next() != Some(&Token { depth, ..token }) {
+            return false;
+        }
+        depth += inner;
+    }
+    tokens.next().is_none()
+}
+
+fn parse(text: &str) -> impl Iterator<Item = Result<(Event<'_>, Span), ScanError>> {
+    let options = granit_parser::options! { emit_comments: false, emit_anchor_events: true };
+    Parser::new_from_str_with_options(text, options)
+}
+
 impl<'t> Scan<'t> {
     /// Scans `text`, or says where and why it cannot be edited.
     pub(crate) fn new(text: &'t str) -> Result<Self, Refusal> {
@@ -96,8 +167,7 @@ impl<'t> Scan<'t> {
             anchors: BTreeMap::new(),
         };
         let mut open = Vec::new();
-        let options = granit_parser::options! { emit_comments: false, emit_anchor_events: true };
-        for item in Parser::new_from_str_with_options(text, options) {
+        for item in parse(text) {
             let (event, span) = item.map_err(|error| syntax(text, &error))?;
             scan.take(&mut open, event, &span)?;
         }
@@ -254,37 +324,24 @@ impl<'t> Scan<'t> {
         event: Event<'t>,
         span: &Span,
     ) -> Result<(), Refusal> {
-        match event {
-            Event::DocumentStart(..) => self.push(open, token(Kind::Document), span)?,
-            Event::Scalar(value, style, anchor, tag) => {
-                let kind = match bytes(span).is_empty() && style == ScalarStyle::Plain {
-                    true => Kind::Scalar(Cow::Borrowed(""), Style::Plain),
-                    false => Kind::Scalar(value, style_of(style)),
-                };
-                self.push(open, properties(kind, anchor, tag.as_deref()), span)?;
+        match Step::of(event, span) {
+            Step::Open(token) => {
+                if let Kind::Mapping(_) = token.kind {
+                    self.refuse_template(open, &token.kind, span)?;
+                }
+                self.push(open, token, span)?;
+            }
+            Step::Leaf(token) => {
+                self.push(open, token, span)?;
                 self.close(open, span);
             }
-            Event::Alias(anchor) => {
-                self.push(open, token(Kind::Alias(anchor)), span)?;
-                self.close(open, span);
-            }
-            Event::MappingStart(style, anchor, tag) => {
-                let kind = Kind::Mapping(context(style));
-                self.refuse_template(open, &kind, span)?;
-                self.push(open, properties(kind, anchor, tag.as_deref()), span)?;
-            }
-            Event::SequenceStart(style, anchor, tag) => {
-                let kind = Kind::Sequence(context(style));
-                self.push(open, properties(kind, anchor, tag.as_deref()), span)?;
-            }
-            Event::DocumentEnd | Event::MappingEnd | Event::SequenceEnd => self.close(open, span),
-            Event::Anchor(..) => {
+            Step::Close => self.close(open, span),
+            Step::Anchor => {
                 if let Some(node) = self.nodes.last_mut() {
                     node.start = node.start.min(bytes(span).start);
                 }
             }
-            // The parser is asked for no other events.
-            _ => {}
+            Step::Nothing => {}
         }
         Ok(())
     }
@@ -396,7 +453,7 @@ fn context(style: StructureStyle) -> Context {
 }
 
 /// A syntax error; in a template the template is the better word for it.
-fn syntax(text: &str, error: &granit_parser::ScanError) -> Refusal {
+fn syntax(text: &str, error: &ScanError) -> Refusal {
     let template = text.lines().position(|line| {
         let line = line.trim_start().trim_start_matches("- ");
         let value = line.split_once(": ").map_or("", |(_, value)| value);
