@@ -52,14 +52,11 @@ pub(crate) fn idle(table: &mut Table) {
         listings <= most,
         "{listings} listings in {span:?}, {most} polls at most"
     );
-    let polls = span.as_secs_f64() / POLL.as_secs_f64() * 100.0;
+    let polls = span.as_secs_f64() / POLL.as_secs_f64() * IMAGES as f64;
     table.single(
-        "steady state, 1,000 policies on 100 repositories: requests per repository and poll",
-        &format!(
-            "{:.2} ({listings} listings, 0 others, in 30 s)",
-            total as f64 / polls
-        ),
-        "1",
+        "steady state, 1,000 policies on 100 repositories, 30 s: requests",
+        &format!("{listings} listings, nothing else"),
+        &format!("one per poll: about {polls:.0}"),
         Met::Yes,
     );
     let share = busy.as_secs_f64() / span.as_secs_f64() * 100.0;

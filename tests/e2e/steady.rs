@@ -13,7 +13,7 @@ const POLL_LEAST: Duration = Duration::from_millis(900);
 
 #[test]
 fn each_poll_costs_one_request_per_repository_however_many_policies_share_it() {
-    let lab = Lab::new(&[]);
+    let mut lab = Lab::new(&[]);
     let registry = MemoryRegistry::start(Access::Token {
         username: "bot".to_owned(),
         password: "s3cret".to_owned(),
@@ -41,13 +41,9 @@ fn each_poll_costs_one_request_per_repository_however_many_policies_share_it() {
         .map(|n| portal_policy(&format!("app-{n}"), &image(n), &format!("apps/app-{n}")))
         .collect();
     lab.policies(&policies.join("---\n"));
-    let settings = std::fs::read_to_string(lab.path().join("towpath.yaml")).unwrap();
-    let login = "credentials: { username: bot, password: { file: password } }, plain-http: true";
-    let settings = settings
-        .replace(&lab.registry.host(), &registry.host())
-        .replace("plain-http: true", login);
-    lab.write("towpath.yaml", &settings);
-    lab.write("password", "s3cret");
+    let login = "credentials: { username: bot, password: { env: PASSWORD } }";
+    lab.registry_settings(&registry.host(), &format!("{login}, plain-http: true"));
+    lab.set("PASSWORD", "s3cret");
     let daemon = lab.start();
     daemon.wait_until("a first view", || {
         daemon.log().contains("first complete view")
