@@ -4,22 +4,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
+use super::facts::{branch_facts, created_is_known, digest_of, known_facts, listing_is_trusted};
 use super::standing::{Located, read_sites};
 use super::{Decided, Decision, Ground, HoldReason, Promote, Scope};
-use crate::image::{Digest, Repository, Tag};
+use crate::image::{Repository, Tag};
 use crate::ledger::Recorded;
 use crate::manifest::{Standing, Version};
 use crate::policy::select::choose::{Downgrade, Over, Ranking, Selection, rank, select};
 use crate::policy::select::rule::Needs;
 use crate::policy::select::{TagFacts, TagRule};
 use crate::policy::{Deliver, Environment, ImageName, Policy, PolicyImage};
-use crate::world::{BranchFacts, BranchName, Fact, ImageFacts, Listing, Question, Shrunk, World};
-
-/// How old a listing may be. Pollers replace or fail a reading within minutes, so an older one means a replayed
-/// world file or a stuck poller; neither may decide.
-const LISTING_AGE_MAX: SignedDuration = SignedDuration::from_hours(24);
+use crate::world::{BranchName, Fact, ImageFacts, Question, World};
 
 /// A decision, and what it would have liked to know.
 pub(super) struct Judged {
@@ -160,7 +157,7 @@ fn judge<'a>(
     let facts = facts.ok_or_else(|| HoldReason::NotListedYet {
         repository: repository.clone(),
     })?;
-    listing_is_trusted(subject, facts, desk.now)?;
+    listing_is_trusted(repository, facts, desk.now)?;
     let rule = environment.rule_of(image);
     let tags = &desk.tags[repository];
     let ranking = desk.rankings.entry((repository, rule));
@@ -179,7 +176,11 @@ fn judge<'a>(
         let compared: Vec<&str> = standing
             .chain(recorded.map(|recorded| recorded.moved.tag.as_str()))
             .collect();
-        created_is_known(choice, &compared, facts, notes)?;
+        let asked = match rule.needs() {
+            Needs::Created | Needs::CreatedAndFirstSeen => ranking.asked_about(&compared),
+            Needs::Names | Needs::FirstSeen => Vec::new(),
+        };
+        created_is_known(repository, asked, facts, &mut notes.questions)?;
         return ordered(choice, sites, facts, notes);
     };
     match ranking.choose(None, environment.downgrade) {
@@ -187,19 +188,6 @@ fn judge<'a>(
         Selection::Choose { .. } | Selection::Newest { .. } => {
             followed(tag.clone(), (subject, recorded), sites, (facts, notes))
         }
-    }
-}
-
-fn branch_facts<'a>(branch: &BranchName, world: &'a World) -> Result<&'a BranchFacts, HoldReason> {
-    match world.branches.get(branch) {
-        Some(Fact::Known(facts)) if facts.head.is_some() => Ok(facts),
-        Some(Fact::Known(_)) => Err(HoldReason::BranchMissing {
-            branch: branch.clone(),
-        }),
-        Some(Fact::Unknown { why }) => Err(HoldReason::ManifestsUnknown { why: why.clone() }),
-        None => Err(HoldReason::ManifestsUnknown {
-            why: "it has not been read yet".to_owned(),
-        }),
     }
 }
 
@@ -218,89 +206,6 @@ fn written(standing: &Standing) -> Option<String> {
     // Any text can stand in a file, and a trailer or a row of a table ends with its line.
     let on_one_line = |c: char| if c.is_control() { ' ' } else { c };
     Some(text.chars().map(on_one_line).collect())
-}
-
-/// Whether a decision may rest on the listing.
-fn listing_is_trusted(
-    subject: Subject<'_>,
-    facts: &ImageFacts,
-    now: Timestamp,
-) -> Result<(), HoldReason> {
-    let listing = match &facts.listing {
-        Fact::Known(listing) => listing,
-        Fact::Unknown { why } => {
-            let repository = subject.image.repository.clone();
-            return Err(HoldReason::RegistryUnknown {
-                repository,
-                why: why.clone(),
-            });
-        }
-    };
-    if now.duration_since(listing.at) > LISTING_AGE_MAX {
-        return Err(HoldReason::ListingOld { at: listing.at });
-    }
-    match listing.shrunk {
-        Some(Shrunk { from, until }) => Err(HoldReason::ListingShrank {
-            from,
-            to: listing.tags.len(),
-            until,
-        }),
-        None => Ok(()),
-    }
-}
-
-/// Whether the creation times are known that the rule orders by: those of candidates, and of what they are compared
-/// with. Asks for those that nobody read yet.
-fn created_is_known(
-    choice: Choice<'_>,
-    compared: &[&str],
-    facts: &ImageFacts,
-    notes: &mut Notes,
-) -> Result<(), HoldReason> {
-    let tags = match choice.rule.needs() {
-        Needs::Created | Needs::CreatedAndFirstSeen => choice.ranking.asked_about(compared),
-        Needs::Names | Needs::FirstSeen => Vec::new(),
-    };
-    for tag in tags {
-        match facts
-            .tags
-            .get(tag)
-            .and_then(|details| details.created.as_ref())
-        {
-            Some(Fact::Known(_)) => {}
-            Some(Fact::Unknown { why }) => {
-                return Err(HoldReason::FactUnknown {
-                    tag: tag.clone(),
-                    why: why.clone(),
-                });
-            }
-            None => {
-                let repository = choice.subject.image.repository.clone();
-                let tag = tag.clone();
-                notes
-                    .questions
-                    .insert(Question::Created { repository, tag });
-            }
-        }
-    }
-    match notes.questions.is_empty() {
-        true => Ok(()),
-        false => Err(HoldReason::FactsPending),
-    }
-}
-
-/// What is known of every tag of a listing.
-pub(super) fn known_facts(facts: &ImageFacts, listing: &Listing) -> Vec<TagFacts> {
-    let created = |tag: &Tag| match facts.tags.get(tag)?.created {
-        Some(Fact::Known(time)) => time,
-        Some(Fact::Unknown { .. }) | None => None,
-    };
-    let of_tag = |(tag, first_seen): (&Tag, &Timestamp)| TagFacts {
-        tag: tag.clone(),
-        created: created(tag),
-        first_seen: Some(*first_seen),
-    };
-    listing.tags.iter().map(of_tag).collect()
 }
 
 /// Promotes the newest candidate to the sites that have an older version.
@@ -335,7 +240,8 @@ fn ordered(
     };
     notes.candidate = Some(tag.clone());
     deliverable(choice.subject.environment)?;
-    let digest = digest_of(choice.subject, &tag, facts, notes)?;
+    let repository = &choice.subject.image.repository;
+    let digest = digest_of(repository, &tag, facts, &mut notes.questions)?;
     // A digest that stands alone is only known for what it is when the candidate's digest is.
     moving.retain(|(_, standing, _)| {
         standing.tag.is_some() || standing.digest.as_deref() != Some(digest.as_str())
@@ -460,7 +366,8 @@ fn followed(
     (facts, notes): (&ImageFacts, &mut Notes),
 ) -> Result<Promote, HoldReason> {
     notes.candidate = Some(tag.clone());
-    let digest = digest_of(subject, &tag, facts, notes)?;
+    let repository = &subject.image.repository;
+    let digest = digest_of(repository, &tag, facts, &mut notes.questions)?;
     let has_it = |standing: &Standing| standing.digest.as_deref() == Some(digest.as_str());
     let moving: Vec<_> = sites
         .into_iter()
@@ -481,34 +388,6 @@ fn followed(
         digest: Some(digest),
     };
     Ok(promote(version, moving, Ground::OtherDigest))
-}
-
-/// The digest of `tag`, or the question for it.
-fn digest_of(
-    subject: Subject<'_>,
-    tag: &Tag,
-    facts: &ImageFacts,
-    notes: &mut Notes,
-) -> Result<Digest, HoldReason> {
-    match facts
-        .tags
-        .get(tag)
-        .and_then(|details| details.digest.as_ref())
-    {
-        Some(Fact::Known(digest)) => Ok(digest.clone()),
-        Some(Fact::Unknown { why }) => Err(HoldReason::FactUnknown {
-            tag: tag.clone(),
-            why: why.clone(),
-        }),
-        None => {
-            let repository = subject.image.repository.clone();
-            notes.questions.insert(Question::Digest {
-                repository,
-                tag: tag.clone(),
-            });
-            Err(HoldReason::FactsPending)
-        }
-    }
 }
 
 /// Whether promotions of this environment can be delivered; asked before anything is read for them alone.

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::decide::known_facts;
+use super::facts::known_facts;
 use super::{Decided, Scope, plan};
 use crate::image::Tag;
 use crate::policy::select::explain::{self, Verdict};

@@ -8,6 +8,7 @@ mod change;
 mod decide;
 mod describe;
 mod explain;
+mod facts;
 mod lint;
 mod reason;
 mod standing;
