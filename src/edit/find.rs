@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn a_miss_says_where_and_what_is_there() {
         insta::assert_snapshot!(found(PODS, "spec.contaners[0]"), @"`spec` has no key `contaners`; the nearest is `containers` [line 2]");
-        insta::assert_snapshot!(found(PODS, "nothing"), @"`.` has no key `nothing`; there is `spec`, `image.tag`, `image` [line 1]");
+        insta::assert_snapshot!(found(PODS, "nothing"), @"the document has no key `nothing`; there is `spec`, `image.tag`, `image` [line 1]");
         insta::assert_snapshot!(found(PODS, "spec.containers.image"), @"`spec.containers` is a list; say which item, as in `[0]` or `[name=web]` [line 3]");
         insta::assert_snapshot!(found(PODS, "spec.containers[9]"), @"there is no item 9 in `spec.containers`, whose length is 3 [line 3]");
         insta::assert_snapshot!(found(PODS, "spec.containers[name=wbe]"), @"`spec.containers` has no item with `name: wbe`; the nearest is `web` [line 3]");

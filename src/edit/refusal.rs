@@ -31,7 +31,7 @@ pub(crate) enum Reason {
     Syntax { column: usize, message: String },
     #[error("`{key}` stands here and again on line {again}; readers disagree on which one counts")]
     DuplicateKey { key: String, again: usize },
-    #[error("`{place}` has no key `{key}`; {known}")]
+    #[error("{} has no key `{key}`; {known}", named(place))]
     NoKey {
         place: String,
         key: String,
@@ -152,5 +152,13 @@ impl fmt::Display for Known {
             Self::These(names) if names.is_empty() => f.write_str("there is nothing"),
             Self::These(names) => write!(f, "there is `{}`", names.join("`, `")),
         }
+    }
+}
+
+/// A place as people name it.
+fn named(place: &str) -> String {
+    match place {
+        "." => "the document".to_owned(),
+        place => format!("`{place}`"),
     }
 }
