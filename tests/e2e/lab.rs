@@ -95,6 +95,26 @@ impl Lab {
         self.environment.insert(name.to_owned(), value.to_owned());
     }
 
+    /// `count` applications, each with a kustomization that runs `tag` of its image and a policy that moves it.
+    pub(crate) fn applications(&self, count: usize, image: impl Fn(usize) -> String, tag: &str) {
+        let folder = |n: usize| format!("apps/app-{n}");
+        let files: Vec<(String, String)> = (0..count)
+            .map(|n| {
+                let path = format!("{}/kustomization.yaml", folder(n));
+                (path, kustomization(&image(n), tag))
+            })
+            .collect();
+        let files: Vec<(&str, &str)> = files
+            .iter()
+            .map(|(path, text)| (path.as_str(), text.as_str()))
+            .collect();
+        self.commit("apps", &files);
+        let policies: Vec<String> = (0..count)
+            .map(|n| portal_policy(&format!("app-{n}"), &image(n), &folder(n)))
+            .collect();
+        self.policies(&policies.join("---\n"));
+    }
+
     /// Moves the bare repository to `server` as `deploy.git`; the settings name it there, open to everybody.
     pub(crate) fn serve_from(&mut self, server: &GitServer) {
         let there = server.create("deploy.git");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bed::{GitServer, Process, install_hook};
 
-use crate::lab::{Lab, kustomization, portal_policy, promotions};
+use crate::lab::{Lab, promotions};
 
 const OVERLAY: &str = "apps/portal/overlays/dev/kustomization.yaml";
 const NEW: &str = "develop-2-1b2c3d4";
@@ -25,23 +25,7 @@ fn many(count: usize) -> (Lab, GitServer) {
     let (mut lab, server) = (Lab::new(&[]), GitServer::start());
     lab.serve_from(&server);
     let image = |n| lab.image(&format!("acme/app-{n}"));
-    let files: Vec<(String, String)> = (0..count)
-        .map(|n| {
-            (
-                format!("apps/app-{n}/kustomization.yaml"),
-                kustomization(&image(n), "develop-1-0a1b2c3"),
-            )
-        })
-        .collect();
-    let files: Vec<(&str, &str)> = files
-        .iter()
-        .map(|(path, text)| (path.as_str(), text.as_str()))
-        .collect();
-    lab.commit("apps", &files);
-    let policies: Vec<String> = (0..count)
-        .map(|n| portal_policy(&format!("app-{n}"), &image(n), &format!("apps/app-{n}")))
-        .collect();
-    lab.policies(&policies.join("---\n"));
+    lab.applications(count, image, "develop-1-0a1b2c3");
     push_all(&lab, count, "develop-1-0a1b2c3");
     (lab, server)
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use towpath::demo_registry::{Access, Image, Kind, MemoryRegistry};
 
-use crate::lab::{Lab, kustomization, portal_policy};
+use crate::lab::Lab;
 
 const POLICIES: usize = 20;
 const REPOSITORIES: usize = 4;
@@ -26,21 +26,7 @@ fn each_poll_costs_one_request_per_repository_however_many_policies_share_it() {
         registry.push(&name(n), tag, &Image::default());
     }
     let image = |n: usize| format!("{}/{}", registry.host(), name(n));
-    let files: Vec<(String, String)> = (0..POLICIES)
-        .map(|n| {
-            let path = format!("apps/app-{n}/kustomization.yaml");
-            (path, kustomization(&image(n), tag))
-        })
-        .collect();
-    let files: Vec<(&str, &str)> = files
-        .iter()
-        .map(|(path, text)| (path.as_str(), text.as_str()))
-        .collect();
-    lab.commit("apps", &files);
-    let policies: Vec<String> = (0..POLICIES)
-        .map(|n| portal_policy(&format!("app-{n}"), &image(n), &format!("apps/app-{n}")))
-        .collect();
-    lab.policies(&policies.join("---\n"));
+    lab.applications(POLICIES, image, tag);
     let login = "credentials: { username: bot, password: { env: PASSWORD } }";
     lab.registry_settings(&registry.host(), &format!("{login}, plain-http: true"));
     lab.set("PASSWORD", "s3cret");
