@@ -13,7 +13,7 @@ use anyhow::{Context as _, bail, ensure};
 use similar::TextDiff;
 
 use super::Failure;
-use crate::edit::{self, ParsePathError, Refusal};
+use crate::edit::{self, Aliases, Document, ParsePathError, Reach, Refusal};
 use crate::manifest::{self, ImageArgument, KUSTOMIZATIONS};
 
 /// Lines around a change that `--diff` shows.
@@ -54,7 +54,10 @@ enum Place {
         values: Vec<Assignment>,
         /// The document of the file, counted from 0; without it, the one that has the path.
         #[arg(long, value_name = "N")]
-        document: Option<usize>,
+        document: Option<Document>,
+        /// Where a value is an alias, or comes by a merge key, change it where it is anchored, for all that share it.
+        #[arg(long)]
+        through_alias: bool,
         /// Print the change as a unified diff, and write nothing.
         #[arg(long)]
         diff: bool,
@@ -121,10 +124,18 @@ fn set(Args { place }: Args) -> Result<(), anyhow::Error> {
             file,
             values,
             document,
+            through_alias,
             diff,
         } => {
+            let reach = Reach {
+                document,
+                aliases: match through_alias {
+                    true => Aliases::Followed,
+                    false => Aliases::Refused,
+                },
+            };
             let set = |text: String, Assignment { path, value }: &Assignment| {
-                edit::assign(&text, document, (path, value))
+                edit::assign(&text, &reach, (path, value))
             };
             change(&file, Outcome::of(diff), |text| {
                 values.iter().try_fold(text, set)

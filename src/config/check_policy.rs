@@ -7,8 +7,9 @@ use super::problem::Faults;
 use super::raw::{Environment as RawEnvironment, PromotionPolicy, Spec};
 use super::shape::{Block, Named, NamedEntry, Placed, list};
 use super::source::{Source, Span};
+use crate::edit::Reach;
 use crate::image::Repository;
-use crate::manifest::{KUSTOMIZATIONS, RepoPath, Site, Write};
+use crate::manifest::{Form, KUSTOMIZATIONS, RepoPath, Site, Write};
 use crate::policy::select::TagRule;
 use crate::policy::select::choose::Downgrade;
 use crate::policy::{
@@ -255,19 +256,16 @@ impl<'a> Check<'a> {
     fn update(&mut self, raw: forms::Update, context: &Context<'_>, span: Span) -> Update {
         let (site, image) = match raw {
             forms::Update::Kustomize(path) => {
-                let path = path.value;
-                return Update {
-                    site: Site::Kustomize { path },
-                    image: None,
-                };
+                let site = site(path, Form::Kustomize);
+                return Update { site, image: None };
             }
             forms::Update::Helm(helm) => {
-                let (file, at) = (helm.helm.value, helm.at.value);
-                (Site::Helm { file, at }, helm.image)
+                let at = helm.at.value;
+                (site(helm.helm, Form::Helm { at }), helm.image)
             }
             forms::Update::Yaml(yaml) => {
-                let (file, at) = (yaml.yaml.value, yaml.at.value);
-                (Site::Yaml { file, at }, yaml.image)
+                let at = yaml.at.value;
+                (site(yaml.yaml, Form::Yaml { at }), yaml.image)
             }
         };
         let names: Vec<_> = context
@@ -342,10 +340,13 @@ impl<'a> Check<'a> {
             site: site.clone(),
             image,
         };
-        let places = match &update.site {
-            Site::Kustomize { path } => {
-                let path = folder(path);
-                let site = Site::Kustomize { path };
+        let Site { path, form, reach } = &update.site;
+        let places = match form {
+            Form::Kustomize => {
+                let site = Site {
+                    path: folder(path),
+                    ..update.site.clone()
+                };
                 let images = context
                     .images
                     .iter()
@@ -355,9 +356,11 @@ impl<'a> Check<'a> {
                     .collect()
             }
             // One scalar may be named in both ways.
-            Site::Helm { file, at } | Site::Yaml { file, at } => {
-                let (file, at) = (file.clone(), at.clone());
-                vec![place(&Site::Yaml { file, at }, None)]
+            Form::Helm { at } | Form::Yaml { at } => {
+                let (path, at) = (path.clone(), at.clone());
+                let form = Form::Yaml { at };
+                let reach = reach.clone();
+                vec![place(&Site { path, form, reach }, None)]
             }
         };
         let claimant = format!("`{environment}` of `{}`", context.policy);
@@ -369,6 +372,14 @@ impl<'a> Check<'a> {
             }
             self.sites.insert(place, (span, claimant.clone()));
         }
+    }
+}
+
+fn site(path: Placed<RepoPath>, form: Form) -> Site {
+    Site {
+        path: path.value,
+        form,
+        reach: Reach::default(),
     }
 }
 

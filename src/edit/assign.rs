@@ -3,107 +3,57 @@
 //! Not here: what the value means.
 //! Invariant: a path that two documents have is refused.
 
+use super::document::{Document, Reach};
 use super::draft::Draft;
-use super::find::{Gap, Miss};
+use super::edited::edited;
+use super::find::{Gap, Miss, Target};
 use super::new::New;
 use super::path::{Path, Step};
 use super::refusal::{Reason, Refusal};
-use super::scan::{NodeId, Scan};
+use super::scan::Scan;
 
-/// Writes `value` at `path`, in document `number` counted from 0 or in the one that has the path.
+/// Writes `value` at `path`, in the document that `reach` names or in the one that has the path.
 ///
 /// Keys that are missing are added to the map that should have them; list items are not.
 pub(crate) fn assign(
     text: &str,
-    number: Option<usize>,
+    reach: &Reach,
     (path, value): (&Path, &str),
 ) -> Result<String, Refusal> {
     let scan = Scan::new(text)?;
-    let mut draft = Draft::new(&scan);
-    let is_blank = scan.documents().next().is_none() && number.unwrap_or(0) == 0;
-    if is_blank {
-        draft.fill_text(&nested(path.steps(), value)?)?;
-        return draft.finish();
+    edited(&scan, |draft| draft_value(draft, reach, (path, value)))
+}
+
+fn draft_value(
+    draft: &mut Draft<'_, '_>,
+    reach: &Reach,
+    (path, value): (&Path, &str),
+) -> Result<(), Refusal> {
+    let scan = draft.scan();
+    let is_blank = scan.documents().next().is_none();
+    if is_blank && matches!(reach.document, None | Some(Document::Number(0))) {
+        return draft.fill_text(&nested(path.steps(), value)?);
     }
-    let found = match number {
-        Some(number) => scan.find(scan.numbered(number)?, path),
-        None => scan.find_in_one(path),
-    };
-    match found {
-        Ok(node) => draft.set(node, value)?,
-        Err(Miss { refusal, gap: None }) => return Err(*refusal),
+    match scan.find_in_one(path, reach) {
+        Ok(Target::Node(node)) => draft.set(node, value),
+        Ok(Target::Text { block, path }) => {
+            let (inner, above) = scan.inner(block)?;
+            // Another document, or an alias, of the block's own text is not what the reach speaks of.
+            let reach = Reach::default();
+            let text = edited(&inner, |draft| draft_value(draft, &reach, (&path, value)));
+            draft.set_text(
+                block,
+                &text.map_err(|refusal: Refusal| refusal.in_block(above))?,
+            )
+        }
+        Err(Miss { refusal, gap: None }) => Err(*refusal),
         Err(Miss {
             refusal,
-            gap: Some(Gap { parent, depth }),
-        }) => {
-            let missing = nested(&path.steps()[depth..], value).map_err(|_| *refusal)?;
-            match missing {
-                New::Map(pairs) if scan.is_mapping(parent) => draft.insert(parent, None, &pairs)?,
-                new => draft.fill(parent, &new)?,
-            }
-        }
-    }
-    draft.finish()
-}
-
-impl Scan<'_> {
-    /// Finds the one value at `path` in whichever document has it.
-    pub(crate) fn find_in_one(&self, path: &Path) -> Result<NodeId, Miss> {
-        let mut found: Option<NodeId> = None;
-        let mut misses = Vec::new();
-        for root in self.documents().filter_map(|document| self.root(document)) {
-            match (self.find(root, path), found) {
-                (Ok(node), None) => found = Some(node),
-                (Ok(node), Some(first)) => {
-                    let reason = Reason::SeveralDocuments {
-                        path: path.to_string(),
-                        again: self.line(node),
-                    };
-                    return Err(Refusal::at(self.line(first), reason).into());
-                }
-                // A place that is there but unclear hides whether the path is there once.
-                (Err(miss), _) if miss.is_unclear() => return Err(miss),
-                (Err(miss), _) => misses.push(miss),
-            }
-        }
-        if let Some(found) = found {
-            return Ok(found);
-        }
-        // The document that has most of the path is the one that was meant; of two alike none is.
-        let deepest = misses.iter().map(Miss::depth).max();
-        let mut likely = misses
-            .into_iter()
-            .filter(|miss| Some(miss.depth()) == deepest);
-        match (likely.next(), likely.next()) {
-            (Some(miss), None) => Err(miss),
-            (Some(miss), Some(_)) => Err(Miss { gap: None, ..miss }),
-            (None, _) => Err(Refusal::of_file(Reason::Empty).into()),
-        }
-    }
-
-    /// The root of document `number`, counted from 0.
-    fn numbered(&self, number: usize) -> Result<NodeId, Refusal> {
-        let document = self.all_documents().nth(number);
-        document
-            .and_then(|document| self.root(document))
-            .ok_or_else(|| {
-                let count = self.all_documents().count();
-                Refusal::of_file(Reason::NoDocument { number, count })
-            })
-    }
-}
-
-impl Miss {
-    /// How many steps of the path are there, as far as it matters which document was meant.
-    fn depth(&self) -> usize {
-        self.gap.as_ref().map_or(0, |gap| gap.depth)
-    }
-
-    fn is_unclear(&self) -> bool {
-        matches!(
-            self.refusal.reason,
-            Reason::DuplicateKey { .. } | Reason::SeveralItems { .. } | Reason::BehindAlias
-        )
+            gap: Some(Gap { parent, depth, .. }),
+        }) => match nested(&path.steps()[depth..], value).map_err(|_| *refusal)? {
+            New::Map(pairs) if scan.is_mapping(parent) => draft.insert(parent, None, &pairs),
+            new => draft.fill(parent, &new),
+        },
     }
 }
 
@@ -124,14 +74,14 @@ mod tests {
     use proptest::prelude::{Just, any, prop_oneof, proptest};
     use proptest::strategy::Strategy;
 
-    use super::{Path, assign};
-    use crate::edit::{Scan, cases};
+    use super::{Path, Reach, assign};
+    use crate::edit::{NodeId, Scan, cases};
 
     /// Carries out `PATH=VALUE`.
     fn edit(text: &str, argument: &str) -> Result<String, String> {
         let (path, rest) = Path::parse_prefix(argument).map_err(|error| error.to_string())?;
         let value = rest.strip_prefix('=').unwrap();
-        assign(text, None, (&path, value)).map_err(|refusal| match refusal.line {
+        assign(text, &Reach::default(), (&path, value)).map_err(|refusal| match refusal.line {
             Some(line) => format!("{line}: {refusal}"),
             None => refusal.to_string(),
         })
@@ -187,9 +137,13 @@ mod tests {
         })
     }
 
+    fn node_at(scan: &Scan<'_>, path: &Path) -> NodeId {
+        scan.find_in_one(path, &Reach::default()).unwrap().node()
+    }
+
     fn set(text: &str, (map, key): (usize, usize), value: &str) -> String {
         let path = format!("a{map}.k{key}").parse().unwrap();
-        assign(text, None, (&path, value)).unwrap()
+        assign(text, &Reach::default(), (&path, value)).unwrap()
     }
 
     proptest! {
@@ -208,13 +162,13 @@ mod tests {
                 for (key, old) in keys.iter().enumerate() {
                     let scan = Scan::new(&text).unwrap();
                     let path: Path = format!("a{map}.k{key}").parse().unwrap();
-                    let node = scan.find_in_one(&path).ok().unwrap();
+                    let node = node_at(&scan, &path);
                     let span = scan.nodes[node.0].span.clone();
                     let after = set(&text, (map, key), &new);
                     assert!(after.starts_with(&text[..span.start]));
                     assert!(after.ends_with(&text[span.end..]));
                     let scan = Scan::new(&after).unwrap();
-                    let node = scan.find_in_one(&path).ok().unwrap();
+                    let node = node_at(&scan, &path);
                     assert_eq!(scan.scalar(node), Some(&new[..]));
                     assert_eq!(new == *old, after == text);
                 }
@@ -235,11 +189,11 @@ mod tests {
         fn an_added_key_leaves_every_other_byte((text, values) in file(), new in "[ -~é]{1,12}") {
             for map in 0..values.len() {
                 let path: Path = format!("a{map}.new").parse().unwrap();
-                let after = assign(&text, None, (&path, &new)).unwrap();
+                let after = assign(&text, &Reach::default(), (&path, &new)).unwrap();
                 let kept = text.chars().zip(after.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum::<usize>();
                 assert!(after.ends_with(&text[kept..]), "{text:?} {after:?}");
                 let scan = Scan::new(&after).unwrap();
-                let node = scan.find_in_one(&path).ok().unwrap();
+                let node = node_at(&scan, &path);
                 assert_eq!(scan.scalar(node), Some(&new[..]));
             }
         }

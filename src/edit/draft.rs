@@ -1,7 +1,7 @@
-//! Drafts: edits of one scanned text, put together, carried out at once, and proved.
+//! Drafts: edits of one scanned text, put together and carried out at once.
 //!
-//! Not here: finding the place (`find`), the letters of a scalar (`scalar`), the measures of a file (`layout`).
-//! Invariant: `finish` gives back a text whose values are those of the old one with the drafted edits, or refuses.
+//! Not here: finding the place (`find`), what a place allows (`place`), the letters of a scalar (`scalar`), the measures
+//! of a file (`layout`), and the proof (`edited`). Invariant: a draft knows every value that the new text must have.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use super::layout::Lists;
 use super::new::{Hand, New, bare, inline_pairs, pair_lines, pair_tokens};
 use super::refusal::{Reason, Refusal};
 use super::scalar;
-use super::scan::{self, Context, Kind, NodeId, Scan, Style, Token};
+use super::scan::{Context, Kind, NodeId, Scan, Style, Token};
 
 /// Edits of one text that do not touch each other.
 pub(crate) struct Draft<'s, 't> {
@@ -47,12 +47,17 @@ impl<'s, 't> Draft<'s, 't> {
 
     /// Writes `value` over a scalar, in its style. A scalar that already says it is left as it is.
     pub(crate) fn set(&mut self, node: NodeId, value: &str) -> Result<(), Refusal> {
-        let old = self.scan.editable(node)?;
-        if self.scan.is_empty(node) {
-            return self.fill(node, &New::Scalar(value.to_owned()));
+        let says_it = match &self.scan.nodes[node.0].token.kind {
+            Kind::Scalar(old, _) => old == value && !self.scan.is_empty(node),
+            Kind::Document | Kind::Alias(_) | Kind::Mapping(_) | Kind::Sequence(_) => false,
+        };
+        if says_it {
+            return Ok(());
         }
-        if old != value {
-            self.overwrite(node, value);
+        self.scan.editable(node)?;
+        match self.scan.is_empty(node) {
+            true => self.fill(node, &New::Scalar(value.to_owned()))?,
+            false => self.overwrite(node, value),
         }
         Ok(())
     }
@@ -245,29 +250,41 @@ impl<'s, 't> Draft<'s, 't> {
         Ok(())
     }
 
-    /// Carries out the edits, scans the result, and gives it back if it is exactly what was drafted.
-    pub(crate) fn finish(mut self) -> Result<String, Refusal> {
-        let Some(first) = self.splices.iter().map(|splice| splice.range.start).min() else {
-            return Ok(self.scan.text.to_owned());
-        };
-        let line = 1 + self.scan.text[..first].matches('\n').count();
-        let inexact = || Refusal::at(line, Reason::NotExact);
+    pub(crate) fn scan(&self) -> &'s Scan<'t> {
+        self.scan
+    }
+
+    /// One-based line of the first edit; none where there is nothing to do.
+    pub(super) fn first_line(&self) -> Option<usize> {
+        let first = self.splices.iter().map(|splice| splice.range.start).min()?;
+        Some(1 + self.scan.text[..first].matches('\n').count())
+    }
+
+    /// Whether nothing but scalars, of which `allowed` is told each, get other bytes.
+    pub(super) fn changes_only(&self, allowed: impl Fn(NodeId) -> bool) -> bool {
+        self.changes.iter().all(|change| {
+            let is_one = change.nodes.len() == 1 && change.by.len() == 1;
+            is_one && allowed(NodeId(change.nodes.start))
+        })
+    }
+
+    /// The text with the edits; none where two of them touch each other.
+    pub(super) fn carried_out(&mut self) -> Option<String> {
         self.splices
             .sort_by_key(|splice| (splice.range.start, splice.range.end));
         let mut text = String::with_capacity(self.scan.text.len() + 256);
         let mut done = 0;
         for Splice { range, text: new } in &self.splices {
-            text.push_str(self.scan.text.get(done..range.start).ok_or_else(inexact)?);
+            text.push_str(self.scan.text.get(done..range.start)?);
             text.push_str(new);
             done = range.end;
         }
-        text.push_str(self.scan.text.get(done..).ok_or_else(inexact)?);
-        let is_exact = scan::says(&text, self.expected());
-        if is_exact { Ok(text) } else { Err(inexact()) }
+        text.push_str(self.scan.text.get(done..)?);
+        Some(text)
     }
 
     /// The tokens that the new text must have.
-    fn expected(&mut self) -> impl Iterator<Item = &Token<'_>> {
+    pub(super) fn expected(&mut self) -> impl Iterator<Item = &Token<'_>> {
         self.changes
             .sort_by_key(|change| (change.nodes.start, change.nodes.end));
         let starts = std::iter::once(0).chain(self.changes.iter().map(|change| change.nodes.end));
@@ -310,6 +327,31 @@ impl<'s, 't> Draft<'s, 't> {
             nodes: node.0..place.past,
             by: vec![token],
         });
+    }
+
+    /// Makes `text` what a literal block says; lines that it has already keep their bytes.
+    pub(crate) fn set_text(&mut self, block: NodeId, text: &str) -> Result<(), Refusal> {
+        let scan = self.scan;
+        let place = &scan.nodes[block.0];
+        let Kind::Scalar(old, style @ Style::Literal) = &place.token.kind else {
+            return Err(Refusal::at(place.line, Reason::Layout));
+        };
+        if old == text {
+            return Ok(());
+        }
+        let (range, new) = scan
+            .replaced_lines(block, (old, text))
+            .ok_or_else(|| Refusal::at(place.line, Reason::Layout))?;
+        let by = Token {
+            kind: Kind::Scalar(text.to_owned().into(), *style),
+            ..place.token.to_owned()
+        };
+        self.splice(range, new);
+        self.changes.push(Change {
+            nodes: block.0..place.past,
+            by: vec![by],
+        });
+        Ok(())
     }
 
     /// Where the value of an empty place starts, and what must stand before it.
@@ -399,87 +441,5 @@ impl<'s, 't> Draft<'s, 't> {
 
     fn splice(&mut self, range: Range<usize>, text: String) {
         self.splices.push(Splice { range, text });
-    }
-}
-
-impl Scan<'_> {
-    /// What a scalar says, if its bytes can be replaced by others.
-    pub(crate) fn editable(&self, node: NodeId) -> Result<&str, Refusal> {
-        let place = &self.nodes[node.0];
-        let refused = |reason| Err(Refusal::at(place.line, reason));
-        let (value, style) = match &place.token.kind {
-            Kind::Scalar(value, style) => (value, *style),
-            Kind::Alias(_) => return refused(Reason::Alias),
-            Kind::Document | Kind::Mapping(_) | Kind::Sequence(_) => {
-                return refused(Reason::NotScalar {
-                    found: self.describe(node),
-                });
-            }
-        };
-        if let Some(tag) = place.token.tag.as_deref()
-            && !matches!(tag, "!" | "tag:yaml.org,2002:str")
-        {
-            return refused(Reason::Tagged {
-                tag: tag.replace("tag:yaml.org,2002:", "!!"),
-            });
-        }
-        if style == Style::Block {
-            return Err(Refusal::at(self.line_of_header(node), Reason::BlockScalar));
-        }
-        if self.text[place.span.clone()].contains(['\n', '\r']) {
-            return refused(Reason::SeveralLines);
-        }
-        if value.contains("{{") {
-            return refused(Reason::Template);
-        }
-        Ok(value)
-    }
-
-    /// The collection that holds a node, and the node's key if it is a map.
-    fn owner(&self, node: NodeId) -> Option<(NodeId, Option<NodeId>)> {
-        let depth = self.nodes[node.0].token.depth;
-        let parent = self.nodes[..node.0]
-            .iter()
-            .rposition(|above| above.token.depth < depth)
-            .map(NodeId)?;
-        let pair = self.pairs(parent).find(|&(_, value)| value == node);
-        Some((parent, pair.map(|(key, _)| key)))
-    }
-
-    fn context(&self, node: NodeId) -> Context {
-        match self.nodes[node.0].token.kind {
-            Kind::Mapping(context) | Kind::Sequence(context) => context,
-            Kind::Document | Kind::Scalar(..) | Kind::Alias(_) => Context::Block,
-        }
-    }
-
-    /// How what is added to a collection is written.
-    fn hand(&self, collection: NodeId) -> Hand {
-        match self.context(collection) {
-            Context::Block => Hand::BLOCK,
-            Context::Flow => Hand {
-                context: Context::Flow,
-                style: self.flow_style(),
-            },
-        }
-    }
-
-    /// Whether a collection is what its document holds.
-    fn is_root(&self, node: NodeId) -> bool {
-        self.nodes[node.0].token.depth == 1
-    }
-
-    /// Whether a key is written as `? key`.
-    fn is_long(&self, key: NodeId) -> bool {
-        let start = self.nodes[key.0].start;
-        self.text[self.line_start(start)..start]
-            .trim_end()
-            .ends_with('?')
-    }
-
-    /// The line of `|` or `>`: the parser says where the text below it starts.
-    fn line_of_header(&self, node: NodeId) -> usize {
-        let key = self.owner(node).and_then(|(_, key)| key);
-        key.map_or(self.nodes[node.0].line, |key| self.line(key))
     }
 }

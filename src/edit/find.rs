@@ -1,13 +1,34 @@
 //! Find: a path in a document -> the value it names.
 //!
-//! Not here: what may be done with the value (`draft`).
+//! Not here: which document is meant (`document`), and what may be done with the value (`draft`).
 //! Invariant: a path names at most one value; where it could name two, it is refused.
+
+use std::collections::BTreeSet;
 
 use super::path::{Path, Step};
 use super::refusal::{Known, Reason, Refusal};
-use super::scan::{NodeId, Scan};
+use super::scan::{Kind, NodeId, Scan, Style};
+
+/// What a path leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// A value of the text itself.
+    Node(NodeId),
+    /// A value of the YAML that a literal block (`|`) holds.
+    Text { block: NodeId, path: Path },
+}
+
+/// What to do where a value is an alias, or comes by a merge key: it stands elsewhere, and others share it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Aliases {
+    #[default]
+    Refused,
+    /// The place that they all share is taken.
+    Followed,
+}
 
 /// Why a path names nothing in a document.
+#[derive(Debug)]
 pub(crate) struct Miss {
     /// Boxed, since it is rare and much larger than what is found.
     pub(crate) refusal: Box<Refusal>,
@@ -16,11 +37,14 @@ pub(crate) struct Miss {
 }
 
 /// The place where the rest of a path could be added.
+#[derive(Debug)]
 pub(crate) struct Gap {
     /// A map, or a value that is empty or null.
     pub(crate) parent: NodeId,
     /// How many steps of the path lead to it.
     pub(crate) depth: usize,
+    /// What the map has under the missing key by its merge key, which a key of its own would take the place of.
+    pub(crate) merged: Option<NodeId>,
 }
 
 impl From<Refusal> for Miss {
@@ -30,23 +54,43 @@ impl From<Refusal> for Miss {
     }
 }
 
+impl From<Miss> for Refusal {
+    fn from(miss: Miss) -> Self {
+        *miss.refusal
+    }
+}
+
 impl Scan<'_> {
     /// Finds the one value at `path` below `root`.
     ///
     /// A key that itself holds dots is found by its bare text where the nested keys are not there.
-    pub(crate) fn find(&self, root: NodeId, path: &Path) -> Result<NodeId, Miss> {
-        self.descend(root, path, 0)
+    pub(crate) fn find(&self, root: NodeId, path: &Path, aliases: Aliases) -> Result<Target, Miss> {
+        self.descend(root, (path, 0), aliases)
     }
 
-    fn descend(&self, node: NodeId, path: &Path, depth: usize) -> Result<NodeId, Miss> {
-        let Some(step) = path.steps().get(depth) else {
-            return Ok(node);
+    fn descend(
+        &self,
+        node: NodeId,
+        (path, depth): (&Path, usize),
+        aliases: Aliases,
+    ) -> Result<Target, Miss> {
+        let step = path.steps().get(depth);
+        let node = match aliases {
+            Aliases::Followed => self.resolved(node),
+            Aliases::Refused if self.is_alias(node) && step.is_some() => {
+                return Err(Refusal::at(self.line(node), Reason::BehindAlias).into());
+            }
+            Aliases::Refused => node,
         };
-        if self.is_alias(node) {
-            return Err(Refusal::at(self.line(node), Reason::BehindAlias).into());
+        let Some(step) = step else {
+            return Ok(Target::Node(node));
+        };
+        if let Kind::Scalar(_, Style::Literal) = self.nodes[node.0].token.kind {
+            let path = path.from(depth);
+            return Ok(Target::Text { block: node, path });
         }
         match step {
-            Step::Key(key) => self.descend_by_key(node, path, (depth, key)),
+            Step::Key(key) => self.descend_by_key(node, (path, depth, key), aliases),
             Step::Index(index) => {
                 let place = path.prefix(depth);
                 self.expect_list(node, &place)?;
@@ -60,13 +104,13 @@ impl Scan<'_> {
                     };
                     Refusal::at(self.line(node), reason)
                 })?;
-                self.descend(item, path, depth + 1)
+                self.descend(item, (path, depth + 1), aliases)
             }
             Step::Item { key, value } => {
                 let place = path.prefix(depth);
                 self.expect_list(node, &place)?;
                 let item = self.item(node, place, (key, value))?;
-                self.descend(item, path, depth + 1)
+                self.descend(item, (path, depth + 1), aliases)
             }
         }
     }
@@ -74,22 +118,23 @@ impl Scan<'_> {
     fn descend_by_key(
         &self,
         node: NodeId,
-        path: &Path,
-        (depth, key): (usize, &str),
-    ) -> Result<NodeId, Miss> {
-        let gap = Some(Gap {
-            parent: node,
-            depth,
-        });
+        (path, depth, key): (&Path, usize, &str),
+        aliases: Aliases,
+    ) -> Result<Target, Miss> {
         if !self.is_mapping(node) {
             let place = path.prefix(depth);
             let reason = match self.is_sequence(node) {
                 true => Reason::ListNeedsItem { place },
                 false => self.unexpected(node, place, "a map"),
             };
+            let gap = Gap {
+                parent: node,
+                depth,
+                merged: None,
+            };
             return Err(Miss {
                 refusal: Box::new(Refusal::at(self.line(node), reason)),
-                gap: gap.filter(|_| self.is_null(node)),
+                gap: Some(gap).filter(|_| self.is_null(node)),
             });
         }
         let mut miss = None;
@@ -103,23 +148,119 @@ impl Scan<'_> {
             let Some((_, value)) = self.pair(node, &name)? else {
                 continue;
             };
-            match self.descend(value, path, depth + count + 1) {
-                Ok(found) => return Ok(found),
+            match self.descend(value, (path, depth + count + 1), aliases) {
+                Ok(found) => {
+                    self.refuse_merged_below(node, &name)?;
+                    return Ok(found);
+                }
                 Err(first) => miss = miss.or(Some(first)),
             }
         }
-        Err(miss.unwrap_or_else(|| {
-            let names = self.pairs(node).filter_map(|(name, _)| self.scalar(name));
-            let reason = Reason::NoKey {
-                place: path.prefix(depth),
-                key: key.to_owned(),
-                known: Known::of(names, key),
-            };
-            Miss {
-                refusal: Box::new(Refusal::at(self.line(node), reason)),
-                gap,
+        match miss {
+            Some(miss) => Err(miss),
+            None => self.descend_by_merge(node, (path, depth, key), aliases),
+        }
+    }
+
+    /// Looks for a key that a map has by its merge key alone, or says that it has none.
+    fn descend_by_merge(
+        &self,
+        node: NodeId,
+        (path, depth, key): (&Path, usize, &str),
+        aliases: Aliases,
+    ) -> Result<Target, Miss> {
+        let merged = self.merged(node, key)?;
+        let reason = match (merged, aliases) {
+            (Some((_, value)), Aliases::Followed) => {
+                return self.descend(value, (path, depth + 1), aliases);
             }
-        }))
+            (Some(_), Aliases::Refused) => Reason::BehindAlias,
+            (None, _) => {
+                let names = self.pairs(node).filter_map(|(name, _)| self.scalar(name));
+                Reason::NoKey {
+                    place: path.prefix(depth),
+                    key: key.to_owned(),
+                    known: Known::of(names, key),
+                }
+            }
+        };
+        // A key of the map's own would hide the whole merged value, of which a deeper path names a part.
+        let is_whole = merged.is_none() || depth + 1 == path.steps().len();
+        let gap = Gap {
+            parent: node,
+            depth,
+            merged: merged.map(|(_, value)| value),
+        };
+        Err(Miss {
+            refusal: Box::new(Refusal::at(self.line(node), reason)),
+            gap: Some(gap).filter(|_| is_whole),
+        })
+    }
+
+    /// The key and the value of `key` in a mapping, or else in what it merges by `<<`.
+    pub(crate) fn lookup(
+        &self,
+        mapping: NodeId,
+        key: &str,
+    ) -> Result<Option<(NodeId, NodeId)>, Refusal> {
+        match self.pair(mapping, key)? {
+            Some(pair) => Ok(Some(pair)),
+            None => self.merged(mapping, key),
+        }
+    }
+
+    /// The key and the value that a mapping has by its merge key, were there no `key` of its own.
+    ///
+    /// Of several merged maps the first that has the key counts, see <https://yaml.org/type/merge.html>.
+    pub(crate) fn merged(
+        &self,
+        mapping: NodeId,
+        key: &str,
+    ) -> Result<Option<(NodeId, NodeId)>, Refusal> {
+        let mut seen = BTreeSet::from([mapping]);
+        let mut maps = self.merges(mapping)?;
+        maps.reverse();
+        while let Some(map) = maps.pop() {
+            if !seen.insert(map) {
+                continue;
+            }
+            if let Some(pair) = self.pair(map, key)? {
+                return Ok(Some(pair));
+            }
+            maps.extend(self.merges(map)?.into_iter().rev());
+        }
+        Ok(None)
+    }
+
+    /// Refuses a key of a mapping's own that a merge key below it gives again.
+    ///
+    /// By <https://yaml.org/type/merge.html> the own key counts; to readers such as Helm's and kustomize's the last one.
+    pub(crate) fn refuse_merged_below(&self, mapping: NodeId, key: &str) -> Result<(), Refusal> {
+        let (Some((own, _)), Some((merge, _))) =
+            (self.pair(mapping, key)?, self.pair(mapping, "<<")?)
+        else {
+            return Ok(());
+        };
+        match merge > own && self.merged(mapping, key)?.is_some() {
+            true => {
+                let (key, merge) = (key.to_owned(), self.line(merge));
+                let reason = Reason::MergedBelow { key, merge };
+                Err(Refusal::at(self.line(own), reason))
+            }
+            false => Ok(()),
+        }
+    }
+
+    /// The maps that a mapping merges by `<<`, in order.
+    fn merges(&self, mapping: NodeId) -> Result<Vec<NodeId>, Refusal> {
+        let Some((_, value)) = self.pair(mapping, "<<")? else {
+            return Ok(Vec::new());
+        };
+        let value = self.resolved(value);
+        Ok(match self.is_sequence(value) {
+            true => self.items(value).map(|item| self.resolved(item)).collect(),
+            false => vec![value],
+        })
     }
 
     /// The one item of a list that has `value` under `key`.
@@ -133,7 +274,7 @@ impl Scan<'_> {
         let mut found = Vec::new();
         for item in self.items(list) {
             let map = self.resolved(item);
-            let Some((_, name)) = self.pair(map, key)? else {
+            let Some((_, name)) = self.lookup(map, key)? else {
                 continue;
             };
             let name = self.scalar(name).unwrap_or_default();
@@ -179,15 +320,22 @@ impl Scan<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Path, Scan};
+    use super::{Aliases, Path, Scan, Target};
 
     fn found(text: &str, path: &str) -> String {
+        found_with(text, path, Aliases::Refused)
+    }
+
+    fn found_with(text: &str, path: &str, aliases: Aliases) -> String {
         let scan = Scan::new(text).unwrap();
         let document = scan.documents().next().unwrap();
         let root = scan.root(document).unwrap();
         let path: Path = path.parse().unwrap();
-        match scan.find(root, &path) {
-            Ok(node) => format!("{}: {}", scan.line(node), scan.scalar(node).unwrap_or("-")),
+        match scan.find(root, &path, aliases) {
+            Ok(Target::Node(node)) => {
+                format!("{}: {}", scan.line(node), scan.scalar(node).unwrap_or("-"))
+            }
+            Ok(Target::Text { block, path }) => format!("{}: | {path}", scan.line(block)),
             Err(miss) => format!(
                 "{} [line {}]",
                 miss.refusal,
@@ -222,6 +370,35 @@ mod tests {
         insta::assert_snapshot!(found(PODS, "image[0]"), @"`image` is a map, not a list [line 10]");
         insta::assert_snapshot!(found(PODS, "image.name.x"), @"`image.name` is a scalar, not a map [line 10]");
         insta::assert_snapshot!(found("a: 1\nb: 2\na: 3\n", "a"), @"`a` stands here and again on line 3; readers disagree on which one counts [line 1]");
-        insta::assert_snapshot!(found("a: &x {b: 1}\nc: *x\n", "c.b"), @"the value comes from an alias of an anchor that others share; name the anchor's own place instead [line 2]");
+        insta::assert_snapshot!(found("a: &x {b: 1}\nc: *x\n", "c.b"), @"the value comes from an alias of an anchor that others share; name the anchor's own place, or say `through-alias` [line 2]");
+    }
+
+    const MERGED: &str = "d: &d\n  image: &i {tag: v1, repository: r}\n  x: &x y\na:\n  <<: *d\nb:\n  image: {<<: *i, tag: v2}\nc:\n  - &c {x: first}\n  - <<: [*c, *d]\n    z: *x\n";
+
+    #[test]
+    fn merge_keys_are_understood_where_aliases_are_followed() {
+        let followed = |path| found_with(MERGED, path, Aliases::Followed);
+        assert_eq!(followed("a.image.tag"), "2: v1");
+        assert_eq!(followed("b.image.tag"), "7: v2");
+        assert_eq!(followed("b.image.repository"), "2: r");
+        assert_eq!(followed("c[1].x"), "9: first");
+        assert_eq!(followed("c[1].image.tag"), "2: v1");
+        assert_eq!(followed("c[1].z"), "3: y");
+        assert_eq!(found(MERGED, "b.image.tag"), "7: v2");
+        assert!(found(MERGED, "a.image.tag").contains("alias of an anchor"));
+    }
+
+    #[test]
+    fn a_map_that_merges_itself_ends() {
+        let text = "a: &a\n  <<: *a\n  b: &b {<<: [*a, *b]}\n";
+        assert!(found_with(text, "a.c", Aliases::Followed).contains("no key `c`"));
+        assert!(found_with(text, "a.b.c", Aliases::Followed).contains("no key `c`"));
+    }
+
+    #[test]
+    fn a_path_goes_on_in_the_text_of_a_literal_block() {
+        let text = "helm:\n  values: |\n    image:\n      tag: v1\n  folded: >\n    a: 1\n";
+        assert_eq!(found(text, "helm.values.image.tag"), "3: | image.tag");
+        insta::assert_snapshot!(found(text, "helm.folded.a"), @"`helm.folded` is a scalar, not a map [line 6]");
     }
 }

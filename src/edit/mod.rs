@@ -5,23 +5,33 @@
 //! scanned again, and every other node, with its style, anchor and tag, is what it was.
 
 mod assign;
+mod block;
 #[cfg(test)]
 pub(crate) mod cases;
+mod document;
 mod draft;
+mod edited;
 mod find;
 mod layout;
 mod new;
 mod path;
+mod place;
 mod refusal;
 mod scalar;
 mod scan;
+mod seal;
+mod shared;
 
 pub(crate) use assign::assign;
+pub(crate) use document::{Document, Reach};
 pub(crate) use draft::Draft;
+pub(crate) use edited::edited;
+pub(crate) use find::{Aliases, Miss, Target};
 pub(crate) use new::New;
-pub(crate) use path::{ParsePathError, Path};
-pub(crate) use refusal::{Reason, Refusal};
+pub(crate) use path::{ParsePathError, Path, Step};
+pub(crate) use refusal::{Known, Reason, Refusal};
 pub(crate) use scan::{NodeId, Scan};
+pub(crate) use shared::Shared;
 
 /// Reads `bytes` as text, or says at which line they are not UTF-8.
 pub(crate) fn text(bytes: &[u8]) -> Result<&str, Refusal> {

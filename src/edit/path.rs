@@ -51,6 +51,26 @@ impl Path {
         }
     }
 
+    /// The path without its first `count` steps, of which it has more.
+    pub(crate) fn from(&self, count: usize) -> Self {
+        Self(self.0[count..].to_vec())
+    }
+
+    /// The path that goes on by the steps of `rest`.
+    pub(crate) fn join(&self, rest: &Self) -> Self {
+        Self([&self.0[..], &rest.0[..]].concat())
+    }
+
+    /// The path to `key` of the map that this one leads to.
+    pub(crate) fn key(&self, key: &str) -> Self {
+        self.join(&Self(vec![Step::Key(key.to_owned())]))
+    }
+
+    /// The path made of `steps`, if there are any.
+    pub(crate) fn of(steps: Vec<Step>) -> Option<Self> {
+        (!steps.is_empty()).then_some(Self(steps))
+    }
+
     /// The first `count` steps as text, for messages; the root is `.`.
     pub(crate) fn prefix(&self, count: usize) -> String {
         match &self.0[..count] {

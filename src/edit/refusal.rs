@@ -69,15 +69,29 @@ pub(crate) enum Reason {
     #[error("the file holds no values")]
     Empty,
     #[error(
-        "the value is an alias of an anchor that others share; write it out here, or edit the anchor"
+        "the value is an alias of an anchor that others share; write it out here, name the anchor's own place, or say `through-alias`"
     )]
     Alias,
     #[error(
-        "the value comes from an alias of an anchor that others share; name the anchor's own place instead"
+        "the value comes from an alias of an anchor that others share; name the anchor's own place, or say `through-alias`"
     )]
     BehindAlias,
     #[error("the value is a block scalar (`|` or `>`); write it on one line")]
     BlockScalar,
+    #[error(
+        "`{key}` stands here, and a merge key (`<<`) below it on line {merge} gives it again; readers disagree on which one counts, so let the merge key stand first"
+    )]
+    MergedBelow { key: String, merge: usize },
+    #[error("`{written}` stands here, which is read as `{key}`; write `{key}`")]
+    OtherCase { written: String, key: String },
+    #[error("`imageTags` stands here and wins over `images`; run `kustomize edit fix` once")]
+    OldKey,
+    #[error("the value is {found}, not a literal block (`|`) whose text could be edited")]
+    NotLiteral { found: &'static str },
+    #[error(
+        "the file is encrypted with SOPS, whose checksum covers this value; change it with `sops`"
+    )]
+    Sealed,
     #[error("the value goes over several lines; write it on one line")]
     SeveralLines,
     #[error("the value is tagged `{tag}`, which a version is not; remove the tag")]
@@ -88,6 +102,14 @@ pub(crate) enum Reason {
     SeveralDocuments { path: String, again: usize },
     #[error("the file has {count} documents; it must have one")]
     NotOneDocument { count: usize },
+    #[error("the file has no object `{object}`; {known}")]
+    NoObject {
+        /// `Kind/name`.
+        object: String,
+        known: Known,
+    },
+    #[error("the file has several objects `{object}`, another on line {again}")]
+    SeveralObjects { object: String, again: usize },
     #[error("there is no document {number}; the file has {count}, counted from 0")]
     NoDocument { number: usize, count: usize },
     #[error("the layout here leaves no exact place for the edit; write it by hand once")]
@@ -103,6 +125,8 @@ pub(crate) enum Known {
     Nearest(String),
     /// The names that are there, at most [`NAMES_SHOWN_MAX`] of them.
     These(Vec<String>),
+    /// Places elsewhere in the file, each with its line.
+    Elsewhere(Vec<String>),
 }
 
 /// How many names a message lists.
@@ -149,6 +173,7 @@ impl fmt::Display for Known {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nearest(name) => write!(f, "the nearest is `{name}`"),
+            Self::Elsewhere(places) => write!(f, "the nearest is {}", places.join(", ")),
             Self::These(names) if names.is_empty() => f.write_str("there is nothing"),
             Self::These(names) => write!(f, "there is `{}`", names.join("`, `")),
         }

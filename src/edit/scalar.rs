@@ -15,9 +15,11 @@ pub(super) fn write(value: &str, style: Style, context: Context) -> (String, Sty
             format!("'{}'", value.replace('\'', "''")),
             Style::SingleQuoted,
         ),
-        Style::Plain | Style::SingleQuoted | Style::DoubleQuoted | Style::Block => {
-            (double_quoted(value), Style::DoubleQuoted)
-        }
+        Style::Plain
+        | Style::SingleQuoted
+        | Style::DoubleQuoted
+        | Style::Literal
+        | Style::Folded => (double_quoted(value), Style::DoubleQuoted),
     }
 }
 

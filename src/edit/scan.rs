@@ -68,8 +68,10 @@ pub(super) enum Style {
     Plain,
     SingleQuoted,
     DoubleQuoted,
-    /// `|` or `>`.
-    Block,
+    /// `|`
+    Literal,
+    /// `>`
+    Folded,
 }
 
 /// How a collection is written, and what stands inside it.
@@ -118,33 +120,6 @@ impl<'t> Step<'t> {
             _ => Self::Nothing,
         }
     }
-}
-
-/// Whether `text` can be scanned and says exactly `tokens`: what a scan would tell, without keeping its nodes.
-pub(super) fn says<'a>(text: &str, mut tokens: impl Iterator<Item = &'a Token<'a>>) -> bool {
-    if text.len() > TEXT_BYTES_MAX {
-        return false;
-    }
-    let mut depth = 0;
-    for item in parse(text) {
-        let Ok((event, span)) = item else {
-            return false;
-        };
-        let (token, inner) = match Step::of(event, &span) {
-            Step::Open(token) => (token, 1),
-            Step::Leaf(token) => (token, 0),
-            Step::Close => {
-                depth -= 1;
-                continue;
-            }
-            Step::Anchor | Step::Nothing => continue,
-        };
-        if tokens.next() != Some(&Token { depth, ..token }) {
-            return false;
-        }
-        depth += inner;
-    }
-    tokens.next().is_none()
 }
 
 fn parse(text: &str) -> impl Iterator<Item = Result<(Event<'_>, Span), ScanError>> {
@@ -248,6 +223,20 @@ impl<'t> Scan<'t> {
         }
     }
 
+    /// The aliases of the very value that `node` is.
+    pub(super) fn aliases_of(&self, node: NodeId) -> impl Iterator<Item = NodeId> {
+        let anchor = self.nodes[node.0].token.anchor;
+        let is_alias = move |other: &NodeId| {
+            anchor != 0 && self.nodes[other.0].token.kind == Kind::Alias(anchor)
+        };
+        let past = if anchor == 0 { 0 } else { self.nodes.len() };
+        (0..past).map(NodeId).filter(is_alias)
+    }
+
+    pub(super) fn has_anchors(&self) -> bool {
+        !self.anchors.is_empty()
+    }
+
     pub(crate) fn is_alias(&self, node: NodeId) -> bool {
         matches!(self.nodes[node.0].token.kind, Kind::Alias(_))
     }
@@ -308,7 +297,7 @@ impl<'t> Scan<'t> {
         }
     }
 
-    fn children(&self, parent: NodeId) -> impl Iterator<Item = NodeId> {
+    pub(super) fn children(&self, parent: NodeId) -> impl Iterator<Item = NodeId> {
         let past = self.nodes[parent.0].past;
         let mut next = parent.0 + 1;
         std::iter::from_fn(move || {
@@ -361,7 +350,7 @@ impl<'t> Scan<'t> {
             self.anchors.insert(token.anchor, NodeId(id));
         }
         let mut range = bytes(span);
-        if let Kind::Scalar(value, Style::Block) = &token.kind
+        if let Kind::Scalar(value, Style::Literal | Style::Folded) = &token.kind
             && !value.ends_with("\n\n")
         {
             // Blank lines below a block scalar that does not keep them are between it and what follows.
@@ -441,7 +430,8 @@ fn style_of(style: ScalarStyle) -> Style {
         ScalarStyle::Plain => Style::Plain,
         ScalarStyle::SingleQuoted => Style::SingleQuoted,
         ScalarStyle::DoubleQuoted => Style::DoubleQuoted,
-        ScalarStyle::Literal | ScalarStyle::Folded => Style::Block,
+        ScalarStyle::Literal => Style::Literal,
+        ScalarStyle::Folded => Style::Folded,
     }
 }
 

@@ -1,231 +1,363 @@
-//! Helm values, and any other scalar: a version at a path.
+//! Helm values, and any other value at a path: finds the places of an image's version.
 //!
-//! Not here: `images:` of kustomizations.
+//! Not here: reading and writing the places (`place`), and the entries of kustomizations.
 //! Invariant: a place that names another image than the policy's is refused.
 
-use super::{Cause, Fault, Standing, Version, Write};
-use crate::edit::{Draft, New, NodeId, Path, Reason, Refusal, Scan};
-use crate::image::{Digest, Repository};
+use super::name::{is_image, split_digest, split_tag};
+use super::place::{Missing, Place, Shape, Slot};
+use super::{Ask, Cause, Fault};
+use crate::edit::{Aliases, Known, Miss, NodeId, Path, Reason, Refusal, Scan, Target};
 
-/// What kind of place may stand at a path.
+/// What may stand at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
-    /// A map of a chart's values, or a scalar.
-    MapOrScalar,
+pub(super) enum Holds {
+    /// A chart's map of an image, a list of such maps or of references, or a scalar.
+    Image,
     /// A scalar only.
     Scalar,
 }
 
-/// Where the version stands.
-enum Place {
-    Map(Map),
-    /// One scalar.
-    Scalar(NodeId, Shape),
+/// Where to look in the values of a chart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Lookup {
+    At(Path, Holds),
+    /// Wherever a map or a whole reference names the image.
+    Anywhere,
 }
 
-/// A chart's map for one image.
-struct Map {
-    node: NodeId,
-    /// The key of `repository` or `name`, or else the last key, after which a tag is added.
-    after: Option<NodeId>,
-    tag: Option<(NodeId, Shape)>,
-    digest: Option<NodeId>,
-}
+/// The keys under which a chart's map names its image, and those of its version.
+const NAME_KEYS: [&str; 3] = ["repository", "name", "image"];
+const TAG_KEYS: [&str; 2] = ["tag", "version"];
 
-/// What a scalar holds.
-enum Shape {
-    /// `v1`, `v1@sha256:…`, or nothing yet.
-    Tag,
-    /// `sha256:…`
-    Digest,
-    /// `ghcr.io/acme/web:v1`, with the name as it is spelled.
-    Reference { name: String },
-}
-
-/// What stands at `at` in `text`.
-pub(super) fn read(
-    text: &str,
-    (at, form): (&Path, Form),
-    image: &Repository,
-) -> Result<Standing, Fault> {
-    let scan = Scan::new(text)?;
-    let owned = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
-    let standing = |node: NodeId, shape: &Shape| -> Result<Standing, Fault> {
-        let (tag, digest) = shape.split(scan.editable(node)?);
-        Ok(Standing {
-            tag: owned(tag),
-            digest: owned(digest),
-            line: scan.line(node),
-        })
+/// The places at `at` in a file of values.
+pub(super) fn places(
+    scan: &Scan<'_>,
+    at: &Path,
+    holds: Holds,
+    ask: Ask<'_>,
+) -> Result<Vec<Place>, Fault> {
+    let found = scan.find_in_one(at, ask.reach);
+    let root = match &found {
+        Ok(target) => scan.root_above(target.node()),
+        Err(Miss { gap: Some(gap), .. }) => scan.root_above(gap.parent),
+        Err(_) => {
+            return found
+                .map(|_| Vec::new())
+                .map_err(|miss| Refusal::from(miss).into());
+        }
     };
-    match place(&scan, at, form, image)? {
-        Place::Scalar(node, shape) => standing(node, &shape),
-        Place::Map(map) => {
-            let digest = map.digest.map(|node| scan.editable(node)).transpose()?;
-            let standing = match &map.tag {
-                Some((node, shape)) => standing(*node, shape)?,
-                None => Standing {
-                    tag: None,
-                    digest: None,
-                    line: scan.line(map.after.unwrap_or(map.node)),
-                },
+    let first = scan.all_documents().next();
+    if holds == Holds::Image && first.and_then(|first| scan.root(first)) != Some(root) {
+        return Err(Fault::at(scan.line(root), Cause::NotFirstDocument));
+    }
+    Values { scan, root, ask }.places(found, at, holds)
+}
+
+/// The places in the values that a text of its own holds.
+pub(super) fn places_in(
+    scan: &Scan<'_>,
+    lookup: &Lookup,
+    ask: Ask<'_>,
+) -> Result<Vec<Place>, Fault> {
+    match lookup {
+        Lookup::At(at, holds) => places(scan, at, *holds, ask),
+        Lookup::Anywhere => {
+            let mut places = Vec::new();
+            for root in scan.roots(None)? {
+                places.extend(places_below(scan, root, lookup, ask)?);
+            }
+            Ok(places)
+        }
+    }
+}
+
+/// The places in the values that `root`, a map of a file that holds more, is.
+pub(super) fn places_below(
+    scan: &Scan<'_>,
+    root: NodeId,
+    lookup: &Lookup,
+    ask: Ask<'_>,
+) -> Result<Vec<Place>, Fault> {
+    let values = Values { scan, root, ask };
+    match lookup {
+        Lookup::At(at, holds) => {
+            let found = scan.find(root, at, ask.reach.aliases);
+            values.places(found, at, *holds)
+        }
+        Lookup::Anywhere => {
+            let mut places = Vec::new();
+            values.collect(root, &mut places)?;
+            Ok(places)
+        }
+    }
+}
+
+/// The values of one chart.
+#[derive(Clone, Copy)]
+struct Values<'a, 't> {
+    scan: &'a Scan<'t>,
+    root: NodeId,
+    ask: Ask<'a>,
+}
+
+impl Values<'_, '_> {
+    /// The places at a path, by what was found there.
+    fn places(
+        self,
+        found: Result<Target, Miss>,
+        at: &Path,
+        holds: Holds,
+    ) -> Result<Vec<Place>, Fault> {
+        let node = match found {
+            Ok(Target::Node(node)) => node,
+            Ok(Target::Text { block, path }) => {
+                let lookup = Lookup::At(path, holds);
+                return Ok(vec![Place::Block { block, lookup }]);
+            }
+            Err(miss) => return self.missing(miss, at).map(|place| vec![place]),
+        };
+        if holds == Holds::Image && self.scan.is_mapping(node) {
+            return Ok(vec![self.map(node)?]);
+        }
+        if holds == Holds::Image && self.scan.is_sequence(node) {
+            return self.list(node);
+        }
+        let value = self.scan.editable(node)?;
+        // An empty value has no form of its own; the key's name tells.
+        let shape = match value.is_empty() && at.last_key() == Some("digest") {
+            true => Shape::Digest,
+            false => Shape::of(value, self.ask.image)
+                .map_err(|cause| Fault::at(self.scan.line(node), cause))?,
+        };
+        Ok(vec![Place::One(Slot::Standing(node), shape)])
+    }
+
+    /// The place of a `tag`, `version` or `digest` that the image's own map lacks.
+    fn missing(self, miss: Miss, at: &Path) -> Result<Place, Fault> {
+        let keys = || TAG_KEYS.into_iter().chain(["digest"]);
+        let last = at.last_key();
+        let key = last.and_then(|last| keys().find(|key| *key == last));
+        let (Some(key), Some(gap)) = (key, &miss.gap) else {
+            return Err(Refusal::from(miss).into());
+        };
+        let is_last = gap.depth + 1 == at.steps().len() && self.scan.is_mapping(gap.parent);
+        let name = match is_last {
+            true => self.name(gap.parent)?,
+            false => None,
+        };
+        // Without a name beside it, or a value that it overrides, the key may only be misspelled.
+        if name.is_none() && gap.merged.is_none() {
+            return Err(Refusal::from(miss).into());
+        }
+        let slot = Missing {
+            map: gap.parent,
+            after: self.place_after(gap.parent, name.map(|(key, _)| key))?,
+            key,
+            merged: gap.merged,
+        };
+        let shape = match key {
+            "digest" => Shape::Digest,
+            _ => Shape::Tag,
+        };
+        Ok(Place::One(Slot::Missing(slot), shape))
+    }
+
+    /// The places in the items of a list that are the image.
+    fn list(self, list: NodeId) -> Result<Vec<Place>, Fault> {
+        let scan = self.scan;
+        let mut places = Vec::new();
+        let mut names = Vec::new();
+        for item in scan.items(list) {
+            let name = match scan.is_mapping(scan.resolved(item)) {
+                true => self.name(scan.resolved(item))?.map(|(_, name)| name),
+                false => scan.scalar(item).map(str::to_owned),
             };
-            Ok(Standing {
-                digest: owned(digest).or(standing.digest),
-                ..standing
-            })
-        }
-    }
-}
-
-/// The text with `version` at `at`, as `write` says.
-///
-/// Where a digest stands, a tag alone would change nothing that runs, so `write: tag` is refused there. A map without
-/// a `digest` key gets `tag@digest` in its tag, which every chart passes on as it is.
-pub(super) fn write(
-    text: &str,
-    (at, form): (&Path, Form),
-    image: &Repository,
-    (version, write): (&Version, Write),
-) -> Result<String, Fault> {
-    let scan = Scan::new(text)?;
-    let mut draft = Draft::new(&scan);
-    match place(&scan, at, form, image)? {
-        Place::Scalar(node, shape) => {
-            let new = shape
-                .with(scan.editable(node)?, (version, write))
-                .map_err(|cause| {
-                    let line = Some(scan.line(node));
-                    Fault { line, cause }
-                })?;
-            draft.set(node, &new)?;
-        }
-        Place::Map(map) => map.write(&scan, &mut draft, (version, write))?,
-    }
-    Ok(draft.finish()?)
-}
-
-fn place(scan: &Scan<'_>, at: &Path, form: Form, image: &Repository) -> Result<Place, Fault> {
-    let node = scan.find_in_one(at).map_err(|miss| *miss.refusal)?;
-    if scan.is_mapping(node) && form == Form::MapOrScalar {
-        return Ok(Place::Map(Map::of(scan, node, image)?));
-    }
-    let value = scan.editable(node)?;
-    let line = Some(scan.line(node));
-    let mut shape = Shape::of(value, image).map_err(|cause| Fault { line, cause })?;
-    // An empty value has no form of its own; the key's name tells.
-    if value.is_empty() && at.last_key() == Some("digest") {
-        shape = Shape::Digest;
-    }
-    Ok(Place::Scalar(node, shape))
-}
-
-impl Map {
-    fn of(scan: &Scan<'_>, node: NodeId, image: &Repository) -> Result<Self, Fault> {
-        let pair = |key: &str| scan.pair(node, key);
-        let either = |first: &str, second: &str| -> Result<_, Refusal> {
-            Ok(pair(first)?.or(pair(second)?))
-        };
-        let repository = either("repository", "name")?;
-        let registry = pair("registry")?;
-        let tag = either("tag", "version")?;
-        if let Some((key, value)) = repository {
-            let joined = joined(scan, registry.map(|(_, value)| value), value);
-            if !joined.is_empty() && joined.parse().ok().as_ref() != Some(image) {
-                let cause = Cause::OtherImage {
-                    found: joined,
-                    image: image.clone(),
-                };
-                return Err(Fault {
-                    line: Some(scan.line(key)),
-                    cause,
-                });
+            let Some(name) = name else { continue };
+            let (bare, _) = split_tag(split_digest(&name).0);
+            if is_image(bare, self.ask.image) {
+                places.push(self.item(item)?);
             }
+            names.push(bare.to_owned());
         }
-        let is_merged = pair("<<")?;
-        if let (None, Some((merge, _))) = (tag, is_merged) {
-            let line = Some(scan.line(merge));
-            return Err(Fault {
-                line,
-                cause: Cause::Edit(Reason::BehindAlias),
-            });
+        match places.is_empty() {
+            false => Ok(places),
+            true => Err(Fault::at(
+                scan.line(list),
+                Cause::NoneHere {
+                    what: "item",
+                    image: self.ask.image.clone(),
+                    known: Known::of(
+                        names.iter().map(String::as_str),
+                        &self.ask.image.to_string(),
+                    ),
+                },
+            )),
         }
-        if tag.is_none() && repository.is_none() {
-            return Err(Fault {
-                line: Some(scan.line(node)),
-                cause: Cause::NotAnImageMap,
-            });
-        }
-        Ok(Self {
-            node,
-            after: repository.map(|(key, _)| key),
-            tag: tag.map(|(_, value)| (value, Shape::Tag)),
-            digest: pair("digest")?.map(|(_, value)| value),
-        })
     }
 
-    fn write(
-        &self,
-        scan: &Scan<'_>,
-        draft: &mut Draft<'_, '_>,
-        (version, write): (&Version, Write),
-    ) -> Result<(), Fault> {
-        let Self {
-            node,
-            after,
-            tag,
-            digest,
-        } = self;
-        if let Some(digest) = *digest {
-            let stands = !scan.editable(digest)?.is_empty();
-            match write {
-                Write::Tag if stands => {
-                    let line = Some(scan.line(digest));
-                    return Err(Fault {
-                        line,
-                        cause: Cause::DigestStands,
-                    });
-                }
-                Write::Tag => {}
-                Write::Digest | Write::TagAndDigest => {
-                    draft.set(digest, super::known_digest(version)?)?;
-                }
-            }
+    fn item(self, item: NodeId) -> Result<Place, Fault> {
+        let node = self.followed(item)?;
+        if self.scan.is_mapping(node) {
+            return self.map(node);
         }
-        let write = match digest {
-            Some(_) => Write::Tag,
-            None => write,
-        };
-        let fault = |node: NodeId| {
-            move |cause| Fault {
-                line: Some(scan.line(node)),
-                cause,
+        let value = self.scan.editable(node)?;
+        let shape = Shape::of(value, self.ask.image)
+            .map_err(|cause| Fault::at(self.scan.line(node), cause))?;
+        Ok(Place::One(Slot::Standing(node), shape))
+    }
+
+    /// Every place below `node` that names the image.
+    fn collect(self, node: NodeId, places: &mut Vec<Place>) -> Result<(), Fault> {
+        let scan = self.scan;
+        if let Some(text) = scan.scalar(node) {
+            let (name, tag) = split_tag(split_digest(text).0);
+            // A name without a version may be anything.
+            let is_reference = tag.is_some() || text.contains('@');
+            if is_reference && !scan.is_alias(node) && is_image(name, self.ask.image) {
+                places.push(self.item(node)?);
             }
-        };
-        match tag {
-            Some((value, shape)) => {
-                let new = shape
-                    .with(scan.editable(*value)?, (version, write))
-                    .map_err(fault(*value))?;
-                draft.set(*value, &new)?;
-            }
-            None => {
-                let new = Shape::Tag
-                    .with("", (version, write))
-                    .map_err(fault(*node))?;
-                draft.insert(*node, *after, &[("tag".to_owned(), New::Scalar(new))])?;
-            }
+            return Ok(());
+        }
+        if scan.is_mapping(node) && self.names_image(node)? {
+            places.push(self.map(node)?);
+            return Ok(());
+        }
+        for (_, value) in scan.pairs(node) {
+            self.collect(value, places)?;
+        }
+        for item in scan.items(node) {
+            self.collect(item, places)?;
         }
         Ok(())
+    }
+
+    /// Whether a map is the image's own: it names it and has, or could have, a tag.
+    fn names_image(self, map: NodeId) -> Result<bool, Fault> {
+        let Some((key, name)) = self.name(map)? else {
+            return Ok(false);
+        };
+        let is_tagged = self.tag(map)?.is_some() || self.scan.scalar(key) == Some("repository");
+        Ok(is_tagged && self.is_image(map, &name))
+    }
+
+    /// The place of a chart's map for one image.
+    fn map(self, map: NodeId) -> Result<Place, Fault> {
+        let Self { scan, ask, .. } = self;
+        let name = self.name(map)?;
+        let tag = self.tag(map)?;
+        if let (Some((key, text)), None) = (&name, &tag)
+            && let Some((_, value)) = scan.pair(map, scan.scalar(*key).unwrap_or_default())?
+            && let Ok(shape @ Shape::Reference { .. }) = Shape::of(text, ask.image)
+            && split_tag(split_digest(text).0).1.is_some() | text.contains('@')
+        {
+            return Ok(Place::One(Slot::Standing(value), shape));
+        }
+        if let Some((key, text)) = &name
+            && !text.is_empty()
+            && !self.is_image(map, text)
+        {
+            let cause = Cause::OtherImage {
+                found: text.clone(),
+                image: ask.image.clone(),
+            };
+            return Err(Fault::at(scan.line(*key), cause));
+        }
+        let merged = scan.merged(map, "tag")?.map(|(_, value)| value);
+        if name.is_none() && tag.is_none() && merged.is_none() {
+            return Err(Fault::at(scan.line(map), Cause::NotAnImageMap));
+        }
+        for key in TAG_KEYS.into_iter().chain(["digest"]) {
+            scan.refuse_merged_below(map, key)?;
+        }
+        let slot = match tag {
+            Some((_, value)) => Slot::Standing(value),
+            None => Slot::Missing(Missing {
+                map,
+                after: self.place_after(map, name.as_ref().map(|(key, _)| *key))?,
+                key: "tag",
+                merged,
+            }),
+        };
+        Ok(match scan.pair(map, "digest")? {
+            Some((_, digest)) => {
+                let digest = self.followed(digest)?;
+                Place::Two { tag: slot, digest }
+            }
+            None => Place::One(slot, Shape::Tag),
+        })
+    }
+
+    /// The key and the value of a map's tag: its own, or a shared one where aliases are followed.
+    fn tag(self, map: NodeId) -> Result<Option<(NodeId, NodeId)>, Fault> {
+        let look = |key| match self.ask.reach.aliases {
+            Aliases::Refused => self.scan.pair(map, key),
+            Aliases::Followed => self.scan.lookup(map, key),
+        };
+        for key in TAG_KEYS {
+            if let Some((key, value)) = look(key)? {
+                return Ok(Some((key, self.followed(value)?)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The key of `map` after which a key is added: that of the image's name, or the last where a merge key that may
+    /// give the same stands.
+    fn place_after(self, map: NodeId, name: Option<NodeId>) -> Result<Option<NodeId>, Refusal> {
+        let merges = self.scan.pair(map, "<<")?.is_some();
+        let own = |&name: &NodeId| self.scan.pairs(map).any(|(key, _)| key == name);
+        Ok(name.filter(own).filter(|_| !merges))
+    }
+
+    /// The key under which a map names its image, and the name with the registry that stands beside it.
+    fn name(self, map: NodeId) -> Result<Option<(NodeId, String)>, Fault> {
+        let scan = self.scan;
+        for key in NAME_KEYS {
+            if let Some((key, value)) = scan.lookup(map, key)?
+                && let Some(name) = scan.scalar(value)
+            {
+                let registry = scan.lookup(map, "registry")?.map(|(_, value)| value);
+                let registry = registry.and_then(|node| scan.scalar(node));
+                return Ok(Some((key, joined(registry.unwrap_or_default(), name))));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether `name`, which a map gives, is the image, as it stands or under the registry that all images of the
+    /// chart are taken from.
+    fn is_image(self, map: NodeId, name: &str) -> bool {
+        let Self { scan, root, ask } = self;
+        let look = |map: NodeId, key: &str| {
+            let pair = scan.lookup(map, key).ok().flatten();
+            pair.map(|(_, value)| scan.resolved(value))
+        };
+        let bare = NAME_KEYS
+            .into_iter()
+            .find_map(|key| scan.scalar(look(map, key)?));
+        let registry = look(root, "global").and_then(|global| look(global, "imageRegistry"));
+        let is_global = registry
+            .and_then(|node| scan.scalar(node))
+            .filter(|registry| !registry.is_empty())
+            .zip(bare)
+            .is_some_and(|(registry, bare)| is_image(&joined(registry, bare), ask.image));
+        is_global || is_image(name, ask.image)
+    }
+
+    /// The place that an alias stands for, where that may be taken.
+    fn followed(self, node: NodeId) -> Result<NodeId, Refusal> {
+        match self.ask.reach.aliases {
+            Aliases::Followed => Ok(self.scan.resolved(node)),
+            Aliases::Refused if self.scan.is_alias(node) => {
+                Err(Refusal::at(self.scan.line(node), Reason::Alias))
+            }
+            Aliases::Refused => Ok(node),
+        }
     }
 }
 
 /// The repository that a map writes, its registry joined.
-fn joined(scan: &Scan<'_>, registry: Option<NodeId>, repository: NodeId) -> String {
-    let repository = scan.scalar(repository).unwrap_or_default();
-    let registry = registry
-        .and_then(|node| scan.scalar(node))
-        .unwrap_or_default();
+fn joined(registry: &str, repository: &str) -> String {
     match (registry.trim_end_matches('/'), repository) {
         (_, "") => String::new(),
         ("", repository) => repository.to_owned(),
@@ -234,60 +366,5 @@ fn joined(scan: &Scan<'_>, registry: Option<NodeId>, repository: NodeId) -> Stri
             Some(rest) if rest.starts_with('/') => repository.to_owned(),
             _ => format!("{registry}/{repository}"),
         },
-    }
-}
-
-impl Shape {
-    /// What a scalar that says `value` holds, if it belongs to `image`.
-    fn of(value: &str, image: &Repository) -> Result<Self, Cause> {
-        let (rest, _) = super::split_digest(value);
-        let (name, tag) = super::split_tag(rest);
-        if name.parse().ok().as_ref() == Some(image) {
-            let name = name.to_owned();
-            return Ok(Self::Reference { name });
-        }
-        if value.parse::<Digest>().is_ok() {
-            return Ok(Self::Digest);
-        }
-        match tag.is_some() || name.contains('/') {
-            true => Err(Cause::OtherImage {
-                found: name.to_owned(),
-                image: image.clone(),
-            }),
-            false => Ok(Self::Tag),
-        }
-    }
-
-    /// The tag and the digest of a scalar that says `value`.
-    fn split<'v>(&self, value: &'v str) -> (Option<&'v str>, Option<&'v str>) {
-        let (rest, digest) = super::split_digest(value);
-        match self {
-            Self::Tag => (Some(rest), digest),
-            Self::Digest => (None, Some(value)),
-            Self::Reference { .. } => (super::split_tag(rest).1, digest),
-        }
-    }
-
-    /// What the scalar says with the version.
-    fn with(&self, old: &str, (version, write): (&Version, Write)) -> Result<String, Cause> {
-        let (old_tag, old_digest) = self.split(old);
-        let tag = version.tag.as_str();
-        if write == Write::Tag && old_digest.is_some_and(|digest| !digest.is_empty()) {
-            return Err(Cause::DigestStands);
-        }
-        let digest = || super::known_digest(version);
-        Ok(match (self, write) {
-            (Self::Tag, Write::Tag) => tag.to_owned(),
-            (Self::Tag, Write::Digest | Write::TagAndDigest) => format!("{tag}@{}", digest()?),
-            (Self::Digest, Write::Tag) => return Err(Cause::DigestStands),
-            (Self::Digest, Write::Digest | Write::TagAndDigest) => digest()?.to_owned(),
-            (Self::Reference { name }, Write::Tag) => format!("{name}:{tag}"),
-            (Self::Reference { name }, Write::Digest) if old_tag.is_none() => {
-                format!("{name}@{}", digest()?)
-            }
-            (Self::Reference { name }, Write::Digest | Write::TagAndDigest) => {
-                format!("{name}:{tag}@{}", digest()?)
-            }
-        })
     }
 }

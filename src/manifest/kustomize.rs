@@ -3,39 +3,25 @@
 //! Not here: which file is the kustomization (`Site::files`), and rendering.
 //! Invariant: entries keep their order, and keys that are not asked for keep their bytes.
 //!
-//! What kustomize does with an entry, see
-//! <https://github.com/kubernetes-sigs/kustomize/blob/master/api/filters/imagetag/updater.go>: `newName`, `newTag` and
-//! `digest` replace the parts of each image called `name`. With both `newTag` and `digest` the result is
-//! `name:newTag@digest`, of which only the digest counts when the image is pulled (before v5 the tag is left out). With
-//! two entries for one image the later one wins.
+//! What kustomize 5 does with an entry, see
+//! <https://github.com/kubernetes-sigs/kustomize/blob/master/api/filters/imagetag/updater.go>, and what was seen of it:
+//! * `newName`, `newTag` and `digest` replace the parts of each image called `name`; with both `newTag` and `digest` the
+//!   result is `name:newTag@digest`, of which the digest counts when the image is pulled. `tagSuffix` is for entries
+//!   without either, and says nothing beside them.
+//! * Entries are carried out in turn, each on what the ones before it made: of two for one image the later wins.
+//! * A `name` is an anchored regular expression, and Docker Hub's long and short names are different ones.
+//! * Keys are read in any case, and the old `imageTags` wins over `images`.
 
-use std::str::FromStr;
+use regex::Regex;
 
-use super::{Cause, Fault, Standing, Version, Write};
-use crate::edit::{Draft, New, NodeId, Reason, Refusal, Scan};
-use crate::image::{Repository, Tag};
-
-/// What `set image` is to write: `NAME=[NEWNAME][:TAG][@DIGEST]`, or the same without `NAME=`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ImageArgument {
-    name: String,
-    /// The image that takes the place of `name`; what stands there is kept where it is not given.
-    new_name: Option<String>,
-    tag: Part<String>,
-    digest: Part<String>,
-}
-
-/// Why a text is not an image argument.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{argument}` is not NAME=REFERENCE: {reason}")]
-pub(crate) struct ParseImageArgumentError {
-    argument: String,
-    reason: String,
-}
+use super::name::{familiar, is_image, split_digest};
+use super::{Ask, Cause, Fault, Standing, Version, Write, known_digest};
+use crate::edit::{Aliases, Draft, New, NodeId, Reason, Refusal, Scan};
+use crate::image::Repository;
 
 /// What happens to one key of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part<T> {
+pub(super) enum Part<T> {
     Keep,
     Drop,
     Set(T),
@@ -53,121 +39,119 @@ struct Entry {
 
 /// What an entry is to say.
 #[derive(Clone, Copy)]
-struct Wanted<'a> {
-    new_name: Option<&'a str>,
-    tag: Part<&'a str>,
-    digest: Part<&'a str>,
+pub(super) struct Wanted<'a> {
+    pub(super) new_name: Option<&'a str>,
+    pub(super) tag: Part<&'a str>,
+    pub(super) digest: Part<&'a str>,
 }
 
-/// What stands in the kustomization `text` for `image`.
-pub(super) fn read(text: &str, image: &Repository) -> Result<Standing, Fault> {
-    let scan = Scan::new(text)?;
-    let Some(root) = root(&scan)? else {
-        return Ok(Standing {
-            tag: None,
-            digest: None,
-            line: 1,
-        });
+/// What stands in a kustomization for the image.
+pub(super) fn read(scan: &Scan<'_>, ask: Ask<'_>) -> Result<Standing, Fault> {
+    let nothing = |line: usize| Standing {
+        tag: None,
+        digest: None,
+        line,
+        path: "images".parse().ok(),
+        shared: Vec::new(),
     };
-    let entries = entries_of_image(&scan, root, image)?;
+    let Some(root) = root(scan)? else {
+        return Ok(nothing(1));
+    };
+    let entries = entries_of_image(scan, root, ask)?;
     let says_version = |entry: &&Entry| {
         [entry.new_tag, entry.digest]
             .iter()
-            .any(|&pair| entry.written(&scan, pair).is_some())
+            .any(|&pair| entry.written(scan, pair).is_some())
     };
     let last = entries.iter().rfind(says_version).or(entries.last());
     let Some(entry) = last else {
         let images = scan.pair(root, "images")?;
-        let line = scan.line(images.map_or(root, |(key, _)| key));
-        return Ok(Standing {
-            tag: None,
-            digest: None,
-            line,
-        });
+        return Ok(nothing(scan.line(images.map_or(root, |(key, _)| key))));
     };
     for (_, value) in entry.new_tag.into_iter().chain(entry.digest) {
         scan.editable(value)?;
     }
-    let written = entry.written(&scan, entry.new_tag);
-    let (tag, tag_digest) = super::split_digest(written.unwrap_or_default());
-    let digest = entry.written(&scan, entry.digest).or(tag_digest);
-    let place = entry.new_tag.or(entry.digest).or(entry.name);
+    let written = entry.written(scan, entry.new_tag);
+    let (tag, tag_digest) = split_digest(written.unwrap_or_default());
+    let digest = entry.written(scan, entry.digest).or(tag_digest);
+    let (key, value) = entry
+        .new_tag
+        .or(entry.digest)
+        .or(entry.name)
+        .unwrap_or((entry.node, entry.node));
     Ok(Standing {
         tag: Some(tag).filter(|tag| !tag.is_empty()).map(str::to_owned),
         digest: digest.map(str::to_owned),
-        line: scan.line(place.map_or(entry.node, |(key, _)| key)),
+        line: scan.line(key),
+        path: scan.path_to(value),
+        shared: scan.shared(value, &[]),
     })
 }
 
-/// The kustomization `text` with `version` of `image` as `write` says.
+/// Drafts `version` of the image as `write` says.
 ///
 /// Where a digest stands, a tag alone would change nothing that runs, so `write: tag` is refused there. With
 /// `write: digest` a tag that stands beside is kept true.
 pub(super) fn write(
-    text: &str,
-    image: &Repository,
+    draft: &mut Draft<'_, '_>,
+    ask: Ask<'_>,
     (version, write): (&Version, Write),
-) -> Result<String, Fault> {
-    let scan = Scan::new(text)?;
-    let mut draft = Draft::new(&scan);
+) -> Result<(), Fault> {
+    let scan = draft.scan();
     let wanted = Wanted::of(version, write)?;
-    let entries = match root(&scan)? {
-        Some(root) => entries_of_image(&scan, root, image)?,
+    let entries = match root(scan)? {
+        Some(root) => entries_of_image(scan, root, ask)?,
         None => Vec::new(),
     };
     for entry in &entries {
-        let written = entry.written(&scan, entry.new_tag).unwrap_or_default();
-        let is_combined = written.contains('@');
-        let digest_stands = is_combined || entry.written(&scan, entry.digest).is_some();
-        let wanted = match write {
-            Write::Tag if digest_stands => {
-                let place = entry
-                    .digest
-                    .or(entry.new_tag)
-                    .map(|(key, _)| scan.line(key));
-                return Err(Fault {
-                    line: place,
-                    cause: Cause::DigestStands,
-                });
-            }
-            Write::Digest if !written.is_empty() => Wanted {
-                tag: Part::Set(version.tag.as_str()),
-                ..wanted
-            },
-            Write::Tag | Write::Digest | Write::TagAndDigest => wanted,
-        };
-        match (is_combined, entry.new_tag, &version.digest) {
-            (true, Some((_, value)), Some(digest)) => {
+        let written = entry.written(scan, entry.new_tag).unwrap_or_default();
+        let digest_key = entry.written(scan, entry.digest);
+        if write == Write::Tag && (written.contains('@') || digest_key.is_some()) {
+            let place = entry.digest.or(entry.new_tag);
+            return Err(Fault {
+                line: place.map(|(key, _)| scan.line(key)),
+                cause: Cause::DigestStands,
+            });
+        }
+        // With both in one key and a digest beside it, kustomize makes no valid image; then each goes to its own key.
+        let combined = entry
+            .new_tag
+            .filter(|_| written.contains('@') && digest_key.is_none());
+        match (combined, &version.digest) {
+            (Some((_, value)), Some(digest)) => {
                 draft.set(value, &format!("{}@{digest}", version.tag))?;
             }
-            _ => entry.apply(&scan, &mut draft, wanted)?,
+            _ if write == Write::Digest && !written.is_empty() => {
+                let tag = Part::Set(version.tag.as_str());
+                entry.apply(draft, Wanted { tag, ..wanted })?;
+            }
+            _ => entry.apply(draft, wanted)?,
         }
     }
     if entries.is_empty() {
-        add_entry(&scan, &mut draft, (&super::familiar(image), wanted))?;
+        add_entry(draft, (&familiar(ask.image), wanted))?;
     }
-    Ok(draft.finish()?)
+    Ok(())
 }
 
-/// The kustomization `text` with the image as `argument` says; an entry is added if none is there.
-///
-/// An entry is found by `name`, letter by letter or as the same repository, or else by `newName`. The version is
-/// replaced as a whole, as `kustomize edit set image` does: a tag alone takes an old digest away.
-pub(crate) fn set_image(text: &str, argument: &ImageArgument) -> Result<String, Refusal> {
-    let scan = Scan::new(text)?;
-    let mut draft = Draft::new(&scan);
-    let wanted = argument.wanted();
-    let entries = match root(&scan)? {
-        Some(root) => entries_of_name(&scan, root, &argument.name)?,
+/// Drafts what is wanted of the image that a person calls `name`; an entry is added if none is there.
+pub(super) fn apply_to_name(
+    draft: &mut Draft<'_, '_>,
+    name: &str,
+    wanted: Wanted<'_>,
+) -> Result<(), Refusal> {
+    let scan = draft.scan();
+    let entries = match root(scan)? {
+        Some(root) => entries_of_name(scan, root, name)?,
         None => Vec::new(),
     };
     for entry in &entries {
-        entry.apply(&scan, &mut draft, wanted)?;
+        entry.apply(draft, wanted)?;
     }
     if entries.is_empty() {
-        add_entry(&scan, &mut draft, (&argument.name, wanted))?;
+        add_entry(draft, (name, wanted))?;
     }
-    draft.finish()
+    Ok(())
 }
 
 /// The map that a kustomization is; none in a file without values.
@@ -194,6 +178,10 @@ fn root(scan: &Scan<'_>) -> Result<Option<NodeId>, Refusal> {
 }
 
 fn entries(scan: &Scan<'_>, root: NodeId) -> Result<Vec<Entry>, Refusal> {
+    refuse_misspelled(scan, root, &["images"])?;
+    if let Some((key, _)) = scan.pair(root, "imageTags")? {
+        return Err(Refusal::at(scan.line(key), Reason::OldKey));
+    }
     let Some((_, images)) = scan.pair(root, "images")? else {
         return Ok(Vec::new());
     };
@@ -213,6 +201,7 @@ fn entries(scan: &Scan<'_>, root: NodeId) -> Result<Vec<Entry>, Refusal> {
             let reason = scan.unexpected(node, "images[]".to_owned(), "a map");
             return Err(Refusal::at(scan.line(node), reason));
         }
+        refuse_misspelled(scan, map, &["name", "newName", "newTag", "digest"])?;
         Ok(Entry {
             node,
             name: scan.pair(map, "name")?,
@@ -224,24 +213,38 @@ fn entries(scan: &Scan<'_>, root: NodeId) -> Result<Vec<Entry>, Refusal> {
     scan.items(images).map(entry).collect()
 }
 
+/// Refuses keys that kustomize takes for one of `keys`, though they are not spelled so.
+fn refuse_misspelled(scan: &Scan<'_>, map: NodeId, keys: &[&str]) -> Result<(), Refusal> {
+    for (node, _) in scan.pairs(map) {
+        let written = scan.scalar(node).unwrap_or_default();
+        let meant = |key: &&&str| written.eq_ignore_ascii_case(key) && written != **key;
+        if let Some(key) = keys.iter().find(meant) {
+            let (written, key) = (written.to_owned(), (*key).to_owned());
+            return Err(Refusal::at(
+                scan.line(node),
+                Reason::OtherCase { written, key },
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// The entries that decide the version of `image`: those that make it by `newName` or keep it by `name`, which kustomize
 /// carries out in turn; where there are none, those that give it another name, as for a mirror.
-fn entries_of_image(
-    scan: &Scan<'_>,
-    root: NodeId,
-    image: &Repository,
-) -> Result<Vec<Entry>, Refusal> {
+fn entries_of_image(scan: &Scan<'_>, root: NodeId, ask: Ask<'_>) -> Result<Vec<Entry>, Fault> {
     let entries = entries(scan, root)?;
-    let is_image =
-        |text: Option<&str>| text.and_then(|text| text.parse().ok()).as_ref() == Some(image);
+    refuse_patterns(scan, &entries, ask.image)?;
+    let is_image = |text: Option<&str>| text.is_some_and(|text| is_image(text, ask.image));
     let by_result = |entry: &Entry| {
         let (name, new_name) = (entry.name, entry.new_name);
         is_image(entry.written(scan, new_name).or(entry.written(scan, name)))
     };
     let by_name = |entry: &Entry| is_image(entry.written(scan, entry.name));
-    first_some(&entries, &[&by_result, &by_name])
-        .map(|found| refuse_aliases(scan, found))
-        .unwrap_or(Ok(Vec::new()))
+    let found = first_some(&entries, &[&by_result, &by_name]).unwrap_or_default();
+    match ask.reach.aliases {
+        Aliases::Refused => Ok(refuse_aliases(scan, found)?),
+        Aliases::Followed => Ok(found),
+    }
 }
 
 fn entries_of_name(scan: &Scan<'_>, root: NodeId, name: &str) -> Result<Vec<Entry>, Refusal> {
@@ -257,6 +260,25 @@ fn entries_of_name(scan: &Scan<'_>, root: NodeId, name: &str) -> Result<Vec<Entr
     first_some(&entries, &[&by_letter, &by_name, &by_new_name])
         .map(|found| refuse_aliases(scan, found))
         .unwrap_or(Ok(Vec::new()))
+}
+
+/// Refuses entries whose name is no image's but a pattern that the image matches.
+fn refuse_patterns(scan: &Scan<'_>, entries: &[Entry], image: &Repository) -> Result<(), Fault> {
+    let is_pattern =
+        |name: &&str| name.contains(['*', '+', '?', '(', '[', '{', '|', '^', '$', '\\']);
+    for entry in entries {
+        let Some(name) = entry.written(scan, entry.name).filter(is_pattern) else {
+            continue;
+        };
+        let pattern = Regex::new(&format!("^(?:{name})$"));
+        let matches = |text: &str| pattern.as_ref().is_ok_and(|pattern| pattern.is_match(text));
+        if matches(&familiar(image)) || matches(&image.to_string()) {
+            let (name, image) = (name.to_owned(), image.clone());
+            let cause = Cause::PatternName { name, image };
+            return Err(Fault::at(scan.line(entry.node), cause));
+        }
+    }
+    Ok(())
 }
 
 /// The entries that meet the first rule that any entry meets.
@@ -278,11 +300,8 @@ fn refuse_aliases(scan: &Scan<'_>, entries: Vec<Entry>) -> Result<Vec<Entry>, Re
     }
 }
 
-fn add_entry(
-    scan: &Scan<'_>,
-    draft: &mut Draft<'_, '_>,
-    (name, wanted): (&str, Wanted<'_>),
-) -> Result<(), Refusal> {
+fn add_entry(draft: &mut Draft<'_, '_>, (name, wanted): (&str, Wanted<'_>)) -> Result<(), Refusal> {
+    let scan = draft.scan();
     let scalar = |key: &str, value: &str| (key.to_owned(), New::Scalar(value.to_owned()));
     let mut pairs = vec![scalar("name", name)];
     pairs.extend(wanted.new_name.map(|value| scalar("newName", value)));
@@ -308,12 +327,8 @@ impl Entry {
     }
 
     /// Drafts the edits that make the entry say what is wanted.
-    fn apply(
-        &self,
-        scan: &Scan<'_>,
-        draft: &mut Draft<'_, '_>,
-        wanted: Wanted<'_>,
-    ) -> Result<(), Refusal> {
+    fn apply(&self, draft: &mut Draft<'_, '_>, wanted: Wanted<'_>) -> Result<(), Refusal> {
+        let scan = draft.scan();
         let is_name = |name: &str| self.written(scan, self.name) == Some(name);
         let new_name = match (self.new_name, wanted.new_name) {
             (_, None) => Part::Keep,
@@ -369,7 +384,7 @@ impl Entry {
 impl<'a> Wanted<'a> {
     fn of(version: &'a Version, write: Write) -> Result<Self, Fault> {
         let tag = Part::Set(version.tag.as_str());
-        let digest = || super::known_digest(version).map(Part::Set);
+        let digest = || known_digest(version).map(Part::Set);
         let (tag, digest) = match write {
             Write::Tag => (tag, Part::Keep),
             Write::Digest => (Part::Keep, digest()?),
@@ -389,99 +404,5 @@ impl<T> Part<T> {
             Self::Set(value) => Some(value),
             Self::Keep | Self::Drop => None,
         }
-    }
-}
-
-impl ImageArgument {
-    fn wanted(&self) -> Wanted<'_> {
-        fn borrowed(part: &Part<String>) -> Part<&str> {
-            match part {
-                Part::Keep => Part::Keep,
-                Part::Drop => Part::Drop,
-                Part::Set(value) => Part::Set(value),
-            }
-        }
-        Wanted {
-            new_name: self.new_name.as_deref(),
-            tag: borrowed(&self.tag),
-            digest: borrowed(&self.digest),
-        }
-    }
-}
-
-impl FromStr for ImageArgument {
-    type Err = ParseImageArgumentError;
-
-    /// Reads the forms of `kustomize edit set image`; `*` keeps what stands there.
-    ///
-    /// A digest is taken as it is given: this writes what a person says, and does not ask whether it exists.
-    fn from_str(s: &str) -> Result<Self, Self::Err> {
-        let refused = |reason: &str| ParseImageArgumentError {
-            argument: s.to_owned(),
-            reason: reason.to_owned(),
-        };
-        let (name, reference) = s
-            .split_once('=')
-            .map_or((None, s), |(name, rest)| (Some(name), rest));
-        let (rest, digest) = super::split_digest(reference);
-        let (written, tag) = super::split_tag(rest);
-        let name = name.unwrap_or(written);
-        let is_word =
-            |text: &str| !text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '=');
-        if matches!(name, "" | "*") || name.contains('@') || !is_word(name) {
-            return Err(refused("the name is not one"));
-        }
-        if !is_word(written)
-            || tag == Some("")
-            || digest.is_some_and(|digest| digest.is_empty() || !is_word(digest))
-        {
-            return Err(refused(
-                "the reference is not NEWNAME, `:` and a tag, `@` and a digest",
-            ));
-        }
-        if let Some(tag) = tag.filter(|&tag| tag != "*") {
-            tag.parse::<Tag>()
-                .map_err(|error| refused(&error.to_string()))?;
-        }
-        let new_name = Some(written).filter(|&new| !matches!(new, "" | "*") && new != name);
-        if new_name.is_none() && tag.is_none() && digest.is_none() {
-            return Err(refused("it names no new image, tag or digest"));
-        }
-        let part = |given: Option<&str>, other: Option<&str>| match (given, other) {
-            (Some("*"), _) | (None, None) => Part::Keep,
-            (Some(value), _) => Part::Set(value.to_owned()),
-            (None, Some(_)) => Part::Drop,
-        };
-        Ok(Self {
-            name: name.to_owned(),
-            new_name: new_name.map(str::to_owned),
-            tag: part(tag, digest),
-            digest: part(digest, tag),
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{ImageArgument, set_image};
-    use crate::edit::cases;
-
-    fn edit(text: &str, argument: &str) -> Result<String, String> {
-        let argument: ImageArgument = argument
-            .parse()
-            .map_err(|error: super::ParseImageArgumentError| error.to_string())?;
-        set_image(text, &argument).map_err(|refusal| match refusal.line {
-            Some(line) => format!("{line}: {refusal}"),
-            None => refusal.to_string(),
-        })
-    }
-
-    #[test]
-    fn images_are_set_as_the_cases_say() {
-        cases::check(include_str!("../../tests/edits/kustomizations.json"), edit);
-        cases::check(
-            include_str!("../../tests/edits/kustomizations-observed.json"),
-            edit,
-        );
     }
 }

@@ -4,27 +4,42 @@
 //! Invariant: a write changes the bytes of the version and nothing else, or is refused with file and line.
 
 mod commit;
+mod fault;
 mod helm;
 mod kustomize;
+mod name;
 mod path;
+mod place;
+mod set_image;
 
-use crate::edit::{self, Path, Reason, Refusal};
+use crate::edit::{self, Draft, Path, Reach, Scan, Shared};
 use crate::image::{Digest, Repository, Tag};
-use helm::Form;
+use fault::{Cause, Fault};
+use helm::Holds;
+use place::Place;
 
 pub(crate) use commit::CommitId;
-pub(crate) use kustomize::{ImageArgument, set_image};
+pub(crate) use fault::SiteError;
 pub(crate) use path::RepoPath;
+pub(crate) use set_image::{ImageArgument, set_image};
 
-/// A place in the manifests repository where an image's version is written.
+/// A site of a policy: a file, and where in it an image's version is written.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Site {
-    /// The `images:` entry of a kustomization: the folder that holds it, or the file itself.
-    Kustomize { path: RepoPath },
-    /// A Helm values file: a map with `repository` or `name` and `tag` or `version`, or one scalar.
-    Helm { file: RepoPath, at: Path },
+pub(crate) struct Site {
+    pub(crate) path: RepoPath,
+    pub(crate) form: Form,
+    pub(crate) reach: Reach,
+}
+
+/// What kind of place a site is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Form {
+    /// The `images:` entry of a kustomization: the path is the folder that holds it, or the file itself.
+    Kustomize,
+    /// Helm values: a map with `repository` or `name` and `tag` or `version`, a list of such, or one scalar.
+    Helm { at: Path },
     /// Any scalar by path.
-    Yaml { file: RepoPath, at: Path },
+    Yaml { at: Path },
 }
 
 /// What is written at a site.
@@ -43,7 +58,7 @@ pub(crate) struct Version {
     pub(crate) digest: Option<Digest>,
 }
 
-/// What stands at a site now.
+/// What stands at one place of a site now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Standing {
     /// The tag as written, which may be no tag at all (an empty value, a template).
@@ -51,44 +66,21 @@ pub(crate) struct Standing {
     pub(crate) digest: Option<String>,
     /// One-based line of the version, or of the place where it would be added.
     pub(crate) line: usize,
-}
-
-/// Why a site cannot be read or written exactly.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{file}{}: {reason}", line.map(|l| format!(":{l}")).unwrap_or_default())]
-pub(crate) struct SiteError {
-    pub(crate) file: RepoPath,
-    /// One-based.
-    pub(crate) line: Option<usize>,
-    pub(crate) reason: String,
+    /// The path to the version, or to where it would be added; none in a file without values.
+    pub(crate) path: Option<Path>,
+    /// The places that change with it, since they say it by an alias.
+    pub(crate) shared: Vec<Shared>,
 }
 
 /// The names under which kustomize looks for a kustomization in a folder.
 pub(crate) const KUSTOMIZATIONS: [&str; 3] =
     ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
-/// A [`SiteError`] before the file's name is put to it.
-#[derive(Debug)]
-struct Fault {
-    line: Option<usize>,
-    cause: Cause,
-}
-
-/// Why a site cannot be read or written exactly.
-#[derive(Debug, thiserror::Error)]
-enum Cause {
-    #[error(transparent)]
-    Edit(#[from] Reason),
-    #[error(
-        "a digest stands here and would go on deciding what runs; remove it, or let the policy `write: tag@digest`"
-    )]
-    DigestStands,
-    #[error("the digest of `{tag}` is not known, and this site is written with it")]
-    DigestUnknown { tag: Tag },
-    #[error("`{found}` stands here, not `{image}`")]
-    OtherImage { found: String, image: Repository },
-    #[error("the map has no `repository`, `name`, `tag` or `version`")]
-    NotAnImageMap,
+/// What is looked for at a site.
+#[derive(Clone, Copy)]
+struct Ask<'a> {
+    image: &'a Repository,
+    reach: &'a Reach,
 }
 
 impl Site {
@@ -96,74 +88,66 @@ impl Site {
     ///
     /// A path that ends as a kustomization is called is that file; any other is the folder of one.
     pub(crate) fn files(&self) -> Vec<RepoPath> {
-        match self {
-            Self::Kustomize { path } => {
-                let name = path.as_str().rsplit('/').next().unwrap_or_default();
-                match KUSTOMIZATIONS.contains(&name) {
-                    true => vec![path.clone()],
-                    false => KUSTOMIZATIONS.map(|name| path.join(name)).to_vec(),
-                }
-            }
-            Self::Helm { file, .. } | Self::Yaml { file, .. } => vec![file.clone()],
+        let name = self.path.as_str().rsplit('/').next().unwrap_or_default();
+        let is_folder = match self.form {
+            Form::Kustomize => !KUSTOMIZATIONS.contains(&name),
+            Form::Helm { .. } | Form::Yaml { .. } => false,
+        };
+        match is_folder {
+            true => KUSTOMIZATIONS.map(|name| self.path.join(name)).to_vec(),
+            false => vec![self.path.clone()],
         }
     }
 }
 
-/// Reads what stands at `site` for `image` in `file`, one of [`Site::files`].
+/// Scans `text`, which stands in `file`: once, however many sites are read in it.
+pub(crate) fn scan<'t>(file: &RepoPath, text: &'t str) -> Result<Scan<'t>, SiteError> {
+    Scan::new(text).map_err(|refusal| Fault::from(refusal).of(file))
+}
+
+/// Reads what stands at `site` for `image` in `file`, one of [`Site::files`]; at least one place.
 pub(crate) fn read(
     site: &Site,
-    file: &RepoPath,
-    bytes: &[u8],
+    (file, scan): (&RepoPath, &Scan<'_>),
     image: &Repository,
-) -> Result<Standing, SiteError> {
-    let standing = |text: &str| match site {
-        Site::Kustomize { .. } => kustomize::read(text, image),
-        Site::Helm { at, .. } => helm::read(text, (at, Form::MapOrScalar), image),
-        Site::Yaml { at, .. } => helm::read(text, (at, Form::Scalar), image),
+) -> Result<Vec<Standing>, SiteError> {
+    let reach = &site.reach;
+    let ask = Ask { image, reach };
+    let standings = match &site.form {
+        Form::Kustomize => kustomize::read(scan, ask).map(|standing| vec![standing]),
+        Form::Helm { .. } | Form::Yaml { .. } => {
+            places(scan, &site.form, ask).and_then(|places| place::read(&places, scan, ask))
+        }
     };
-    let text = edit::text(bytes).map_err(Fault::from);
-    text.and_then(standing).map_err(|fault| fault.of(file))
+    standings.map_err(|fault| fault.of(file))
 }
 
-/// Gives back `bytes` with `version` of `image` written at `site`, as `write` says.
+/// Gives back `text` with `version` of `image` written at `site`, as `write` says.
 pub(crate) fn write(
     site: &Site,
-    file: &RepoPath,
-    bytes: &[u8],
+    (file, text): (&RepoPath, &str),
     image: &Repository,
     wanted: (&Version, Write),
-) -> Result<Vec<u8>, SiteError> {
-    let written = |text: &str| match site {
-        Site::Kustomize { .. } => kustomize::write(text, image, wanted),
-        Site::Helm { at, .. } => helm::write(text, (at, Form::MapOrScalar), image, wanted),
-        Site::Yaml { at, .. } => helm::write(text, (at, Form::Scalar), image, wanted),
-    };
-    let text = edit::text(bytes).map_err(Fault::from);
-    let text = text.and_then(written).map_err(|fault| fault.of(file))?;
-    Ok(text.into_bytes())
-}
-
-impl Fault {
-    fn of(self, file: &RepoPath) -> SiteError {
-        let Self { line, cause } = self;
-        SiteError {
-            file: file.clone(),
-            line,
-            reason: cause.to_string(),
+) -> Result<String, SiteError> {
+    let reach = &site.reach;
+    let ask = Ask { image, reach };
+    let draft = |draft: &mut Draft<'_, '_>| match &site.form {
+        Form::Kustomize => kustomize::write(draft, ask, wanted),
+        Form::Helm { .. } | Form::Yaml { .. } => {
+            let places = places(draft.scan(), &site.form, ask)?;
+            place::write(&places, draft, ask, wanted)
         }
-    }
+    };
+    let scan = scan(file, text)?;
+    edit::edited(&scan, draft).map_err(|fault: Fault| fault.of(file))
 }
 
-impl From<Refusal> for Fault {
-    fn from(Refusal { line, reason }: Refusal) -> Self {
-        let cause = Cause::Edit(reason);
-        Self { line, cause }
-    }
-}
-
-impl From<Cause> for Fault {
-    fn from(cause: Cause) -> Self {
-        Self { line: None, cause }
+/// The places of a site that is no kustomization; at least one.
+fn places(scan: &Scan<'_>, form: &Form, ask: Ask<'_>) -> Result<Vec<Place>, Fault> {
+    match form {
+        Form::Kustomize => unreachable!("a kustomization's entries are its own"),
+        Form::Helm { at } => helm::places(scan, at, Holds::Image, ask),
+        Form::Yaml { at } => helm::places(scan, at, Holds::Scalar, ask),
     }
 }
 
@@ -174,363 +158,5 @@ fn known_digest(version: &Version) -> Result<&str, Cause> {
     digest.as_ref().map(Digest::as_str).ok_or_else(unknown)
 }
 
-/// Splits `v1@sha256:…` at its `@`.
-fn split_digest(text: &str) -> (&str, Option<&str>) {
-    text.split_once('@')
-        .map_or((text, None), |(rest, digest)| (rest, Some(digest)))
-}
-
-/// Splits `localhost:5000/web:v1` at the colon that belongs to a tag.
-fn split_tag(text: &str) -> (&str, Option<&str>) {
-    let name = text.rfind('/').map_or(0, |slash| slash + 1);
-    match text[name..].split_once(':') {
-        Some((last, tag)) => (&text[..name + last.len()], Some(tag)),
-        None => (text, None),
-    }
-}
-
-/// The name of a repository as people write it, Docker Hub's in short.
-///
-/// Kustomize compares names letter by letter, and manifests have the short ones.
-fn familiar(image: &Repository) -> String {
-    match (image.registry(), image.path()) {
-        ("docker.io", path) => path.strip_prefix("library/").unwrap_or(path).to_owned(),
-        _ => image.to_string(),
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::{RepoPath, Site, SiteError, Standing, Version, Write, read, write};
-    use crate::image::Repository;
-
-    const OLD: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
-    const NEW: &str = "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
-
-    fn file() -> RepoPath {
-        "app/file.yaml".parse().unwrap()
-    }
-
-    fn kustomize() -> Site {
-        Site::Kustomize {
-            path: "app".parse().unwrap(),
-        }
-    }
-
-    fn helm(at: &str) -> Site {
-        Site::Helm {
-            file: file(),
-            at: at.parse().unwrap(),
-        }
-    }
-
-    fn yaml(at: &str) -> Site {
-        Site::Yaml {
-            file: file(),
-            at: at.parse().unwrap(),
-        }
-    }
-
-    fn web() -> Repository {
-        "ghcr.io/acme/web".parse().unwrap()
-    }
-
-    fn short(text: &str) -> String {
-        text.replace(OLD, "OLD").replace(NEW, "NEW")
-    }
-
-    fn long(text: &str) -> String {
-        text.replace("OLD", OLD).replace("NEW", NEW)
-    }
-
-    fn message(error: SiteError) -> String {
-        short(&error.to_string())
-    }
-
-    /// What stands at a site: `tag@digest:line`, each `-` if it is not there.
-    fn standing(site: &Site, text: &str) -> String {
-        let word = |text: Option<String>| text.map_or("-".to_owned(), |text| short(&text));
-        match read(site, &file(), long(text).as_bytes(), &web()) {
-            Ok(Standing { tag, digest, line }) => format!("{}@{}:{line}", word(tag), word(digest)),
-            Err(error) => message(error),
-        }
-    }
-
-    /// The text with `v2@NEW` at a site.
-    fn written(site: &Site, mode: Write, text: &str) -> String {
-        let version = Version {
-            tag: "v2".parse().unwrap(),
-            digest: Some(NEW.parse().unwrap()),
-        };
-        match write(
-            site,
-            &file(),
-            long(text).as_bytes(),
-            &web(),
-            (&version, mode),
-        ) {
-            Ok(bytes) => short(&String::from_utf8(bytes).unwrap()),
-            Err(error) => message(error),
-        }
-    }
-
-    #[test]
-    fn a_kustomization_is_a_folder_with_one_or_the_file_itself() {
-        let files = |path: &str| {
-            let site = Site::Kustomize {
-                path: path.parse().unwrap(),
-            };
-            site.files()
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join(" ")
-        };
-        assert_eq!(files("a/kustomization.yml"), "a/kustomization.yml");
-        assert_eq!(
-            files("a"),
-            "a/kustomization.yaml a/kustomization.yml a/Kustomization"
-        );
-        assert_eq!(
-            files("."),
-            "kustomization.yaml kustomization.yml Kustomization"
-        );
-        assert_eq!(helm("x").files(), [file()]);
-    }
-
-    #[test]
-    fn the_entry_that_names_the_image_last_is_the_site() {
-        let by_new_name = "images:\n- name: ghcr.io/acme/web\n  newName: other/web\n  newTag: v0\n- name: app\n  newName: ghcr.io/acme/web\n  newTag: v1\n";
-        assert_eq!(standing(&kustomize(), by_new_name), "v1@-:7");
-        let by_name = "images:\n- name: ghcr.io/acme/web\n  digest: OLD\n  newTag: v1\n";
-        assert_eq!(standing(&kustomize(), by_name), "v1@OLD:4");
-        assert_eq!(
-            standing(&kustomize(), "resources: []\nimages: []\n"),
-            "-@-:2"
-        );
-        assert_eq!(standing(&kustomize(), ""), "-@-:1");
-        assert_eq!(
-            written(&kustomize(), Write::Tag, by_new_name),
-            by_new_name.replace("v1", "v2")
-        );
-    }
-
-    #[test]
-    fn an_entry_that_renames_the_image_is_its_site_where_no_other_is() {
-        let mirrored = "images:\n- name: ghcr.io/acme/web\n  newName: mirror.example.com/acme/web\n  newTag: v1\n";
-        assert_eq!(standing(&kustomize(), mirrored), "v1@-:4");
-        // A second entry of this name would be dead: kustomize has renamed the image before it gets there.
-        assert_eq!(
-            written(&kustomize(), Write::Tag, mirrored),
-            mirrored.replace("v1", "v2")
-        );
-    }
-
-    #[test]
-    fn entries_that_follow_each_other_for_one_image_are_all_written() {
-        // Kustomize carries the entries out in turn, so what the first makes of `app` the second changes again.
-        let chained = "images:\n- name: app\n  newName: ghcr.io/acme/web\n  newTag: v0\n- name: ghcr.io/acme/web\n  newTag: v1\n";
-        assert_eq!(standing(&kustomize(), chained), "v1@-:6");
-        assert_eq!(
-            written(&kustomize(), Write::Tag, chained),
-            chained.replace("v0", "v2").replace("v1", "v2")
-        );
-    }
-
-    #[test]
-    fn a_kustomization_gets_what_the_policy_writes() {
-        let tagged = "images:\n- name: ghcr.io/acme/web\n  newTag: v1\n";
-        let edit = |mode, text| written(&kustomize(), mode, text);
-        assert_eq!(edit(Write::Tag, tagged), tagged.replace("v1", "v2"));
-        let both = "images:\n- name: ghcr.io/acme/web\n  newTag: v2\n  digest: NEW\n";
-        assert_eq!(edit(Write::TagAndDigest, tagged), both);
-        // A tag that stands beside the digest stays true.
-        assert_eq!(edit(Write::Digest, tagged), both);
-        assert_eq!(
-            edit(Write::Digest, "images: []\n"),
-            "images: [{name: ghcr.io/acme/web, digest: NEW}]\n"
-        );
-        assert_eq!(edit(Write::TagAndDigest, "images:\n"), both);
-        let combined = "images:\n- name: ghcr.io/acme/web\n  newTag: v1@OLD\n";
-        assert_eq!(standing(&kustomize(), combined), "v1@OLD:3");
-        assert_eq!(
-            edit(Write::TagAndDigest, combined),
-            combined.replace("v1@OLD", "v2@NEW")
-        );
-        insta::assert_snapshot!(edit(Write::Tag, &both.replace("NEW", "OLD")), @"app/file.yaml:4: a digest stands here and would go on deciding what runs; remove it, or let the policy `write: tag@digest`");
-    }
-
-    #[test]
-    fn a_values_map_is_read_and_written() {
-        let site = helm("web.image");
-        for (text, stands, after) in [
-            (
-                "web:\n  image:\n    repository: ghcr.io/acme/web\n    tag: \"v1\" # t\n",
-                "v1@-:4",
-                None,
-            ),
-            (
-                "web:\n  image: {registry: ghcr.io, repository: acme/web, tag: v1, digest: \"\"}\n",
-                "v1@-:2",
-                None,
-            ),
-            (
-                "web:\n  image:\n    name: ghcr.io/acme/web\n    version: v1\n",
-                "v1@-:4",
-                None,
-            ),
-            (
-                "web:\n  image:\n    tag: v1\n    pullPolicy: Always\n",
-                "v1@-:3",
-                None,
-            ),
-            (
-                "web:\n  image:\n    repository: ghcr.io/acme/web # r\n    pullPolicy: Always\n",
-                "-@-:3",
-                Some(
-                    "web:\n  image:\n    repository: ghcr.io/acme/web # r\n    tag: v2\n    pullPolicy: Always\n",
-                ),
-            ),
-        ] {
-            assert_eq!(standing(&site, text), stands, "{text}");
-            let after = after.map_or(text.replace("v1", "v2"), str::to_owned);
-            assert_eq!(written(&site, Write::Tag, text), after);
-        }
-    }
-
-    #[test]
-    fn a_values_map_takes_a_digest_in_its_key_or_in_its_tag() {
-        let site = helm("image");
-        let keyed = "image:\n  tag: v1\n  digest: OLD\n";
-        assert_eq!(standing(&site, keyed), "v1@OLD:2");
-        assert_eq!(
-            written(&site, Write::Digest, keyed),
-            "image:\n  tag: v2\n  digest: NEW\n"
-        );
-        let tagged = "image: {tag: v1}\n";
-        assert_eq!(
-            written(&site, Write::TagAndDigest, tagged),
-            "image: {tag: v2@NEW}\n"
-        );
-        insta::assert_snapshot!(written(&site, Write::Tag, keyed), @"app/file.yaml:3: a digest stands here and would go on deciding what runs; remove it, or let the policy `write: tag@digest`");
-    }
-
-    #[test]
-    fn one_scalar_is_a_tag_a_digest_or_a_whole_reference() {
-        for (site, text, mode, stands, after) in [
-            (
-                helm("a.tag"),
-                "a: {tag: v1}",
-                Write::Tag,
-                "v1@-:1",
-                "a: {tag: v2}",
-            ),
-            (
-                helm("a.tag"),
-                "a: {tag: }",
-                Write::Tag,
-                "-@-:1",
-                "a: {tag: v2}",
-            ),
-            (
-                helm("a.tag"),
-                "a: {tag: v1@OLD}",
-                Write::TagAndDigest,
-                "v1@OLD:1",
-                "a: {tag: v2@NEW}",
-            ),
-            (
-                helm("a.digest"),
-                "a: {digest: }",
-                Write::Digest,
-                "-@-:1",
-                "a: {digest: NEW}",
-            ),
-            (yaml("d"), "d: OLD", Write::Digest, "-@OLD:1", "d: NEW"),
-            (
-                yaml("i"),
-                "i: 'ghcr.io/acme/web:v1'",
-                Write::Tag,
-                "v1@-:1",
-                "i: 'ghcr.io/acme/web:v2'",
-            ),
-            (
-                yaml("i"),
-                "i: ghcr.io/acme/web",
-                Write::Tag,
-                "-@-:1",
-                "i: ghcr.io/acme/web:v2",
-            ),
-            (
-                yaml("i"),
-                "i: ghcr.io/acme/web@OLD",
-                Write::Digest,
-                "-@OLD:1",
-                "i: ghcr.io/acme/web@NEW",
-            ),
-            (
-                yaml("i"),
-                "i: ghcr.io/acme/web:v1@OLD",
-                Write::TagAndDigest,
-                "v1@OLD:1",
-                "i: ghcr.io/acme/web:v2@NEW",
-            ),
-        ] {
-            assert_eq!(standing(&site, text), stands, "{text}");
-            assert_eq!(written(&site, mode, text), after);
-        }
-    }
-
-    #[test]
-    fn a_site_that_is_not_the_images_or_not_exact_is_refused() {
-        let tag = |site: Site, text: &str| written(&site, Write::Tag, text);
-        insta::assert_snapshot!(tag(helm("i"), "i:\n  repository: ghcr.io/acme/api\n  tag: v1\n"), @"app/file.yaml:2: `ghcr.io/acme/api` stands here, not `ghcr.io/acme/web`");
-        insta::assert_snapshot!(tag(helm("i"), "i:\n  registry: quay.io\n  repository: acme/web\n  tag: v1\n"), @"app/file.yaml:3: `quay.io/acme/web` stands here, not `ghcr.io/acme/web`");
-        insta::assert_snapshot!(tag(yaml("i"), "i: nginx:1.27\n"), @"app/file.yaml:1: `nginx` stands here, not `ghcr.io/acme/web`");
-        insta::assert_snapshot!(tag(helm("i"), "d: &d {tag: v1}\ni:\n  <<: *d\n"), @"app/file.yaml:3: the value comes from an alias of an anchor that others share; name the anchor's own place instead");
-        insta::assert_snapshot!(tag(helm("i"), "i: {pullPolicy: Always}\n"), @"app/file.yaml:1: the map has no `repository`, `name`, `tag` or `version`");
-        insta::assert_snapshot!(tag(yaml("i"), "i: {tag: v1}\n"), @"app/file.yaml:1: the value is a map, not a scalar");
-        insta::assert_snapshot!(tag(helm("image.tga"), "image: {tag: v1}\n"), @"app/file.yaml:1: `image` has no key `tga`; the nearest is `tag`");
-        insta::assert_snapshot!(tag(helm("a.b"), "a:\n  {{- toYaml . }}\n"), @"app/file.yaml:2: the file is templated (`{{ … }}`); only plain YAML can be edited");
-        insta::assert_snapshot!(tag(helm("a"), ""), @"app/file.yaml: the file holds no values");
-        insta::assert_snapshot!(tag(yaml("i"), "i: ghcr.io/acme/web:v1@OLD\n"), @"app/file.yaml:1: a digest stands here and would go on deciding what runs; remove it, or let the policy `write: tag@digest`");
-    }
-
-    #[test]
-    fn a_digest_that_is_not_known_is_not_made_up() {
-        let version = Version {
-            tag: "v2".parse().unwrap(),
-            digest: None,
-        };
-        for site in [kustomize(), helm("i")] {
-            let text = b"i: {tag: v1}\n";
-            let error = write(
-                &site,
-                &file(),
-                text,
-                &web(),
-                (&version, Write::TagAndDigest),
-            );
-            assert!(
-                error
-                    .unwrap_err()
-                    .to_string()
-                    .contains("the digest of `v2` is not known")
-            );
-        }
-    }
-
-    #[test]
-    fn docker_hub_images_are_added_by_the_name_that_manifests_have() {
-        let version = Version {
-            tag: "v2".parse().unwrap(),
-            digest: None,
-        };
-        for (image, name) in [("nginx", "nginx"), ("docker.io/acme/web", "acme/web")] {
-            let image = image.parse().unwrap();
-            let bytes = write(&kustomize(), &file(), b"", &image, (&version, Write::Tag)).unwrap();
-            let text = String::from_utf8(bytes).unwrap();
-            assert_eq!(text, format!("images:\n- name: {name}\n  newTag: v2\n"));
-        }
-    }
-}
+mod tests;

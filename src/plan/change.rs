@@ -121,19 +121,10 @@ fn commit(
                     before,
                 }
             });
-            let bytes = file.after.as_bytes();
             let version = (to, environment.write_of(&policy.images[&decided.image]));
-            let after = manifest::write(
-                &located.site,
-                &located.file,
-                bytes,
-                &decided.repository,
-                version,
-            )
-            .map_err(|error| error.to_string())?;
-            file.after = String::from_utf8(after)
-                .expect("an edit of UTF-8 is UTF-8")
-                .into();
+            let place = (&located.file, &*file.after);
+            let after = manifest::write(&located.site, place, &decided.repository, version);
+            file.after = after.map_err(|error| error.to_string())?.into();
         }
         let moved = Moved {
             repository: decided.repository.clone(),

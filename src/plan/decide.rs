@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::facts::{branch_facts, created_is_known, digest_of, known_facts, listing_is_trusted};
-use super::standing::{Located, read_sites};
+use super::standing::{Ask, Located, Standings};
 use super::{Decided, Decision, Ground, HoldReason, Promote, Scope};
 use crate::image::{Repository, Tag};
 use crate::ledger::Recorded;
@@ -46,6 +46,7 @@ struct Desk<'a> {
     world: &'a World,
     now: Timestamp,
     tags: &'a BTreeMap<&'a Repository, Vec<TagFacts>>,
+    standings: &'a Standings<'a>,
     /// What each rule makes of each listing, once however many policies share the two.
     rankings: BTreeMap<(&'a Repository, &'a TagRule), Ranking<'a>>,
 }
@@ -68,14 +69,32 @@ enum Step {
 
 /// Decides for every image in every environment where it stands.
 pub(super) fn decide_all(scope: &Scope<'_>, world: &World, now: Timestamp) -> Vec<Judged> {
-    let tags = known_tags(world);
+    let subjects = subjects(scope);
+    let asks = subjects.iter().flat_map(|(subject, branch)| {
+        let image = &subject.image.repository;
+        let sites = subject.environment.sites_of(subject.name);
+        sites.map(move |site| Ask {
+            branch,
+            site,
+            image,
+        })
+    });
     let mut desk = Desk {
         world,
         now,
-        tags: &tags,
+        tags: &known_tags(world),
+        standings: &Standings::read(asks, world),
         rankings: BTreeMap::new(),
     };
-    let mut judged = Vec::new();
+    let judged = subjects
+        .iter()
+        .map(|(subject, branch)| decide(*subject, branch, &mut desk));
+    judged.collect()
+}
+
+/// What is decided about, with the branch that it is written to.
+fn subjects<'a>(scope: &Scope<'a>) -> Vec<(Subject<'a>, BranchName)> {
+    let mut subjects = Vec::new();
     for policy in scope.policies {
         for environment in &policy.environments {
             let branch = scope.branch(policy, environment);
@@ -87,12 +106,12 @@ pub(super) fn decide_all(scope: &Scope<'_>, world: &World, now: Timestamp) -> Ve
                         name,
                         image,
                     };
-                    judged.push(decide(subject, &branch, &mut desk));
+                    subjects.push((subject, branch.clone()));
                 }
             }
         }
     }
-    judged
+    subjects
 }
 
 /// The tags of every image whose listing is known.
@@ -104,7 +123,7 @@ fn known_tags(world: &World) -> BTreeMap<&Repository, Vec<TagFacts>> {
     world.images.iter().filter_map(known).collect()
 }
 
-fn decide<'a>(subject: Subject<'a>, branch: &BranchName, desk: &mut Desk<'a>) -> Judged {
+fn decide<'a>(subject: Subject<'a>, branch: &'a BranchName, desk: &mut Desk<'a>) -> Judged {
     let mut notes = Notes::default();
     let decision = match judge(subject, branch, desk, &mut notes) {
         Ok(promote) => Decision::Promote(promote),
@@ -134,7 +153,7 @@ fn decide<'a>(subject: Subject<'a>, branch: &BranchName, desk: &mut Desk<'a>) ->
 
 fn judge<'a>(
     subject: Subject<'a>,
-    branch: &BranchName,
+    branch: &'a BranchName,
     desk: &mut Desk<'a>,
     notes: &mut Notes,
 ) -> Result<Promote, HoldReason> {
@@ -147,7 +166,9 @@ fn judge<'a>(
     let repository = &image.repository;
     let world = desk.world;
     let at_head = branch_facts(branch, world)?;
-    let sites = read_sites(environment, name, repository, at_head)
+    let sites = desk
+        .standings
+        .of(environment, name, (branch, repository))
         .map_err(|why| HoldReason::SiteRefused { why })?;
     notes.current = current_text(&sites);
     let recorded = at_head.ledger.latest(&policy.name, &environment.name, name);
@@ -400,7 +421,8 @@ fn deliverable(environment: &Environment) -> Result<(), HoldReason> {
 
 fn promote(to: Version, moving: Vec<(Located, Standing)>, ground: Ground) -> Promote {
     let from = current_text(&moving);
-    let sites = moving.into_iter().map(|(located, _)| located).collect();
+    let mut sites: Vec<Located> = moving.into_iter().map(|(located, _)| located).collect();
+    sites.dedup();
     Promote {
         to,
         from,

@@ -1,39 +1,99 @@
 //! What stands at the sites of one image in one environment.
 
+use std::collections::BTreeMap;
+
 use crate::image::Repository;
-use crate::manifest::{self, RepoPath, Site, Standing};
+use crate::manifest::{self, RepoPath, Site, SiteError, Standing};
 use crate::policy::{Environment, ImageName};
-use crate::world::{BranchFacts, File};
+use crate::world::{BranchFacts, BranchName, Fact, File, World};
 
 /// A site in the file where it stands.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Located {
     pub(crate) site: Site,
     pub(crate) file: RepoPath,
 }
 
-/// Reads every site of `image`, or says why one cannot be read.
-pub(super) fn read_sites(
-    environment: &Environment,
-    image: &ImageName,
-    repository: &Repository,
-    facts: &BranchFacts,
+/// A site of one image on one branch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Ask<'a> {
+    pub(super) branch: &'a BranchName,
+    pub(super) site: &'a Site,
+    pub(super) image: &'a Repository,
+}
+
+/// What stands at every site, or why one cannot be read.
+pub(super) struct Standings<'a>(BTreeMap<Ask<'a>, Result<Vec<(Located, Standing)>, String>>);
+
+impl<'a> Standings<'a> {
+    /// Reads the sites, each file once however many sites are in it.
+    pub(super) fn read(asks: impl IntoIterator<Item = Ask<'a>>, world: &World) -> Self {
+        let mut known = BTreeMap::new();
+        let mut files: BTreeMap<_, (&str, Vec<Ask<'a>>)> = BTreeMap::new();
+        for ask in asks {
+            let Some(Fact::Known(facts)) = world.branches.get(ask.branch) else {
+                continue;
+            };
+            match find_file(ask.site, facts) {
+                Ok((file, text)) => {
+                    let (_, asks) = files
+                        .entry((ask.branch, file))
+                        .or_insert((text, Vec::new()));
+                    asks.push(ask);
+                }
+                Err(why) => {
+                    known.insert(ask, Err(why));
+                }
+            }
+        }
+        for ((_, file), (text, asks)) in files {
+            let scan = manifest::scan(file, text);
+            let standings = asks.into_iter().map(|ask| {
+                let standings = match &scan {
+                    Ok(scan) => manifest::read(ask.site, (file, scan), ask.image),
+                    Err(error) => Err(error.clone()),
+                };
+                (ask, located(ask.site, file, standings))
+            });
+            known.extend(standings);
+        }
+        Self(known)
+    }
+
+    /// What stands at the sites of `image` in `environment`, of which the branch is known.
+    pub(super) fn of(
+        &self,
+        environment: &'a Environment,
+        name: &'a ImageName,
+        (branch, image): (&'a BranchName, &'a Repository),
+    ) -> Result<Vec<(Located, Standing)>, String> {
+        let mut all = Vec::new();
+        for site in environment.sites_of(name) {
+            let ask = Ask {
+                branch,
+                site,
+                image,
+            };
+            all.extend(self.0[&ask].clone()?);
+        }
+        Ok(all)
+    }
+}
+
+fn located(
+    site: &Site,
+    file: &RepoPath,
+    standings: Result<Vec<Standing>, SiteError>,
 ) -> Result<Vec<(Located, Standing)>, String> {
-    environment
-        .sites_of(image)
-        .map(|site| {
-            let (file, text) = find_file(site, facts)?;
-            let standing = manifest::read(site, file, text.as_bytes(), repository)
-                .map_err(|error| error.to_string())?;
-            Ok((
-                Located {
-                    site: site.clone(),
-                    file: file.clone(),
-                },
-                standing,
-            ))
-        })
-        .collect()
+    let located = Located {
+        site: site.clone(),
+        file: file.clone(),
+    };
+    let standings = standings.map_err(|error| error.to_string())?;
+    Ok(standings
+        .into_iter()
+        .map(|standing| (located.clone(), standing))
+        .collect())
 }
 
 /// The one file of `site` that exists, as text.

@@ -187,7 +187,7 @@ fn a_values_file_keeps_its_shape_whatever_that_is() {
     byte order mark: only the tag changed
     several documents: only the tag changed
     list: only the tag changed
-    merge key: apps/merge-key/values.yaml:5: the value comes from an alias of an anchor that others share; name the anchor's own place instead
+    merge key: apps/merge-key/values.yaml:5: the value comes from an alias of an anchor that others share; name the anchor's own place, or say `through-alias`
     missing key: apps/missing-key/values.yaml:1: the document has no key `web`; there is `image`
     list instead of map: apps/list-instead-of-map/values.yaml:1: the value is a list, not a scalar
     not utf 8: `apps/not-utf-8/values.yaml` is not UTF-8

@@ -1,0 +1,274 @@
+//! Places: where one version stands in a text, what it says, and how another takes its place.
+//!
+//! Not here: finding the places (one file for each form).
+//! Invariant: what stands beside the version (a name, a form of writing) is kept.
+
+use super::helm::{self, Lookup};
+use super::name::{is_image, split_digest, split_tag};
+use super::{Ask, Cause, Fault, Standing, Version, Write, known_digest};
+use crate::edit::{Draft, New, NodeId, Path, Reach, Scan, Step, edited};
+use crate::image::{Digest, Repository};
+
+/// Where one version is written.
+pub(super) enum Place {
+    /// One text.
+    One(Slot, Shape),
+    /// The texts of a tag and of a digest; an empty digest says nothing.
+    Two { tag: Slot, digest: NodeId },
+    /// Values of a chart in the text of a block.
+    Block { block: NodeId, lookup: Lookup },
+}
+
+/// Where one text stands, or is to be added.
+pub(super) enum Slot {
+    Standing(NodeId),
+    /// A key that a map has not, or has by its merge key alone.
+    Missing(Missing),
+}
+
+/// A key that is to be added to a map.
+pub(super) struct Missing {
+    pub(super) map: NodeId,
+    /// The key that it follows; none is the last one.
+    pub(super) after: Option<NodeId>,
+    pub(super) key: &'static str,
+    /// What the map has by its merge key.
+    pub(super) merged: Option<NodeId>,
+}
+
+/// What a text holds.
+pub(super) enum Shape {
+    /// `v1`, `v1@sha256:…`, or nothing yet.
+    Tag,
+    /// `sha256:…`
+    Digest,
+    /// `ghcr.io/acme/web:v1`, with the name as it is spelled.
+    Reference { name: String },
+}
+
+/// What stands at `places`.
+pub(super) fn read(
+    places: &[Place],
+    scan: &Scan<'_>,
+    ask: Ask<'_>,
+) -> Result<Vec<Standing>, Fault> {
+    let mut standings = Vec::new();
+    for place in places {
+        match place {
+            Place::One(slot, shape) => standings.push(slot.standing(scan, shape)?),
+            Place::Two { tag, digest } => {
+                let standing = tag.standing(scan, &Shape::Tag)?;
+                let digest = Some(scan.editable(*digest)?.to_owned());
+                standings.push(Standing {
+                    digest: digest.filter(|text| !text.is_empty()).or(standing.digest),
+                    ..standing
+                });
+            }
+            Place::Block { block, lookup } => {
+                let (inner, above) = scan.inner(*block)?;
+                let reach = Reach::default();
+                let found = helm::places_in(
+                    &inner,
+                    lookup,
+                    Ask {
+                        reach: &reach,
+                        ..ask
+                    },
+                )
+                .and_then(|places| {
+                    read(
+                        &places,
+                        &inner,
+                        Ask {
+                            reach: &reach,
+                            ..ask
+                        },
+                    )
+                })
+                .map_err(|fault| fault.in_block(above))?;
+                let outer = scan.path_to(*block);
+                standings.extend(found.into_iter().map(|standing| Standing {
+                    line: standing.line + above,
+                    path: match (&outer, standing.path) {
+                        (Some(outer), Some(path)) => Some(outer.join(&path)),
+                        (outer, path) => path.or(outer.clone()),
+                    },
+                    ..standing
+                }));
+            }
+        }
+    }
+    Ok(standings)
+}
+
+/// Drafts `version` at `places`, as `write` says.
+///
+/// Where a digest stands, a tag alone would change nothing that runs, so `write: tag` is refused there. A place without
+/// room for a digest gets `tag@digest` in its tag, which every chart passes on as it is.
+pub(super) fn write(
+    places: &[Place],
+    draft: &mut Draft<'_, '_>,
+    ask: Ask<'_>,
+    (version, write): (&Version, Write),
+) -> Result<(), Fault> {
+    let scan = draft.scan();
+    for place in places {
+        match place {
+            Place::One(slot, shape) => slot.write(draft, shape, (version, write))?,
+            Place::Two { tag, digest } => {
+                let stands = !scan.editable(*digest)?.is_empty();
+                match write {
+                    Write::Tag if stands => {
+                        return Err(Fault::at(scan.line(*digest), Cause::DigestStands));
+                    }
+                    Write::Tag => {}
+                    Write::Digest | Write::TagAndDigest => {
+                        draft.set(*digest, known_digest(version)?)?;
+                    }
+                }
+                tag.write(draft, &Shape::Tag, (version, Write::Tag))?;
+            }
+            Place::Block { block, lookup } => {
+                let (inner, above) = scan.inner(*block)?;
+                let reach = Reach::default();
+                let ask = Ask {
+                    reach: &reach,
+                    ..ask
+                };
+                let text = edited(&inner, |draft| {
+                    let places = helm::places_in(draft.scan(), lookup, ask)?;
+                    self::write(&places, draft, ask, (version, write))
+                });
+                let text = text.map_err(|fault: Fault| fault.in_block(above))?;
+                draft.set_text(*block, &text)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Slot {
+    fn standing(&self, scan: &Scan<'_>, shape: &Shape) -> Result<Standing, Fault> {
+        let owned = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
+        match self {
+            Self::Standing(node) => {
+                let (tag, digest) = shape.split(scan.editable(*node)?);
+                Ok(Standing {
+                    tag: owned(tag),
+                    digest: owned(digest),
+                    line: scan.line(*node),
+                    path: scan.path_to(*node),
+                    shared: scan.shared(*node, &[]),
+                })
+            }
+            Self::Missing(Missing {
+                map,
+                after,
+                key,
+                merged,
+            }) => {
+                let text = merged
+                    .and_then(|node| scan.scalar(node))
+                    .unwrap_or_default();
+                let (tag, digest) = shape.split(text);
+                let own = Path::of(vec![Step::Key((*key).to_owned())]);
+                Ok(Standing {
+                    tag: owned(tag),
+                    digest: owned(digest),
+                    line: scan.line(after.unwrap_or(*map)),
+                    path: scan.path_to(*map).map(|path| path.key(key)).or(own),
+                    shared: scan.shared(*map, &[Step::Key((*key).to_owned())]),
+                })
+            }
+        }
+    }
+
+    fn write(
+        &self,
+        draft: &mut Draft<'_, '_>,
+        shape: &Shape,
+        wanted: (&Version, Write),
+    ) -> Result<(), Fault> {
+        let scan = draft.scan();
+        match self {
+            Self::Standing(node) => {
+                let new = shape
+                    .with(scan.editable(*node)?, wanted)
+                    .map_err(|cause| Fault::at(scan.line(*node), cause))?;
+                draft.set(*node, &new)?;
+            }
+            Self::Missing(Missing {
+                map,
+                after,
+                key,
+                merged,
+            }) => {
+                let old = merged
+                    .and_then(|node| scan.scalar(node))
+                    .unwrap_or_default();
+                let new = shape
+                    .with(old, wanted)
+                    .map_err(|cause| Fault::at(scan.line(*map), cause))?;
+                if merged.is_none() || new != old {
+                    draft.insert(*map, *after, &[((*key).to_owned(), New::Scalar(new))])?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Shape {
+    /// What a text that says `value` holds, if it belongs to `image`.
+    pub(super) fn of(value: &str, image: &Repository) -> Result<Self, Cause> {
+        let (rest, _) = split_digest(value);
+        let (name, tag) = split_tag(rest);
+        if is_image(name, image) {
+            let name = name.to_owned();
+            return Ok(Self::Reference { name });
+        }
+        if value.parse::<Digest>().is_ok() {
+            return Ok(Self::Digest);
+        }
+        match tag.is_some() || name.contains('/') {
+            true => Err(Cause::OtherImage {
+                found: name.to_owned(),
+                image: image.clone(),
+            }),
+            false => Ok(Self::Tag),
+        }
+    }
+
+    /// The tag and the digest of a text that says `value`.
+    fn split<'v>(&self, value: &'v str) -> (Option<&'v str>, Option<&'v str>) {
+        let (rest, digest) = split_digest(value);
+        match self {
+            Self::Tag => (Some(rest), digest),
+            Self::Digest => (None, Some(value)),
+            Self::Reference { .. } => (split_tag(rest).1, digest),
+        }
+    }
+
+    /// What the text says with the version.
+    fn with(&self, old: &str, (version, write): (&Version, Write)) -> Result<String, Cause> {
+        let (old_tag, old_digest) = self.split(old);
+        let tag = version.tag.as_str();
+        if write == Write::Tag && old_digest.is_some_and(|digest| !digest.is_empty()) {
+            return Err(Cause::DigestStands);
+        }
+        let digest = || known_digest(version);
+        Ok(match (self, write) {
+            (Self::Tag, Write::Tag) => tag.to_owned(),
+            (Self::Tag, Write::Digest | Write::TagAndDigest) => format!("{tag}@{}", digest()?),
+            (Self::Digest, Write::Tag) => return Err(Cause::DigestStands),
+            (Self::Digest, Write::Digest | Write::TagAndDigest) => digest()?.to_owned(),
+            (Self::Reference { name }, Write::Tag) => format!("{name}:{tag}"),
+            (Self::Reference { name }, Write::Digest) if old_tag.is_none() => {
+                format!("{name}@{}", digest()?)
+            }
+            (Self::Reference { name }, Write::Digest | Write::TagAndDigest) => {
+                format!("{name}:{tag}@{}", digest()?)
+            }
+        })
+    }
+}
