@@ -356,6 +356,9 @@ impl<'a> Check<'a> {
                     .collect()
             }
             // One scalar may be named in both ways.
+            Form::Manifest { .. } | Form::Application { .. } | Form::Markers { .. } => {
+                vec![place(&update.site, None)]
+            }
             Form::Helm { at } | Form::Yaml { at } => {
                 let (path, at) = (path.clone(), at.clone());
                 let form = Form::Yaml { at };

@@ -3,14 +3,17 @@
 //! Not here: bytes and YAML (`edit`), and which version is wanted (`policy`, `plan`).
 //! Invariant: a write changes the bytes of the version and nothing else, or is refused with file and line.
 
+mod application;
 mod commit;
 mod fault;
 mod helm;
 mod kustomize;
+mod markers;
 mod name;
 mod path;
 mod place;
 mod set_image;
+mod workload;
 
 use crate::edit::{self, Draft, Path, Reach, Scan, Shared};
 use crate::image::{Digest, Repository, Tag};
@@ -40,6 +43,12 @@ pub(crate) enum Form {
     Helm { at: Path },
     /// Any scalar by path.
     Yaml { at: Path },
+    /// Kubernetes objects: the containers that use the image, or what `at` leads to in them.
+    Manifest { at: Option<Path> },
+    /// Argo CD Applications and ApplicationSets: what their sources say of the image, or of `at` in a chart's values.
+    Application { at: Option<Path> },
+    /// The comments of Flux that name `policy`, as `namespace:name`.
+    Markers { policy: String },
 }
 
 /// What is written at a site.
@@ -91,7 +100,11 @@ impl Site {
         let name = self.path.as_str().rsplit('/').next().unwrap_or_default();
         let is_folder = match self.form {
             Form::Kustomize => !KUSTOMIZATIONS.contains(&name),
-            Form::Helm { .. } | Form::Yaml { .. } => false,
+            Form::Helm { .. }
+            | Form::Yaml { .. }
+            | Form::Manifest { .. }
+            | Form::Application { .. }
+            | Form::Markers { .. } => false,
         };
         match is_folder {
             true => KUSTOMIZATIONS.map(|name| self.path.join(name)).to_vec(),
@@ -113,11 +126,10 @@ pub(crate) fn read(
 ) -> Result<Vec<Standing>, SiteError> {
     let reach = &site.reach;
     let ask = Ask { image, reach };
-    let standings = match &site.form {
-        Form::Kustomize => kustomize::read(scan, ask).map(|standing| vec![standing]),
-        Form::Helm { .. } | Form::Yaml { .. } => {
-            places(scan, &site.form, ask).and_then(|places| place::read(&places, scan, ask))
-        }
+    let standings = match places(scan, &site.form, ask) {
+        Ok(Some(places)) => place::read(&places, scan, ask),
+        Ok(None) => kustomize::read(scan, ask).map(|standing| vec![standing]),
+        Err(fault) => Err(fault),
     };
     standings.map_err(|fault| fault.of(file))
 }
@@ -131,24 +143,25 @@ pub(crate) fn write(
 ) -> Result<String, SiteError> {
     let reach = &site.reach;
     let ask = Ask { image, reach };
-    let draft = |draft: &mut Draft<'_, '_>| match &site.form {
-        Form::Kustomize => kustomize::write(draft, ask, wanted),
-        Form::Helm { .. } | Form::Yaml { .. } => {
-            let places = places(draft.scan(), &site.form, ask)?;
-            place::write(&places, draft, ask, wanted)
-        }
+    let draft = |draft: &mut Draft<'_, '_>| match places(draft.scan(), &site.form, ask)? {
+        Some(places) => place::write(&places, draft, ask, wanted),
+        None => kustomize::write(draft, ask, wanted),
     };
     let scan = scan(file, text)?;
     edit::edited(&scan, draft).map_err(|fault: Fault| fault.of(file))
 }
 
-/// The places of a site that is no kustomization; at least one.
-fn places(scan: &Scan<'_>, form: &Form, ask: Ask<'_>) -> Result<Vec<Place>, Fault> {
+/// The places of a site, at least one; none where it is a kustomization, whose entries are read and written as a whole.
+fn places(scan: &Scan<'_>, form: &Form, ask: Ask<'_>) -> Result<Option<Vec<Place>>, Fault> {
     match form {
-        Form::Kustomize => unreachable!("a kustomization's entries are its own"),
+        Form::Kustomize => return Ok(None),
         Form::Helm { at } => helm::places(scan, at, Holds::Image, ask),
         Form::Yaml { at } => helm::places(scan, at, Holds::Scalar, ask),
+        Form::Manifest { at } => workload::places(scan, at.as_ref(), ask),
+        Form::Application { at } => application::places(scan, at.as_ref(), ask),
+        Form::Markers { policy } => markers::places(scan, policy, ask),
     }
+    .map(Some)
 }
 
 /// The digest of a version, where it is needed.
