@@ -321,6 +321,7 @@ impl Scan<'_> {
 #[cfg(test)]
 mod tests {
     use super::{Aliases, Path, Scan, Target};
+    use crate::edit::Reach;
 
     fn found(text: &str, path: &str) -> String {
         found_with(text, path, Aliases::Refused)
@@ -393,6 +394,19 @@ mod tests {
         let text = "a: &a\n  <<: *a\n  b: &b {<<: [*a, *b]}\n";
         assert!(found_with(text, "a.c", Aliases::Followed).contains("no key `c`"));
         assert!(found_with(text, "a.b.c", Aliases::Followed).contains("no key `c`"));
+    }
+
+    #[test]
+    fn a_path_that_ends_elsewhere_as_it_was_written_is_told() {
+        let text = "web:\n  image:\n    tag: v1\n    repository: r\napi:\n  image: {tag: v2}\n";
+        let found = |path: &str| {
+            let scan = Scan::new(text).unwrap();
+            let miss = scan.find_in_one(&path.parse().unwrap(), &Reach::default());
+            miss.unwrap_err().refusal.to_string()
+        };
+        insta::assert_snapshot!(found("image.tag"), @"the document has no key `image`; the nearest is `web.image.tag` (line 3), `api.image.tag` (line 6)");
+        insta::assert_snapshot!(found("image.repository"), @"the document has no key `image`; the nearest is `web.image.repository` (line 4)");
+        insta::assert_snapshot!(found("wep.image.tag"), @"the document has no key `wep`; the nearest is `web`");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Not here: reading and writing the places (`place`), and the entries of kustomizations.
 //! Invariant: a place that names another image than the policy's is refused.
 
-use super::name::{is_image, split_digest, split_tag};
+use super::name::{is_image, is_version_of, split_digest, split_tag};
 use super::place::{Missing, Place, Shape, Slot};
 use super::{Ask, Cause, Fault};
 use crate::edit::{Aliases, Known, Miss, NodeId, Path, Reason, Refusal, Scan, Target};
@@ -210,10 +210,7 @@ impl Values<'_, '_> {
     fn collect(self, node: NodeId, places: &mut Vec<Place>) -> Result<(), Fault> {
         let scan = self.scan;
         if let Some(text) = scan.scalar(node) {
-            let (name, tag) = split_tag(split_digest(text).0);
-            // A name without a version may be anything.
-            let is_reference = tag.is_some() || text.contains('@');
-            if is_reference && !scan.is_alias(node) && is_image(name, self.ask.image) {
+            if !scan.is_alias(node) && is_version_of(text, self.ask.image) {
                 places.push(self.item(node)?);
             }
             return Ok(());
@@ -247,9 +244,9 @@ impl Values<'_, '_> {
         let tag = self.tag(map)?;
         if let (Some((key, text)), None) = (&name, &tag)
             && let Some((_, value)) = scan.pair(map, scan.scalar(*key).unwrap_or_default())?
-            && let Ok(shape @ Shape::Reference { .. }) = Shape::of(text, ask.image)
-            && split_tag(split_digest(text).0).1.is_some() | text.contains('@')
+            && is_version_of(text, ask.image)
         {
+            let shape = Shape::of(text, ask.image)?;
             return Ok(Place::One(Slot::Standing(value), shape));
         }
         if let Some((key, text)) = &name
@@ -278,13 +275,28 @@ impl Values<'_, '_> {
                 merged,
             }),
         };
-        Ok(match scan.pair(map, "digest")? {
-            Some((_, digest)) => {
-                let digest = self.followed(digest)?;
-                Place::Two { tag: slot, digest }
-            }
+        Ok(match self.digest(map)? {
+            Some(digest) => Place::Two { tag: slot, digest },
             None => Place::One(slot, Shape::Tag),
         })
+    }
+
+    /// The digest that a map has of its own or, where aliases are followed, by its merge key.
+    fn digest(self, map: NodeId) -> Result<Option<NodeId>, Refusal> {
+        let scan = self.scan;
+        match (scan.pair(map, "digest")?, scan.merged(map, "digest")?) {
+            (Some((_, own)), _) => self.followed(own).map(Some),
+            (None, Some((_, shared))) if self.ask.reach.aliases == Aliases::Followed => {
+                self.followed(shared).map(Some)
+            }
+            // It would go on deciding what runs.
+            (None, Some((_, shared)))
+                if scan.scalar(shared).is_some_and(|text| !text.is_empty()) =>
+            {
+                Err(Refusal::at(scan.line(map), Reason::BehindAlias))
+            }
+            (None, _) => Ok(None),
+        }
     }
 
     /// The key and the value of a map's tag: its own, or a shared one where aliases are followed.
@@ -312,16 +324,23 @@ impl Values<'_, '_> {
     /// The key under which a map names its image, and the name with the registry that stands beside it.
     fn name(self, map: NodeId) -> Result<Option<(NodeId, String)>, Fault> {
         let scan = self.scan;
+        let registry = scan.lookup(map, "registry")?.map(|(_, value)| value);
+        let registry = registry
+            .and_then(|node| scan.scalar(node))
+            .unwrap_or_default();
+        let mut first = None;
         for key in NAME_KEYS {
             if let Some((key, value)) = scan.lookup(map, key)?
                 && let Some(name) = scan.scalar(value)
             {
-                let registry = scan.lookup(map, "registry")?.map(|(_, value)| value);
-                let registry = registry.and_then(|node| scan.scalar(node));
-                return Ok(Some((key, joined(registry.unwrap_or_default(), name))));
+                // Beside the image there may be a name of another kind, such as a container's.
+                if is_version_of(name, self.ask.image) {
+                    return Ok(Some((key, name.to_owned())));
+                }
+                first = first.or(Some((key, joined(registry, name))));
             }
         }
-        Ok(None)
+        Ok(first)
     }
 
     /// Whether `name`, which a map gives, is the image, as it stands or under the registry that all images of the

@@ -24,6 +24,13 @@ pub(super) fn is_image(text: &str, image: &Repository) -> bool {
     text.parse().ok().as_ref() == Some(image)
 }
 
+/// Whether a text is a whole reference to a version of `image`; a name alone may be anything.
+pub(super) fn is_version_of(text: &str, image: &Repository) -> bool {
+    let (rest, digest) = split_digest(text);
+    let (name, tag) = split_tag(rest);
+    (tag.is_some() || digest.is_some()) && is_image(name, image)
+}
+
 /// The name of a repository as people write it, Docker Hub's in short.
 ///
 /// Kustomize compares names letter by letter, and manifests have the short ones.

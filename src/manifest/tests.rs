@@ -407,6 +407,25 @@ fn a_values_map_may_name_its_image_under_any_registry_that_counts() {
 }
 
 #[test]
+fn a_map_may_hold_a_container() {
+    let text = "extra:\n- name: web\n  image: ghcr.io/acme/web:v1\n";
+    let site = helm("extra[name=web]");
+    assert_eq!(paths(&site, text), "extra[name=web].image");
+    assert_eq!(written(&site, Write::Tag, text), text.replace("v1", "v2"));
+}
+
+#[test]
+fn a_digest_that_comes_by_a_merge_key_is_no_less_in_the_way() {
+    let text = "d: &d {digest: OLD}\nimage: {<<: *d, tag: v1}\n";
+    insta::assert_snapshot!(written(&helm("image"), Write::Tag, text), @"app/file.yaml:2: the value comes from an alias of an anchor that others share; name the anchor's own place, or say `through-alias`");
+    let empty = text.replace("OLD", "''");
+    assert_eq!(
+        written(&helm("image"), Write::Tag, &empty),
+        empty.replace("v1", "v2")
+    );
+}
+
+#[test]
 fn a_list_of_values_has_the_image_in_its_items() {
     let site = helm("images");
     let maps = "images:\n- {repository: ghcr.io/acme/api, tag: v1}\n- {repository: ghcr.io/acme/web, tag: v1}\n";
