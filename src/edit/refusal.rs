@@ -76,6 +76,10 @@ pub(crate) enum Reason {
         "the value comes from an alias of an anchor that others share; name the anchor's own place, or say `through-alias`"
     )]
     BehindAlias,
+    #[error(
+        "more than {limit} places say this value by an alias, which is more than one can review"
+    )]
+    TooManyAliases { limit: usize },
     #[error("the value is a block scalar (`|` or `>`); write it on one line")]
     BlockScalar,
     #[error(

@@ -84,7 +84,7 @@ pub(super) fn read(scan: &Scan<'_>, ask: Ask<'_>) -> Result<Standing, Fault> {
         digest: digest.map(str::to_owned),
         line: scan.line(key),
         path: scan.path_to(value),
-        shared: scan.shared(value, &[]),
+        shared: scan.shared(value, &[])?,
     })
 }
 

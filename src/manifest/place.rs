@@ -158,7 +158,7 @@ impl Slot {
                     digest: owned(digest),
                     line: scan.line(*node),
                     path: scan.path_to(*node),
-                    shared: scan.shared(*node, &[]),
+                    shared: scan.shared(*node, &[])?,
                 })
             }
             Self::Missing(Missing {
@@ -177,7 +177,7 @@ impl Slot {
                     digest: owned(digest),
                     line: scan.line(after.unwrap_or(*map)),
                     path: scan.path_to(*map).map(|path| path.key(key)).or(own),
-                    shared: scan.shared(*map, &[Step::Key((*key).to_owned())]),
+                    shared: scan.shared(*map, &[Step::Key((*key).to_owned())])?,
                 })
             }
         }
