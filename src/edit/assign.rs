@@ -70,7 +70,7 @@ fn nested(steps: &[Step], value: &str) -> Result<New, Refusal> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::{Just, any, prop_oneof, proptest};
     use proptest::strategy::Strategy;
 
@@ -103,7 +103,7 @@ mod tests {
     }
 
     /// A file of maps, their keys `a0`, `a1` … with `k0`, `k1` … in them, in many layouts.
-    fn file() -> impl Strategy<Value = (String, Vec<Vec<String>>)> {
+    pub(in crate::edit) fn file() -> impl Strategy<Value = (String, Vec<Vec<String>>)> {
         let layout = (
             prop_oneof![Just("\n"), Just("\r\n")],
             prop_oneof![Just("  "), Just("    ")],

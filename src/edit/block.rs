@@ -95,3 +95,91 @@ impl Refusal {
 fn leading_blank_lines(text: &str) -> usize {
     text.len() - text.trim_start_matches('\n').len()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{Just, prop_oneof, proptest};
+
+    use crate::edit::assign::tests::file;
+    use crate::edit::{Path, Reach, Scan, assign};
+
+    fn set(text: &str, path: &str, value: &str) -> String {
+        let path: Path = path.parse().unwrap();
+        match assign(text, &Reach::default(), (&path, value)) {
+            Ok(text) => text,
+            Err(refusal) => format!("{}: {refusal}", refusal.line.unwrap_or_default()),
+        }
+    }
+
+    #[test]
+    fn lines_are_added_and_replaced_where_they_belong() {
+        assert_eq!(set("v: |\n  a: 1\n", "v.a", "x"), "v: |\n  a: x\n");
+        assert_eq!(set("v: |\n  a: 1\n", "v.b", "x"), "v: |\n  a: 1\n  b: x\n");
+        assert_eq!(
+            set("v: |-\n  a: 1\nw: 2\n", "v.b", "x"),
+            "v: |-\n  a: 1\n  b: x\nw: 2\n"
+        );
+        assert_eq!(
+            set("v: |+\n  a: 1\n\nw: 2\n", "v.b", "x"),
+            "v: |+\n  a: 1\n  b: x\n\nw: 2\n"
+        );
+        assert_eq!(set("v: |-\n  a: 1", "v.b", "x"), "v: |-\n  a: 1\n  b: x");
+        assert_eq!(
+            set("v: |2-\n\n   a: 1\n   b:\n     c: 2\n", "v.b.c", "x"),
+            "v: |2-\n\n   a: 1\n   b:\n     c: x\n"
+        );
+        assert_eq!(set("- |\n a: 1\n- x\n", "[0].a", "b"), "- |\n a: b\n- x\n");
+        assert_eq!(
+            set("o: |\n  v: |\n    a: 1\n  w: 2\n", "o.v.a", "x"),
+            "o: |\n  v: |\n    a: x\n  w: 2\n"
+        );
+    }
+
+    #[test]
+    fn a_block_that_is_no_yaml_is_refused_with_the_line_of_the_file() {
+        insta::assert_snapshot!(set("a: 1\nv: |\n  b: [\n", "v.b", "x"), @"3: not valid YAML at column 4: unclosed bracket '['");
+        insta::assert_snapshot!(set("v: |\n  a: {{ .x }}\n", "v.a", "x"), @"2: the file is templated (`{{ … }}`); only plain YAML can be edited");
+        insta::assert_snapshot!(set("v: >\n  a: 1\n", "v.a", "x"), @"2: `v` is a scalar, not a map");
+        insta::assert_snapshot!(set("v: \"a: 1\"\n", "v.a", "x"), @"1: `v` is a scalar, not a map");
+    }
+
+    /// `inner` as the text of a block below `head`.
+    fn embedded(inner: &str, (head, indent, newline): (&str, &str, &str)) -> String {
+        let line = |line: &str| match line.is_empty() {
+            true => "\n".to_owned(),
+            false => format!("{indent}{line}\n"),
+        };
+        let inner = inner.strip_suffix('\n').unwrap_or(inner);
+        let block: String = inner.split('\n').map(line).collect();
+        format!("x: y\n{head}{block}z: 1\n").replace('\n', newline)
+    }
+
+    proptest! {
+        #[test]
+        fn yaml_in_a_block_is_edited_as_it_would_be_alone(
+            (inner, values) in file(),
+            layout in (
+                Just("v: |+ # note\n"),
+                prop_oneof![Just("  "), Just("     ")],
+                prop_oneof![Just("\n"), Just("\r\n")],
+            ),
+            new in "[a-zé][a-z0-9.# ]{3,8}x",
+        ) {
+            let inner = inner.replace('\r', "").replace('\u{feff}', "");
+            let inner = format!("{}\n", inner.trim_end_matches('\n'));
+            let text = embedded(&inner, layout);
+            assert!(Scan::new(&text).is_ok());
+            for (map, keys) in values.iter().enumerate() {
+                for (key, old) in keys.iter().enumerate() {
+                    let place = format!("a{map}.k{key}");
+                    let after = set(&text, &format!("v.{place}"), &new);
+                    assert_eq!(after, embedded(&set(&inner, &place, &new), layout));
+                    assert_eq!(set(&text, &format!("v.{place}"), old), text);
+                }
+                let added = format!("a{map}.new");
+                let alone = embedded(&set(&inner, &added, &new), layout);
+                assert_eq!(set(&text, &format!("v.{added}"), &new), alone);
+            }
+        }
+    }
+}
