@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use super::claim::{Claim, Claims, Ground, Refused};
 use super::forms::{self, Image};
 use super::problem::Faults;
-use super::raw::{Environment as RawEnvironment, PromotionPolicy, Spec};
+use super::raw::{Environment as RawEnvironment, MarkersUpdate, PromotionPolicy, Spec};
 use super::shape::{Block, Named, NamedEntry, Placed, list};
 use super::source::{Source, Span};
-use crate::edit::Reach;
+use crate::edit::{Aliases, Document, Reach};
 use crate::image::Repository;
-use crate::manifest::{Form, KUSTOMIZATIONS, RepoPath, Site, Write};
+use crate::manifest::{Form, Site, Write};
 use crate::policy::select::TagRule;
 use crate::policy::select::choose::Downgrade;
 use crate::policy::{
@@ -23,18 +24,7 @@ pub(super) struct Check<'a> {
     branches: Option<&'a BTreeMap<RepositoryName, String>>,
     pub(super) faults: &'a mut Faults,
     names: BTreeMap<PolicyName, Span>,
-    sites: BTreeMap<Place, (Span, String)>,
-}
-
-/// A place that one environment alone may write.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    repository: RepositoryName,
-    /// `None` where the settings cannot be read, and so are wrong.
-    branch: Option<String>,
-    site: Site,
-    /// A kustomization has a place for each image.
-    image: Option<Repository>,
+    claims: Claims,
 }
 
 /// What the checks of one environment need to know of its policy.
@@ -57,7 +47,7 @@ impl<'a> Check<'a> {
             branches,
             faults,
             names: BTreeMap::new(),
-            sites: BTreeMap::new(),
+            claims: Claims::default(),
         }
     }
 
@@ -230,16 +220,13 @@ impl<'a> Check<'a> {
             );
         }
         let deliver = delivery(deliver);
-        let updates = update
-            .0
-            .into_iter()
-            .map(|update| {
-                let span = update.span;
-                let update = self.update(update.value, context, span);
+        let mut updates = Vec::new();
+        for update in update.0 {
+            for (update, span) in self.updates(update, context) {
                 self.claim(&update, (&deliver, span), context, name.value.as_str());
-                update
-            })
-            .collect();
+                updates.push(update);
+            }
+        }
         Environment {
             tags,
             name: name.value,
@@ -253,44 +240,93 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn update(&mut self, raw: forms::Update, context: &Context<'_>, span: Span) -> Update {
-        let (site, image) = match raw {
-            forms::Update::Kustomize(path) => {
-                let site = site(path, Form::Kustomize);
-                return Update { site, image: None };
+    /// What one `update` means, each part with the place that a message points to.
+    fn updates(
+        &mut self,
+        Placed { value, span, .. }: Placed<forms::Update>,
+        context: &Context<'_>,
+    ) -> Vec<(Update, Span)> {
+        let (path, form, reach, image) = match value {
+            forms::Update::Kustomize(path) => (path, Form::Kustomize, Reach::default(), None),
+            forms::Update::Helm(raw) => {
+                let at = raw.at.value;
+                let reach = reach(None, raw.through_alias);
+                (raw.helm, Form::Helm { at }, reach, raw.image)
             }
-            forms::Update::Helm(helm) => {
-                let at = helm.at.value;
-                (site(helm.helm, Form::Helm { at }), helm.image)
+            forms::Update::Yaml(raw) => {
+                let at = raw.at.value;
+                let reach = reach(raw.document, raw.through_alias);
+                (raw.yaml, Form::Yaml { at }, reach, raw.image)
             }
-            forms::Update::Yaml(yaml) => {
-                let at = yaml.at.value;
-                (site(yaml.yaml, Form::Yaml { at }), yaml.image)
+            forms::Update::Manifest(raw) => {
+                let at = raw.at.map(|at| at.value);
+                let reach = reach(raw.document, raw.through_alias);
+                (raw.manifest, Form::Manifest { at }, reach, raw.image)
             }
+            forms::Update::Application(raw) => {
+                let at = raw.at.map(|at| at.value);
+                let reach = reach(raw.document, raw.through_alias);
+                (raw.application, Form::Application { at }, reach, raw.image)
+            }
+            forms::Update::Markers(raw) => return self.marked(raw, context),
         };
-        let names: Vec<_> = context
-            .images
-            .iter()
-            .map(|i| i.key.value.as_str())
-            .collect();
-        match &image {
-            Some(image) if !names.contains(&image.value.as_str()) => {
-                self.faults.error_with_hint(
-                    image.span,
-                    format!("the policy has no image `{}`", image.value),
-                    format!("known: {}", list(&names)),
-                );
-            }
-            None if names.len() > 1 => self.faults.error_with_hint(
+        let image = self.image_at(&form, (image, span), context);
+        let site = Site {
+            path: path.value,
+            form,
+            reach,
+        };
+        vec![(Update { site, image }, span)]
+    }
+
+    /// One update for each image policy of Flux.
+    fn marked(&mut self, raw: MarkersUpdate, context: &Context<'_>) -> Vec<(Update, Span)> {
+        let MarkersUpdate { markers, policies } = raw;
+        let mut updates = Vec::new();
+        for NamedEntry { key, value } in policies.entries {
+            let Some(image) = value else { continue };
+            self.known_image(&image, context);
+            let site = Site {
+                path: markers.value.clone(),
+                form: Form::Markers {
+                    policy: key.value.0,
+                },
+                reach: Reach::default(),
+            };
+            let image = Some(image.value);
+            updates.push((Update { site, image }, key.span));
+        }
+        updates
+    }
+
+    /// Which image stands at a place: all of the policy's where the form finds each by its repository.
+    fn image_at(
+        &mut self,
+        form: &Form,
+        (image, span): (Option<Placed<ImageName>>, Span),
+        context: &Context<'_>,
+    ) -> Option<ImageName> {
+        match (&image, context.images) {
+            (Some(image), _) => self.known_image(image, context),
+            (None, [first, _, ..]) if holds_one(form) => self.faults.error_with_hint(
                 span,
                 "the policy has several images, and this place holds one",
-                format!("say which with `image: {}`", names[0]),
+                format!("say which with `image: {}`", first.key.value),
             ),
-            Some(_) | None => {}
+            (None, _) => {}
         }
-        Update {
-            site,
-            image: image.map(|image| image.value),
+        image.map(|image| image.value)
+    }
+
+    fn known_image(&mut self, image: &Placed<ImageName>, context: &Context<'_>) {
+        let names = context.images.iter().map(|image| image.key.value.as_str());
+        let names: Vec<_> = names.collect();
+        if !names.contains(&image.value.as_str()) {
+            self.faults.error_with_hint(
+                image.span,
+                format!("the policy has no image `{}`", image.value),
+                format!("known: {}", list(&names)),
+            );
         }
     }
 
@@ -333,66 +369,50 @@ impl<'a> Check<'a> {
             Deliver::PullRequest => None,
         };
         let default = self.branches.and_then(|branches| branches.get(repository));
-        let branch = own.or(default).cloned();
-        let place = |site: &Site, image: Option<Repository>| Place {
-            repository: repository.clone(),
-            branch: branch.clone(),
-            site: site.clone(),
-            image,
-        };
-        let Site { path, form, reach } = &update.site;
-        let places = match form {
-            Form::Kustomize => {
-                let site = Site {
-                    path: folder(path),
-                    ..update.site.clone()
-                };
-                let images = context
-                    .images
-                    .iter()
-                    .filter_map(|image| image.value.as_ref());
-                images
-                    .map(|image| place(&site, Some(image.0.repository.value.clone())))
-                    .collect()
+        let Update { site, image } = update;
+        let ground = Ground::of(repository, own.or(default), site);
+        let entries = context.images.iter();
+        let written = entries.filter(|entry| image.as_ref().is_none_or(|i| *i == entry.key.value));
+        let written = written.filter_map(|entry| entry.value.as_ref());
+        let by = format!("`{environment}` of `{}`", context.policy);
+        // Where it is not said which image of several one place holds, that is a fault of its own.
+        let count = if holds_one(&site.form) { 1 } else { usize::MAX };
+        for Image(entry) in written.take(count) {
+            let image = Some(entry.repository.value.clone());
+            let claim = Claim::new((&by, span), site, image);
+            let Err(Refused { first, hint }) = self.claims.add(&ground, claim) else {
+                continue;
+            };
+            let (by, place) = (first.by.clone(), first.span);
+            let message = format!("{by} writes here too, in {}", self.at(place));
+            match hint {
+                Some(hint) => self.faults.error_with_hint(span, message, hint),
+                None => self.faults.error(span, message),
             }
-            // One scalar may be named in both ways.
-            Form::Manifest { .. } | Form::Application { .. } | Form::Markers { .. } => {
-                vec![place(&update.site, None)]
-            }
-            Form::Helm { at } | Form::Yaml { at } => {
-                let (path, at) = (path.clone(), at.clone());
-                let form = Form::Yaml { at };
-                let reach = reach.clone();
-                vec![place(&Site { path, form, reach }, None)]
-            }
-        };
-        let claimant = format!("`{environment}` of `{}`", context.policy);
-        for place in places {
-            if let Some((first, other)) = self.sites.get(&place) {
-                let message = format!("{other} writes here too, in {}", self.at(*first));
-                self.faults.error(span, message);
-                return;
-            }
-            self.sites.insert(place, (span, claimant.clone()));
+            return;
         }
     }
 }
 
-fn site(path: Placed<RepoPath>, form: Form) -> Site {
-    Site {
-        path: path.value,
-        form,
-        reach: Reach::default(),
+/// Whether a form names one place, which holds one image; the others find each image by its repository.
+fn holds_one(form: &Form) -> bool {
+    match form {
+        Form::Kustomize | Form::Manifest { at: None } | Form::Application { at: None } => false,
+        Form::Helm { .. }
+        | Form::Yaml { .. }
+        | Form::Manifest { at: Some(_) }
+        | Form::Application { at: Some(_) }
+        | Form::Markers { .. } => true,
     }
 }
 
-/// The folder of a kustomization, however it is named.
-fn folder(path: &RepoPath) -> RepoPath {
-    let text = path.as_str();
-    let (folder, name) = text.rsplit_once('/').unwrap_or((".", text));
-    match KUSTOMIZATIONS.contains(&name) {
-        true => folder.parse().unwrap_or_else(|_| path.clone()),
-        false => path.clone(),
+fn reach(document: Option<Placed<Document>>, through_alias: Option<bool>) -> Reach {
+    Reach {
+        document: document.map(|document| document.value),
+        aliases: match through_alias {
+            Some(true) => Aliases::Followed,
+            Some(false) | None => Aliases::Refused,
+        },
     }
 }
 

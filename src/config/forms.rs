@@ -7,7 +7,10 @@ use serde_json::{Value as Json, json};
 
 use super::nouns::{VariableName, unknown_word};
 use super::problem::Faults;
-use super::raw::{CommitDelivery, HelmUpdate, ImageEntry, PullRequestDelivery, YamlUpdate};
+use super::raw::{
+    ApplicationUpdate, CommitDelivery, HelmUpdate, ImageEntry, ManifestUpdate, MarkersUpdate,
+    PullRequestDelivery, YamlUpdate,
+};
 use super::shape::{
     LATER, Placed, Shape, list, nearest, refuse, shape, text, unexpected, unknown_key,
 };
@@ -50,6 +53,9 @@ pub(super) enum Update {
     Kustomize(Placed<RepoPath>),
     Helm(HelmUpdate),
     Yaml(YamlUpdate),
+    Manifest(ManifestUpdate),
+    Application(ApplicationUpdate),
+    Markers(MarkersUpdate),
 }
 
 impl Shape for Update {
@@ -57,20 +63,26 @@ impl Shape for Update {
         let Value::Map(_) = &node.value else {
             return Placed::read(node, faults).map(Self::Kustomize);
         };
-        match choose(
-            node,
-            &["helm", "yaml"],
-            &["manifest", "application"],
-            faults,
-        )? {
+        let forms = ["helm", "yaml", "manifest", "application", "markers"];
+        match choose(node, &forms, &[], faults)? {
             "helm" => HelmUpdate::read(node, faults).map(Self::Helm),
+            "manifest" => ManifestUpdate::read(node, faults).map(Self::Manifest),
+            "application" => ApplicationUpdate::read(node, faults).map(Self::Application),
+            "markers" => MarkersUpdate::read(node, faults).map(Self::Markers),
             _ => YamlUpdate::read(node, faults).map(Self::Yaml),
         }
     }
 
     fn schema() -> Option<Json> {
         let folder = <Placed<RepoPath> as Shape>::schema()?;
-        Some(json!({ "anyOf": [folder, HelmUpdate::schema()?, YamlUpdate::schema()?] }))
+        Some(json!({ "anyOf": [
+            folder,
+            HelmUpdate::schema()?,
+            YamlUpdate::schema()?,
+            ManifestUpdate::schema()?,
+            ApplicationUpdate::schema()?,
+            MarkersUpdate::schema()?,
+        ] }))
     }
 }
 

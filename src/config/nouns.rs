@@ -14,7 +14,7 @@ use super::problem::Faults;
 use super::settings::RepositoryUrl;
 use super::shape::{LATER, Leaf, Refusal, Shape, list, nearest, unexpected};
 use super::tree::{Node, Scalar, Value};
-use crate::edit::Path as YamlPath;
+use crate::edit::{Document, Path as YamlPath};
 use crate::image::Repository;
 use crate::manifest::{RepoPath, Write};
 use crate::policy::{
@@ -275,6 +275,46 @@ impl Leaf for RepositoryUrl {
                 .hint("remove the part before `@`; name the secret under `credentials`"));
         }
         Ok(Self::Http(url))
+    }
+}
+
+impl Leaf for Document {
+    const TAKES_NUMBERS: bool = true;
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        Ok(text.parse::<Self>()?)
+    }
+
+    fn schema() -> Json {
+        json!({ "anyOf": [
+            { "type": "integer", "minimum": 0 },
+            { "type": "string", "pattern": "^([0-9]+|[^/]+/.+)$" },
+        ] })
+    }
+}
+
+/// An image policy of Flux, as its markers name it: `flux-system:web`.
+#[derive(Clone, Debug)]
+pub(super) struct MarkerPolicy(pub(super) String);
+
+impl Leaf for MarkerPolicy {
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
+        let is_name = |part: &&str| !part.is_empty() && part.chars().all(allowed);
+        let parts: Vec<&str> = text.split(':').collect();
+        match &parts[..] {
+            [namespace, name] if is_name(namespace) && is_name(name) => Ok(Self(text.to_owned())),
+            [namespace, name, "tag" | "name" | "digest"] => Err(Refusal::new(format!(
+                "`{text}` names a part of what Flux's image policy says"
+            ))
+            .hint(format!(
+                "write `{namespace}:{name}`, which stands for all of its markers"
+            ))),
+            _ => Err(Refusal::new(format!(
+                "`{text}` is not the name of an image policy of Flux"
+            ))
+            .hint("write `NAMESPACE:NAME`, as the markers do: `flux-system:web`")),
+        }
     }
 }
 

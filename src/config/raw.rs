@@ -7,10 +7,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::forms::{Credentials, Deliver, Image, Newest, OneOrMany, Prerelease, Update};
-use super::nouns::{ApiVersion, BranchName, CommitSubject, Group, HostName, PageSize};
+use super::nouns::{
+    ApiVersion, BranchName, CommitSubject, Group, HostName, MarkerPolicy, PageSize,
+};
 use super::settings::RepositoryUrl;
 use super::shape::{Block, Later, Named, Placed, shape};
-use crate::edit::Path as YamlPath;
+use crate::edit::{Document, Path as YamlPath};
 use crate::image::Repository;
 use crate::manifest::{RepoPath, Write};
 use crate::policy::select::TagRule;
@@ -127,7 +129,7 @@ shape! {
         name: Placed<EnvironmentName> = "name",
         /// Which versions may come here, and which of two is newer.
         tags: Option<TagRule> = "tags",
-        /// Where the version is written: the folder of a kustomization, a Helm values file, any YAML scalar, or a list of these.
+        /// Where the version is written: the folder of a kustomization, a Helm values file, manifests, an Argo CD Application, Flux's markers, any YAML scalar, or a list of these.
         update: OneOrMany<Update> = "update",
         /// What is written. Default: `tag`, and `digest` where a tag is followed.
         write: Option<Placed<Write>> = "write",
@@ -173,8 +175,10 @@ shape! {
     struct HelmUpdate {
         /// The values file, from the root of the repository.
         helm: Placed<RepoPath> = "helm",
-        /// The path to a map with `repository` or `name` and `tag` or `version`, or to one scalar: `image`, `web.image.tag`.
+        /// The path to a map with `repository` or `name` and `tag` or `version`, to a list of such maps, or to one scalar: `image`, `web.image.tag`.
         at: Placed<YamlPath> = "at",
+        /// Whether a value that is an alias, or comes by a merge key, is changed where it is anchored, for all that share it. Default: `false`.
+        through_alias: Option<bool> = "through-alias",
         /// Which image of the policy stands here; needed where it has several.
         image: Option<Placed<ImageName>> = "image",
     }
@@ -185,8 +189,48 @@ shape! {
         yaml: Placed<RepoPath> = "yaml",
         /// The path to the scalar: `spec.web.version`, `containers[name=web].image`.
         at: Placed<YamlPath> = "at",
+        /// The document of the file: its number from 0, or `KIND/NAME`. Default: the one that has the path.
+        document: Option<Placed<Document>> = "document",
+        /// Whether a value that is an alias, or comes by a merge key, is changed where it is anchored, for all that share it. Default: `false`.
+        through_alias: Option<bool> = "through-alias",
         /// Which image of the policy stands here; needed where it has several.
         image: Option<Placed<ImageName>> = "image",
+    }
+
+    /// Kubernetes manifests.
+    struct ManifestUpdate {
+        /// The file, from the root of the repository.
+        manifest: Placed<RepoPath> = "manifest",
+        /// The path to the image of a custom kind: `spec.image`. Default: the containers and image volumes that use the image.
+        at: Option<Placed<YamlPath>> = "at",
+        /// The document of the file: its number from 0, or `KIND/NAME`. Default: all of them.
+        document: Option<Placed<Document>> = "document",
+        /// Whether a value that is an alias, or comes by a merge key, is changed where it is anchored, for all that share it. Default: `false`.
+        through_alias: Option<bool> = "through-alias",
+        /// Which image of the policy stands here; needed beside `at` where it has several. Default: every image of the policy.
+        image: Option<Placed<ImageName>> = "image",
+    }
+
+    /// An Argo CD Application or ApplicationSet.
+    struct ApplicationUpdate {
+        /// The file, from the root of the repository.
+        application: Placed<RepoPath> = "application",
+        /// The path to the image in the chart's values: `image`, `web.image.tag`. Default: wherever the sources name the image.
+        at: Option<Placed<YamlPath>> = "at",
+        /// The document of the file: its number from 0, or `KIND/NAME`. Default: all of them.
+        document: Option<Placed<Document>> = "document",
+        /// Whether a value that is an alias, or comes by a merge key, is changed where it is anchored, for all that share it. Default: `false`.
+        through_alias: Option<bool> = "through-alias",
+        /// Which image of the policy stands here; needed beside `at` where it has several. Default: every image of the policy.
+        image: Option<Placed<ImageName>> = "image",
+    }
+
+    /// A file with the comments by which Flux knows what to update.
+    struct MarkersUpdate {
+        /// The file, from the root of the repository.
+        markers: Placed<RepoPath> = "markers",
+        /// The image of this policy that each of Flux's image policies stands for: `"flux-system:web": web`.
+        policies: Named<MarkerPolicy, Placed<ImageName>> = "policies",
     }
 
     /// A commit on a branch.

@@ -14,7 +14,7 @@ use crate::policy::select::choose::Downgrade;
 use crate::secret::{Credentials, Secret};
 
 /// The least that a settings file can say.
-const SETTINGS: &str = "\
+pub(super) const SETTINGS: &str = "\
 apiVersion: towpath.dev/v1alpha1
 kind: Settings
 repositories:
@@ -23,7 +23,7 @@ policies: [policies]
 ";
 
 /// A policy without a fault, up to its environments.
-const POLICY: &str = "\
+pub(super) const POLICY: &str = "\
 apiVersion: towpath.dev/v1alpha1
 kind: PromotionPolicy
 metadata: { name: portal }
@@ -34,7 +34,7 @@ spec:
 ";
 
 /// A folder with settings and one file of policies.
-fn folder(settings: &str, policies: &str) -> TempDir {
+pub(super) fn folder(settings: &str, policies: &str) -> TempDir {
     let folder = TempDir::new().unwrap();
     fs::create_dir(folder.path().join("policies")).unwrap();
     fs::write(folder.path().join("towpath.yaml"), settings).unwrap();
@@ -55,7 +55,7 @@ fn report(settings: &str, policies: &str) -> String {
 }
 
 /// The messages alone, each with its line and column.
-fn messages(settings: &str, policies: &str) -> String {
+pub(super) fn messages(settings: &str, policies: &str) -> String {
     let folder = folder(settings, policies);
     let problems = load_in(folder.path()).expect_err("something is wrong");
     let line = |problem: &super::Problem| {
@@ -238,11 +238,11 @@ fn a_followed_tag_cannot_be_written_by_its_name() {
 
 #[test]
 fn what_this_version_cannot_do_is_recognised() {
-    let later = "  - { name: dev, after: qa, gates: { soak: 1h }, tags: { semver: 1.x }, update: { manifest: a.yaml } }";
+    let later =
+        "  - { name: dev, after: qa, gates: { soak: 1h }, tags: { semver: 1.x }, update: a }";
     assert_snapshot!(environment(later), @"
     8:18 `after` is not supported by this version of towpath yet
     8:29 `gates` is not supported by this version of towpath yet
-    8:83 `manifest` is not supported by this version of towpath yet
     ");
     let fleet = POLICY
         .replace(

@@ -1,0 +1,178 @@
+//! Claims: the places that environments write, so that no two write the same one.
+//!
+//! Not here: whether a place is there, which only its file can tell (`manifest`).
+//! Invariant: of two claims that may mean one place, the second is refused, whatever its form.
+
+use std::collections::BTreeMap;
+
+use super::source::Span;
+use crate::edit::{Document, Path};
+use crate::image::Repository;
+use crate::manifest::{Form, KUSTOMIZATIONS, RepoPath, Site};
+use crate::policy::RepositoryName;
+
+/// What the environments that were looked at so far write.
+#[derive(Default)]
+pub(super) struct Claims(BTreeMap<Ground, Vec<Claim>>);
+
+/// A file on a branch; of a kustomization, its folder.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Ground {
+    pub(super) repository: RepositoryName,
+    /// `None` where the settings cannot be read, and so are wrong.
+    pub(super) branch: Option<String>,
+    pub(super) path: RepoPath,
+}
+
+/// What one environment writes in a file.
+pub(super) struct Claim {
+    /// The environment, in words.
+    pub(super) by: String,
+    pub(super) span: Span,
+    /// The image that is written, where it is known.
+    image: Option<Repository>,
+    document: Option<Document>,
+    place: Place,
+}
+
+/// Where in its file something is written.
+enum Place {
+    /// Wherever the image is found.
+    Image(Family),
+    /// At a path and below it.
+    At(Root, Path),
+    /// At the markers of an image policy of Flux.
+    Marker(String),
+}
+
+/// What an image is looked for in.
+#[derive(PartialEq, Eq)]
+enum Family {
+    Kustomization,
+    Manifests,
+    Applications,
+}
+
+/// Where a path starts.
+#[derive(PartialEq, Eq)]
+enum Root {
+    Document,
+    /// The values of the charts that Applications name.
+    Values,
+}
+
+/// A claim that came first, and how the second could be told from it.
+pub(super) struct Refused<'a> {
+    pub(super) first: &'a Claim,
+    pub(super) hint: Option<&'static str>,
+}
+
+impl Ground {
+    pub(super) fn of(repository: &RepositoryName, branch: Option<&String>, site: &Site) -> Self {
+        Self {
+            repository: repository.clone(),
+            branch: branch.cloned(),
+            path: folder(&site.path),
+        }
+    }
+}
+
+impl Claims {
+    /// Keeps `claim`, unless it may mean a place that was claimed before.
+    pub(super) fn add(&mut self, ground: &Ground, claim: Claim) -> Result<(), Refused<'_>> {
+        let before = self.0.entry(ground.clone()).or_default();
+        match before.iter().position(|first| first.meets(&claim)) {
+            Some(index) => {
+                let first = &before[index];
+                let hint = first.hint(&claim);
+                Err(Refused { first, hint })
+            }
+            None => {
+                before.push(claim);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Claim {
+    /// What `by` claims by naming `site` for `image`.
+    pub(super) fn new((by, span): (&str, Span), site: &Site, image: Option<Repository>) -> Self {
+        let place = match &site.form {
+            Form::Kustomize => Place::Image(Family::Kustomization),
+            Form::Manifest { at: None } => Place::Image(Family::Manifests),
+            Form::Application { at: None } => Place::Image(Family::Applications),
+            Form::Helm { at } | Form::Yaml { at } | Form::Manifest { at: Some(at) } => {
+                Place::At(Root::Document, at.clone())
+            }
+            Form::Application { at: Some(at) } => Place::At(Root::Values, at.clone()),
+            Form::Markers { policy } => Place::Marker(policy.clone()),
+        };
+        Self {
+            by: by.to_owned(),
+            span,
+            image,
+            document: site.reach.document.clone(),
+            place,
+        }
+    }
+
+    /// Whether two claims in one file may mean one place.
+    ///
+    /// Two forms that find their place each in its own way may stand side by side for one environment, which writes one
+    /// version to both; two environments would undo each other without end.
+    fn meets(&self, other: &Self) -> bool {
+        let same_image = self.image.is_some() && self.image == other.image;
+        let of_another = same_image && self.by != other.by;
+        let meets = match (&self.place, &other.place) {
+            (Place::Marker(one), Place::Marker(two)) => one == two,
+            // Only the file tells what else stands at a marker.
+            (Place::Marker(_), Place::Image(_) | Place::At(..))
+            | (Place::Image(_) | Place::At(..), Place::Marker(_)) => false,
+            (Place::Image(one), Place::Image(two)) if one == two => same_image,
+            (Place::At(root, one), Place::At(other_root, two)) if root == other_root => {
+                let (one, two) = (one.steps(), two.steps());
+                one.starts_with(two) || two.starts_with(one)
+            }
+            (Place::Image(_) | Place::At(..), Place::Image(_) | Place::At(..)) => of_another,
+        };
+        meets && may_be_one(self.document.as_ref(), other.document.as_ref())
+    }
+
+    /// What would tell two claims apart that meet.
+    fn hint(&self, other: &Self) -> Option<&'static str> {
+        let documents = "if they mean different documents, say which with `document`";
+        match (&self.place, &other.place) {
+            (Place::At(..), Place::At(..)) if self.image != other.image => {
+                Some("if this is a list, name the item that each means: `images[0]`")
+            }
+            (Place::At(Root::Document, _), Place::At(Root::Document, _))
+            | (Place::Image(Family::Kustomization), _)
+            | (_, Place::Image(Family::Kustomization))
+            | (Place::Marker(_), _)
+            | (_, Place::Marker(_)) => None,
+            (Place::Image(_) | Place::At(..), Place::Image(_) | Place::At(..)) => Some(documents),
+        }
+    }
+}
+
+/// Whether two descriptions may mean one document: a number and a name may.
+fn may_be_one(one: Option<&Document>, other: Option<&Document>) -> bool {
+    match (one, other) {
+        (None, _) | (_, None) => true,
+        (Some(Document::Number(one)), Some(Document::Number(other))) => one == other,
+        (Some(Document::Object { .. }), Some(Document::Object { .. })) => one == other,
+        (Some(Document::Number(_)), Some(Document::Object { .. }))
+        | (Some(Document::Object { .. }), Some(Document::Number(_))) => true,
+    }
+}
+
+/// The folder of a kustomization, however it is named.
+fn folder(path: &RepoPath) -> RepoPath {
+    let text = path.as_str();
+    let (folder, name) = text.rsplit_once('/').unwrap_or((".", text));
+    match KUSTOMIZATIONS.contains(&name) {
+        true => folder.parse().unwrap_or_else(|_| path.clone()),
+        false => path.clone(),
+    }
+}
