@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::plan::{DecisionJson, decision_json, sentence};
+use super::plan::{DecisionJson, also, decision_json, sentence};
 use super::run::Setup;
 use super::{Failure, Output, SourceArgs, print, table};
 use crate::daemon::{now, settle};
@@ -65,8 +65,11 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
 fn as_text(Explained { decided, tags }: &Explained, world: &World) -> String {
     let (outcome, reason) = sentence(&decided.decision);
     let current = decided.current.as_deref().unwrap_or("nothing");
+    let also: String = also(decided)
+        .map(|place| format!("  by alias:  {place}\n"))
+        .collect();
     let mut text = format!(
-        "{} {} {} ({})\n  stands:    {current}\n  decision:  {outcome}: {reason}\n\n",
+        "{} {} {} ({})\n  stands:    {current}\n  decision:  {outcome}: {reason}\n{also}\n",
         decided.policy, decided.environment, decided.image, decided.repository
     );
     let rows: Vec<[String; 4]> = tags

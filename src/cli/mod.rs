@@ -15,6 +15,7 @@ mod run;
 mod schema;
 mod select;
 mod set;
+mod sites;
 mod table;
 
 use std::io::{self, IsTerminal as _};
@@ -121,6 +122,8 @@ enum Verb {
     Explain(explain::Args),
     /// Read everything that the policies need, and show or save it.
     Observe(observe::Args),
+    /// List every place that a policy would write, and what stands there; asks no registry.
+    Sites(sites::Args),
     /// Choose one of a list of tags, as a policy would.
     Select(select::Args),
     /// Change a version in a file and not a byte more.
@@ -161,6 +164,7 @@ fn dispatch(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Run(args) => block_on(run::run(args)),
         Verb::Explain(args) => block_on(explain::run(args)),
         Verb::Observe(args) => block_on(observe::run(args)),
+        Verb::Sites(args) => block_on(sites::run(args)),
         Verb::Select(args) => select::run(args),
         Verb::Set(args) => set::run(args),
         Verb::Schema(args) => schema::run(args),

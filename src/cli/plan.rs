@@ -1,7 +1,8 @@
 //! `towpath plan`: every environment with its decision and the reason, and the commits that would be pushed.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use jiff::Timestamp;
@@ -11,8 +12,10 @@ use similar::TextDiff;
 use super::run::Setup;
 use super::{Failure, Output, SourceArgs, print, table};
 use crate::daemon::{now, settle};
-use crate::plan::{Change, Decided, Decision, Plan, PlannedCommit, plan, short};
-use crate::world;
+use crate::plan::{
+    Change, Decided, Decision, Plan, PlannedCommit, SharedPlace, also_changes, plan, short,
+};
+use crate::world::{self, World};
 
 /// Exit code of `--exit-code` where something would be promoted.
 const NOT_EMPTY: u8 = 4;
@@ -64,17 +67,18 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
     Ok(exit_code(&plan, args.exit_code))
 }
 
-fn replay(
-    setup: &Setup,
-    file: &PathBuf,
-    at: Option<Timestamp>,
-) -> Result<(Plan, Timestamp), Failure> {
+fn replay(setup: &Setup, file: &Path, at: Option<Timestamp>) -> Result<(Plan, Timestamp), Failure> {
+    let (world, observed) = load_world(file)?;
+    let at = at.unwrap_or(observed);
+    Ok((plan(&setup.scope(), &world, at), at))
+}
+
+/// The facts in a world file, and when they were observed.
+pub(super) fn load_world(file: &Path) -> Result<(World, Timestamp), Failure> {
     use anyhow::Context as _;
     let name = || format!("failed to read the world file `{}`", file.display());
     let text = std::fs::read_to_string(file).with_context(name)?;
-    let (world, observed) = world::load(&text).with_context(name)?;
-    let at = at.unwrap_or(observed);
-    Ok((plan(&setup.scope(), &world, at), at))
+    Ok(world::load(&text).with_context(name)?)
 }
 
 /// 1 where something is broken, 4 where asked for and something would be promoted, else 0.
@@ -111,6 +115,21 @@ pub(super) fn as_text(plan: &Plan, diff: bool) -> String {
         "REASON",
     ];
     let mut text = table::render(header, &rows);
+    for decided in &plan.decisions {
+        let Decided {
+            policy,
+            environment,
+            image,
+            ..
+        } = decided;
+        for place in also(decided) {
+            writeln!(
+                text,
+                "{policy} {environment} {image} also changes, by an alias: {place}"
+            )
+            .expect("a string can be written");
+        }
+    }
     for breach in &plan.breaches {
         writeln!(text, "bug: {breach}").expect("a string can be written");
     }
@@ -146,6 +165,19 @@ fn row(decided: &Decided) -> [String; 8] {
         or_dash(next.map(|time| time.to_string())),
         reason,
     ]
+}
+
+/// The places that change with a promotion by an alias.
+pub(super) fn also(decided: &Decided) -> impl Iterator<Item = String> {
+    also_changes(shared_with(decided))
+}
+
+fn shared_with(decided: &Decided) -> &BTreeSet<SharedPlace> {
+    const NONE: &BTreeSet<SharedPlace> = &BTreeSet::new();
+    match &decided.decision {
+        Decision::Promote(promote) => &promote.also,
+        Decision::Hold(_) => NONE,
+    }
 }
 
 /// What stands there, digests in their short form.
@@ -220,6 +252,16 @@ pub(super) struct DecisionJson<'a> {
     reason: &'static str,
     message: String,
     next: Option<String>,
+    /// The places that change with a promotion, since they say by an alias what stands there.
+    also_changes: Vec<SharedJson>,
+}
+
+/// A place that says by an alias what stands elsewhere.
+#[derive(Serialize)]
+pub(super) struct SharedJson {
+    file: String,
+    line: usize,
+    path: String,
 }
 
 #[derive(Serialize)]
@@ -271,6 +313,15 @@ pub(super) fn decision_json(decided: &Decided) -> DecisionJson<'_> {
         },
         message,
         next: decided.next.map(|time| time.to_string()),
+        also_changes: shared_with(decided).iter().map(shared_json).collect(),
+    }
+}
+
+pub(super) fn shared_json(SharedPlace { file, line, path }: &SharedPlace) -> SharedJson {
+    SharedJson {
+        file: file.to_string(),
+        line: *line,
+        path: path.to_string(),
     }
 }
 

@@ -52,8 +52,11 @@ enum Place {
         /// read as something else. Keys that are missing are added.
         #[arg(required = true, value_name = "PATH=VALUE")]
         values: Vec<Assignment>,
-        /// The document of the file, counted from 0; without it, the one that has the path.
-        #[arg(long, value_name = "N")]
+        /// The document of the file, by its number from 0 or by what it is, as in `Deployment/web`.
+        ///
+        /// An object among the `items` of a list has a name of its own too. Without it, the one document that has the
+        /// path.
+        #[arg(long, value_name = "N|KIND/NAME")]
         document: Option<Document>,
         /// Where a value is an alias, or comes by a merge key, change it where it is anchored, for all that share it.
         #[arg(long)]
@@ -317,6 +320,40 @@ mod tests {
         insta::assert_snapshot!(error, @"all.yaml: there is no document 2; the file has 2, counted from 0");
         let error = set(folder.path(), &["value", "all.yaml", "a=v2"]).unwrap_err();
         insta::assert_snapshot!(error, @"all.yaml:1: `a` is in several documents, again on line 3; it must be in one");
+    }
+
+    #[test]
+    fn the_document_may_be_named_by_what_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("all.yaml");
+        let text =
+            "kind: A\nmetadata: {name: x}\nv: v1\n---\nkind: B\nmetadata: {name: x}\nv: v1\n";
+        fs::write(&file, text).unwrap();
+        let value = |document| {
+            set(
+                folder.path(),
+                &["value", "all.yaml", "v=v2", "--document", document],
+            )
+        };
+        value("B/x").unwrap();
+        let (head, tail) = text.split_once("---").unwrap();
+        let expected = format!("{head}---{}", tail.replace("v1", "v2"));
+        assert_eq!(fs::read_to_string(&file).unwrap(), expected);
+        insta::assert_snapshot!(value("B/y").unwrap_err(), @"all.yaml: the file has no object `B/y`; the nearest is `B/x`");
+        insta::assert_snapshot!(value("B/").unwrap_err().lines().next().unwrap(), @"error: invalid value 'B/' for '--document <N|KIND/NAME>': `B/` names no document: write its number from 0 on, or `KIND/NAME` as in `Deployment/web`");
+    }
+
+    #[test]
+    fn an_alias_is_followed_where_that_is_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("values.yaml");
+        let text = "a: &a v1 # shared\nb: *a\n";
+        fs::write(&file, text).unwrap();
+        let value = ["value", "values.yaml", "b=v2"];
+        insta::assert_snapshot!(set(folder.path(), &value).unwrap_err(), @"values.yaml:2: the value is an alias of an anchor that others share; write it out here, name the anchor's own place, or say `through-alias`");
+        let through = [&value[..], &["--through-alias"]].concat();
+        set(folder.path(), &through).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), text.replace("v1", "v2"));
     }
 
     #[test]

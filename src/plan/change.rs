@@ -3,7 +3,7 @@
 //!
 //! Invariant: each commit's files build on those of the commits before it, so that policies may share a file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Decided, Decision, HoldReason, Promote, Scope, describe};
@@ -106,9 +106,14 @@ fn commit(
 ) -> Result<PlannedCommit, String> {
     let mut files: BTreeMap<RepoPath, FileChange> = BTreeMap::new();
     let mut images = BTreeMap::new();
+    let mut shared = BTreeSet::new();
     for decided in decisions {
         let Decision::Promote(Promote {
-            to, from, sites, ..
+            to,
+            from,
+            sites,
+            also,
+            ground: _,
         }) = &decided.decision
         else {
             continue;
@@ -133,6 +138,7 @@ fn commit(
             replaced: from.clone(),
         };
         images.insert(decided.image.clone(), moved);
+        shared.extend(also.iter().cloned());
     }
     files.retain(|_, file| file.before != file.after);
     if files.is_empty() {
@@ -143,7 +149,7 @@ fn commit(
         environment: environment.name.clone(),
         images,
     };
-    let message = describe::message(scope.subject, &promotion);
+    let message = describe::message(scope.subject, &promotion, &shared);
     Ok(PlannedCommit {
         promotion,
         message,

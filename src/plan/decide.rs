@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::facts::{branch_facts, created_is_known, digest_of, known_facts, listing_is_trusted};
-use super::standing::{Ask, Located, Standings};
+use super::standing::{Ask, Located, Standings, on_one_line, shared};
 use super::{Decided, Decision, Ground, HoldReason, Promote, Scope};
 use crate::image::{Repository, Tag};
 use crate::ledger::Recorded;
@@ -224,9 +224,7 @@ fn current_text(sites: &[(Located, Standing)]) -> Option<String> {
 /// A version as it stands, on one line: the tag, or the digest where there is no tag.
 fn written(standing: &Standing) -> Option<String> {
     let text = standing.tag.as_ref().or(standing.digest.as_ref())?;
-    // Any text can stand in a file, and a trailer or a row of a table ends with its line.
-    let on_one_line = |c: char| if c.is_control() { ' ' } else { c };
-    Some(text.chars().map(on_one_line).collect())
+    Some(on_one_line(text))
 }
 
 /// Promotes the newest candidate to the sites that have an older version.
@@ -421,12 +419,17 @@ fn deliverable(environment: &Environment) -> Result<(), HoldReason> {
 
 fn promote(to: Version, moving: Vec<(Located, Standing)>, ground: Ground) -> Promote {
     let from = current_text(&moving);
+    let with = |(located, standing): &(Located, Standing)| {
+        shared(&located.file, standing).collect::<Vec<_>>()
+    };
+    let also = moving.iter().flat_map(with).collect();
     let mut sites: Vec<Located> = moving.into_iter().map(|(located, _)| located).collect();
     sites.dedup();
     Promote {
         to,
         from,
         sites,
+        also,
         ground,
     }
 }

@@ -1,5 +1,8 @@
 //! The words of promotion commits.
 
+use std::collections::BTreeSet;
+
+use super::SharedPlace;
 use crate::image::Digest;
 use crate::ledger::{Moved, Promotion};
 use crate::policy::SubjectTemplate;
@@ -7,8 +10,15 @@ use crate::policy::SubjectTemplate;
 /// Longest subject before the list of changes is cut: what forges show of it in one line, generously.
 const SUBJECT_LENGTH_MAX: usize = 120;
 
-/// The whole message of the commit that makes `promotion`.
-pub(super) fn message(template: &SubjectTemplate, promotion: &Promotion) -> String {
+/// How many places that change by an alias are named one by one: with the rest of a message, a page.
+const SHARED_SHOWN_MAX: usize = 30;
+
+/// The whole message of the commit that makes `promotion`, with which `shared` change.
+pub(super) fn message(
+    template: &SubjectTemplate,
+    promotion: &Promotion,
+    shared: &BTreeSet<SharedPlace>,
+) -> String {
     let changes: Vec<String> = promotion
         .images
         .iter()
@@ -16,12 +26,34 @@ pub(super) fn message(template: &SubjectTemplate, promotion: &Promotion) -> Stri
         .collect();
     let subject = |changes: &str| template.fill(&promotion.policy, &promotion.environment, changes);
     let whole = subject(&changes.join(", "));
-    let trailers = promotion.trailers();
-    if whole.len() <= SUBJECT_LENGTH_MAX || changes.len() == 1 {
-        return format!("{whole}\n\n{trailers}");
+    let mut paragraphs = match whole.len() <= SUBJECT_LENGTH_MAX || changes.len() == 1 {
+        true => vec![whole],
+        false => {
+            let cut = subject(&format!("{} images", changes.len()));
+            vec![cut, changes.join("\n")]
+        }
+    };
+    let also: Vec<String> = also_changes(shared)
+        .map(|place| format!("Also changes, by an alias: {place}"))
+        .collect();
+    if !also.is_empty() {
+        paragraphs.push(also.join("\n"));
     }
-    let cut = subject(&format!("{} images", changes.len()));
-    format!("{cut}\n\n{}\n\n{trailers}", changes.join("\n"))
+    paragraphs.push(promotion.trailers());
+    paragraphs.join("\n\n")
+}
+
+/// The places that change by an alias, at most a page of them.
+pub(crate) fn also_changes(shared: &BTreeSet<SharedPlace>) -> impl Iterator<Item = String> {
+    // One that is left out would take the line that says so.
+    let shown = match shared.len() > SHARED_SHOWN_MAX {
+        true => SHARED_SHOWN_MAX - 1,
+        false => shared.len(),
+    };
+    let left = shared.len() - shown;
+    let more = (left > 0).then(|| format!("{left} more places, which `towpath sites` lists"));
+    let places = shared.iter().take(shown).map(ToString::to_string);
+    places.chain(more)
 }
 
 /// `v1.4.2 -> v1.5.0`. Where the tag stays or only a digest stood there, the digests tell the change.
@@ -52,7 +84,9 @@ pub(crate) fn short(text: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::{SubjectTemplate, message};
+    use std::collections::BTreeSet;
+
+    use super::{SHARED_SHOWN_MAX, SharedPlace, SubjectTemplate, message};
     use crate::ledger::{Moved, Promotion};
 
     fn promotion(images: &[(&str, Option<&str>)]) -> Promotion {
@@ -73,11 +107,15 @@ mod tests {
     }
 
     fn subject(images: &[(&str, Option<&str>)]) -> String {
-        message(&SubjectTemplate::default(), &promotion(images))
-            .lines()
-            .next()
-            .unwrap()
-            .to_owned()
+        message(
+            &SubjectTemplate::default(),
+            &promotion(images),
+            &BTreeSet::new(),
+        )
+        .lines()
+        .next()
+        .unwrap()
+        .to_owned()
     }
 
     #[test]
@@ -92,8 +130,42 @@ mod tests {
     #[test]
     fn many_images_move_to_the_body_and_stay_out_of_the_trailers() {
         let images = vec![("develop-20-1b2c3d4", Some("develop-19-0a1b2c3")); 4];
-        let text = message(&SubjectTemplate::default(), &promotion(&images));
+        let text = message(
+            &SubjectTemplate::default(),
+            &promotion(&images),
+            &BTreeSet::new(),
+        );
         assert!(text.starts_with("promote portal to dev: 4 images\n\nweb-0 develop-19-0a1b2c3 -> develop-20-1b2c3d4\nweb-1 "), "{text}");
         assert_eq!(Promotion::read(&text), Some(promotion(&images)));
+    }
+
+    #[test]
+    fn the_body_names_what_changes_by_an_alias_and_at_most_a_page_of_it() {
+        let body = |count: usize| {
+            let shared = |line: usize| SharedPlace {
+                file: "apps/values.yaml".parse().unwrap(),
+                line,
+                path: format!("\"a\n\n{line}\".tag").parse().unwrap(),
+            };
+            let shared: BTreeSet<SharedPlace> = (1..=count).map(shared).collect();
+            let one = promotion(&[("v2", Some("v1"))]);
+            let text = message(&SubjectTemplate::default(), &one, &shared);
+            assert_eq!(Promotion::read(&text), Some(one));
+            let paragraphs: Vec<&str> = text.split("\n\n").collect();
+            let [_subject, body, _trailers] = paragraphs[..] else {
+                panic!("{text}")
+            };
+            body.to_owned()
+        };
+        insta::assert_snapshot!(body(2), @r#"
+        Also changes, by an alias: apps/values.yaml:1 "a  1".tag
+        Also changes, by an alias: apps/values.yaml:2 "a  2".tag
+        "#);
+        let most = body(SHARED_SHOWN_MAX);
+        assert_eq!(most.lines().count(), SHARED_SHOWN_MAX);
+        assert!(!most.contains("more"), "{most}");
+        let more = body(SHARED_SHOWN_MAX + 1);
+        assert_eq!(more.lines().count(), SHARED_SHOWN_MAX);
+        insta::assert_snapshot!(more.lines().last().unwrap(), @"Also changes, by an alias: 2 more places, which `towpath sites` lists");
     }
 }

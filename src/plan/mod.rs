@@ -11,6 +11,7 @@ mod explain;
 mod facts;
 mod lint;
 mod reason;
+mod sites;
 mod standing;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,11 +27,12 @@ use crate::policy::{
 use crate::world::{BranchName, Question, World};
 
 pub(crate) use change::{Change, PlannedCommit};
-pub(crate) use describe::short;
+pub(crate) use describe::{also_changes, short};
 pub(crate) use explain::{Explained, explain};
 pub(crate) use lint::Breach;
 pub(crate) use reason::HoldReason;
-pub(crate) use standing::Located;
+pub(crate) use sites::{Listed, sites};
+pub(crate) use standing::{Located, SharedPlace, on_one_line, shared};
 
 /// What one round intends, and why everything else stays where it is.
 #[derive(Debug)]
@@ -78,6 +80,8 @@ pub(crate) struct Promote {
     pub(crate) from: Option<String>,
     /// The sites that do not have it yet.
     pub(crate) sites: Vec<Located>,
+    /// The places that change with these, since they say by an alias what stands there.
+    pub(crate) also: BTreeSet<SharedPlace>,
     pub(crate) ground: Ground,
 }
 
@@ -122,6 +126,7 @@ impl fmt::Display for Promote {
             to,
             from,
             sites: _,
+            also: _,
             ground,
         } = self;
         let tag = &to.tag;

@@ -1,7 +1,9 @@
 //! What stands at the sites of one image in one environment.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use crate::edit;
 use crate::image::Repository;
 use crate::manifest::{self, RepoPath, Site, SiteError, Standing};
 use crate::policy::{Environment, ImageName};
@@ -14,6 +16,15 @@ pub(crate) struct Located {
     pub(crate) file: RepoPath,
 }
 
+/// A place that changes with a site, since it says by an alias what stands there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct SharedPlace {
+    pub(crate) file: RepoPath,
+    /// One-based line of the alias.
+    pub(crate) line: usize,
+    pub(crate) path: edit::Path,
+}
+
 /// A site of one image on one branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Ask<'a> {
@@ -22,8 +33,20 @@ pub(super) struct Ask<'a> {
     pub(super) image: &'a Repository,
 }
 
-/// What stands at every site, or why one cannot be read.
-pub(super) struct Standings<'a>(BTreeMap<Ask<'a>, Result<Vec<(Located, Standing)>, String>>);
+/// What stands at the places of one site, or why it cannot be read.
+pub(crate) type SiteStandings = Result<Vec<(Located, Standing)>, String>;
+
+/// What stands at every site.
+pub(super) struct Standings<'a>(BTreeMap<Ask<'a>, SiteStandings>);
+
+impl fmt::Display for SharedPlace {
+    /// `apps/values.yaml:12 worker.image.tag`, on one line whatever the keys hold.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, line, path } = self;
+        let path = on_one_line(&path.to_string());
+        write!(f, "{file}:{line} {path}")
+    }
+}
 
 impl<'a> Standings<'a> {
     /// Reads the sites, each file once however many sites are in it.
@@ -68,23 +91,56 @@ impl<'a> Standings<'a> {
         (branch, image): (&'a BranchName, &'a Repository),
     ) -> Result<Vec<(Located, Standing)>, String> {
         let mut all = Vec::new();
-        for site in environment.sites_of(name) {
+        for (_, standings) in self.each(environment, name, (branch, image)) {
+            all.extend(standings.clone()?);
+        }
+        Ok(all)
+    }
+
+    /// The same for each site by itself.
+    pub(super) fn each(
+        &self,
+        environment: &'a Environment,
+        name: &'a ImageName,
+        (branch, image): (&'a BranchName, &'a Repository),
+    ) -> impl Iterator<Item = (&'a Site, &SiteStandings)> {
+        environment.sites_of(name).map(move |site| {
             let ask = Ask {
                 branch,
                 site,
                 image,
             };
-            all.extend(self.0[&ask].clone()?);
-        }
-        Ok(all)
+            (site, &self.0[&ask])
+        })
     }
+}
+
+/// The places that change with what stands in `file`.
+pub(crate) fn shared<'s>(
+    file: &'s RepoPath,
+    standing: &'s Standing,
+) -> impl Iterator<Item = SharedPlace> + 's {
+    standing
+        .shared
+        .iter()
+        .map(|edit::Shared { path, line }| SharedPlace {
+            file: file.clone(),
+            line: *line,
+            path: path.clone(),
+        })
+}
+
+/// `text` as one line: any text can stand in a file, and a trailer or a row of a table ends with its line.
+pub(crate) fn on_one_line(text: &str) -> String {
+    let on_one_line = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().map(on_one_line).collect()
 }
 
 fn located(
     site: &Site,
     file: &RepoPath,
     standings: Result<Vec<Standing>, SiteError>,
-) -> Result<Vec<(Located, Standing)>, String> {
+) -> SiteStandings {
     let located = Located {
         site: site.clone(),
         file: file.clone(),
