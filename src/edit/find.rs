@@ -232,6 +232,26 @@ impl Scan<'_> {
         Ok(None)
     }
 
+    /// The pairs that a mapping has by its merge key alone.
+    pub(crate) fn merged_pairs(&self, mapping: NodeId) -> Result<Vec<(NodeId, NodeId)>, Refusal> {
+        let mut seen = BTreeSet::from([mapping]);
+        let name = |&(key, _): &(NodeId, NodeId)| self.scalar(key);
+        let mut names: BTreeSet<&str> =
+            self.pairs(mapping).filter_map(|pair| name(&pair)).collect();
+        let mut maps = self.merges(mapping)?;
+        maps.reverse();
+        let mut merged = Vec::new();
+        while let Some(map) = maps.pop() {
+            if seen.insert(map) {
+                let is_new =
+                    |pair: &(NodeId, NodeId)| name(pair).is_some_and(|name| names.insert(name));
+                merged.extend(self.pairs(map).filter(is_new));
+                maps.extend(self.merges(map)?.into_iter().rev());
+            }
+        }
+        Ok(merged)
+    }
+
     /// Refuses a key of a mapping's own that a merge key below it gives again.
     ///
     /// By <https://yaml.org/type/merge.html> the own key counts; to readers such as Helm's and kustomize's the last one.

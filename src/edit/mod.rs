@@ -8,6 +8,7 @@ mod assign;
 mod block;
 #[cfg(test)]
 pub(crate) mod cases;
+mod comment;
 mod document;
 mod draft;
 mod edited;
@@ -23,6 +24,7 @@ mod seal;
 mod shared;
 
 pub(crate) use assign::assign;
+pub(crate) use comment::Comment;
 pub(crate) use document::{Document, Reach};
 pub(crate) use draft::Draft;
 pub(crate) use edited::edited;

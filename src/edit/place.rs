@@ -41,7 +41,7 @@ impl Scan<'_> {
     }
 
     /// The collection that holds a node, and the node's key if it is a map.
-    pub(super) fn owner(&self, node: NodeId) -> Option<(NodeId, Option<NodeId>)> {
+    pub(crate) fn owner(&self, node: NodeId) -> Option<(NodeId, Option<NodeId>)> {
         let depth = self.nodes[node.0].token.depth;
         let parent = self.nodes[..node.0]
             .iter()
