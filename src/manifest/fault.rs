@@ -3,7 +3,7 @@
 //! Not here: what is wrong with the YAML itself (`edit::Reason`).
 
 use super::RepoPath;
-use crate::edit::{Known, Reason, Refusal};
+use crate::edit::{Known, Path, Reason, Refusal};
 use crate::image::{Repository, Tag};
 
 /// Why a site cannot be read or written exactly.
@@ -50,6 +50,44 @@ pub(super) enum Cause {
         what: &'static str,
         image: Repository,
         known: Known,
+    },
+    #[error(
+        "no Kubernetes object stands here, none with `kind`; a values file is named as `{{ helm: FILE, at: PATH }}`, a kustomization by its folder"
+    )]
+    NoObjects,
+    #[error("an object of kind `{kind}` has no containers; as a site it is named {form}")]
+    OtherForm {
+        kind: String,
+        /// How such a site is written: ``as `{ … }` ``.
+        form: &'static str,
+    },
+    #[error(
+        "`{path}` is in several objects, again on line {again}; say which one by `document: KIND/NAME`"
+    )]
+    SeveralObjects { path: Path, again: usize },
+    #[error("merge keys (`<<`) give the maps of this file more than {limit} pairs")]
+    TooManyMerged { limit: usize },
+    #[error(
+        "`{text}` is no marker of Flux; write `# {{\"$imagepolicy\": \"namespace:name\"}}`, with `:tag`, `:name` or `:digest` behind the name, and nothing else in the comment"
+    )]
+    NotAMarker { text: String },
+    #[error(
+        "a marker ends with the policy's name, or with `:tag`, `:name` or `:digest` behind it, not with `:{suffix}`"
+    )]
+    MarkerSuffix { suffix: String },
+    #[error(
+        "the marker of `{policy}` stands behind no value; write it on the line where the value ends, behind it, and an empty value as `\"\"`"
+    )]
+    MarksNothing { policy: String },
+    #[error("the markers of `{policy}` here are for its name only, and no version is marked")]
+    MarksNoVersion { policy: String },
+    #[error("no marker here names `{policy}`; {known}")]
+    NotMarked { policy: String, known: Known },
+    #[error("the marker says that {part} stands here, not `{found}`")]
+    MarksOther {
+        /// `a tag`, `a digest`.
+        part: &'static str,
+        found: String,
     },
 }
 

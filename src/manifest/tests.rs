@@ -4,6 +4,8 @@ use super::{Form, RepoPath, Site, SiteError, Standing, Version, Write, read, sca
 use crate::edit::{Aliases, Reach};
 use crate::image::Repository;
 
+mod workload;
+
 const OLD: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const NEW: &str = "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 
