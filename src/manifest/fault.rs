@@ -89,6 +89,53 @@ pub(super) enum Cause {
         part: &'static str,
         found: String,
     },
+    #[error("the file has no Application or ApplicationSet; {known}")]
+    NoApplication { known: Known },
+    #[error(
+        "nothing in the sources here names `{image}`; {known}; where the chart has the name, say `at:` which of its values holds the version"
+    )]
+    NoneInSources { image: Repository, known: Known },
+    #[error(
+        "no source has `{at}` in its `helm.parameters`, `helm.valuesObject` or `helm.values`; {known}"
+    )]
+    NoValue { at: Path, known: Known },
+    #[error(
+        "`{text}` is filled in by Argo CD from its build environment; write the version itself once"
+    )]
+    Filled { text: String },
+    #[error(
+        "Helm reads the parameter's value `{value}` as a number or a word of its own, not as text; say `forceString: true` beside it"
+    )]
+    NotText { value: String },
+    #[error(
+        "{} Argo CD choose the version; write one version here once",
+        letting(found)
+    )]
+    Range { found: String },
+    #[error(
+        "a chart's `targetRevision` is a version and has no room for a digest; let the policy `write: tag`"
+    )]
+    ChartDigest,
+    #[error(
+        "the image's digest stands on line {digest}, in other values than its tag here; let both stand in one of them"
+    )]
+    Apart { digest: usize },
+    #[error(
+        "`{at}` is in several sources, again on line {again}; say which by `document:`, or by the whole path as a `yaml:` site"
+    )]
+    SeveralSources { at: Path, again: usize },
+    #[error(
+        "`values` is not read while `valuesObject` stands beside it; write the one or the other"
+    )]
+    ValuesUnread,
+}
+
+/// How a revision that is no version is told.
+fn letting(found: &str) -> String {
+    match found {
+        "" => "no `targetRevision` lets".to_owned(),
+        found => format!("`{found}` lets"),
+    }
 }
 
 impl Fault {

@@ -26,8 +26,8 @@ pub(super) enum Lookup {
 }
 
 /// The keys under which a chart's map names its image, and those of its version.
-const NAME_KEYS: [&str; 3] = ["repository", "name", "image"];
-const TAG_KEYS: [&str; 2] = ["tag", "version"];
+pub(super) const NAME_KEYS: [&str; 3] = ["repository", "name", "image"];
+pub(super) const TAG_KEYS: [&str; 2] = ["tag", "version"];
 
 /// The places at `at` in a file of values.
 pub(super) fn places(
@@ -376,7 +376,7 @@ impl Values<'_, '_> {
 }
 
 /// The repository that a map writes, its registry joined.
-fn joined(registry: &str, repository: &str) -> String {
+pub(super) fn joined(registry: &str, repository: &str) -> String {
     match (registry.trim_end_matches('/'), repository) {
         (_, "") => String::new(),
         ("", repository) => repository.to_owned(),

@@ -264,21 +264,32 @@ fn entries_of_name(scan: &Scan<'_>, root: NodeId, name: &str) -> Result<Vec<Entr
 
 /// Refuses entries whose name is no image's but a pattern that the image matches.
 fn refuse_patterns(scan: &Scan<'_>, entries: &[Entry], image: &Repository) -> Result<(), Fault> {
-    let is_pattern =
-        |name: &&str| name.contains(['*', '+', '?', '(', '[', '{', '|', '^', '$', '\\']);
     for entry in entries {
-        let Some(name) = entry.written(scan, entry.name).filter(is_pattern) else {
-            continue;
-        };
-        let pattern = Regex::new(&format!("^(?:{name})$"));
-        let matches = |text: &str| pattern.as_ref().is_ok_and(|pattern| pattern.is_match(text));
-        if matches(&familiar(image)) || matches(&image.to_string()) {
-            let (name, image) = (name.to_owned(), image.clone());
-            let cause = Cause::PatternName { name, image };
-            return Err(Fault::at(scan.line(entry.node), cause));
-        }
+        let name = entry.written(scan, entry.name).unwrap_or_default();
+        refuse_pattern(scan, (entry.node, name), image)?;
     }
     Ok(())
+}
+
+/// Refuses a name that is no image's but a pattern that the image matches.
+pub(super) fn refuse_pattern(
+    scan: &Scan<'_>,
+    (node, name): (NodeId, &str),
+    image: &Repository,
+) -> Result<(), Fault> {
+    if !name.contains(['*', '+', '?', '(', '[', '{', '|', '^', '$', '\\']) {
+        return Ok(());
+    }
+    let pattern = Regex::new(&format!("^(?:{name})$"));
+    let matches = |text: &str| pattern.as_ref().is_ok_and(|pattern| pattern.is_match(text));
+    match matches(&familiar(image)) || matches(&image.to_string()) {
+        true => {
+            let (name, image) = (name.to_owned(), image.clone());
+            let cause = Cause::PatternName { name, image };
+            Err(Fault::at(scan.line(node), cause))
+        }
+        false => Ok(()),
+    }
 }
 
 /// The entries that meet the first rule that any entry meets.

@@ -24,6 +24,13 @@ pub(super) enum Slot {
     Standing(NodeId),
     /// A key that a map has not, or has by its merge key alone.
     Missing(Missing),
+    /// The value of a parameter that Helm reads as `--set` does, which takes some words for numbers and the like.
+    Parameter(NodeId),
+    /// A parameter that a list of parameters has not.
+    MissingParameter {
+        list: NodeId,
+        name: String,
+    },
 }
 
 /// A key that is to be added to a map.
@@ -44,6 +51,9 @@ pub(super) enum Shape {
     Digest,
     /// `ghcr.io/acme/web:v1`, with the name as it is spelled.
     Reference { name: String },
+    /// The version of a Helm chart in a registry, whose `+` is `_` in the tag, see
+    /// <https://helm.sh/docs/topics/registries/>.
+    ChartVersion,
 }
 
 /// What stands at `places`.
@@ -151,10 +161,10 @@ impl Slot {
     fn standing(&self, scan: &Scan<'_>, shape: &Shape) -> Result<Standing, Fault> {
         let owned = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
         match self {
-            Self::Standing(node) => {
+            Self::Standing(node) | Self::Parameter(node) => {
                 let (tag, digest) = shape.split(scan.editable(*node)?);
                 Ok(Standing {
-                    tag: owned(tag),
+                    tag: owned(tag).map(|tag| shape.tag(tag)),
                     digest: owned(digest),
                     line: scan.line(*node),
                     path: scan.path_to(*node),
@@ -180,6 +190,26 @@ impl Slot {
                     shared: scan.shared(*map, &[Step::Key((*key).to_owned())])?,
                 })
             }
+            Self::MissingParameter { list, name } => {
+                let below = [
+                    Step::Item {
+                        key: "name".to_owned(),
+                        value: name.clone(),
+                    },
+                    Step::Key("value".to_owned()),
+                ];
+                let own = Path::of(below.to_vec());
+                Ok(Standing {
+                    tag: None,
+                    digest: None,
+                    line: scan.line(*list),
+                    path: match (scan.path_to(*list), own) {
+                        (Some(list), Some(own)) => Some(list.join(&own)),
+                        (list, own) => own.or(list),
+                    },
+                    shared: scan.shared(*list, &below)?,
+                })
+            }
         }
     }
 
@@ -196,6 +226,19 @@ impl Slot {
                     .with(scan.editable(*node)?, wanted)
                     .map_err(|cause| Fault::at(scan.line(*node), cause))?;
                 draft.set(*node, &new)?;
+            }
+            Self::Parameter(node) => {
+                let new = shape.with(scan.editable(*node)?, wanted);
+                let new = new.and_then(text_of_parameter);
+                let new = new.map_err(|cause| Fault::at(scan.line(*node), cause))?;
+                draft.set(*node, &new)?;
+            }
+            Self::MissingParameter { list, name } => {
+                let new = shape.with("", wanted).and_then(text_of_parameter);
+                let new = new.map_err(|cause| Fault::at(scan.line(*list), cause))?;
+                let pair = |key: &str, value: String| (key.to_owned(), New::Scalar(value));
+                let item = vec![pair("name", name.clone()), pair("value", new)];
+                draft.append(*list, &New::Map(item))?;
             }
             Self::Missing(Missing {
                 map,
@@ -245,7 +288,19 @@ impl Shape {
         match self {
             Self::Tag => (Some(rest), digest),
             Self::Digest => (None, Some(value)),
-            Self::Reference { .. } => (split_tag(rest).1, digest),
+            Self::Reference { name } => {
+                let tag = rest.strip_prefix(name.as_str());
+                (tag.and_then(|tag| tag.strip_prefix(':')), digest)
+            }
+            Self::ChartVersion => (Some(rest), digest),
+        }
+    }
+
+    /// A tag as the registry has it, of which `tag` stands in the text.
+    fn tag(&self, tag: String) -> String {
+        match self {
+            Self::ChartVersion => tag.replace('+', "_"),
+            Self::Tag | Self::Digest | Self::Reference { .. } => tag,
         }
     }
 
@@ -269,6 +324,25 @@ impl Shape {
             (Self::Reference { name }, Write::Digest | Write::TagAndDigest) => {
                 format!("{name}:{tag}@{}", digest()?)
             }
+            (Self::ChartVersion, Write::Tag) => tag.replace('_', "+"),
+            (Self::ChartVersion, Write::Digest | Write::TagAndDigest) => {
+                return Err(Cause::ChartDigest);
+            }
         })
+    }
+}
+
+/// The value of a parameter, unless Helm would read something else than a text.
+///
+/// Seen of `helm --set` 3: the words in any case, and numbers that a signed word of 64 bits holds, but for those with
+/// leading zeros.
+fn text_of_parameter(value: String) -> Result<String, Cause> {
+    let is_word = ["true", "false", "null"]
+        .iter()
+        .any(|word| value.eq_ignore_ascii_case(word));
+    let is_number = value == "0" || !value.starts_with('0') && value.parse::<i64>().is_ok();
+    match is_word || is_number {
+        true => Err(Cause::NotText { value }),
+        false => Ok(value),
     }
 }

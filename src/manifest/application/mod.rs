@@ -1,0 +1,296 @@
+//! Argo CD Applications and ApplicationSets: finds what their sources say of an image.
+//!
+//! Not here: reading and writing the places (`place`), and what a chart's values look like (`helm`).
+//! Invariant: every source that Argo CD reads is looked through, and none that it passes over.
+//!
+//! What Argo CD does with an Application, see
+//! <https://github.com/argoproj/argo-cd/blob/master/pkg/apis/application/v1alpha1/types.go>:
+//! * `sourceHydrator` wins over `sources`, and `sources` over `source`; what loses is not read at all.
+//! * Each generator of an ApplicationSet may have a `template` of its own beside `spec.template`.
+//! * `.argocd-source.yaml` beside the manifests holds parts of a source: a map with `kustomize` and `helm`.
+
+mod chart;
+mod images;
+mod parameters;
+mod values;
+
+use std::collections::BTreeSet;
+
+use super::place::{Missing, Place, Slot};
+use super::{Ask, Cause, Fault};
+use crate::edit::{Aliases, Known, NodeId, Path, Reason, Refusal, Scan};
+
+/// The places of the image, or of what `at` leads to in a chart's values; at least one.
+pub(super) fn places(
+    scan: &Scan<'_>,
+    at: Option<&Path>,
+    ask: Ask<'_>,
+) -> Result<Vec<Place>, Fault> {
+    let walk = Walk {
+        scan,
+        ask,
+        alias: None,
+    };
+    let mut found = Found::default();
+    for object in walk.objects()? {
+        for (walk, source) in walk.sources(object)? {
+            let more = source_places(walk, source, at)?;
+            if let Some(at) = at {
+                refuse_again(scan, at, (&found.places, &more.places))?;
+            }
+            found.add(more);
+        }
+    }
+    let Found { mut places, names } = found;
+    if places.is_empty() {
+        let names = names.iter().map(String::as_str);
+        return Err(Fault::from(match at {
+            Some(at) => Cause::NoValue {
+                at: at.clone(),
+                known: Known::of(names, &at.to_string()),
+            },
+            None => Cause::NoneInSources {
+                image: ask.image.clone(),
+                known: Known::of(names, &ask.image.to_string()),
+            },
+        }));
+    }
+    // Sources that share a part by an alias share its places.
+    let mut seen = BTreeSet::new();
+    places.retain(|place| seen.insert(identity(place)));
+    Ok(places)
+}
+
+/// Refuses a path that two sources have, which may be charts of two images.
+fn refuse_again(
+    scan: &Scan<'_>,
+    at: &Path,
+    (before, more): (&[Place], &[Place]),
+) -> Result<(), Fault> {
+    let nodes = |places: &[Place]| -> Vec<NodeId> {
+        let nodes = places.iter().map(|place| identity(place).0);
+        nodes.collect()
+    };
+    let (before, more) = (nodes(before), nodes(more));
+    match (
+        before.first(),
+        more.iter().find(|node| !before.contains(node)),
+    ) {
+        (Some(first), Some(second)) => {
+            let (at, again) = (at.clone(), scan.line(*second));
+            Err(Fault::at(
+                scan.line(*first),
+                Cause::SeveralSources { at, again },
+            ))
+        }
+        (Some(_), None) | (None, _) => Ok(()),
+    }
+}
+
+/// The places in one source, and the names there.
+fn source_places(walk: Walk<'_, '_>, source: NodeId, at: Option<&Path>) -> Result<Found, Fault> {
+    let mut found = Found::default();
+    if at.is_none() {
+        if let Some((walk, kustomize)) = walk.child(source, "kustomize")? {
+            found.add(images::places(walk, kustomize)?);
+        }
+        found.add(chart::places(walk, source)?);
+    }
+    if let Some((walk, helm)) = walk.child(source, "helm")? {
+        found.add(values::places(walk, helm, at)?);
+    }
+    Ok(found)
+}
+
+/// What tells one place from another: the value, or the map and the key that it lacks.
+fn identity(place: &Place) -> (NodeId, String) {
+    let (node, key) = match place {
+        Place::One(slot, _) | Place::Two { tag: slot, .. } => match slot {
+            Slot::Standing(node) | Slot::Parameter(node) => (*node, ""),
+            Slot::Missing(Missing { map, key, .. }) => (*map, *key),
+            Slot::MissingParameter { list, name } => (*list, name.as_str()),
+        },
+        Place::Block { block, .. } => (*block, ""),
+    };
+    (node, key.to_owned())
+}
+
+/// What was found: places, and names that a message can list where there is no place.
+#[derive(Default)]
+struct Found {
+    places: Vec<Place>,
+    names: Vec<String>,
+}
+
+impl Found {
+    fn add(&mut self, Self { places, names }: Self) {
+        self.places.extend(places);
+        self.names.extend(names);
+    }
+}
+
+/// A way down in a file.
+#[derive(Clone, Copy)]
+struct Walk<'a, 't> {
+    scan: &'a Scan<'t>,
+    ask: Ask<'a>,
+    /// The line of an alias or of a map with a merge key on the way, behind which others share what stands there.
+    alias: Option<usize>,
+}
+
+impl Walk<'_, '_> {
+    /// The Applications and ApplicationSets of the file, and maps that are parts of a source.
+    fn objects(self) -> Result<Vec<NodeId>, Fault> {
+        let Self { scan, ask, .. } = self;
+        let document = ask.reach.document.as_ref();
+        let roots = scan.roots(document)?;
+        let is_meant =
+            |object: &NodeId| roots.contains(object) || roots.contains(&scan.root_above(*object));
+        let all: Vec<NodeId> = scan.objects().into_iter().filter(is_meant).collect();
+        let is_ours = |object: &NodeId| {
+            let has = |key: &str| matches!(scan.pair(*object, key), Ok(Some(_)));
+            match scan.kind_and_name(*object).0 {
+                Some(kind) => matches!(kind, "Application" | "ApplicationSet"),
+                None => has("kustomize") || has("helm"),
+            }
+        };
+        let ours: Vec<NodeId> = all.iter().copied().filter(is_ours).collect();
+        match ours.is_empty() {
+            false => Ok(ours),
+            true => {
+                let names = all
+                    .iter()
+                    .filter_map(|object| match scan.kind_and_name(*object) {
+                        (Some(kind), Some(name)) => Some(format!("{kind}/{name}")),
+                        (kind, _) => kind.map(str::to_owned),
+                    });
+                let known = Known::These(names.collect());
+                Err(Cause::NoApplication { known }.into())
+            }
+        }
+    }
+
+    /// The sources that Argo CD reads of an object.
+    fn sources(self, object: NodeId) -> Result<Vec<(Self, NodeId)>, Refusal> {
+        let Some(kind) = self.scan.kind_and_name(object).0 else {
+            return Ok(vec![(self, object)]);
+        };
+        let Some((walk, spec)) = self.child(object, "spec")? else {
+            return Ok(Vec::new());
+        };
+        if kind == "Application" {
+            return walk.sources_of_spec(spec);
+        }
+        let mut sources = walk.sources_of_template(spec)?;
+        sources.extend(walk.sources_of_generators(spec)?);
+        Ok(sources)
+    }
+
+    fn sources_of_spec(self, spec: NodeId) -> Result<Vec<(Self, NodeId)>, Refusal> {
+        if let Some((walk, hydrator)) = self.child(spec, "sourceHydrator")? {
+            return Ok(walk.child(hydrator, "drySource")?.into_iter().collect());
+        }
+        let sources = self.items(spec, "sources")?;
+        match sources.is_empty() {
+            true => Ok(self.child(spec, "source")?.into_iter().collect()),
+            false => Ok(sources),
+        }
+    }
+
+    fn sources_of_template(self, holder: NodeId) -> Result<Vec<(Self, NodeId)>, Refusal> {
+        let Some((walk, template)) = self.child(holder, "template")? else {
+            return Ok(Vec::new());
+        };
+        match walk.child(template, "spec")? {
+            Some((walk, spec)) => walk.sources_of_spec(spec),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The sources in the templates of generators, which hold generators of their own where they combine them.
+    fn sources_of_generators(self, holder: NodeId) -> Result<Vec<(Self, NodeId)>, Refusal> {
+        let mut sources = Vec::new();
+        for (walk, generator) in self.items(holder, "generators")? {
+            for (_, settings) in walk.scan.pairs(generator) {
+                let (walk, settings) = walk.enter(settings);
+                sources.extend(walk.sources_of_template(settings)?);
+                sources.extend(walk.sources_of_generators(settings)?);
+            }
+        }
+        Ok(sources)
+    }
+
+    /// The value of `key` in a map, unless it is null.
+    fn child(self, map: NodeId, key: &str) -> Result<Option<(Self, NodeId)>, Refusal> {
+        let scan = self.scan;
+        let (walk, node) = match scan.pair(map, key)? {
+            Some((_, value)) => {
+                scan.refuse_merged_below(map, key)?;
+                self.enter(value)
+            }
+            None => match scan.merged(map, key)? {
+                Some((_, value)) => {
+                    let alias = self.alias.or(Some(scan.line(map)));
+                    Self { alias, ..self }.enter(value)
+                }
+                None => return Ok(None),
+            },
+        };
+        Ok(Some((walk, node)).filter(|_| !scan.is_null(node)))
+    }
+
+    /// What the value of `key` in a map lists.
+    fn items(self, map: NodeId, key: &str) -> Result<Vec<(Self, NodeId)>, Refusal> {
+        let Some((walk, list)) = self.child(map, key)? else {
+            return Ok(Vec::new());
+        };
+        if !walk.scan.is_sequence(list) {
+            let reason = walk.scan.unexpected(list, key.to_owned(), "a list");
+            return Err(Refusal::at(walk.scan.line(list), reason));
+        }
+        let items = walk.scan.items(list);
+        Ok(items.map(|item| walk.enter(item)).collect())
+    }
+
+    /// A value, or what it is an alias of.
+    fn enter(self, node: NodeId) -> (Self, NodeId) {
+        let Self { scan, alias, .. } = self;
+        let alias = match scan.is_alias(node) {
+            true => alias.or(Some(scan.line(node))),
+            false => alias,
+        };
+        (Self { alias, ..self }, scan.resolved(node))
+    }
+
+    /// Refuses a place to which the way led through an alias, where that may not be.
+    fn refuse_shared(self) -> Result<(), Refusal> {
+        match (self.alias, self.ask.reach.aliases) {
+            (Some(line), Aliases::Refused) => Err(Refusal::at(line, Reason::BehindAlias)),
+            (Some(_), Aliases::Followed) | (None, _) => Ok(()),
+        }
+    }
+
+    /// What the value of `key` in a map says; nothing where it says nothing.
+    fn text(self, map: NodeId, key: &str) -> Result<Option<(Self, NodeId, String)>, Refusal> {
+        let found = self.child(map, key)?;
+        Ok(found.and_then(|(walk, node)| {
+            let text = walk.scan.scalar(node).filter(|text| !text.is_empty())?;
+            Some((walk, node, text.to_owned()))
+        }))
+    }
+}
+
+/// Refuses a version that Argo CD fills in from its build environment before others read it, see
+/// <https://argo-cd.readthedocs.io/en/stable/user-guide/build-environment/>.
+fn refuse_filled(scan: &Scan<'_>, (node, version): (NodeId, &str)) -> Result<(), Fault> {
+    match version.contains('$') {
+        true => {
+            let text = version.to_owned();
+            Err(Fault::at(scan.line(node), Cause::Filled { text }))
+        }
+        false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;
