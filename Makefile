@@ -3,7 +3,7 @@
 CARGO ?= cargo
 IMAGE ?= towpath:dev
 
-.PHONY: help test check fmt clippy doc deny chart servers bench demo schema image
+.PHONY: help test check fmt clippy doc deny chart servers consumers bench demo schema image
 
 help:
 	@echo 'make test     all tests, with real servers on loopback (installs what is missing)'
@@ -13,13 +13,17 @@ help:
 	@echo 'make schema   writes the JSON Schema of settings and policies'
 	@echo 'make image    the container image, as $$IMAGE ($(IMAGE))'
 
-test: servers
-	$(CARGO) test --workspace --locked
+# What could not be installed is left out by its name, so that no test is skipped without a word.
+test: servers consumers
+	TOWPATH_WITHOUT="$$(scripts/test-consumers --missing)" $(CARGO) test --workspace --locked
 
 check: fmt clippy doc deny chart test
 
 servers:
 	scripts/test-servers
+
+consumers:
+	scripts/test-consumers
 
 fmt:
 	$(CARGO) fmt --all --check
@@ -39,7 +43,7 @@ deny:
 		echo 'hint: cargo install cargo-deny --locked' >&2; \
 	fi
 
-chart:
+chart: consumers
 	scripts/check-chart
 
 bench: servers
