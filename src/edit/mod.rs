@@ -43,3 +43,7 @@ pub(crate) fn text(bytes: &[u8]) -> Result<&str, Refusal> {
         Refusal::at(line, Reason::NotUtf8)
     })
 }
+
+#[cfg(test)]
+#[path = "../../tests/corpus/edits.rs"]
+mod corpus;

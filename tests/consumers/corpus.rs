@@ -191,5 +191,12 @@ pub(crate) fn gist(error: &str) -> String {
         .rfind(|line| !line.trim().is_empty())
         .unwrap_or("no words");
     let gist = line.rsplit(": ").next().unwrap_or(line);
-    gist.chars().take(100).collect()
+    // Behind a quote stand paths of this run.
+    gist.split('\'')
+        .next()
+        .unwrap_or(gist)
+        .trim()
+        .chars()
+        .take(100)
+        .collect()
 }
