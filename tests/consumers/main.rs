@@ -4,6 +4,7 @@
 
 mod charts;
 mod corpus;
+mod entries;
 mod kustomizations;
 mod rules;
 mod run;
