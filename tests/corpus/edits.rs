@@ -230,10 +230,10 @@ fn check_value(
         Ok(old) => old,
         Err(refusal) => {
             count(counts, &format!("value refused: {}", kind(&refusal)));
-            let refused = set(text, new).err();
-            return match refused == Some(refusal) {
-                true => Ok(()),
-                false => Err(format!("it cannot be edited, but: {refused:?}")),
+            // The way to the value may be refused first, for a reason of its own.
+            return match set(text, new) {
+                Err(_) => Ok(()),
+                Ok(after) => Err(format!("it cannot be edited, and was:\n{after}")),
             };
         }
     };
