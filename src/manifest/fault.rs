@@ -61,10 +61,14 @@ pub(super) enum Cause {
         /// How such a site is written: ``as `{ … }` ``.
         form: &'static str,
     },
+    #[error("no container here is `{image}`, but `{path}` says it; name that place by `at`")]
+    NotInContainers { image: Repository, path: Path },
     #[error(
         "`{path}` is in several objects, again on line {again}; say which one by `document: KIND/NAME`"
     )]
     SeveralObjects { path: Path, again: usize },
+    #[error("the image stands in more than {limit} places here, which is more than one can review")]
+    TooManyPlaces { limit: usize },
     #[error("merge keys (`<<`) give the maps of this file more than {limit} pairs")]
     TooManyMerged { limit: usize },
     #[error(

@@ -14,7 +14,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::name::{is_image, split_digest, split_tag};
-use super::place::{Place, Shape, Slot};
+use super::place::{self, Place, Shape, Slot};
 use super::{Ask, Cause, Fault};
 use crate::edit::{Aliases, Comment, Known, NodeId, Reason, Refusal, Scan};
 
@@ -78,6 +78,7 @@ pub(super) fn places(scan: &Scan<'_>, policy: &str, ask: Ask<'_>) -> Result<Vec<
         if is_wanted(value) {
             named = named.or(Some(comment.line));
             found.take(scan, (value, part), ask)?;
+            place::refuse_too_many(found.count())?;
         }
     }
     let policy = policy.to_owned();
@@ -192,6 +193,10 @@ impl Found {
             }
         }
         Ok(())
+    }
+
+    fn count(&self) -> usize {
+        self.references.len() + self.tags.len() + self.digests.len()
     }
 
     /// The places, in the order of the text. A tag and a digest of one map belong together; of those that are left, the

@@ -9,6 +9,9 @@ use super::{Ask, Cause, Fault, Standing, Version, Write, known_digest};
 use crate::edit::{Draft, New, NodeId, Path, Reach, Scan, Step, edited};
 use crate::image::{Digest, Repository};
 
+/// Most places of one site. More nobody reviews, and to say where each one stands costs a walk through the file.
+const PLACES_MAX: usize = 1000;
+
 /// Where one version is written.
 pub(super) enum Place {
     /// One text.
@@ -62,6 +65,7 @@ pub(super) fn read(
     scan: &Scan<'_>,
     ask: Ask<'_>,
 ) -> Result<Vec<Standing>, Fault> {
+    refuse_too_many(places.len())?;
     let mut standings = Vec::new();
     for place in places {
         match place {
@@ -121,6 +125,7 @@ pub(super) fn write(
     ask: Ask<'_>,
     (version, write): (&Version, Write),
 ) -> Result<(), Fault> {
+    refuse_too_many(places.len())?;
     let scan = draft.scan();
     for place in places {
         match place {
@@ -155,6 +160,15 @@ pub(super) fn write(
         }
     }
     Ok(())
+}
+
+/// Refuses a site of so many places that nobody would review them.
+pub(super) fn refuse_too_many(count: usize) -> Result<(), Cause> {
+    let limit = PLACES_MAX;
+    match count > limit {
+        true => Err(Cause::TooManyPlaces { limit }),
+        false => Ok(()),
+    }
 }
 
 impl Slot {

@@ -11,12 +11,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::helm::{self, Holds, Lookup};
 use super::name::{familiar, is_image, split_digest, split_tag};
-use super::place::{Place, Shape, Slot};
+use super::place::{self, Place, Shape, Slot};
 use super::{Ask, Cause, Fault};
 use crate::edit::{Aliases, Known, Miss, NodeId, Path, Reason, Refusal, Scan};
 
-/// Most pairs that merge keys may give the maps of a file, so that no file takes long: a million take a second.
-const MERGED_PAIRS_MAX: usize = 1_000_000;
+/// Most pairs that merge keys may give the maps of a file, so that none takes long. Of thousands of containers each may
+/// merge a map of dozens.
+const MERGED_PAIRS_MAX: usize = 100_000;
 
 /// The lists of containers in a pod.
 const CONTAINERS: [&str; 3] = ["containers", "initContainers", "ephemeralContainers"];
@@ -251,24 +252,42 @@ impl<'a, 't> Search<'a, 't> {
 
     /// Why nothing was found in `objects`, of which there is a `first`.
     fn nothing(&self, first: NodeId, objects: &[NodeId]) -> Fault {
-        let other = |&object: &NodeId| Some((object, other_form(self.scan, object)?));
+        let Self { scan, ask, .. } = *self;
+        let other = |&object: &NodeId| Some((object, other_form(scan, object)?));
         if let (true, Some((object, (kind, form)))) =
             (self.names.is_empty(), objects.iter().find_map(other))
         {
             let kind = kind.to_owned();
-            return Fault::at(self.scan.line(object), Cause::OtherForm { kind, form });
+            return Fault::at(scan.line(object), Cause::OtherForm { kind, form });
         }
-        let image = self.ask.image.clone();
+        let image = ask.image.clone();
+        if let Some((line, path)) = objects
+            .iter()
+            .find_map(|&object| elsewhere(scan, object, ask))
+        {
+            return Fault::at(line, Cause::NotInContainers { image, path });
+        }
         let names = self.names.keys().copied();
         let known = Known::of(names, &familiar(&image));
         let line = match &known {
             Known::Nearest(name) => self.names.get(name.as_str()),
             Known::These(_) | Known::Elsewhere(_) => self.names.values().min(),
         };
-        let line = line.copied().unwrap_or(self.scan.line(first));
+        let line = line.copied().unwrap_or(scan.line(first));
         let what = "container";
         Fault::at(line, Cause::NoneHere { what, image, known })
     }
+}
+
+/// Where an object of another kind names the image, if a path of the document leads there.
+fn elsewhere(scan: &Scan<'_>, object: NodeId, ask: Ask<'_>) -> Option<(usize, Path)> {
+    let is_root = scan.root_above(object) == object;
+    let places = helm::places_below(scan, object, &Lookup::Anywhere, ask).ok()?;
+    let first = place::read(places.get(..1)?, scan, ask).ok()?.pop()?;
+    first
+        .path
+        .filter(|_| is_root)
+        .map(|path| (first.line, path))
 }
 
 /// The kind of an object that has no containers, and the form of site that it is.
@@ -281,9 +300,6 @@ fn other_form<'s>(scan: &'s Scan<'_>, object: NodeId) -> Option<(&'s str, &'stat
         ("kustomize.config.k8s.io", _) => Some((kind, "by its folder")),
         ("argoproj.io", "Application" | "ApplicationSet") => {
             Some((kind, "as `{ application: FILE }`"))
-        }
-        ("helm.toolkit.fluxcd.io", "HelmRelease") => {
-            Some((kind, "as `{ manifest: FILE, at: spec.values.PATH }`"))
         }
         _ => None,
     }

@@ -1,5 +1,8 @@
 //! What is read and written at the markers of Flux.
 
+use proptest::prelude::{Just, any, prop_oneof, proptest};
+use proptest::strategy::Strategy;
+
 use super::{paths, site, standing, written};
 use crate::edit::{Aliases, Reach};
 use crate::manifest::{Form, Site, Write};
@@ -211,4 +214,58 @@ fn a_marker_behind_an_alias_is_followed_if_the_policy_says_so() {
         written(&followed(), Write::Tag, &text),
         text.replace("v1", "v2")
     );
+}
+
+#[test]
+fn a_thousand_marked_values_are_places_and_more_are_refused() {
+    let text = |count| marked(&"- v1 # @M:tag=}\n".repeat(count));
+    let told = standing(&markers(), &text(1000));
+    assert_eq!(told.split(' ').count(), 1000);
+    insta::assert_snapshot!(standing(&markers(), &text(1001)), @"app/file.yaml: the image stands in more than 1000 places here, which is more than one can review");
+}
+
+/// A file of values, some of them marked: each with its value and its comment.
+fn file() -> impl Strategy<Value = Vec<(&'static str, &'static str)>> {
+    let value = prop_oneof![Just("v1"), Just("'v1'"), Just("\"v1\"")];
+    let comment = prop_oneof![
+        Just(""),
+        Just("# note"),
+        Just("# {\"$imagepolicy\": \"flux-system:web:tag\"}"),
+        Just("#  {\"$imagepolicy\":\"flux-system:web:tag\" }  "),
+        Just("# {\"$imagepolicy\": \"flux-system:other:tag\"}"),
+    ];
+    proptest::collection::vec((value, comment), 1..8)
+}
+
+proptest! {
+    #[test]
+    fn marked_values_change_and_nothing_else(
+        lines in file(),
+        newline in prop_oneof![Just("\n"), Just("\r\n")],
+        is_flow in any::<bool>(),
+    ) {
+        let text = |new: &str| {
+            let line = |(index, (value, comment)): (usize, &(&str, &str))| {
+                let value = match comment.contains("system:web") {
+                    true => value.replace("v1", new),
+                    false => (*value).to_owned(),
+                };
+                match is_flow {
+                    true => format!("  k{index}: {value}, {comment}{newline}"),
+                    false => format!("  k{index}: {value} {comment}{newline}"),
+                }
+            };
+            let lines: String = lines.iter().enumerate().map(line).collect();
+            match is_flow {
+                true => format!("a: {{{newline}{lines}}}{newline}"),
+                false => format!("a:{newline}{lines}"),
+            }
+        };
+        let before = text("v1");
+        let written = written(&markers(), Write::Tag, &before);
+        match lines.iter().any(|(_, comment)| comment.contains("system:web")) {
+            true => assert_eq!(written, text("v2")),
+            false => assert!(written.contains("no marker here names"), "{written}"),
+        }
+    }
 }

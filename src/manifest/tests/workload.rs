@@ -243,7 +243,7 @@ fn docker_hubs_names_are_one_image_and_keep_their_spelling() {
 #[test]
 fn what_only_looks_like_a_container_is_no_place() {
     let text = "kind: ConfigMap\nmetadata:\n  annotations: {last: '{\"containers\":[{\"image\":\"ghcr.io/acme/web:v1\"}]}'}\ndata:\n  pod.yaml: |\n    containers:\n    - image: ghcr.io/acme/web:v1\n  image: ghcr.io/acme/web:v1\n  containers: ghcr.io/acme/web:v1\nspec:\n  image: ghcr.io/acme/web:v1\n  containers: {web: {image: ghcr.io/acme/web:v1}}\n  volumes: [{csi: {image: ghcr.io/acme/web:v1}}, {image: ghcr.io/acme/web:v1}]\n  initContainers: [ghcr.io/acme/web:v1, [{image: ghcr.io/acme/web:v1}]]\n";
-    insta::assert_snapshot!(standing(&manifest(), text), @"app/file.yaml:1: no container here is `ghcr.io/acme/web`; there is nothing");
+    insta::assert_snapshot!(standing(&manifest(), text), @"app/file.yaml:8: no container here is `ghcr.io/acme/web`, but `data.image` says it; name that place by `at`");
 }
 
 #[test]
@@ -273,8 +273,18 @@ fn a_file_of_another_form_is_told_how_it_is_named() {
     }
     insta::assert_snapshot!(standing(&manifest(), "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nimages: [{name: ghcr.io/acme/web}]\n"), @"app/file.yaml:1: an object of kind `Kustomization` has no containers; as a site it is named by its folder");
     insta::assert_snapshot!(standing(&manifest(), "kind: Service\n---\napiVersion: argoproj.io/v1alpha1\nkind: Application\nspec: {}\n"), @"app/file.yaml:3: an object of kind `Application` has no containers; as a site it is named as `{ application: FILE }`");
-    insta::assert_snapshot!(standing(&manifest(), "apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\nspec: {values: {image: {tag: v1}}}\n"), @"app/file.yaml:1: an object of kind `HelmRelease` has no containers; as a site it is named as `{ manifest: FILE, at: spec.values.PATH }`");
     insta::assert_snapshot!(standing(&manifest(), "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nspec: {images: []}\n"), @"app/file.yaml:1: no container here is `ghcr.io/acme/web`; there is nothing");
+}
+
+#[test]
+fn an_image_that_stands_outside_of_containers_is_answered_with_its_path() {
+    insta::assert_snapshot!(standing(&manifest(), "kind: Cluster\nspec:\n  name: web\n  image: ghcr.io/acme/web:v1\n"), @"app/file.yaml:4: no container here is `ghcr.io/acme/web`, but `spec.image` says it; name that place by `at`");
+    insta::assert_snapshot!(standing(&manifest(), "kind: HelmRelease\nspec:\n  values:\n    image:\n      repository: ghcr.io/acme/web\n      tag: v1\n"), @"app/file.yaml:6: no container here is `ghcr.io/acme/web`, but `spec.values.image.tag` says it; name that place by `at`");
+    insta::assert_snapshot!(standing(&manifest(), "kind: Workflow\nspec:\n  templates:\n  - name: one\n    container: {image: ghcr.io/acme/web:v1}\n"), @"app/file.yaml:5: no container here is `ghcr.io/acme/web`, but `spec.templates[name=one].container.image` says it; name that place by `at`");
+    let list =
+        "kind: List\nitems:\n- kind: A\n  metadata: {name: x}\n  image: ghcr.io/acme/web:v1\n";
+    insta::assert_snapshot!(standing(&manifest(), list), @"app/file.yaml:5: no container here is `ghcr.io/acme/web`, but `items[0].image` says it; name that place by `at`");
+    insta::assert_snapshot!(standing(&in_document(manifest(), "A/x"), list), @"app/file.yaml:3: no container here is `ghcr.io/acme/web`; there is nothing");
 }
 
 const SHARED: &str = "\
@@ -366,10 +376,16 @@ fn loops_and_bombs_of_aliases_end() {
         .collect();
     insta::assert_snapshot!(standing(&manifest(), &bomb), @"app/file.yaml:3: the value comes from an alias of an anchor that others share; name the anchor's own place, or say `through-alias`");
     insta::assert_snapshot!(standing(&followed(manifest()), &bomb), @"app/file.yaml:100: more than 1000 places say this value by an alias, which is more than one can review");
-    let base: String = (0..1_500).map(|key| format!("  k{key}: v\n")).collect();
+    let base: String = (0..150).map(|key| format!("  k{key}: v\n")).collect();
     let merges = "- <<: *base\n".repeat(1_000);
     let text = format!("kind: Pod\nbase: &base\n{base}list:\n{merges}");
-    insta::assert_snapshot!(standing(&manifest(), &text), @"app/file.yaml:2170: merge keys (`<<`) give the maps of this file more than 1000000 pairs");
+    insta::assert_snapshot!(standing(&manifest(), &text), @"app/file.yaml:820: merge keys (`<<`) give the maps of this file more than 100000 pairs");
+    let many = |count| {
+        let item = "  - image: ghcr.io/acme/web:v1\n";
+        format!("kind: Pod\nspec:\n  containers:\n{}", item.repeat(count))
+    };
+    assert_eq!(standing(&manifest(), &many(1000)).split(' ').count(), 1000);
+    insta::assert_snapshot!(standing(&manifest(), &many(1001)), @"app/file.yaml: the image stands in more than 1000 places here, which is more than one can review");
 }
 
 #[test]
