@@ -293,4 +293,6 @@ fn refuse_filled(scan: &Scan<'_>, (node, version): (NodeId, &str)) -> Result<(),
 }
 
 #[cfg(test)]
+mod precedence;
+#[cfg(test)]
 mod tests;

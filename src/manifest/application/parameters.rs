@@ -148,8 +148,9 @@ impl<'a, 't> Parameters<'a, 't> {
                 None => return Ok(Vec::new()),
             },
             (None, None) => {
-                let digest = digest.map(|digest| digest.place(Shape::Digest));
-                return digest.into_iter().collect();
+                let digest = digest.filter(|digest| !digest.text.is_empty());
+                let place = digest.map(|digest| digest.place(Shape::Digest));
+                return place.into_iter().collect();
             }
         };
         Ok(vec![match digest {

@@ -62,8 +62,9 @@ struct Layer {
     identities: BTreeSet<(NodeId, String)>,
     /// Whether a version stands there, or is only to be added.
     stands: bool,
-    /// The line of a digest that has a place of its own.
+    /// The line of a digest that has a place of its own, and of one that is not empty.
     digest: Option<usize>,
+    pinned: Option<usize>,
     line: usize,
 }
 
@@ -74,7 +75,23 @@ impl Source<'_, '_> {
             Err(fault) if self.wins(path, &parameters, &fault)? => Layer::default(),
             values => values?,
         };
-        Ok(parameters.before(values)?.places)
+        Ok(self.over(path, (parameters, values))?.places)
+    }
+
+    /// What parameters and values say at a path, as [`Layer::before`] joins them.
+    fn over(&self, path: &[Step], (above, below): (Layer, Layer)) -> Result<Layer, Fault> {
+        // Values that are no map of the image to a search may still hold a digest that counts.
+        let digest = [path, &[Step::Key("digest".to_owned())]].concat();
+        if above.digest.or(below.digest).is_none()
+            && !above.places.is_empty()
+            && let Ok(Layer {
+                pinned: Some(digest),
+                ..
+            }) = self.values_at(&digest)
+        {
+            return Err(Fault::at(above.line, Cause::Apart { digest }));
+        }
+        above.before(below)
     }
 
     /// Whether what parameters say counts, whatever is wrong with the values below them.
@@ -111,7 +128,7 @@ impl Source<'_, '_> {
                     if above.stands && !below.stands {
                         won.extend(below.identities.iter().cloned());
                     }
-                    let layer = above.before(below)?;
+                    let layer = self.over(map, (above, below))?;
                     // What the values' own search finds in a text is taken there as a whole.
                     let is_block = |place: &Place| matches!(place, Place::Block { .. });
                     places.extend(layer.places.into_iter().filter(|place| !is_block(place)));
@@ -261,6 +278,7 @@ impl<'a, 't> Values<'a, 't> {
         Ok(Layer {
             places: vec![Place::Block { block, lookup }],
             digest: layer.digest.map(|line| line + above),
+            pinned: layer.pinned.map(|line| line + above),
             line: layer.line + above,
             ..layer
         })
@@ -284,7 +302,11 @@ impl Layer {
             };
             layer.stands |= matches!(slot, Slot::Standing(_) | Slot::Parameter(_))
                 || matches!(place, Place::Two { .. });
-            layer.digest = layer.digest.or(digest.map(|digest| scan.line(digest)));
+            let line = |digest: NodeId| scan.line(digest);
+            let says_one =
+                |digest: &NodeId| scan.scalar(*digest).is_some_and(|text| !text.is_empty());
+            layer.digest = layer.digest.or(digest.map(line));
+            layer.pinned = layer.pinned.or(digest.filter(says_one).map(line));
         }
         Self { places, ..layer }
     }
