@@ -93,7 +93,7 @@ pub(super) enum Cause {
         part: &'static str,
         found: String,
     },
-    #[error("the file has no Application or ApplicationSet; {known}")]
+    #[error("the file has no Application or ApplicationSet of Argo CD; {known}")]
     NoApplication { known: Known },
     #[error(
         "nothing in the sources here names `{image}`; {known}; where the chart has the name, say `at:` which of its values holds the version"

@@ -148,10 +148,15 @@ impl Walk<'_, '_> {
             |object: &NodeId| roots.contains(object) || roots.contains(&scan.root_above(*object));
         let all: Vec<NodeId> = scan.objects().into_iter().filter(is_meant).collect();
         let is_ours = |object: &NodeId| {
-            let has = |key: &str| matches!(scan.pair(*object, key), Ok(Some(_)));
+            let value = |key: &str| scan.pair(*object, key).ok().flatten();
+            let version = value("apiVersion").and_then(|(_, version)| scan.scalar(version));
             match scan.kind_and_name(*object).0 {
-                Some(kind) => matches!(kind, "Application" | "ApplicationSet"),
-                None => has("kustomize") || has("helm"),
+                // Others have a kind of this name too.
+                Some("Application" | "ApplicationSet") => {
+                    version.is_none_or(|version| version.starts_with("argoproj.io/"))
+                }
+                Some(_) => false,
+                None => value("kustomize").or(value("helm")).is_some(),
             }
         };
         let ours: Vec<NodeId> = all.iter().copied().filter(is_ours).collect();

@@ -398,6 +398,17 @@ fn a_missing_tag_is_added_as_a_parameter_beside_the_name() {
     insta::assert_snapshot!(NAMED.to("123").changed(&block), @"argocd/web.yaml:11: Helm reads the parameter's value `123` as a number or a word of its own, not as text; say `forceString: true` beside it");
     let flow =
         application("helm: {parameters: [{name: 'image.repository', value: ghcr.io/acme/web}]}");
+    let json = "{\n  \"kind\": \"Application\",\n  \"spec\": {\"source\": {\"helm\": {\"parameters\": [\n    {\"name\": \"images[0].repository\", \"value\": \"ghcr.io/acme/web\"}\n  ]}}}\n}\n";
+    insta::assert_snapshot!(NAMED.changed(json), @r#"
+    -     {"name": "images[0].repository", "value": "ghcr.io/acme/web"}
+    +     {"name": "images[0].repository", "value": "ghcr.io/acme/web"},
+    +     {"name": "images[0].tag", "value": "v2"}
+    "#);
+    let indexed = flow.replace("image.repository", "images[0].repository");
+    insta::assert_snapshot!(NAMED.changed(&indexed), @r#"
+    -     helm: {parameters: [{name: 'images[0].repository', value: ghcr.io/acme/web}]}
+    +     helm: {parameters: [{name: 'images[0].repository', value: ghcr.io/acme/web}, {name: "images[0].tag", value: v2}]}
+    "#);
     insta::assert_snapshot!(NAMED.changed(&flow), @"
     -     helm: {parameters: [{name: 'image.repository', value: ghcr.io/acme/web}]}
     +     helm: {parameters: [{name: 'image.repository', value: ghcr.io/acme/web}, {name: image.tag, value: v2}]}
@@ -774,11 +785,12 @@ fn the_document_that_is_meant_is_looked_through() {
     -   spec: {source: {helm: {parameters: [{name: image.tag, value: v0}]}}}
     +   spec: {source: {helm: {parameters: [{name: image.tag, value: v2}]}}}
     ");
-    insta::assert_snapshot!(at("image.tag").in_document("ConfigMap/other").changed(TWO), @"argocd/web.yaml: the file has no Application or ApplicationSet; there is `ConfigMap/other`");
+    insta::assert_snapshot!(at("image.tag").in_document("ConfigMap/other").changed(TWO), @"argocd/web.yaml: the file has no Application or ApplicationSet of Argo CD; there is `ConfigMap/other`");
     insta::assert_snapshot!(at("image.tag").in_document("Application/prd").changed(TWO), @"argocd/web.yaml: the file has no object `Application/prd`; the nearest is `Application/prod`");
-    insta::assert_snapshot!(NAMED.changed("kind: AppProject\nmetadata: {name: default}\n"), @"argocd/web.yaml: the file has no Application or ApplicationSet; there is `AppProject/default`");
+    insta::assert_snapshot!(NAMED.changed("kind: AppProject\nmetadata: {name: default}\n"), @"argocd/web.yaml: the file has no Application or ApplicationSet of Argo CD; there is `AppProject/default`");
+    insta::assert_snapshot!(NAMED.changed("apiVersion: core.oam.dev/v1beta1\nkind: Application\nmetadata: {name: web}\n"), @"argocd/web.yaml: the file has no Application or ApplicationSet of Argo CD; there is `Application/web`");
     insta::assert_snapshot!(NAMED.changed("kind: Application\nmetadata: {name: web}\n"), @"argocd/web.yaml: nothing in the sources here names `ghcr.io/acme/web`; there is nothing; where the chart has the name, say `at:` which of its values holds the version");
-    insta::assert_snapshot!(NAMED.changed(""), @"argocd/web.yaml: the file has no Application or ApplicationSet; there is nothing");
+    insta::assert_snapshot!(NAMED.changed(""), @"argocd/web.yaml: the file has no Application or ApplicationSet of Argo CD; there is nothing");
     insta::assert_snapshot!(NAMED.changed("kind: Application\nspec:\n  source: {{ .source }}\n"), @"argocd/web.yaml:3: the file is templated (`{{ … }}`); only plain YAML can be edited");
 }
 
@@ -796,6 +808,12 @@ fn what_stands_behind_an_alias_is_taken_where_that_is_said() {
     -   kustomize: {images: [&i ghcr.io/acme/web:v1]}
     +   kustomize: {images: [&i ghcr.io/acme/web:v2]}
     ");
+    let beside = "x: &c {name: replicas, value: '2'}\nkind: Application\nspec: {source: {helm: {parameters: [*c, {name: image.tag, value: v1}]}}}\n";
+    insta::assert_snapshot!(at("image.tag").changed(beside), @"
+    - spec: {source: {helm: {parameters: [*c, {name: image.tag, value: v1}]}}}
+    + spec: {source: {helm: {parameters: [*c, {name: image.tag, value: v2}]}}}
+    ");
+    insta::assert_snapshot!(at("replicas").changed(beside), @"argocd/web.yaml:3: the value comes from an alias of an anchor that others share; name the anchor's own place, or say `through-alias`");
     let aside = "x-sync: &p {automated: {}}\nkind: Application\nspec:\n  syncPolicy: *p\n  source:\n    helm: &h\n      parameters: [{name: image.tag, value: v1}]\n";
     insta::assert_snapshot!(at("image.tag").changed(aside), @"
     -       parameters: [{name: image.tag, value: v1}]
