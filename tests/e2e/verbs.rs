@@ -21,6 +21,7 @@ fn help_names_every_verb() {
       run          Promote without end: the daemon
       explain      Show every tag of one environment's images, and why it is or is not the one
       observe      Read everything that the policies need, and show or save it
+      sites        List every place that a policy would write, and what stands there; asks no registry
       select       Choose one of a list of tags, as a policy would
       set          Change a version in a file and not a byte more
       schema       Print the JSON Schema of settings and policies
@@ -66,6 +67,7 @@ fn an_invalid_configuration_ends_every_verb_with_exit_code_3() {
         vec!["run"],
         vec!["observe"],
         vec!["explain", "portal", "dev"],
+        vec!["sites", "portal"],
     ] {
         let ran = lab.run(&verb);
         assert_eq!(ran.code, Some(3), "{verb:?}: {ran:?}");
@@ -143,4 +145,190 @@ fn the_json_of_a_plan_has_the_diff_and_the_message_apart() {
     -    newTag: develop-1-0a1b2c3   # moves by itself
     +    newTag: develop-2-1b2c3d4   # moves by itself
     ");
+}
+
+/// A repository with sites of several kinds, one of which cannot be read, and a policy that names them.
+fn lab_with_sites() -> Lab {
+    let lab = Lab::new(&[]);
+    let (web, worker) = (lab.image("acme/web"), lab.image("acme/worker"));
+    let digest = format!("sha256:{}", "ab".repeat(32));
+    lab.commit(
+        "sites",
+        &[
+            (
+                "dev/kustomization.yaml",
+                &format!(
+                    "images:\n- name: web\n  newName: {web}\n  newTag: v1\n- name: worker\n  newName: {worker}\n  newTag: v2\n  digest: {digest}\n"
+                ),
+            ),
+            (
+                "values.yaml",
+                &format!(
+                    "web:\n  image: &web\n    repository: {web}\n    tag: v1\nmigration:\n  image: *web\nworker:\n  image:\n    repository: {worker}\n"
+                ),
+            ),
+        ],
+    );
+    lab.policies(&format!(
+        "kind: PromotionPolicy
+metadata: {{ name: portal }}
+spec:
+  repository: deploy
+  images: {{ web: {web}, worker: {worker} }}
+  environments:
+    - {{ name: dev, tags: {{ semver: '*' }}, update: dev }}
+    - name: production
+      tags: {{ semver: '*' }}
+      update:
+        - {{ helm: values.yaml, at: web.image, image: web }}
+        - {{ helm: values.yaml, at: wroker.image, image: worker }}
+        - {{ helm: values.yaml, at: worker.image, image: worker }}
+        - {{ helm: production.yaml, at: image, image: worker }}
+"
+    ));
+    lab
+}
+
+#[test]
+fn sites_lists_every_place_and_hides_none_behind_one_that_cannot_be_read() {
+    let lab = lab_with_sites();
+    let ran = lab.run(&["sites", "portal"]);
+    assert_eq!((ran.code, &*ran.stderr), (Some(1), ""));
+    insta::assert_snapshot!(ran.stdout, @"
+    ENVIRONMENT  IMAGE   FILE                      PATH                        CURRENT                 NOTE
+    dev          web     dev/kustomization.yaml:4  images[name=web].newTag     v1
+    dev          worker  dev/kustomization.yaml:7  images[name=worker].newTag  v2@sha256:abababababab
+    production   web     values.yaml:4             web.image.tag               v1
+    production   web     values.yaml:6             migration.image.tag         v1                      an alias, which changes with line 4
+    production   worker  values.yaml               -                           -                       values.yaml:1: the document has no key `wroker`; the nearest is `worker`
+    production   worker  values.yaml:9             worker.image.tag            -                       no version stands here yet
+    production   worker  production.yaml           -                           -                       `production.yaml` does not exist
+    ");
+    let ran = lab.run(&[
+        "sites",
+        "portal",
+        "--environment",
+        "production",
+        "--image",
+        "web",
+    ]);
+    assert_eq!(ran.code, Some(0));
+    insta::assert_snapshot!(ran.stdout, @"
+    ENVIRONMENT  IMAGE  FILE           PATH                 CURRENT  NOTE
+    production   web    values.yaml:4  web.image.tag        v1
+    production   web    values.yaml:6  migration.image.tag  v1       an alias, which changes with line 4
+    ");
+}
+
+#[test]
+fn the_sites_that_programs_read_have_all_that_stands_there() {
+    let lab = lab_with_sites();
+    let ran = lab.run(&[
+        "sites",
+        "portal",
+        "--environment",
+        "production",
+        "--output",
+        "json",
+    ]);
+    assert_eq!(ran.code, Some(1));
+    insta::assert_snapshot!(ran.stdout, @r#"
+    {
+      "apiVersion": "towpath.dev/v1alpha1",
+      "kind": "Sites",
+      "policy": "portal",
+      "sites": [
+        {
+          "environment": "production",
+          "image": "web",
+          "repository": "deploy",
+          "branch": "main",
+          "path": "values.yaml",
+          "places": [
+            {
+              "file": "values.yaml",
+              "line": 4,
+              "path": "web.image.tag",
+              "tag": "v1",
+              "digest": null,
+              "alsoChanges": [
+                {
+                  "file": "values.yaml",
+                  "line": 6,
+                  "path": "migration.image.tag"
+                }
+              ]
+            }
+          ],
+          "error": null
+        },
+        {
+          "environment": "production",
+          "image": "worker",
+          "repository": "deploy",
+          "branch": "main",
+          "path": "values.yaml",
+          "places": [],
+          "error": "values.yaml:1: the document has no key `wroker`; the nearest is `worker`"
+        },
+        {
+          "environment": "production",
+          "image": "worker",
+          "repository": "deploy",
+          "branch": "main",
+          "path": "values.yaml",
+          "places": [
+            {
+              "file": "values.yaml",
+              "line": 9,
+              "path": "worker.image.tag",
+              "tag": null,
+              "digest": null,
+              "alsoChanges": []
+            }
+          ],
+          "error": null
+        },
+        {
+          "environment": "production",
+          "image": "worker",
+          "repository": "deploy",
+          "branch": "main",
+          "path": "production.yaml",
+          "places": [],
+          "error": "`production.yaml` does not exist"
+        }
+      ]
+    }
+    "#);
+}
+
+#[test]
+fn sites_of_a_repository_that_cannot_be_read_are_told_with_the_reason() {
+    let mut lab = lab_with_sites();
+    lab.repository("url: elsewhere.git");
+    let ran = lab.run(&["sites", "portal", "--environment", "dev", "--image", "web"]);
+    assert_eq!(ran.code, Some(1));
+    insta::assert_snapshot!(ran.stdout, @"
+    ENVIRONMENT  IMAGE  FILE  PATH  CURRENT  NOTE
+    dev          web    dev   -     -        the manifests repository is unknown: failed to fetch from `./elsewhere.git`: there is no such folder (check `url`; a path is relative to the settings file)
+    ");
+    let ran = lab.run(&["sites", "portal", "--image", "wbe"]);
+    assert_eq!(ran.code, Some(2));
+    insta::assert_snapshot!(ran.stderr, @"
+    error: policy `portal` has no image `wbe`
+    hint: it has `web`, `worker`
+    ");
+}
+
+#[test]
+fn sites_are_listed_from_saved_facts_too() {
+    let lab = lab_with_sites();
+    lab.run(&["observe", "--save", "world.yaml"]);
+    let live = lab.run(&["sites", "portal"]);
+    let saved = lab.run(&["sites", "portal", "--world", "world.yaml"]);
+    assert_eq!(
+        (live.code, live.stdout, live.stderr),
+        (saved.code, saved.stdout, saved.stderr)
+    );
 }
