@@ -281,7 +281,11 @@ impl<'a> Check<'a> {
 
     /// One update for each image policy of Flux.
     fn marked(&mut self, raw: MarkersUpdate, context: &Context<'_>) -> Vec<(Update, Span)> {
-        let MarkersUpdate { markers, policies } = raw;
+        let MarkersUpdate {
+            markers,
+            policies,
+            through_alias,
+        } = raw;
         let mut updates = Vec::new();
         for NamedEntry { key, value } in policies.entries {
             let Some(image) = value else { continue };
@@ -291,7 +295,7 @@ impl<'a> Check<'a> {
                 form: Form::Markers {
                     policy: key.value.0,
                 },
-                reach: Reach::default(),
+                reach: reach(None, through_alias),
             };
             let image = Some(image.value);
             updates.push((Update { site, image }, key.span));

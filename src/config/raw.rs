@@ -231,6 +231,8 @@ shape! {
         markers: Placed<RepoPath> = "markers",
         /// The image of this policy that each of Flux's image policies stands for: `"flux-system:web": web`.
         policies: Named<MarkerPolicy, Placed<ImageName>> = "policies",
+        /// Whether a marked value that is an alias is changed where it is anchored, for all that share it. Default: `false`.
+        through_alias: Option<bool> = "through-alias",
     }
 
     /// A commit on a branch.
