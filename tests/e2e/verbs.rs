@@ -158,13 +158,13 @@ fn lab_with_sites() -> Lab {
             (
                 "dev/kustomization.yaml",
                 &format!(
-                    "images:\n- name: web\n  newName: {web}\n  newTag: v1\n- name: worker\n  newName: {worker}\n  newTag: v2\n  digest: {digest}\n"
+                    "images:\n- name: web\n  newName: {web}\n  newTag: v1.0.0\n- name: worker\n  newName: {worker}\n  newTag: v2.0.0\n  digest: {digest}\n"
                 ),
             ),
             (
                 "values.yaml",
                 &format!(
-                    "web:\n  image: &web\n    repository: {web}\n    tag: v1\nmigration:\n  image: *web\nworker:\n  image:\n    repository: {worker}\n"
+                    "web:\n  image: &web\n    repository: {web}\n    tag: v1.0.0\nmigration:\n  image: *web\nworker:\n  image:\n    repository: {worker}\n"
                 ),
             ),
         ],
@@ -195,14 +195,14 @@ fn sites_lists_every_place_and_hides_none_behind_one_that_cannot_be_read() {
     let ran = lab.run(&["sites", "portal"]);
     assert_eq!((ran.code, &*ran.stderr), (Some(1), ""));
     insta::assert_snapshot!(ran.stdout, @"
-    ENVIRONMENT  IMAGE   FILE                      PATH                        CURRENT                 NOTE
-    dev          web     dev/kustomization.yaml:4  images[name=web].newTag     v1
-    dev          worker  dev/kustomization.yaml:7  images[name=worker].newTag  v2@sha256:abababababab
-    production   web     values.yaml:4             web.image.tag               v1
-    production   web     values.yaml:6             migration.image.tag         v1                      an alias, which changes with line 4
-    production   worker  values.yaml               -                           -                       values.yaml:1: the document has no key `wroker`; the nearest is `worker`
-    production   worker  values.yaml:9             worker.image.tag            -                       no version stands here yet
-    production   worker  production.yaml           -                           -                       `production.yaml` does not exist
+    ENVIRONMENT  IMAGE   FILE                      PATH                        CURRENT                     NOTE
+    dev          web     dev/kustomization.yaml:4  images[name=web].newTag     v1.0.0
+    dev          worker  dev/kustomization.yaml:7  images[name=worker].newTag  v2.0.0@sha256:abababababab
+    production   web     values.yaml:4             web.image.tag               v1.0.0
+    production   web     values.yaml:6             migration.image.tag         v1.0.0                      an alias, which changes with line 4
+    production   worker  values.yaml               -                           -                           values.yaml:1: the document has no key `wroker`; the nearest is `worker`
+    production   worker  values.yaml:9             worker.image.tag            -                           no version stands here yet
+    production   worker  production.yaml           -                           -                           `production.yaml` does not exist
     ");
     let ran = lab.run(&[
         "sites",
@@ -215,8 +215,8 @@ fn sites_lists_every_place_and_hides_none_behind_one_that_cannot_be_read() {
     assert_eq!(ran.code, Some(0));
     insta::assert_snapshot!(ran.stdout, @"
     ENVIRONMENT  IMAGE  FILE           PATH                 CURRENT  NOTE
-    production   web    values.yaml:4  web.image.tag        v1
-    production   web    values.yaml:6  migration.image.tag  v1       an alias, which changes with line 4
+    production   web    values.yaml:4  web.image.tag        v1.0.0
+    production   web    values.yaml:6  migration.image.tag  v1.0.0   an alias, which changes with line 4
     ");
 }
 
@@ -249,7 +249,7 @@ fn the_sites_that_programs_read_have_all_that_stands_there() {
               "file": "values.yaml",
               "line": 4,
               "path": "web.image.tag",
-              "tag": "v1",
+              "tag": "v1.0.0",
               "digest": null,
               "alsoChanges": [
                 {
@@ -331,4 +331,24 @@ fn sites_are_listed_from_saved_facts_too() {
         (live.code, live.stdout, live.stderr),
         (saved.code, saved.stdout, saved.stderr)
     );
+}
+
+#[test]
+fn a_plan_and_an_explanation_name_what_changes_by_an_alias() {
+    let lab = lab_with_sites();
+    lab.push(&["v1.0.0", "v1.1.0"]);
+    let ran = lab.run(&["explain", "portal", "production"]);
+    let of_web = ran.stdout.split("\n\n").next().unwrap();
+    insta::assert_snapshot!(of_web, @"
+    portal production web (REGISTRY/acme/web)
+      stands:    v1.0.0
+      decision:  promote: `v1.1.0` is newer than `v1.0.0`
+      by alias:  values.yaml:6 migration.image.tag
+    ");
+    let ran = lab.run(&["plan", "--output", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let also = |n: usize| json["decisions"][n]["alsoChanges"].to_string();
+    // Of web in dev, which no alias says, and in production.
+    insta::assert_snapshot!(also(0), @"[]");
+    insta::assert_snapshot!(also(2), @r#"[{"file":"values.yaml","line":6,"path":"migration.image.tag"}]"#);
 }
