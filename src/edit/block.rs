@@ -165,7 +165,7 @@ mod tests {
             ),
             new in "[a-zé][a-z0-9.# ]{3,8}x",
         ) {
-            let inner = inner.replace('\r', "").replace('\u{feff}', "");
+            let inner = inner.replace(['\r', '\u{feff}'], "");
             let inner = format!("{}\n", inner.trim_end_matches('\n'));
             let text = embedded(&inner, layout);
             assert!(Scan::new(&text).is_ok());

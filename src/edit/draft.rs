@@ -97,7 +97,7 @@ impl<'s, 't> Draft<'s, 't> {
             let measures = scan.measures();
             let at = scan.next_line(place.span.end.max(colon));
             let lines = new.lines(column + new.indent(measures), measures);
-            self.add_lines(at, &lines);
+            self.add_lines(at, &lines)?;
         }
         let mut by = Vec::new();
         new.tokens(place.token.depth, hand, &mut by);
@@ -136,7 +136,7 @@ impl<'s, 't> Draft<'s, 't> {
         };
         new.tokens(1, Hand::BLOCK, &mut by);
         let lines = new.lines(0, scan.measures());
-        self.add_lines(scan.text.len(), &lines);
+        self.add_lines(scan.text.len(), &lines)?;
         self.changes.push(Change { nodes, by });
         Ok(())
     }
@@ -174,7 +174,7 @@ impl<'s, 't> Draft<'s, 't> {
                 if at == scan.nodes[mapping.0].past {
                     place = scan.after_comments(place, indent + usize::from(scan.is_root(mapping)));
                 }
-                self.add_lines(place, &lines);
+                self.add_lines(place, &lines)?;
             }
             (Context::Block, None) => {
                 return Err(Refusal::at(scan.line(mapping), Reason::Layout));
@@ -208,7 +208,7 @@ impl<'s, 't> Draft<'s, 't> {
                 let key = scan.owner(sequence).and_then(|(_, key)| key);
                 let is_inside = key.is_some_and(|key| scan.start_column(key) < indent);
                 let place = scan.after_comments(place, indent + usize::from(!is_inside));
-                self.add_lines(place, &lines);
+                self.add_lines(place, &lines)?;
             }
             (Context::Block, None) => {
                 return Err(Refusal::at(scan.line(sequence), Reason::Layout));
@@ -425,18 +425,23 @@ impl<'s, 't> Draft<'s, 't> {
     }
 
     /// Adds whole lines at the start of a line or at the end of the text, whose last line stays as it ended.
-    fn add_lines(&mut self, at: usize, lines: &[String]) {
+    fn add_lines(&mut self, at: usize, lines: &[String]) -> Result<(), Refusal> {
         let newline = self.scan.line_ending(at);
         let text = &self.scan.text[..at];
         let lines = lines.join(newline);
         let is_open_end = !text.trim_start_matches('\u{feff}').is_empty() && !text.ends_with('\n');
-        self.splice(
-            at..at,
-            match is_open_end {
-                true => format!("{newline}{lines}"),
-                false => format!("{lines}{newline}"),
-            },
-        );
+        if !is_open_end {
+            self.splice(at..at, format!("{lines}{newline}"));
+            return Ok(());
+        }
+        // The line end that must come before the lines would become part of a block's value.
+        if let Some(last) = self.scan.nodes.last()
+            && let Kind::Scalar(_, Style::Literal | Style::Folded) = last.token.kind
+        {
+            return Err(Refusal::at(last.line, Reason::OpenBlock));
+        }
+        self.splice(at..at, format!("{newline}{lines}"));
+        Ok(())
     }
 
     fn splice(&mut self, range: Range<usize>, text: String) {

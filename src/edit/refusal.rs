@@ -116,6 +116,8 @@ pub(crate) enum Reason {
     SeveralObjects { object: String, again: usize },
     #[error("there is no document {number}; the file has {count}, counted from 0")]
     NoDocument { number: usize, count: usize },
+    #[error("the file ends within this block, without a line end; add one first")]
+    OpenBlock,
     #[error("the layout here leaves no exact place for the edit; write it by hand once")]
     Layout,
     #[error("the edit would change more than was asked; nothing was written")]

@@ -11,7 +11,7 @@ use serde::Deserialize as _;
 use serde_yaml::Value;
 
 use super::path::Step;
-use super::scan::{Kind, Style};
+use super::scan::Kind;
 use super::{Document, NodeId, Path, Reach, Reason, Refusal, Scan, assign};
 
 /// Largest file that is edited: larger ones are lists of definitions, and much the same.
@@ -286,13 +286,6 @@ fn check_map(
         }
     };
     count(counts, "edited");
-    if ends_in_open_block(scan) {
-        count(
-            counts,
-            "not compared: behind a block scalar without a line end",
-        );
-        return Ok(());
-    }
     let pairs = text.char_indices().zip(after.chars());
     let same = pairs.take_while(|((_, was), is)| was == is).last();
     let same = same.map_or(0, |((at, was), _)| at + was.len_utf8());
@@ -300,13 +293,6 @@ fn check_map(
         return Err(format!("other bytes changed:\n{after}"));
     }
     read_otherwise(text, &after, new, scan.has_anchors(), counts)
-}
-
-/// Whether the file ends within a block scalar. A line end there belongs to the value, and an added key needs one.
-fn ends_in_open_block(scan: &Scan<'_>) -> bool {
-    let last = scan.nodes.last().map(|node| &node.token.kind);
-    let is_block = matches!(last, Some(Kind::Scalar(_, Style::Literal | Style::Folded)));
-    is_block && !scan.text.ends_with('\n')
 }
 
 /// How the reverse edit came out: the file as it was, or the old value in other quotes.
