@@ -85,6 +85,8 @@ pub(super) enum Cause {
     MarksNothing { policy: String },
     #[error("the markers of `{policy}` here are for its name only, and no version is marked")]
     MarksNoVersion { policy: String },
+    #[error("the marker of `{policy}` is commented out here, and marks nothing")]
+    MarkerInComment { policy: String },
     #[error("no marker here names `{policy}`; {known}")]
     NotMarked { policy: String, known: Known },
     #[error("the marker says that {part} stands here, not `{found}`")]

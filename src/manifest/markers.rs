@@ -57,9 +57,14 @@ pub(super) fn places(scan: &Scan<'_>, policy: &str, ask: Ask<'_>) -> Result<Vec<
     };
     let mut policies = BTreeSet::new();
     let mut named = None;
+    let mut spoken_of = None;
     let mut found = Found::default();
     for comment in scan.comments_with(WORD) {
         let Some(marker) = marker(comment)? else {
+            let is_ours = [format!("\"{policy}\""), format!("\"{policy}:")]
+                .iter()
+                .any(|quoted| comment.text.contains(quoted));
+            spoken_of = spoken_of.or(is_ours.then_some(comment.line));
             continue;
         };
         if marker.policy != policy {
@@ -83,10 +88,11 @@ pub(super) fn places(scan: &Scan<'_>, policy: &str, ask: Ask<'_>) -> Result<Vec<
     }
     let policy = policy.to_owned();
     let places = found.places();
-    match named {
-        Some(_) if !places.is_empty() => Ok(places),
-        Some(line) => Err(Fault::at(line, Cause::MarksNoVersion { policy })),
-        None => {
+    match (named, spoken_of) {
+        (Some(_), _) if !places.is_empty() => Ok(places),
+        (Some(line), _) => Err(Fault::at(line, Cause::MarksNoVersion { policy })),
+        (None, Some(line)) => Err(Fault::at(line, Cause::MarkerInComment { policy })),
+        (None, None) => {
             let known = Known::of(policies.iter().map(String::as_str), &policy);
             Err(Cause::NotMarked { policy, known }.into())
         }

@@ -147,6 +147,7 @@ fn a_policy_that_no_marker_names_is_answered_with_those_that_are_named() {
     let text = |policy: &str| format!("a: v1 # {{\"$imagepolicy\": \"{policy}:tag\"}}\n");
     insta::assert_snapshot!(standing(&markers(), &text("flux-system:wep")), @"app/file.yaml: no marker here names `flux-system:web`; the nearest is `flux-system:wep`");
     insta::assert_snapshot!(standing(&markers(), &(text("a:b") + &text("c:d").replace("a:", "b:") + "e: v1 # {\"$imagepolicy\": \"a:b\"}\n")), @"app/file.yaml: no marker here names `flux-system:web`; there is `a:b`, `c:d`");
+    insta::assert_snapshot!(standing(&markers(), &marked("a: b\n# tag: v1 #@M:tag=}\n")), @"app/file.yaml:2: the marker of `flux-system:web` is commented out here, and marks nothing");
     insta::assert_snapshot!(standing(&markers(), "a: v1 # no marker\n"), @"app/file.yaml: no marker here names `flux-system:web`; there is nothing");
     insta::assert_snapshot!(standing(&markers(), ""), @"app/file.yaml: no marker here names `flux-system:web`; there is nothing");
 }
