@@ -370,6 +370,11 @@ impl<'t> Scan<'t> {
             let line = self.text[range.start + written..range.end].find('\n');
             range.end = line.map_or(range.end, |newline| range.start + written + newline + 1);
         }
+        if range.is_empty()
+            && let Some(end) = self.end_of_lone_key(open, range.start)
+        {
+            range = end..end;
+        }
         let tag_start = span.tag_start().and_then(|mark| mark.byte_offset());
         self.nodes.push(Node {
             token,
@@ -380,6 +385,19 @@ impl<'t> Scan<'t> {
         });
         open.push(id);
         Ok(())
+    }
+
+    /// Where a key between braces ends whose empty value, for want of a colon, is told to stand at the next token: `{a}`.
+    ///
+    /// Between the two there may be comments.
+    fn end_of_lone_key(&self, open: &[usize], value: usize) -> Option<usize> {
+        let &parent = open.last()?;
+        let is_flow = self.nodes[parent].token.kind == Kind::Mapping(Context::Flow);
+        let key = self.nodes.last().filter(|_| is_flow)?;
+        let is_scalar = matches!(key.token.kind, Kind::Scalar(..));
+        let between = self.text.get(key.span.end..value)?.trim_ascii_start();
+        let is_lone = is_scalar && (between.is_empty() || between.starts_with('#'));
+        is_lone.then_some(key.span.end)
     }
 
     fn close(&mut self, open: &mut Vec<usize>, span: &Span) {
@@ -512,6 +530,15 @@ mod tests {
         }
         // Milliseconds in a release build; the margin is for slow machines.
         assert!(start.elapsed() < Duration::from_secs(5));
+    }
+
+    #[test]
+    fn the_empty_value_of_a_key_without_a_colon_stands_right_behind_it() {
+        for (text, end) in [("{a  }", 2), ("{b: c, a\n# d\n}", 8), ("{a: # d\n}", 2)] {
+            let scan = Scan::new(text).unwrap();
+            let value = scan.nodes.last().unwrap();
+            assert_eq!(value.span, end..end, "{text:?}");
+        }
     }
 
     #[test]
