@@ -46,3 +46,27 @@ pub(crate) fn check(table: &str, edit: impl Fn(&str, &str) -> Result<String, Str
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
+
+/// Gives each argument of a table, with the text that it is for, as the input of a fuzz target.
+pub(crate) fn each_input(table: &str, check: impl Fn(&[u8])) {
+    let cases: Vec<Case> = serde_json::from_str(table).unwrap();
+    assert!(!cases.is_empty());
+    for Case { before, set, .. } in &cases {
+        for argument in set {
+            check(format!("{argument}\0{before}").as_bytes());
+        }
+    }
+}
+
+/// Runs what a fuzz target has kept through its check.
+pub(crate) fn replay(target: &str, check: impl Fn(&[u8])) {
+    let folder = format!("{}/fuzz/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
+    let files: Vec<_> = std::fs::read_dir(folder).unwrap().collect();
+    assert!(files.len() > 10, "{} files", files.len());
+    for file in files {
+        let path = file.unwrap().path();
+        let input = std::fs::read(&path).unwrap();
+        let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check(&input)));
+        assert!(failed.is_ok(), "{} fails", path.display());
+    }
+}

@@ -17,6 +17,8 @@ mod layout;
 mod new;
 mod path;
 mod place;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod refusal;
 mod scalar;
 mod scan;

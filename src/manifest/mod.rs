@@ -12,6 +12,8 @@ mod markers;
 mod name;
 mod path;
 mod place;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod set_image;
 mod workload;
 
