@@ -29,6 +29,16 @@ pub(crate) struct Plan {
     /// How often registry and repository are read, as the settings write it.
     pub(crate) poll_interval: &'static str,
     pub(crate) login: Login,
+    pub(crate) tree: Tree,
+}
+
+/// What the repository holds.
+#[derive(Clone, Copy)]
+pub(crate) enum Tree {
+    /// 30,000 files in 1,000 applications, a kustomization of each for a policy of its own.
+    Applications,
+    /// This many values files of 25 lines, all written by each policy.
+    Values(usize),
 }
 
 /// Whether the registry wants tokens.
@@ -137,6 +147,17 @@ impl Fleet {
         count.parse().expect("git counts in digits")
     }
 
+    /// How many files differ between `base` and the head, and how many lines were added and taken away.
+    pub(crate) fn changed_since(&self, base: &str) -> (usize, usize, usize) {
+        let text = git(&self.bare, &["diff", "--shortstat", base, "main"]);
+        let mut counts = text.split(", ").map(|part| {
+            let digits = part.trim().split(' ').next();
+            digits.and_then(|digits| digits.parse().ok()).unwrap_or(0)
+        });
+        let mut next = || counts.next().unwrap_or(0);
+        (next(), next(), next())
+    }
+
     /// How many pushes the server has had.
     pub(crate) fn pushes(&self) -> usize {
         let is_push = |line: &&String| line.starts_with("POST") && line.contains("receive-pack");
@@ -217,6 +238,19 @@ impl Fleet {
     /// The repository as a stream for `git fast-import`.
     fn repository(&self) -> String {
         let mut stream = "feature done\ncommit refs/heads/main\ncommitter Ada <ada@example.com> 1 +0000\ndata 4\nseed\n".to_owned();
+        match self.plan.tree {
+            Tree::Applications => self.add_applications(&mut stream),
+            Tree::Values(count) => {
+                let image = self.image(0);
+                for n in 0..count {
+                    add_file(&mut stream, &values_path(n), &values(n, &image));
+                }
+            }
+        }
+        stream + "done\n"
+    }
+
+    fn add_applications(&self, stream: &mut String) {
         for application in 0..APPLICATIONS {
             let image = self.image(application);
             let overlay = format!(
@@ -235,15 +269,9 @@ impl Fleet {
                     ),
                     _ => (format!("base/part-{file}.yaml"), part(application, file)),
                 };
-                write!(
-                    stream,
-                    "M 100644 inline apps/app-{application:04}/{path}\ndata {}\n{text}\n",
-                    text.len()
-                )
-                .expect("a string can be written");
+                add_file(stream, &format!("apps/app-{application:04}/{path}"), &text);
             }
         }
-        stream + "done\n"
     }
 
     fn image(&self, application: usize) -> String {
@@ -258,6 +286,7 @@ impl Fleet {
             images: _,
             poll_interval,
             login,
+            tree,
         } = self.plan;
         let password = self.path().join("password");
         let credentials = match login {
@@ -278,8 +307,15 @@ impl Fleet {
         std::fs::create_dir(&folder).expect("the folder can be written");
         for n in 0..policies {
             let image = self.image(n);
+            let update = match tree {
+                Tree::Applications => format!("apps/app-{n:04}/overlays/dev"),
+                Tree::Values(count) => {
+                    let site = |n| format!("{{ helm: {}, at: image }}", values_path(n));
+                    format!("[{}]", (0..count).map(site).collect::<Vec<_>>().join(", "))
+                }
+            };
             let policy = format!(
-                "apiVersion: towpath.dev/v1alpha1\nkind: PromotionPolicy\nmetadata: {{ name: app-{n:04} }}\nspec:\n  repository: deploy\n  images: {{ app: {image} }}\n  environments:\n    - name: dev\n      tags: {{ pattern: \"develop-{{number}}-{{sha}}\" }}\n      update: apps/app-{n:04}/overlays/dev\n"
+                "apiVersion: towpath.dev/v1alpha1\nkind: PromotionPolicy\nmetadata: {{ name: app-{n:04} }}\nspec:\n  repository: deploy\n  images: {{ app: {image} }}\n  environments:\n    - name: dev\n      tags: {{ pattern: \"develop-{{number}}-{{sha}}\" }}\n      update: {update}\n"
             );
             write(&folder.join(format!("app-{n:04}.yaml")), &policy);
         }
@@ -296,6 +332,26 @@ pub(crate) fn towpath(folder: &Path) -> Command {
 
 fn tag(number: usize) -> String {
     format!("develop-{}-{:07x}", number + 1, number + 0x0abc_0000)
+}
+
+fn values_path(n: usize) -> String {
+    format!("apps/app-{n:05}/values.yaml")
+}
+
+/// A values file of 25 lines with one image.
+fn values(n: usize, image: &str) -> String {
+    let text = format!(
+        "# Values of app-{n:05}.\nfullnameOverride: app-{n:05}\nreplicaCount: 2\n\nimage:\n  repository: {image} # built by CI\n  tag: {}\n  pullPolicy: IfNotPresent\n\nservice:\n  type: ClusterIP\n  port: 8080\n\nresources:\n  requests:\n    cpu: 100m\n    memory: 128Mi\n  limits:\n    memory: 256Mi\n\nenv:\n  - name: LOG_LEVEL\n    value: info\n  - name: REGION\n    value: eu-{n}\n",
+        tag(0)
+    );
+    assert_eq!(text.lines().count(), 25);
+    text
+}
+
+fn add_file(stream: &mut String, path: &str, text: &str) {
+    let length = text.len();
+    writeln!(stream, "M 100644 inline {path}\ndata {length}\n{text}")
+        .expect("a string can be written");
 }
 
 /// A manifest of some 40 lines that nobody edits.

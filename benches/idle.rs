@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use towpath::demo_registry::Kind;
 
-use crate::fleet::{APPLICATIONS, Fleet, Login, Plan};
+use crate::fleet::{APPLICATIONS, Fleet, Login, Plan, Tree};
 use crate::measure::{memory_kib, memory_peak_kib, processor_time};
 use crate::table::{Aim, Met, Table};
 
@@ -20,6 +20,7 @@ pub(crate) fn idle(table: &mut Table) {
         images: IMAGES,
         poll_interval: "5s",
         login: Login::Token,
+        tree: Tree::Applications,
     });
     let started = Instant::now();
     let daemon = fleet.daemon();

@@ -2,14 +2,21 @@
 //!
 //! Run: `make bench`, or `cargo bench --bench figures -- NAME...` for some of them. They are read by people
 //! (`benches/README.md`) and never tested: only the counts of requests and pushes are asserted.
-//! Invariant: the program is measured from outside, as a whole process, with real servers on loopback.
+//! Invariant: the program is measured from outside, as a whole process, with real servers on loopback; only `scan`
+//! is a function, built here from its sources.
 
+// Within the measuring process, since no verb only scans.
+#[path = "../src/edit/mod.rs"]
+#[expect(dead_code, unused_imports, reason = "the figures use the scan alone")]
+mod edit;
 mod fleet;
 mod helpers;
 mod idle;
 mod measure;
 mod one_edit;
+mod scan;
 mod table;
+mod ten_thousand;
 mod thousand;
 
 use std::process::ExitCode;
@@ -19,11 +26,13 @@ use table::Table;
 /// A figure's name, and what measures it.
 type Figure = (&'static str, fn(&mut Table));
 
-const FIGURES: [Figure; 5] = [
+const FIGURES: [Figure; 7] = [
     ("select", helpers::select),
     ("set", helpers::set),
+    ("scan", scan::scan),
     ("one-edit", one_edit::one_edit),
     ("thousand", thousand::thousand),
+    ("ten-thousand", ten_thousand::ten_thousand),
     ("idle", idle::idle),
 ];
 

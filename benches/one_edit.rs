@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bed::git;
 
-use crate::fleet::{Fleet, Login, Plan, Seen};
+use crate::fleet::{Fleet, Login, Plan, Seen, Tree};
 use crate::measure::{Samples, time};
 use crate::table::{Aim, Table};
 
@@ -20,6 +20,7 @@ pub(crate) fn one_edit(table: &mut Table) {
         images: 1,
         poll_interval: "1s",
         login: Login::Anonymous,
+        tree: Tree::Applications,
     });
     git(fleet.path(), &["clone", "-q", &fleet.url(), "clone"]);
     fleet.watch_to_end("apply");

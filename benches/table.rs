@@ -52,6 +52,7 @@ impl Table {
     pub(crate) fn single(&mut self, what: &str, value: &str, aim: &str, met: Met) {
         let met = match met {
             Met::Yes => "yes",
+            Met::No => "no",
             Met::NoAim => "",
         };
         self.line(format_args!("| {what} | {value} | | {aim} | {met} |"));
@@ -103,10 +104,11 @@ impl Table {
     }
 }
 
-/// Whether an assertion stands behind a row.
+/// Whether a row without a spread is as it should be.
 #[derive(Clone, Copy)]
 pub(crate) enum Met {
     Yes,
+    No,
     NoAim,
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use towpath::demo_registry::Kind;
 
-use crate::fleet::{APPLICATIONS, Fleet, Login, Plan, Seen};
+use crate::fleet::{APPLICATIONS, Fleet, Login, Plan, Seen, Tree};
 use crate::measure::Samples;
 use crate::table::{Aim, Table};
 
@@ -16,6 +16,7 @@ pub(crate) fn thousand(table: &mut Table) {
         images: APPLICATIONS,
         poll_interval: "1m",
         login: Login::Anonymous,
+        tree: Tree::Applications,
     });
     let idle = fleet.watch_to_end("apply");
     let mut seen = Vec::new();
