@@ -412,11 +412,22 @@ impl<'s, 't> Draft<'s, 't> {
             && indent.trim_start().is_empty()
             && (rest.trim_start().is_empty() || rest.trim_start().starts_with('#'));
         if !has_own_line {
-            return self.splice(last.end..last.end, format!(", {}", items.join(", ")));
+            // Some readers take a comma right behind a colon as part of the key.
+            let blank = if scan.text[..last.end].ends_with(':') {
+                " "
+            } else {
+                ""
+            };
+            return self.splice(last.end..last.end, format!("{blank}, {}", items.join(", ")));
         }
         // A comment after the last item stays on its line, and the last comma stays if there was one.
         if !comma {
-            self.splice(last.end..last.end, ",".to_owned());
+            let comma = if scan.text[..last.end].ends_with(':') {
+                " ,"
+            } else {
+                ","
+            };
+            self.splice(last.end..last.end, comma.to_owned());
         }
         let start = format!("{}{indent}", scan.line_ending(line_end));
         let end = if comma { "," } else { "" };

@@ -116,6 +116,10 @@ pub(crate) enum Reason {
     SeveralObjects { object: String, again: usize },
     #[error("there is no document {number}; the file has {count}, counted from 0")]
     NoDocument { number: usize, count: usize },
+    #[error(
+        "a character that some readers take for the end of a line (U+0085, U+2028 or U+2029) stands here; remove it, or write it as an escape in double quotes"
+    )]
+    OddLineEnd,
     #[error("the file ends within this block, without a line end; add one first")]
     OpenBlock,
     #[error("the layout here leaves no exact place for the edit; write it by hand once")]

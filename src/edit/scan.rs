@@ -136,6 +136,14 @@ impl<'t> Scan<'t> {
                 limit: TEXT_BYTES_MAX,
             }));
         }
+        // Go's reader ends a line at these, comments too; by YAML 1.2 they are letters like others.
+        let line_ends = ['\u{85}', '\u{2028}', '\u{2029}'];
+        if !text.is_ascii()
+            && let Some(at) = text.find(line_ends)
+        {
+            let line = 1 + text[..at].matches('\n').count();
+            return Err(Refusal::at(line, Reason::OddLineEnd));
+        }
         let mut scan = Self {
             text,
             nodes: Vec::new(),
