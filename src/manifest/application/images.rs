@@ -39,11 +39,11 @@ pub(super) fn places(walk: Walk<'_, '_>, kustomize: NodeId) -> Result<Found, Fau
     }
     let names = overrides.iter().map(|item| item.result().to_owned());
     let names = names.collect();
-    let by_result = |item: &&Override<'_, '_, '_>| is_image(item.result(), image);
-    let by_name = |item: &&Override<'_, '_, '_>| is_image(item.old, image);
-    let mut found: Vec<_> = overrides.iter().filter(by_result).collect();
+    let by_result = |item: &Override<'_, '_, '_>| is_image(item.result(), image);
+    let by_name = |item: &Override<'_, '_, '_>| is_image(item.old, image);
+    let mut found = counting(&overrides, by_result);
     if found.is_empty() {
-        found = overrides.iter().filter(by_name).collect();
+        found = counting(&overrides, by_name);
     }
     let mut places = Vec::new();
     for item in found {
@@ -57,6 +57,18 @@ pub(super) fn places(walk: Walk<'_, '_>, kustomize: NodeId) -> Result<Found, Fau
         ));
     }
     Ok(Found { places, names })
+}
+
+/// The items that meet a rule, of those for one name where the last does, which alone counts.
+fn counting<'o, 'w, 'a, 't>(
+    all: &'o [Override<'w, 'a, 't>],
+    rule: impl Fn(&Override<'w, 'a, 't>) -> bool,
+) -> Vec<&'o Override<'w, 'a, 't>> {
+    let counts = |item: &&Override<'w, 'a, 't>| {
+        let last = all.iter().rfind(|other| other.old == item.old);
+        last.is_some_and(&rule) && rule(item)
+    };
+    all.iter().filter(counts).collect()
 }
 
 impl<'w, 'a, 't> Override<'w, 'a, 't> {

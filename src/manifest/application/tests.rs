@@ -249,6 +249,13 @@ fn the_image_that_kustomize_makes_counts_before_the_one_that_it_replaces() {
     -       - app=ghcr.io/acme/web:v1
     +       - app=ghcr.io/acme/web:v2
     ");
+    let twice = application(
+        "kustomize:\n  images:\n  - web=ghcr.io/acme/web:v1\n  - app=ghcr.io/acme/web:v1\n  - web=ghcr.io/acme/db:v1\n",
+    );
+    insta::assert_snapshot!(NAMED.changed(&twice), @"
+    -       - app=ghcr.io/acme/web:v1
+    +       - app=ghcr.io/acme/web:v2
+    ");
     let kept = application("kustomize:\n  images:\n  - ghcr.io/acme/web=*:v1\n  - other=:v1\n");
     insta::assert_snapshot!(NAMED.changed(&kept), @"
     -       - ghcr.io/acme/web=*:v1
