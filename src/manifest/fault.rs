@@ -134,6 +134,8 @@ pub(super) enum Cause {
         "`values` is not read while `valuesObject` stands beside it; write the one or the other"
     )]
     ValuesUnread,
+    #[error("the file has more than {limit} {what}, counted as often as aliases repeat them")]
+    TooMany { limit: usize, what: &'static str },
 }
 
 /// How a revision that is no version is told.

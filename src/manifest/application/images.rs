@@ -5,6 +5,8 @@
 //! Seen of kustomize 5: `NAME` may be `*` or empty, which keeps what the kustomization says; a tag given alone takes the
 //! digest of the kustomization away; a bare name is refused; of two items for one name the later counts.
 
+use std::collections::BTreeMap;
+
 use super::{Found, Walk, refuse_filled};
 use crate::edit::{NodeId, Refusal};
 use crate::manifest::name::{is_image, split_digest, split_tag};
@@ -64,10 +66,8 @@ fn counting<'o, 'w, 'a, 't>(
     all: &'o [Override<'w, 'a, 't>],
     rule: impl Fn(&Override<'w, 'a, 't>) -> bool,
 ) -> Vec<&'o Override<'w, 'a, 't>> {
-    let counts = |item: &&Override<'w, 'a, 't>| {
-        let last = all.iter().rfind(|other| other.old == item.old);
-        last.is_some_and(&rule) && rule(item)
-    };
+    let last: BTreeMap<&str, bool> = all.iter().map(|item| (item.old, rule(item))).collect();
+    let counts = |item: &&Override<'w, 'a, 't>| last.get(item.old) == Some(&true) && rule(item);
     all.iter().filter(counts).collect()
 }
 

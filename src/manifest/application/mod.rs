@@ -14,11 +14,22 @@ mod images;
 mod parameters;
 mod values;
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use super::place::{Missing, Place, Slot};
 use super::{Ask, Cause, Fault};
 use crate::edit::{Aliases, Known, NodeId, Path, Reason, Refusal, Scan};
+
+/// Most items of sources, images and parameters that are looked at: a thousand Applications of ten each. Aliases can
+/// repeat a list without end.
+const ITEMS_MAX: usize = 10_000;
+
+/// What a map of values behind an alias counts for, which may be half a million values each time.
+const SHARED_VALUES_ITEMS: usize = 100;
+
+/// Most bytes of values in texts that are read: twice what a file may hold, which only aliases could exceed.
+const TEXT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// The places of the image, or of what `at` leads to in a chart's values; at least one.
 pub(super) fn places(
@@ -26,17 +37,26 @@ pub(super) fn places(
     at: Option<&Path>,
     ask: Ask<'_>,
 ) -> Result<Vec<Place>, Fault> {
+    let budget = Budget {
+        items: Cell::new(ITEMS_MAX),
+        text_bytes: Cell::new(TEXT_BYTES_MAX),
+    };
     let walk = Walk {
         scan,
         ask,
+        budget: &budget,
         alias: None,
     };
     let mut found = Found::default();
     for object in walk.objects()? {
         for (walk, source) in walk.sources(object)? {
-            let more = source_places(walk, source, at)?;
+            let mut more = source_places(walk, source, at)?;
             if let Some(at) = at {
                 refuse_again(scan, at, (&found.places, &more.places))?;
+                // They are the same, by an alias.
+                if !found.places.is_empty() {
+                    more.places.clear();
+                }
             }
             found.add(more);
         }
@@ -129,11 +149,18 @@ impl Found {
     }
 }
 
+/// How much more of a file is looked at.
+struct Budget {
+    items: Cell<usize>,
+    text_bytes: Cell<usize>,
+}
+
 /// A way down in a file.
 #[derive(Clone, Copy)]
 struct Walk<'a, 't> {
     scan: &'a Scan<'t>,
     ask: Ask<'a>,
+    budget: &'a Budget,
     /// The line of an alias or of a map with a merge key on the way, behind which others share what stands there.
     alias: Option<usize>,
 }
@@ -143,10 +170,21 @@ impl Walk<'_, '_> {
     fn objects(self) -> Result<Vec<NodeId>, Fault> {
         let Self { scan, ask, .. } = self;
         let document = ask.reach.document.as_ref();
-        let roots = scan.roots(document)?;
-        let is_meant =
-            |object: &NodeId| roots.contains(object) || roots.contains(&scan.root_above(*object));
-        let all: Vec<NodeId> = scan.objects().into_iter().filter(is_meant).collect();
+        let all = match document {
+            None => scan.objects(),
+            Some(document) => {
+                let mut all = scan.roots(Some(document))?;
+                let is_list = |root: &NodeId| {
+                    let kind = scan.kind_and_name(*root).0;
+                    kind.is_some_and(|kind| kind.ends_with("List"))
+                };
+                for root in all.clone().into_iter().filter(is_list) {
+                    let items = self.items(root, "items")?.into_iter();
+                    all.extend(items.map(|(_, item)| item));
+                }
+                all
+            }
+        };
         let is_ours = |object: &NodeId| {
             let value = |key: &str| scan.pair(*object, key).ok().flatten();
             let version = value("apiVersion").and_then(|(_, version)| scan.scalar(version));
@@ -176,7 +214,7 @@ impl Walk<'_, '_> {
     }
 
     /// The sources that Argo CD reads of an object.
-    fn sources(self, object: NodeId) -> Result<Vec<(Self, NodeId)>, Refusal> {
+    fn sources(self, object: NodeId) -> Result<Vec<(Self, NodeId)>, Fault> {
         let Some(kind) = self.scan.kind_and_name(object).0 else {
             return Ok(vec![(self, object)]);
         };
@@ -191,7 +229,7 @@ impl Walk<'_, '_> {
         Ok(sources)
     }
 
-    fn sources_of_spec(self, spec: NodeId) -> Result<Vec<(Self, NodeId)>, Refusal> {
+    fn sources_of_spec(self, spec: NodeId) -> Result<Vec<(Self, NodeId)>, Fault> {
         if let Some((walk, hydrator)) = self.child(spec, "sourceHydrator")? {
             return Ok(walk.child(hydrator, "drySource")?.into_iter().collect());
         }
@@ -202,7 +240,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn sources_of_template(self, holder: NodeId) -> Result<Vec<(Self, NodeId)>, Refusal> {
+    fn sources_of_template(self, holder: NodeId) -> Result<Vec<(Self, NodeId)>, Fault> {
         let Some((walk, template)) = self.child(holder, "template")? else {
             return Ok(Vec::new());
         };
@@ -213,7 +251,7 @@ impl Walk<'_, '_> {
     }
 
     /// The sources in the templates of generators, which hold generators of their own where they combine them.
-    fn sources_of_generators(self, holder: NodeId) -> Result<Vec<(Self, NodeId)>, Refusal> {
+    fn sources_of_generators(self, holder: NodeId) -> Result<Vec<(Self, NodeId)>, Fault> {
         let mut sources = Vec::new();
         for (walk, generator) in self.items(holder, "generators")? {
             for (_, settings) in walk.scan.pairs(generator) {
@@ -245,16 +283,24 @@ impl Walk<'_, '_> {
     }
 
     /// What the value of `key` in a map lists.
-    fn items(self, map: NodeId, key: &str) -> Result<Vec<(Self, NodeId)>, Refusal> {
+    fn items(self, map: NodeId, key: &str) -> Result<Vec<(Self, NodeId)>, Fault> {
         let Some((walk, list)) = self.child(map, key)? else {
             return Ok(Vec::new());
         };
         if !walk.scan.is_sequence(list) {
             let reason = walk.scan.unexpected(list, key.to_owned(), "a list");
-            return Err(Refusal::at(walk.scan.line(list), reason));
+            return Err(Refusal::at(walk.scan.line(list), reason).into());
         }
-        let items = walk.scan.items(list);
-        Ok(items.map(|item| walk.enter(item)).collect())
+        let items: Vec<NodeId> = walk.scan.items(list).collect();
+        walk.count(items.len())?;
+        Ok(items.into_iter().map(|item| walk.enter(item)).collect())
+    }
+
+    /// Counts items that are looked at.
+    fn count(self, items: usize) -> Result<(), Fault> {
+        let what = "items of sources, images and parameters";
+        let limit = ITEMS_MAX;
+        spend(&self.budget.items, (items, Cause::TooMany { limit, what }))
     }
 
     /// A value, or what it is an alias of.
@@ -283,6 +329,13 @@ impl Walk<'_, '_> {
             Some((walk, node, text.to_owned()))
         }))
     }
+}
+
+/// Takes `cost` from what is left, or gives the reason why that is too much.
+fn spend(left: &Cell<usize>, (cost, refused): (usize, Cause)) -> Result<(), Fault> {
+    let rest = left.get().checked_sub(cost).ok_or(refused)?;
+    left.set(rest);
+    Ok(())
 }
 
 /// Refuses a version that Argo CD fills in from its build environment before others read it, see

@@ -4,6 +4,8 @@
 //! Not here: the values that stand beside them (`values`).
 //! Invariant: a name leads where Helm takes it, and each name stands once.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{Walk, refuse_filled};
 use crate::edit::{Known, NodeId, Reason, Refusal, Scan, Step};
 use crate::manifest::helm::{NAME_KEYS, TAG_KEYS, joined};
@@ -16,6 +18,8 @@ pub(super) struct Parameters<'a, 't> {
     walk: Walk<'a, 't>,
     list: NodeId,
     all: Vec<Parameter<'a, 't>>,
+    /// The places in `all` by [`flat`] paths.
+    by_path: BTreeMap<String, Vec<usize>>,
 }
 
 /// One item of the list.
@@ -61,8 +65,18 @@ impl<'a, 't> Parameters<'a, 't> {
                 is_forced: forced.is_some_and(|(_, _, word)| word == "true"),
             });
         }
-        let walk = list_walk;
-        Ok(Some(Self { walk, list, all }))
+        let mut by_path: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (place, parameter) in all.iter().enumerate() {
+            if let Some(path) = flat(&parameter.steps) {
+                by_path.entry(path).or_default().push(place);
+            }
+        }
+        Ok(Some(Self {
+            walk: list_walk,
+            list,
+            all,
+            by_path,
+        }))
     }
 
     pub(super) fn scan(&self) -> &Scan<'t> {
@@ -103,15 +117,13 @@ impl<'a, 't> Parameters<'a, 't> {
     }
 
     /// The paths of maps of which parameters give a name, a tag or a digest, each once.
-    pub(super) fn maps(&self) -> Vec<&[Step]> {
-        let mut maps: Vec<&[Step]> = Vec::new();
+    pub(super) fn maps(&self) -> BTreeSet<&[Step]> {
+        let mut maps = BTreeSet::new();
         for parameter in &self.all {
             let keys = NAME_KEYS.iter().chain(&TAG_KEYS).chain(&["digest"]);
             let is_part = keys.copied().any(|key| parameter.last_key() == Some(key));
-            if let (true, [map @ .., _]) = (is_part, &parameter.steps[..])
-                && !maps.contains(&map)
-            {
-                maps.push(map);
+            if let (true, [map @ .., _]) = (is_part, &parameter.steps[..]) {
+                maps.insert(map);
             }
         }
         maps
@@ -235,14 +247,15 @@ impl<'a, 't> Parameters<'a, 't> {
 
     /// The one parameter at a path; where keys with dots stand, also by their bare text.
     fn find(&self, path: &[Step]) -> Result<Option<&Parameter<'a, 't>>, Fault> {
-        let exact = |parameter: &&Parameter<'_, '_>| parameter.steps == path;
-        let bare = |parameter: &&Parameter<'_, '_>| {
-            let text = flat(&parameter.steps);
-            text.is_some() && text == flat(path)
-        };
-        let mut found: Vec<_> = self.all.iter().filter(exact).collect();
-        if found.is_empty() {
-            found = self.all.iter().filter(bare).collect();
+        let places = flat(path).and_then(|path| self.by_path.get(&path));
+        let mut found: Vec<_> = places
+            .into_iter()
+            .flatten()
+            .map(|&place| &self.all[place])
+            .collect();
+        let is_exact = |parameter: &&Parameter<'_, '_>| parameter.steps == path;
+        if found.iter().any(is_exact) {
+            found.retain(is_exact);
         }
         match found[..] {
             [first, second, ..] => {

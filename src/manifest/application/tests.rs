@@ -827,3 +827,28 @@ fn what_stands_behind_an_alias_is_taken_where_that_is_said() {
     +       parameters: [{name: image.tag, value: v2}]
     ");
 }
+
+#[test]
+fn what_aliases_repeat_without_end_is_refused() {
+    let repeated = |anchored: &str, count: usize| {
+        let aliases = vec!["*s"; count].join(", ");
+        format!("x: &s {anchored}\nkind: Application\nspec: {{sources: [{aliases}]}}\n")
+    };
+    let images = repeated("{kustomize: {images: [ghcr.io/acme/web:v1]}}", 6000);
+    insta::assert_snapshot!(NAMED.followed().changed(&images), @"argocd/web.yaml: the file has more than 10000 items of sources, images and parameters, counted as often as aliases repeat them");
+    let object = repeated(
+        "{helm: {valuesObject: {image: 'ghcr.io/acme/web:v1'}}}",
+        600,
+    );
+    insta::assert_snapshot!(NAMED.followed().changed(&object), @"argocd/web.yaml: the file has more than 10000 items of sources, images and parameters, counted as often as aliases repeat them");
+    let text = format!(
+        "\n  helm:\n    values: |\n      # {}\n      image: ghcr.io/acme/web:v1",
+        "-".repeat(3000)
+    );
+    insta::assert_snapshot!(NAMED.followed().changed(&repeated(&text, 3000)), @"argocd/web.yaml: the file has more than 8388608 bytes of values in texts, counted as often as aliases repeat them");
+    let few = repeated(&text, 3);
+    insta::assert_snapshot!(NAMED.followed().changed(&few), @"
+    -       image: ghcr.io/acme/web:v1
+    +       image: ghcr.io/acme/web:v2
+    ");
+}

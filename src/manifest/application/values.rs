@@ -7,10 +7,11 @@
 //! What counts, see <https://github.com/argoproj/argo-cd/blob/master/pkg/apis/application/v1alpha1/values.go>:
 //! parameters before values; and `valuesObject`, if it stands, in place of `values`, which is then not read.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
 use super::parameters::Parameters;
-use super::{Found, Walk, identity};
+use super::{Found, SHARED_VALUES_ITEMS, TEXT_BYTES_MAX, Walk, identity, spend};
 use crate::edit::{NodeId, Path, Reach, Reason, Refusal, Scan, Step};
 use crate::manifest::helm::{self, Holds, Lookup};
 use crate::manifest::place::{Place, Shape, Slot};
@@ -47,11 +48,12 @@ struct Source<'a, 't> {
 }
 
 /// The values of a source, in a map of the file or in a text.
-#[derive(Clone, Copy)]
 struct Values<'a, 't> {
     walk: Walk<'a, 't>,
     node: NodeId,
     is_text: bool,
+    /// What a text says, with the number of lines above it; read once.
+    inner: OnceCell<Result<(Scan<'a>, usize), Refusal>>,
 }
 
 /// What one of the places of values says at a path.
@@ -119,7 +121,7 @@ impl Source<'_, '_> {
                 let is_found =
                     !below.places.is_empty() && below.identities.is_subset(&values.identities);
                 if is_named || is_found {
-                    let is_text = self.values.is_some_and(|values| values.is_text);
+                    let is_text = self.values.as_ref().is_some_and(|values| values.is_text);
                     let below = match is_found || !is_text {
                         true => below,
                         false => Layer::default(),
@@ -176,20 +178,15 @@ impl Source<'_, '_> {
 
     /// Calls `see` with the root of the values, if they can be read.
     fn look(&self, mut see: impl FnMut(&Scan<'_>, NodeId)) {
-        let Some(Values {
-            walk,
-            node,
-            is_text,
-        }) = self.values
-        else {
+        let Some(values) = &self.values else {
             return;
         };
-        match is_text {
-            false => see(walk.scan, node),
+        match values.is_text {
+            false => see(values.walk.scan, values.node),
             true => {
-                if let Ok(scan) = Scan::new(walk.scan.scalar(node).unwrap_or_default()) {
+                if let Ok(Ok((scan, _))) = values.text() {
                     for root in scan.roots(None).unwrap_or_default() {
-                        see(&scan, root);
+                        see(scan, root);
                     }
                 }
             }
@@ -200,19 +197,22 @@ impl Source<'_, '_> {
 impl<'a, 't> Values<'a, 't> {
     /// The values that Argo CD reads, `valuesObject` or else `values`, and those that it does not read.
     fn of(walk: Walk<'a, 't>, helm: NodeId) -> Result<(Option<Self>, Option<Self>), Fault> {
-        let text = walk.child(helm, "values")?.map(|(walk, node)| Self {
+        let new = |walk, node, is_text| Self {
             walk,
             node,
-            is_text: true,
-        });
-        let text = text.filter(|Self { walk, node, .. }| walk.scan.scalar(*node) != Some(""));
-        if let Some(Self { walk, node, .. }) = text
+            is_text,
+            inner: OnceCell::new(),
+        };
+        let text = walk.child(helm, "values")?;
+        let text = text.filter(|(walk, node)| walk.scan.scalar(*node) != Some(""));
+        if let Some((walk, node)) = text
             && walk.scan.scalar(node).is_none()
         {
             let wanted = "a text; what takes a map is `valuesObject`";
             let reason = walk.scan.unexpected(node, "helm.values".to_owned(), wanted);
             return Err(Refusal::at(walk.scan.line(node), reason).into());
         }
+        let text = text.map(|(walk, node)| new(walk, node, true));
         let Some((walk, node)) = walk.child(helm, "valuesObject")? else {
             return Ok((text, None));
         };
@@ -221,17 +221,15 @@ impl<'a, 't> Values<'a, 't> {
             let reason = walk.scan.unexpected(node, place, "a map");
             return Err(Refusal::at(walk.scan.line(node), reason).into());
         }
-        let object = Self {
-            walk,
-            node,
-            is_text: false,
-        };
-        Ok((Some(object), text))
+        if walk.alias.is_some() {
+            walk.count(SHARED_VALUES_ITEMS)?;
+        }
+        Ok((Some(new(walk, node, false)), text))
     }
 
     /// What the values say; nothing where they lack the path.
-    fn layer(self, lookup: &Lookup) -> Result<Layer, Fault> {
-        let Self { walk, node, .. } = self;
+    fn layer(&self, lookup: &Lookup) -> Result<Layer, Fault> {
+        let (walk, node) = (self.walk, self.node);
         if self.is_text {
             return self.layer_of_text(lookup);
         }
@@ -243,8 +241,20 @@ impl<'a, 't> Values<'a, 't> {
         Ok(Layer::of(walk.scan, places))
     }
 
-    fn layer_of_text(self, lookup: &Lookup) -> Result<Layer, Fault> {
-        let Self { walk, node, .. } = self;
+    /// The YAML in a text, and the number of lines above it.
+    fn text(&self) -> Result<&Result<(Scan<'a>, usize), Refusal>, Fault> {
+        let (walk, node) = (self.walk, self.node);
+        if self.inner.get().is_none() {
+            let (limit, what) = (TEXT_BYTES_MAX, "bytes of values in texts");
+            let bytes = walk.scan.scalar(node).unwrap_or_default().len();
+            let refused = Cause::TooMany { limit, what };
+            spend(&walk.budget.text_bytes, (bytes, refused))?;
+        }
+        Ok(self.inner.get_or_init(|| walk.scan.inner(node)))
+    }
+
+    fn layer_of_text(&self, lookup: &Lookup) -> Result<Layer, Fault> {
+        let (walk, node) = (self.walk, self.node);
         let reach = Reach::default();
         let ask = Ask {
             reach: &reach,
@@ -258,18 +268,18 @@ impl<'a, 't> Values<'a, 't> {
             return Ok(Layer::default());
         }
         let places = |scan: &Scan<'_>| unless_missing(helm::places_in(scan, lookup, ask));
-        let (inner, above) = match walk.scan.inner(node) {
+        let (inner, above) = match self.text()? {
             Ok(inner) => inner,
             Err(refusal) => {
                 // Text of another form matters only where it has what is looked for.
                 return match Scan::new(text).map(|scan| places(&scan)) {
                     Ok(Ok(places)) if places.is_empty() => Ok(Layer::default()),
-                    Ok(_) | Err(_) => Err(refusal.into()),
+                    Ok(_) | Err(_) => Err(refusal.clone().into()),
                 };
             }
         };
-        let places = places(&inner).map_err(|fault| fault.in_block(above))?;
-        let layer = Layer::of(&inner, places);
+        let places = places(inner).map_err(|fault| fault.in_block(*above))?;
+        let layer = Layer::of(inner, places);
         if layer.places.is_empty() {
             return Ok(layer);
         }
