@@ -1,4 +1,7 @@
-//! Everything that is shipped as an example is run: the files in `config/` are checked as they stand.
+//! Everything that is shipped as an example is run: the files in `config/` are checked as they stand, and find their places
+//! in `manifests/`.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -25,7 +28,7 @@ fn the_examples_have_no_problems_and_no_warnings() {
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     assert_eq!(
         String::from_utf8_lossy(&output.stdout),
-        "config/towpath.yaml: 4 policies, 11 environments, 5 images, 1 repository\n"
+        "config/towpath.yaml: 8 policies, 19 environments, 10 images, 1 repository\n"
     );
     assert!(output.status.success());
 }
@@ -47,24 +50,97 @@ fn each_example_names_the_schema_for_editors() {
 }
 
 #[test]
-fn each_place_that_the_examples_write_is_in_the_sample_repository() {
-    let policies = std::fs::read_dir(root().join("config/policies")).unwrap();
-    let mut places = 0;
-    for entry in policies {
-        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
-        for line in text
-            .lines()
-            .filter_map(|line| line.trim().strip_prefix("update: "))
-        {
-            let path = line
-                .trim_start_matches("{ helm: ")
-                .trim_start_matches("{ yaml: ");
-            let path = path.split(',').next().unwrap();
-            assert!(root().join("manifests").join(path).exists(), "{path}");
-            places += 1;
+fn each_place_that_the_examples_write_holds_a_version_in_the_sample_repository() {
+    let folder = tempfile::tempdir().unwrap();
+    let repository = folder.path().join("deploy");
+    copy(&root().join("manifests"), &repository);
+    let git = |args: &[&str]| {
+        let mut command = Command::new(bed::program("git"));
+        command.args(args).current_dir(&repository);
+        command.env("GIT_CONFIG_GLOBAL", "/dev/null");
+        for name in ["AUTHOR", "COMMITTER"] {
+            command.env(format!("GIT_{name}_NAME"), "A Person");
+            command.env(format!("GIT_{name}_EMAIL"), "person@acme.example");
+        }
+        assert!(command.status().unwrap().success(), "git {args:?}");
+    };
+    git(&["init", "-q", "-b", "main"]);
+    git(&["add", "-A"]);
+    git(&["commit", "-q", "-m", "sample"]);
+    let settings = "apiVersion: towpath.dev/v1alpha1\nkind: Settings\nrepositories:\n  deploy: { url: deploy }\ncache: cache\npolicies: [policies]\n";
+    std::fs::write(folder.path().join("towpath.yaml"), settings).unwrap();
+    copy(
+        &root().join("config/policies"),
+        &folder.path().join("policies"),
+    );
+    let mut rows = Vec::new();
+    let mut policies: Vec<_> = std::fs::read_dir(root().join("config/policies"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    policies.sort();
+    for policy in policies {
+        let name = policy.file_stem().unwrap().to_str().unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_towpath"))
+            .args(["sites", name, "--config", "towpath.yaml"])
+            .current_dir(folder.path())
+            .env_clear()
+            .output()
+            .unwrap();
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{name}: {printed}");
+        rows.extend(printed.lines().skip(1).map(in_short));
+    }
+    insta::assert_snapshot!(rows.join("\n"), @r#"
+    dev agent platform/agent/dev.yaml:11 data."values.yaml".image.tag 2026.11.1-rc1
+    production agent platform/agent/production.yaml:11 data."values.yaml".image.tag 2026.10.3
+    dev migrations apps/api/overlays/dev/kustomization.yaml:13 images[name=api-migrations].newTag main-20261118093012-6c1e2fa
+    dev server apps/api/overlays/dev/kustomization.yaml:10 images[name=api-server].newTag main-20261118093012-6c1e2fa
+    staging migrations apps/api/overlays/staging/kustomization.yaml:13 images[name=api-migrations].newTag 2.3.0-rc.2
+    staging server apps/api/overlays/staging/kustomization.yaml:10 images[name=api-server].newTag 2.3.0-rc.2
+    production migrations apps/api/overlays/production/kustomization.yaml:13 images[name=api-migrations].newTag 2.2.1
+    production server apps/api/overlays/production/kustomization.yaml:10 images[name=api-server].newTag 2.2.4
+    dev console argocd/console-dev.yaml:19 spec.source.helm.values.image.tag main-512
+    production console argocd/console-production.yaml:25 spec.template.spec.source.helm.valuesObject.image.tag v0.9.1
+    dev auth clusters/dev/gateway.yaml:17 spec.values.auth.image main-41-5b6a7c8
+    dev gateway clusters/dev/gateway.yaml:15 spec.values.image.tag main-77-9d0c1e2
+    production auth clusters/production/gateway.yaml:17 spec.values.auth.image v0.6.3
+    production gateway clusters/production/gateway.yaml:15 spec.values.image.tag v1.1.0
+    dev web apps/portal/overlays/dev/kustomization.yaml:11 images[name=registry.example.com/acme/portal-web].newTag develop-1041-3f9c2ab
+    staging web apps/portal/overlays/staging/kustomization.yaml:8 images[name=registry.example.com/acme/portal-web].newTag staging-388-b81d04e
+    production web apps/portal/overlays/production/kustomization.yaml:11 images[name=registry.example.com/acme/portal-web].newTag v1.4.2
+    dev report apps/report/dev.yaml:17 spec.template.spec.initContainers[name=schema].image main-871
+    dev report apps/report/dev.yaml:21 spec.template.spec.containers[name=report].image main-871
+    dev report apps/report/dev.yaml:43 spec.jobTemplate.spec.template.spec.containers[name=nightly].image main-871
+    production report apps/report/production.yaml:17 spec.template.spec.initContainers[name=schema].image v3.2.0
+    production report apps/report/production.yaml:21 spec.template.spec.containers[name=report].image v3.2.0
+    production report apps/report/production.yaml:43 spec.jobTemplate.spec.template.spec.containers[name=nightly].image v3.2.0
+    dev scanner platform/scanner/dev.yaml:7 spec.version v1.2.0-alpine
+    production scanner platform/scanner/production.yaml:7 spec.version v1.1.0-alpine
+    dev worker apps/worker/values-dev.yaml:3 image.tag build-2207
+    staging worker apps/worker/values-staging.yaml:1 image.tag 1.9.0-beta.3
+    production worker apps/worker/values-production.yaml:4 image.tag 1.8.3@sha256:1c3b1d0a5e1f
+    "#);
+}
+
+/// A row of a table with its columns one space apart.
+fn in_short(row: &str) -> String {
+    row.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Copies a folder with all that is in it.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let place = to.join(entry.file_name());
+        match entry.path().is_dir() {
+            true => copy(&entry.path(), &place),
+            false => {
+                std::fs::copy(entry.path(), place).unwrap();
+            }
         }
     }
-    assert_eq!(places, 11);
 }
 
 #[test]

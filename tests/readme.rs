@@ -93,20 +93,30 @@ fn the_demonstration_promotes_all_that_may_be_promoted() {
     assert!(ran.status.success());
     let printed = text(&ran.stdout);
     let pushed = printed.lines().filter(|line| line.starts_with("pushed "));
-    assert_eq!(pushed.count(), 7, "{printed}");
+    assert_eq!(pushed.count(), 11, "{printed}");
 
     let (_, last) = printed.rsplit_once("POLICY ").unwrap();
     let rows: Vec<String> = last.lines().skip(1).map(in_short).collect();
     insta::assert_snapshot!(rows.join("\n"), @"
+    agent dev agent: 2026.11.1-rc2, 2026.11.1-rc2: hold, it is the newest
+    agent production agent: 2026.10.3, 2026.10.3: hold, it is the newest
     api dev migrations: main-20261121101500-0b4c7d1, main-20261121101500-0b4c7d1: hold, it is the newest
     api dev server: main-20261121101500-0b4c7d1, main-20261121101500-0b4c7d1: hold, it is the newest
     api staging migrations: 2.3.0-rc.2, 2.3.0-rc.2: hold, it is the newest
     api staging server: 2.3.0-rc.3, 2.3.0-rc.3: hold, it is the newest
     api production migrations: 2.2.1, 2.2.1: hold, it is the newest
     api production server: 2.2.4, 2.2.4: hold, it is the newest
+    console dev console: main-513, main-513: hold, it is the newest
+    console production console: v0.9.1, v0.9.1: hold, it is the newest
+    gateway dev auth: main-41-5b6a7c8, main-41-5b6a7c8: hold, it is the newest
+    gateway dev gateway: main-78-0e1f2a3, main-78-0e1f2a3: hold, it is the newest
+    gateway production auth: v0.6.3, v0.6.3: hold, it is the newest
+    gateway production gateway: v1.1.0, v1.1.0: hold, it is the newest
     portal dev web: develop-1042-81d04e7, develop-1042-81d04e7: hold, it is the newest
     portal staging web: staging-389-5c2a9f0, staging-389-5c2a9f0: hold, it is the newest
     portal production web: v1.4.2, v1.5.0: hold, delivery by pull request is not built yet; towpath only shows what it would promote
+    report dev report: main-872, main-872: hold, it is the newest
+    report production report: v3.2.0, v3.2.0: hold, it is the newest
     scanner dev scanner: v1.3.0-alpine, v1.3.0-alpine: hold, it is the newest
     scanner production scanner: v1.1.0-alpine, v1.3.0-alpine: hold, delivery by pull request is not built yet; towpath only shows what it would promote
     worker dev worker: build-2208, build-2208: hold, it is the newest

@@ -52,6 +52,14 @@ pub(super) const MANIFESTS: &[(&str, &str)] = &[
         include_str!("../../manifests/apps/portal/overlays/staging/kustomization.yaml"),
     ),
     (
+        "apps/report/dev.yaml",
+        include_str!("../../manifests/apps/report/dev.yaml"),
+    ),
+    (
+        "apps/report/production.yaml",
+        include_str!("../../manifests/apps/report/production.yaml"),
+    ),
+    (
         "apps/worker/Chart.yaml",
         include_str!("../../manifests/apps/worker/Chart.yaml"),
     ),
@@ -72,6 +80,30 @@ pub(super) const MANIFESTS: &[(&str, &str)] = &[
         include_str!("../../manifests/apps/worker/values.yaml"),
     ),
     (
+        "argocd/console-dev.yaml",
+        include_str!("../../manifests/argocd/console-dev.yaml"),
+    ),
+    (
+        "argocd/console-production.yaml",
+        include_str!("../../manifests/argocd/console-production.yaml"),
+    ),
+    (
+        "clusters/dev/gateway.yaml",
+        include_str!("../../manifests/clusters/dev/gateway.yaml"),
+    ),
+    (
+        "clusters/production/gateway.yaml",
+        include_str!("../../manifests/clusters/production/gateway.yaml"),
+    ),
+    (
+        "platform/agent/dev.yaml",
+        include_str!("../../manifests/platform/agent/dev.yaml"),
+    ),
+    (
+        "platform/agent/production.yaml",
+        include_str!("../../manifests/platform/agent/production.yaml"),
+    ),
+    (
         "platform/scanner/dev.yaml",
         include_str!("../../manifests/platform/scanner/dev.yaml"),
     ),
@@ -83,10 +115,26 @@ pub(super) const MANIFESTS: &[(&str, &str)] = &[
 
 /// The example policies, by their file name.
 pub(super) const POLICIES: &[(&str, &str)] = &[
+    (
+        "agent.yaml",
+        include_str!("../../config/policies/agent.yaml"),
+    ),
     ("api.yaml", include_str!("../../config/policies/api.yaml")),
+    (
+        "console.yaml",
+        include_str!("../../config/policies/console.yaml"),
+    ),
+    (
+        "gateway.yaml",
+        include_str!("../../config/policies/gateway.yaml"),
+    ),
     (
         "portal.yaml",
         include_str!("../../config/policies/portal.yaml"),
+    ),
+    (
+        "report.yaml",
+        include_str!("../../config/policies/report.yaml"),
     ),
     (
         "scanner.yaml",

@@ -39,6 +39,16 @@ pub(super) const STANDING: &[Build] = &[
     build("acme/worker", "1.8.3"),
     build("acme/scanner", "v1.2.0-alpine"),
     build("acme/scanner", "v1.1.0-alpine"),
+    build("acme/report", "main-871"),
+    build("acme/report", "v3.2.0"),
+    build("acme/console", "main-512"),
+    build("acme/console", "v0.9.1"),
+    build("acme/gateway", "main-77-9d0c1e2"),
+    build("acme/gateway", "v1.1.0"),
+    build("acme/gateway-auth", "main-41-5b6a7c8"),
+    build("acme/gateway-auth", "v0.6.3"),
+    build("acme/agent", "2026.11.1-rc1"),
+    build("acme/agent", "2026.10.3"),
 ];
 
 /// What appears, step by step: one of each kind of rule and site, then a release that waits for people.
@@ -53,6 +63,14 @@ const STEPS: &[&[Build]] = &[
         build("acme/portal-web", "staging-389-5c2a9f0"),
     ],
     &[build("acme/scanner", "v1.3.0-alpine")],
+    &[
+        build("acme/report", "main-872"),
+        build("acme/console", "main-513"),
+    ],
+    &[
+        build("acme/gateway", "main-78-0e1f2a3"),
+        build("acme/agent", "2026.11.1-rc2"),
+    ],
     &[
         build("acme/worker", "1.9.0-beta.4"),
         build("acme/api-server", "2.3.0-rc.3"),
