@@ -141,7 +141,15 @@ impl Claim {
 
     /// What would tell two claims apart that meet.
     fn hint(&self, other: &Self) -> Option<&'static str> {
-        let documents = "if they mean different documents, say which with `document`";
+        let documents = match (&self.document, &other.document) {
+            (None, _) | (_, None) => {
+                Some("if they mean different documents, say which with `document`")
+            }
+            (one, other) if one == other => None,
+            (Some(_), Some(_)) => {
+                Some("name both documents in one way, by number or by `KIND/NAME`")
+            }
+        };
         match (&self.place, &other.place) {
             (Place::At(..), Place::At(..)) if self.image != other.image => {
                 Some("if this is a list, name the item that each means: `images[0]`")
@@ -151,7 +159,7 @@ impl Claim {
             | (_, Place::Image(Family::Kustomization))
             | (Place::Marker(_), _)
             | (_, Place::Marker(_)) => None,
-            (Place::Image(_) | Place::At(..), Place::Image(_) | Place::At(..)) => Some(documents),
+            (Place::Image(_) | Place::At(..), Place::Image(_) | Place::At(..)) => documents,
         }
     }
 }
