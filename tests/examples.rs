@@ -144,6 +144,32 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
+fn each_form_of_a_site_is_read_as_the_documentation_writes_it() {
+    let document = std::fs::read_to_string(root().join("docs/policies.md")).unwrap();
+    let (_, table) = document
+        .split_once("| form | finds |\n|---|---|\n")
+        .unwrap();
+    let rows = table.lines().take_while(|line| line.starts_with('|'));
+    let mut forms = 0;
+    for row in rows {
+        let form = row.split('`').nth(1).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let text = "apiVersion: towpath.dev/v1alpha1\nkind: Settings\nrepositories: { deploy: { url: deploy } }\npolicies: [policy.yaml]\n";
+        std::fs::write(folder.path().join("towpath.yaml"), text).unwrap();
+        let text = format!(
+            "apiVersion: towpath.dev/v1alpha1\nkind: PromotionPolicy\nmetadata: {{ name: portal }}\nspec:\n  repository: deploy\n  images: {{ web: ghcr.io/acme/web }}\n  environments:\n    - {{ name: dev, tags: {{ semver: '*' }}, update: {form} }}\n"
+        );
+        std::fs::write(folder.path().join("policy.yaml"), text).unwrap();
+        let settings = folder.path().join("towpath.yaml");
+        let output = check(&["--config", settings.to_str().unwrap()]);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && told.is_empty(), "{form}: {told}");
+        forms += 1;
+    }
+    assert_eq!(forms, 8);
+}
+
+#[test]
 fn wrong_settings_end_with_code_3_and_every_problem() {
     let folder = tempfile::tempdir().unwrap();
     let settings = folder.path().join("towpath.yaml");
