@@ -155,7 +155,11 @@ impl Claim {
                 Some("if this is a list, name the item that each means: `images[0]`")
             }
             (Place::At(Root::Document, _), Place::At(Root::Document, _))
-            | (Place::Image(Family::Kustomization), _)
+                if self.document.is_none() || other.document.is_none() =>
+            {
+                None
+            }
+            (Place::Image(Family::Kustomization), _)
             | (_, Place::Image(Family::Kustomization))
             | (Place::Marker(_), _)
             | (_, Place::Marker(_)) => None,

@@ -161,7 +161,10 @@ fn two_environments_that_would_find_one_place_are_refused() {
     10:48 `e0` of `portal` writes here too, in policies/portal.yaml:8:48 [if they mean different documents, say which with `document`]
     11:48 `e0` of `portal` writes here too, in policies/portal.yaml:8:48 [if they mean different documents, say which with `document`]
     ");
-    assert_snapshot!(updates(&["{ application: a.yaml, document: 0 }", "{ application: a.yaml, document: Application/web }"]), @"9:48 `e0` of `portal` writes here too, in policies/portal.yaml:8:48 [name both documents in one way, by number or by `KIND/NAME`]");
+    assert_snapshot!(updates(&["{ application: a.yaml, document: 0 }", "{ application: a.yaml, document: Application/web }", "{ yaml: b.yaml, at: v, document: 0 }", "{ yaml: b.yaml, at: v, document: X/web }"]), @"
+    9:48 `e0` of `portal` writes here too, in policies/portal.yaml:8:48 [name both documents in one way, by number or by `KIND/NAME`]
+    11:48 `e2` of `portal` writes here too, in policies/portal.yaml:10:48 [name both documents in one way, by number or by `KIND/NAME`]
+    ");
     assert_snapshot!(updates(&["{ markers: a.yaml, policies: { 'ns:web': web } }", "{ markers: a.yaml, policies: { 'ns:web': web } }"]), @"9:79 `e0` of `portal` writes here too, in policies/portal.yaml:8:79");
     assert_snapshot!(updates(&["a", "{ yaml: a/kustomization.yaml, at: 'images[0].newTag' }"]), @"9:48 `e0` of `portal` writes here too, in policies/portal.yaml:8:48");
 }
