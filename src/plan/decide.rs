@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use super::contested::{Contested, Owner};
 use super::facts::{branch_facts, created_is_known, digest_of, known_facts, listing_is_trusted};
 use super::standing::{Ask, Located, Standings, on_one_line, shared};
 use super::{Decided, Decision, Ground, HoldReason, Promote, Scope};
@@ -33,6 +34,12 @@ struct Subject<'a> {
     image: &'a PolicyImage,
 }
 
+impl<'a> Subject<'a> {
+    fn owner(self) -> Owner<'a> {
+        (&self.policy.name, &self.environment.name)
+    }
+}
+
 /// What comes to light on the way to a decision, whichever it is.
 #[derive(Default)]
 struct Notes {
@@ -47,6 +54,7 @@ struct Desk<'a> {
     now: Timestamp,
     tags: &'a BTreeMap<&'a Repository, Vec<TagFacts>>,
     standings: &'a Standings<'a>,
+    contested: &'a Contested<'a>,
     /// What each rule makes of each listing, once however many policies share the two.
     rankings: BTreeMap<(&'a Repository, &'a TagRule), Ranking<'a>>,
 }
@@ -79,11 +87,19 @@ pub(super) fn decide_all(scope: &Scope<'_>, world: &World, now: Timestamp) -> Ve
             image,
         })
     });
+    let standings = Standings::read(asks, world);
+    let known = |(_, branch): &&(Subject<'_>, BranchName)| branch_facts(branch, world).is_ok();
+    let written = subjects.iter().filter(known).flat_map(|(subject, branch)| {
+        let place = (branch, &subject.image.repository);
+        let each = standings.each(subject.environment, subject.name, place);
+        each.map(move |(_, standings)| (subject.owner(), branch, standings))
+    });
     let mut desk = Desk {
         world,
         now,
         tags: &known_tags(world),
-        standings: &Standings::read(asks, world),
+        standings: &standings,
+        contested: &Contested::among(written),
         rankings: BTreeMap::new(),
     };
     let judged = subjects
@@ -171,6 +187,10 @@ fn judge<'a>(
         .of(environment, name, (branch, repository))
         .map_err(|why| HoldReason::SiteRefused { why })?;
     notes.current = current_text(&sites);
+    let contested = desk.contested.by_another(subject.owner(), (branch, &sites));
+    if let Some(why) = contested {
+        return Err(HoldReason::SiteRefused { why });
+    }
     let recorded = at_head.ledger.latest(&policy.name, &environment.name, name);
     let recorded = recorded.filter(|recorded| recorded.moved.repository == *repository);
 

@@ -5,6 +5,7 @@
 //! complete: `apply` makes no choice.
 
 mod change;
+mod contested;
 mod decide;
 mod describe;
 mod explain;
