@@ -169,7 +169,7 @@ fn scalars(scan: &Scan<'_>) -> Vec<(NodeId, Context)> {
         match scan.nodes[node.0].token.kind {
             Kind::Scalar(..) => scalars.push((node, context)),
             Kind::Mapping(inside) => {
-                open.extend(scan.pairs(node).map(|(_, value)| (value, inside)))
+                open.extend(scan.pairs(node).map(|(_, value)| (value, inside)));
             }
             Kind::Sequence(inside) => open.extend(scan.items(node).map(|item| (item, inside))),
             Kind::Document | Kind::Alias(_) => {}
@@ -277,7 +277,7 @@ fn check_path(text: &str, (path, value): (&Path, &str)) {
     if before.nodes.len() < edited.nodes.len() {
         let ids = (0..before.nodes.len()).map(NodeId);
         let nulls = ids.filter(|&id| before.is_null(id));
-        let mut left_out = nulls.map(|id| before.span(id)).chain([0..0]);
+        let mut left_out = nulls.map(|id| before.span(id)).chain(std::iter::once(0..0));
         let is_kept = left_out.any(|left_out| is_kept(text, left_out, &after));
         assert!(is_kept, "something is lost: {after:?}");
     }

@@ -10,7 +10,7 @@ use git2::{Odb, Oid, Repository};
 use super::pack::{Folder, Object, Pack};
 use super::push::{NewCommit, Person, PushError};
 use super::read::{self, ReadError};
-use super::tree::{self, Kind};
+use super::tree::{self, Cursor, Kind};
 use super::{commit_id, oid};
 use crate::manifest::{CommitId, RepoPath};
 
@@ -80,13 +80,13 @@ impl Builder<'_> {
                 self.pack.standing(id, bytes)
             }
         };
-        let mut rest = files;
+        let (mut rest, mut cursor) = (files, Cursor::default());
         while let Some((path, bytes)) = rest.first() {
             let inside = &path.as_str()[prefix.len()..];
             let Some((name, _)) = inside.split_once('/') else {
-                child(&folder, inside, Kind::File, path)?;
+                child(&folder, (inside, Kind::File), path, &mut cursor)?;
                 let id = self.pack.add(Object::Blob, bytes);
-                tree::put(&mut folder.bytes, inside, Kind::File, id);
+                tree::put(&mut folder.bytes, (inside, Kind::File), id, &mut cursor);
                 rest = &rest[1..];
                 continue;
             };
@@ -95,9 +95,9 @@ impl Builder<'_> {
                 .iter()
                 .take_while(|(path, _)| path.as_str().starts_with(&within))
                 .count();
-            let standing = child(&folder, name, Kind::Folder, path)?;
+            let standing = child(&folder, (name, Kind::Folder), path, &mut cursor)?;
             let id = self.write_folder(&within, standing, &rest[..count])?;
-            tree::put(&mut folder.bytes, name, Kind::Folder, id);
+            tree::put(&mut folder.bytes, (name, Kind::Folder), id, &mut cursor);
             rest = &rest[count..];
         }
         let id = self.pack.add_folder(&mut folder);
@@ -109,11 +109,11 @@ impl Builder<'_> {
 /// What stands as `name` in `folder`, if it is of the kind that may be written there.
 fn child(
     folder: &Folder,
-    name: &str,
-    kind: Kind,
+    (name, kind): (&str, Kind),
     path: &RepoPath,
+    cursor: &mut Cursor,
 ) -> Result<Option<Oid>, PushError> {
-    match tree::find(&folder.bytes, name) {
+    match tree::find(&folder.bytes, name, cursor) {
         None if !name.is_empty() => Ok(None),
         Some(slot) if slot.kind == kind => Ok(Some(slot.id)),
         Some(_) | None => Err(PushError::NotAFile { path: path.clone() }),

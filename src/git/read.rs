@@ -2,12 +2,12 @@
 //!
 //! Invariant: a symlink is reported, wherever on the path it stands, and never followed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, hash_map};
 
 use git2::{ErrorCode, ObjectType, Odb, Oid, Repository};
 
 use super::oid;
-use super::tree::{self, Kind};
+use super::tree::{self, Cursor, Kind};
 use crate::manifest::{CommitId, RepoPath};
 
 /// The largest file that is read. The largest manifests that people keep, rendered custom resources, measure 1 to 2 MiB.
@@ -83,7 +83,7 @@ pub(super) fn read(
 /// Reads objects, and each folder once.
 struct Reader<'mirror> {
     odb: Odb<'mirror>,
-    folders: HashMap<Oid, Vec<u8>>,
+    folders: HashMap<Oid, (Vec<u8>, Cursor)>,
 }
 
 impl Reader<'_> {
@@ -96,7 +96,8 @@ impl Reader<'_> {
                 Kind::Submodule => return Ok(Entry::Submodule),
                 Kind::File => return Ok(Entry::Missing),
             }
-            let Some(slot) = tree::find(self.folder(id)?, part) else {
+            let (folder, cursor) = self.folder(id)?;
+            let Some(slot) = tree::find(folder, part, cursor) else {
                 return Ok(Entry::Missing);
             };
             (kind, id) = (slot.kind, slot.id);
@@ -109,11 +110,13 @@ impl Reader<'_> {
         }
     }
 
-    fn folder(&mut self, id: Oid) -> Result<&[u8], git2::Error> {
-        if !self.folders.contains_key(&id) {
-            self.folders.insert(id, folder(&self.odb, id)?);
+    fn folder(&mut self, id: Oid) -> Result<&mut (Vec<u8>, Cursor), git2::Error> {
+        match self.folders.entry(id) {
+            hash_map::Entry::Occupied(known) => Ok(known.into_mut()),
+            hash_map::Entry::Vacant(place) => {
+                Ok(place.insert((folder(&self.odb, id)?, Cursor::default())))
+            }
         }
-        Ok(&self.folders[&id])
     }
 
     fn file(&self, id: Oid) -> Result<Entry, git2::Error> {
