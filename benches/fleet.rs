@@ -339,7 +339,7 @@ fn values_path(n: usize) -> String {
 }
 
 /// A values file of 25 lines with one image.
-fn values(n: usize, image: &str) -> String {
+pub(crate) fn values(n: usize, image: &str) -> String {
     let text = format!(
         "# Values of app-{n:05}.\nfullnameOverride: app-{n:05}\nreplicaCount: 2\n\nimage:\n  repository: {image} # built by CI\n  tag: {}\n  pullPolicy: IfNotPresent\n\nservice:\n  type: ClusterIP\n  port: 8080\n\nresources:\n  requests:\n    cpu: 100m\n    memory: 128Mi\n  limits:\n    memory: 256Mi\n\nenv:\n  - name: LOG_LEVEL\n    value: info\n  - name: REGION\n    value: eu-{n}\n",
         tag(0)

@@ -3,11 +3,11 @@
 //! Run: `make bench`, or `cargo bench --bench figures -- NAME...` for some of them. They are read by people
 //! (`benches/README.md`) and never tested: only the counts of requests and pushes are asserted.
 //! Invariant: the program is measured from outside, as a whole process, with real servers on loopback; only `scan`
-//! is a function, built here from its sources.
+//! and `files` are functions, built here from their sources.
 
-// Within the measuring process, since no verb only scans.
+// Within the measuring process, since no verb only scans, and none edits many files.
 #[path = "../src/edit/mod.rs"]
-#[expect(dead_code, unused_imports, reason = "the figures use the scan alone")]
+#[expect(dead_code, unused_imports, reason = "the figures use little of it")]
 mod edit;
 mod fleet;
 mod helpers;
@@ -26,10 +26,11 @@ use table::Table;
 /// A figure's name, and what measures it.
 type Figure = (&'static str, fn(&mut Table));
 
-const FIGURES: [Figure; 7] = [
+const FIGURES: [Figure; 8] = [
     ("select", helpers::select),
     ("set", helpers::set),
     ("scan", scan::scan),
+    ("files", scan::files),
     ("one-edit", one_edit::one_edit),
     ("thousand", thousand::thousand),
     ("ten-thousand", ten_thousand::ten_thousand),

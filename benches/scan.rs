@@ -1,10 +1,17 @@
-//! How fast YAML is scanned, in one thread.
+//! How fast YAML is scanned, and how fast files are edited, in one thread.
 
+use std::fs;
 use std::hint::black_box;
-use std::time::Instant;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
-use crate::edit::Scan;
-use crate::table::{Met, Table};
+use crate::edit::{Reach, Scan, assign};
+use crate::fleet::values;
+use crate::measure::{Samples, memory_peak_kib};
+use crate::table::{Aim, Met, Table};
+
+const FILES: usize = 10_000;
+const FILES_RUNS: usize = 11;
 
 const RUNS: usize = 41;
 const BYTES: usize = 2_000_000;
@@ -45,4 +52,41 @@ fn speed(text: &str) -> f64 {
     let took = start.elapsed();
     assert!(is_scanned);
     text.len() as f64 / took.as_secs_f64() / 1e6
+}
+
+/// Edits many small files in place: each is read, scanned, edited, proved and written.
+pub(crate) fn files(table: &mut Table) {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let image = "registry.example.com/acme/web";
+    for n in 0..FILES {
+        let path = folder.path().join(format!("values-{n}.yaml"));
+        fs::write(path, values(n, image)).expect("a file can be written");
+    }
+    let samples = Samples::new((0..FILES_RUNS).map(|run| edit_all(folder.path(), run)));
+    table.times(
+        &format!("edit of {FILES} files of 25 lines in place, one value each, one thread"),
+        &samples,
+        Aim::Time(Duration::from_millis(500)),
+    );
+    // Of this process, and so of all figures before: run this one alone.
+    let peak = Samples::new(memory_peak_kib(std::process::id()));
+    table.memory(
+        "the same, peak memory, run alone",
+        &peak,
+        Aim::Mebibytes(60),
+    );
+}
+
+fn edit_all(folder: &Path, run: usize) -> Duration {
+    let at = "image.tag".parse().expect("a path");
+    let tag = format!("develop-{run}-0a1b2c3");
+    let start = Instant::now();
+    for n in 0..FILES {
+        let path = folder.join(format!("values-{n}.yaml"));
+        let before = fs::read_to_string(&path).expect("the file is there");
+        let after = assign(&before, &Reach::default(), (&at, &tag)).expect("the value is there");
+        assert_ne!(before, after);
+        fs::write(&path, after).expect("a file can be written");
+    }
+    start.elapsed()
 }
