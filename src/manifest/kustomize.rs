@@ -142,13 +142,22 @@ pub(super) fn apply_to_name(
 ) -> Result<(), Refusal> {
     let scan = draft.scan();
     let entries = match root(scan)? {
-        Some(root) => entries_of_name(scan, root, name)?,
+        Some(root) => entries(scan, root)?,
         None => Vec::new(),
     };
-    for entry in &entries {
+    let own = entries_of_name(scan, &entries, name)?;
+    for entry in &own {
         entry.apply(draft, wanted)?;
     }
-    if entries.is_empty() {
+    // What else decides the version gets the version, and keeps its name.
+    let wanted_version = Wanted {
+        new_name: None,
+        ..wanted
+    };
+    for entry in chained(scan, &entries, (&own, name))? {
+        entry.apply(draft, wanted_version)?;
+    }
+    if own.is_empty() {
         add_entry(draft, (name, wanted))?;
     }
     Ok(())
@@ -247,8 +256,7 @@ fn entries_of_image(scan: &Scan<'_>, root: NodeId, ask: Ask<'_>) -> Result<Vec<E
     }
 }
 
-fn entries_of_name(scan: &Scan<'_>, root: NodeId, name: &str) -> Result<Vec<Entry>, Refusal> {
-    let entries = entries(scan, root)?;
+fn entries_of_name(scan: &Scan<'_>, entries: &[Entry], name: &str) -> Result<Vec<Entry>, Refusal> {
     let repository: Option<Repository> = name.parse().ok();
     let is_same = |text: Option<&str>| {
         let other = text.and_then(|text| text.parse().ok());
@@ -257,9 +265,35 @@ fn entries_of_name(scan: &Scan<'_>, root: NodeId, name: &str) -> Result<Vec<Entr
     let by_letter = |entry: &Entry| entry.written(scan, entry.name) == Some(name);
     let by_name = |entry: &Entry| is_same(entry.written(scan, entry.name));
     let by_new_name = |entry: &Entry| is_same(entry.written(scan, entry.new_name));
-    first_some(&entries, &[&by_letter, &by_name, &by_new_name])
-        .map(|found| refuse_aliases(scan, found))
-        .unwrap_or(Ok(Vec::new()))
+    let found = first_some(entries, &[&by_letter, &by_name, &by_new_name]);
+    refuse_aliases(scan, found.unwrap_or_default())
+}
+
+/// The entries beside `own` that decide the version too, all further down: those that make other images `name` when no
+/// entry of `own` follows, and those that change again what one renamed.
+fn chained(
+    scan: &Scan<'_>,
+    entries: &[Entry],
+    (own, name): (&[Entry], &str),
+) -> Result<Vec<Entry>, Refusal> {
+    let mut names = Vec::new();
+    let mut found = Vec::new();
+    let last = own.last().map(|own| own.node);
+    for entry in entries {
+        let is_own = own.iter().any(|own| own.node == entry.node);
+        let written = entry.written(scan, entry.name).unwrap_or_default();
+        let new_name = entry.written(scan, entry.new_name);
+        let is_renamed = names.contains(&written);
+        let says_version = entry.new_tag.is_some() || entry.digest.is_some();
+        let makes_it = last.is_some_and(|last| entry.node > last) && new_name == Some(name);
+        if !is_own && (makes_it || is_renamed && says_version) {
+            found.push(*entry);
+        }
+        if is_own || is_renamed {
+            names.extend(new_name);
+        }
+    }
+    refuse_aliases(scan, found)
 }
 
 /// Refuses entries whose name is no image's but a pattern that the image matches.
