@@ -3,7 +3,7 @@
 CARGO ?= cargo
 IMAGE ?= towpath:dev
 
-.PHONY: help test check fmt clippy doc deny chart servers consumers bench demo schema image
+.PHONY: help test check fmt clippy doc deny fuzz chart servers consumers bench demo schema image
 
 help:
 	@echo 'make test     all tests, with real servers on loopback (installs what is missing)'
@@ -17,7 +17,7 @@ help:
 test: servers consumers
 	TOWPATH_WITHOUT="$$(scripts/test-consumers --missing)" $(CARGO) test --workspace --locked
 
-check: fmt clippy doc deny chart test
+check: fmt clippy doc deny fuzz chart test
 
 servers:
 	scripts/test-servers
@@ -33,6 +33,10 @@ clippy:
 
 doc:
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --document-private-items --locked
+
+# That the fuzz targets build; their corpus is replayed by the tests.
+fuzz:
+	RUSTFLAGS='--cfg fuzzing' $(CARGO) check --locked --manifest-path fuzz/Cargo.toml --target-dir target/fuzz
 
 # The advisory database lives on the network: CI asks it in a job of its own.
 deny:
