@@ -366,6 +366,9 @@ impl<'s, 't> Draft<'s, 't> {
         let start = match key {
             Some(key) => match scan.after_colon(key) {
                 Some(start) => start,
+                None if scan.text[scan.nodes[key.0].span.clone()].contains('\n') => {
+                    return Err(Refusal::at(scan.line(key), Reason::SeveralLines));
+                }
                 None if context == Context::Flow => return Ok((scan.nodes[key.0].span.end, ": ")),
                 None => return Err(Refusal::at(scan.line(key), Reason::LongKey)),
             },

@@ -86,7 +86,7 @@ impl Scan<'_> {
             return Ok(Target::Node(node));
         };
         if let Kind::Scalar(_, Style::Literal) = self.nodes[node.0].token.kind {
-            let path = path.from(depth);
+            let path = path.without_first(depth);
             return Ok(Target::Text { block: node, path });
         }
         match step {

@@ -52,7 +52,7 @@ impl Path {
     }
 
     /// The path without its first `count` steps, of which it has more.
-    pub(crate) fn from(&self, count: usize) -> Self {
+    pub(crate) fn without_first(&self, count: usize) -> Self {
         Self(self.0[count..].to_vec())
     }
 

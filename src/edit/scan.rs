@@ -305,11 +305,6 @@ impl<'t> Scan<'t> {
         }
     }
 
-    /// Whether `node` is `above` or stands in it.
-    pub(crate) fn is_in(&self, node: NodeId, above: NodeId) -> bool {
-        (above.0..self.nodes[above.0].past).contains(&node.0)
-    }
-
     /// All nodes, in the order of the text.
     pub(super) fn all_nodes(&self) -> impl Iterator<Item = NodeId> {
         (0..self.nodes.len()).map(NodeId)

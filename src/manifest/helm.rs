@@ -25,8 +25,9 @@ pub(super) enum Lookup {
     Anywhere,
 }
 
-/// The keys under which a chart's map names its image, and those of its version.
-pub(super) const NAME_KEYS: [&str; 3] = ["repository", "name", "image"];
+/// The keys under which a chart's map names its image, and those of its version; beside an earlier one a later one may
+/// be of another kind, such as the name of a container.
+pub(super) const NAME_KEYS: [&str; 3] = ["repository", "image", "name"];
 pub(super) const TAG_KEYS: [&str; 2] = ["tag", "version"];
 
 /// The places at `at` in a file of values.
@@ -228,12 +229,17 @@ impl Values<'_, '_> {
         Ok(())
     }
 
-    /// Whether a map is the image's own: it names it and has, or could have, a tag.
+    /// Whether a map is surely the image's own: it names it as an image, and has, or could have, a tag.
     fn names_image(self, map: NodeId) -> Result<bool, Fault> {
         let Some((key, name)) = self.name(map)? else {
             return Ok(false);
         };
-        let is_tagged = self.tag(map)?.is_some() || self.scan.scalar(key) == Some("repository");
+        // A name and a version may be anything's.
+        let is_tagged = match self.scan.scalar(key) {
+            Some("repository") => true,
+            Some("image") => self.tag(map)?.is_some(),
+            _ => false,
+        };
         Ok(is_tagged && self.is_image(map, &name))
     }
 
@@ -242,9 +248,10 @@ impl Values<'_, '_> {
         let Self { scan, ask, .. } = self;
         let name = self.name(map)?;
         let tag = self.tag(map)?;
-        if let (Some((key, text)), None) = (&name, &tag)
-            && let Some((_, value)) = scan.pair(map, scan.scalar(*key).unwrap_or_default())?
+        if let Some((key, text)) = &name
             && is_version_of(text, ask.image)
+            && scan.pair(map, "tag")?.is_none()
+            && let Some((_, value)) = scan.pair(map, scan.scalar(*key).unwrap_or_default())?
         {
             let shape = Shape::of(text, ask.image)?;
             return Ok(Place::One(Slot::Standing(value), shape));
@@ -333,7 +340,6 @@ impl Values<'_, '_> {
             if let Some((key, value)) = scan.lookup(map, key)?
                 && let Some(name) = scan.scalar(value)
             {
-                // Beside the image there may be a name of another kind, such as a container's.
                 if is_version_of(name, self.ask.image) {
                     return Ok(Some((key, name.to_owned())));
                 }

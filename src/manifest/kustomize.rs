@@ -16,7 +16,7 @@ use regex::Regex;
 
 use super::name::{familiar, is_image, split_digest};
 use super::{Ask, Cause, Fault, Standing, Version, Write, known_digest};
-use crate::edit::{Aliases, Draft, New, NodeId, Reason, Refusal, Scan};
+use crate::edit::{Draft, New, NodeId, Reason, Refusal, Scan};
 use crate::image::Repository;
 
 /// What happens to one key of an entry.
@@ -45,8 +45,8 @@ pub(super) struct Wanted<'a> {
     pub(super) digest: Part<&'a str>,
 }
 
-/// What stands in a kustomization for the image.
-pub(super) fn read(scan: &Scan<'_>, ask: Ask<'_>) -> Result<Standing, Fault> {
+/// What stands in a kustomization for the image, in each entry that [`write`] writes.
+pub(super) fn read(scan: &Scan<'_>, ask: Ask<'_>) -> Result<Vec<Standing>, Fault> {
     let nothing = |line: usize| Standing {
         tag: None,
         digest: None,
@@ -55,37 +55,15 @@ pub(super) fn read(scan: &Scan<'_>, ask: Ask<'_>) -> Result<Standing, Fault> {
         shared: Vec::new(),
     };
     let Some(root) = root(scan)? else {
-        return Ok(nothing(1));
+        return Ok(vec![nothing(1)]);
     };
     let entries = entries_of_image(scan, root, ask)?;
-    let says_version = |entry: &&Entry| {
-        [entry.new_tag, entry.digest]
-            .iter()
-            .any(|&pair| entry.written(scan, pair).is_some())
-    };
-    let last = entries.iter().rfind(says_version).or(entries.last());
-    let Some(entry) = last else {
+    if entries.is_empty() {
         let images = scan.pair(root, "images")?;
-        return Ok(nothing(scan.line(images.map_or(root, |(key, _)| key))));
-    };
-    for (_, value) in entry.new_tag.into_iter().chain(entry.digest) {
-        scan.editable(value)?;
+        let line = scan.line(images.map_or(root, |(key, _)| key));
+        return Ok(vec![nothing(line)]);
     }
-    let written = entry.written(scan, entry.new_tag);
-    let (tag, tag_digest) = split_digest(written.unwrap_or_default());
-    let digest = entry.written(scan, entry.digest).or(tag_digest);
-    let (key, value) = entry
-        .new_tag
-        .or(entry.digest)
-        .or(entry.name)
-        .unwrap_or((entry.node, entry.node));
-    Ok(Standing {
-        tag: Some(tag).filter(|tag| !tag.is_empty()).map(str::to_owned),
-        digest: digest.map(str::to_owned),
-        line: scan.line(key),
-        path: scan.path_to(value),
-        shared: scan.shared(value, &[])?,
-    })
+    entries.iter().map(|entry| entry.standing(scan)).collect()
 }
 
 /// Drafts `version` of the image as `write` says.
@@ -249,11 +227,15 @@ fn entries_of_image(scan: &Scan<'_>, root: NodeId, ask: Ask<'_>) -> Result<Vec<E
         is_image(entry.written(scan, new_name).or(entry.written(scan, name)))
     };
     let by_name = |entry: &Entry| is_image(entry.written(scan, entry.name));
-    let found = first_some(&entries, &[&by_result, &by_name]).unwrap_or_default();
-    match ask.reach.aliases {
-        Aliases::Refused => Ok(refuse_aliases(scan, found)?),
-        Aliases::Followed => Ok(found),
-    }
+    let mut found = first_some(&entries, &[&by_result, &by_name]).unwrap_or_default();
+    // An entry that only renames is content with the version that a later one gives.
+    let last = found.iter().rposition(|entry| entry.says_version(scan));
+    let mut index = 0..;
+    found.retain(|entry| {
+        let is_later = last.is_none_or(|last| index.next().is_none_or(|index| index > last));
+        is_later || entry.says_version(scan)
+    });
+    Ok(refuse_aliases(scan, found)?)
 }
 
 fn entries_of_name(scan: &Scan<'_>, entries: &[Entry], name: &str) -> Result<Vec<Entry>, Refusal> {
@@ -365,6 +347,30 @@ fn add_entry(draft: &mut Draft<'_, '_>, (name, wanted): (&str, Wanted<'_>)) -> R
 }
 
 impl Entry {
+    fn says_version(&self, scan: &Scan<'_>) -> bool {
+        let mut texts = [self.new_tag, self.digest].into_iter();
+        texts.any(|pair| self.written(scan, pair).is_some())
+    }
+
+    /// What the entry says of the version.
+    fn standing(&self, scan: &Scan<'_>) -> Result<Standing, Fault> {
+        for (_, value) in self.new_tag.into_iter().chain(self.digest) {
+            scan.editable(value)?;
+        }
+        let written = self.written(scan, self.new_tag);
+        let (tag, tag_digest) = split_digest(written.unwrap_or_default());
+        let digest = self.written(scan, self.digest).or(tag_digest);
+        let place = self.new_tag.or(self.digest).or(self.name);
+        let (key, value) = place.unwrap_or((self.node, self.node));
+        Ok(Standing {
+            tag: Some(tag).filter(|tag| !tag.is_empty()).map(str::to_owned),
+            digest: digest.map(str::to_owned),
+            line: scan.line(key),
+            path: scan.path_to(value),
+            shared: scan.shared(value, &[])?,
+        })
+    }
+
     /// What a key of the entry says, if it says something.
     fn written<'s>(&self, scan: &'s Scan<'_>, pair: Option<(NodeId, NodeId)>) -> Option<&'s str> {
         pair.and_then(|(_, value)| scan.scalar(value))

@@ -47,14 +47,6 @@ struct Marked {
 
 /// The places of the image; at least one.
 pub(super) fn places(scan: &Scan<'_>, policy: &str, ask: Ask<'_>) -> Result<Vec<Place>, Fault> {
-    let document = ask.reach.document.as_ref();
-    let document = document
-        .map(|document| scan.roots(Some(document)))
-        .transpose()?;
-    let is_wanted = |node: NodeId| match &document {
-        Some(roots) => roots.iter().any(|&root| scan.is_in(node, root)),
-        None => true,
-    };
     let mut policies = BTreeSet::new();
     let mut named = None;
     let mut spoken_of = None;
@@ -80,11 +72,9 @@ pub(super) fn places(scan: &Scan<'_>, policy: &str, ask: Ask<'_>) -> Result<Vec<
         let value = comment
             .value
             .ok_or_else(|| Fault::at(comment.line, nothing()))?;
-        if is_wanted(value) {
-            named = named.or(Some(comment.line));
-            found.take(scan, (value, part), ask)?;
-            place::refuse_too_many(found.count())?;
-        }
+        named = named.or(Some(comment.line));
+        found.take(scan, (value, part), ask)?;
+        place::refuse_too_many(found.count())?;
     }
     let policy = policy.to_owned();
     let places = found.places();

@@ -130,7 +130,7 @@ pub(crate) fn read(
     let ask = Ask { image, reach };
     let standings = match places(scan, &site.form, ask) {
         Ok(Some(places)) => place::read(&places, scan, ask),
-        Ok(None) => kustomize::read(scan, ask).map(|standing| vec![standing]),
+        Ok(None) => kustomize::read(scan, ask),
         Err(fault) => Err(fault),
     };
     standings.map_err(|fault| fault.of(file))

@@ -6,7 +6,7 @@
 use super::helm::{self, Lookup};
 use super::name::{is_image, split_digest, split_tag};
 use super::{Ask, Cause, Fault, Standing, Version, Write, known_digest};
-use crate::edit::{Draft, New, NodeId, Path, Reach, Scan, Step, edited};
+use crate::edit::{Draft, New, NodeId, Path, Reach, Refusal, Scan, Step, edited};
 use crate::image::{Digest, Repository};
 
 /// Most places of one site. More nobody reviews, and to say where each one stands costs a walk through the file.
@@ -50,6 +50,8 @@ pub(super) struct Missing {
 pub(super) enum Shape {
     /// `v1`, `v1@sha256:…`, or nothing yet.
     Tag,
+    /// `v1`, whatever stands there: the digest has a place of its own.
+    BareTag,
     /// `sha256:…`
     Digest,
     /// `ghcr.io/acme/web:v1`, with the name as it is spelled.
@@ -72,7 +74,7 @@ pub(super) fn read(
             Place::One(slot, shape) => standings.push(slot.standing(scan, shape)?),
             Place::Two { tag, digest } => {
                 let standing = tag.standing(scan, &Shape::Tag)?;
-                let digest = Some(scan.editable(*digest)?.to_owned());
+                let digest = Some(text_at(scan, *digest)?.to_owned());
                 standings.push(Standing {
                     digest: digest.filter(|text| !text.is_empty()).or(standing.digest),
                     ..standing
@@ -131,17 +133,18 @@ pub(super) fn write(
         match place {
             Place::One(slot, shape) => slot.write(draft, shape, (version, write))?,
             Place::Two { tag, digest } => {
-                let stands = !scan.editable(*digest)?.is_empty();
+                let stands = !text_at(scan, *digest)?.is_empty();
                 match write {
                     Write::Tag if stands => {
                         return Err(Fault::at(scan.line(*digest), Cause::DigestStands));
                     }
-                    Write::Tag => {}
+                    Write::Tag => tag.write(draft, &Shape::Tag, (version, Write::Tag))?,
                     Write::Digest | Write::TagAndDigest => {
                         draft.set(*digest, known_digest(version)?)?;
+                        // A digest beside the old tag goes: it has a place of its own.
+                        tag.write(draft, &Shape::BareTag, (version, Write::Tag))?;
                     }
                 }
-                tag.write(draft, &Shape::Tag, (version, Write::Tag))?;
             }
             Place::Block { block, lookup } => {
                 let (inner, above) = scan.inner(*block)?;
@@ -171,12 +174,18 @@ pub(super) fn refuse_too_many(count: usize) -> Result<(), Cause> {
     }
 }
 
+/// What a place says; null says nothing.
+fn text_at<'s>(scan: &'s Scan<'_>, node: NodeId) -> Result<&'s str, Refusal> {
+    let text = scan.editable(node)?;
+    Ok(if scan.is_null(node) { "" } else { text })
+}
+
 impl Slot {
     fn standing(&self, scan: &Scan<'_>, shape: &Shape) -> Result<Standing, Fault> {
         let owned = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
         match self {
             Self::Standing(node) | Self::Parameter(node) => {
-                let (tag, digest) = shape.split(scan.editable(*node)?);
+                let (tag, digest) = shape.split(text_at(scan, *node)?);
                 Ok(Standing {
                     tag: owned(tag).map(|tag| shape.tag(tag)),
                     digest: owned(digest),
@@ -237,7 +246,7 @@ impl Slot {
         match self {
             Self::Standing(node) => {
                 let new = shape
-                    .with(scan.editable(*node)?, wanted)
+                    .with(text_at(scan, *node)?, wanted)
                     .map_err(|cause| Fault::at(scan.line(*node), cause))?;
                 draft.set(*node, &new)?;
             }
@@ -301,6 +310,7 @@ impl Shape {
         let (rest, digest) = split_digest(value);
         match self {
             Self::Tag => (Some(rest), digest),
+            Self::BareTag => (Some(rest), None),
             Self::Digest => (None, Some(value)),
             Self::Reference { name } => {
                 let tag = rest.strip_prefix(name.as_str());
@@ -314,7 +324,7 @@ impl Shape {
     fn tag(&self, tag: String) -> String {
         match self {
             Self::ChartVersion => tag.replace('+', "_"),
-            Self::Tag | Self::Digest | Self::Reference { .. } => tag,
+            Self::Tag | Self::BareTag | Self::Digest | Self::Reference { .. } => tag,
         }
     }
 
@@ -327,7 +337,7 @@ impl Shape {
         }
         let digest = || known_digest(version);
         Ok(match (self, write) {
-            (Self::Tag, Write::Tag) => tag.to_owned(),
+            (Self::Tag, Write::Tag) | (Self::BareTag, _) => tag.to_owned(),
             (Self::Tag, Write::Digest | Write::TagAndDigest) => format!("{tag}@{}", digest()?),
             (Self::Digest, Write::Tag) => return Err(Cause::DigestStands),
             (Self::Digest, Write::Digest | Write::TagAndDigest) => digest()?.to_owned(),

@@ -175,7 +175,7 @@ fn an_entry_that_renames_the_image_is_its_site_where_no_other_is() {
 fn entries_that_follow_each_other_for_one_image_are_all_written() {
     // Kustomize carries the entries out in turn, so what the first makes of `app` the second changes again.
     let chained = "images:\n- name: app\n  newName: ghcr.io/acme/web\n  newTag: v0\n- name: ghcr.io/acme/web\n  newTag: v1\n";
-    assert_eq!(standing(&kustomize(), chained), "v1@-:6");
+    assert_eq!(standing(&kustomize(), chained), "v0@-:4 v1@-:6");
     assert_eq!(
         written(&kustomize(), Write::Tag, chained),
         chained.replace("v0", "v2").replace("v1", "v2")
@@ -407,6 +407,60 @@ fn a_values_map_may_name_its_image_under_any_registry_that_counts() {
         assert!(standing(&site, text).starts_with("v1@-:"), "{text}");
         assert_eq!(written(&site, Write::Tag, text), text.replace("v1", "v2"));
     }
+}
+
+#[test]
+fn each_entry_that_is_written_is_read_and_one_that_only_renames_needs_no_version() {
+    let two = "images:\n- name: web\n  newName: ghcr.io/acme/web\n  newTag: v3\n- name: app\n  newName: ghcr.io/acme/web\n  newTag: v1\n";
+    assert_eq!(standing(&kustomize(), two), "v3@-:4 v1@-:7");
+    let renamed = "images:\n- name: app\n  newName: ghcr.io/acme/web\n- name: ghcr.io/acme/web\n  newTag: v1\n";
+    assert_eq!(standing(&kustomize(), renamed), "v1@-:5");
+    assert_eq!(
+        written(&kustomize(), Write::Tag, renamed),
+        renamed.replace("v1", "v2")
+    );
+    let too_early = "images:\n- name: ghcr.io/acme/web\n  newTag: v1\n- name: app\n  newName: ghcr.io/acme/web\n";
+    assert_eq!(standing(&kustomize(), too_early), "v1@-:3 -@-:4");
+}
+
+#[test]
+fn a_name_beside_an_image_is_of_another_kind() {
+    let site = helm("x");
+    let listed = "x: {name: web, image: ghcr.io/acme/web, tag: v1}\n";
+    assert_eq!(
+        written(&site, Write::Tag, listed),
+        listed.replace("v1", "v2")
+    );
+    let versioned = "x: {image: 'ghcr.io/acme/web:v1', version: \"3\"}\n";
+    assert_eq!(
+        written(&site, Write::Tag, versioned),
+        versioned.replace("v1", "v2")
+    );
+    insta::assert_snapshot!(written(&site, Write::Tag, "x: {name: ghcr.io/acme/web, image: other, tag: v1}\n"), @"app/file.yaml:1: `other` stands here, not `ghcr.io/acme/web`");
+}
+
+#[test]
+fn null_says_nothing() {
+    for text in ["image: {tag: null, digest: ~}\n", "image: {tag: ~}\n"] {
+        assert_eq!(standing(&helm("image"), text), "-@-:1");
+    }
+    assert_eq!(
+        written(
+            &helm("image"),
+            Write::Tag,
+            "image: {tag: null, digest: ~}\n"
+        ),
+        "image: {tag: v2, digest: ~}\n"
+    );
+}
+
+#[test]
+fn a_digest_beside_the_tag_moves_to_the_key_of_its_own() {
+    let text = "image: {tag: v1@OLD, digest: \"\"}\n";
+    assert_eq!(
+        written(&helm("image"), Write::TagAndDigest, text),
+        "image: {tag: v2, digest: \"NEW\"}\n"
+    );
 }
 
 #[test]

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::standing::on_one_line;
 use super::{Decided, Decision, HoldReason, Promote, Scope, describe};
 use crate::ledger::{Moved, Promotion};
 use crate::manifest::{self, CommitId, RepoPath};
@@ -129,7 +130,9 @@ fn commit(
             let version = (to, environment.write_of(&policy.images[&decided.image]));
             let place = (&located.file, &*file.after);
             let after = manifest::write(&located.site, place, &decided.repository, version);
-            file.after = after.map_err(|error| error.to_string())?.into();
+            file.after = after
+                .map_err(|error| on_one_line(&error.to_string()))?
+                .into();
         }
         let moved = Moved {
             repository: decided.repository.clone(),

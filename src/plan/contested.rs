@@ -1,4 +1,4 @@
-//! Contested places: those that two environments would write, each to undo the other without end.
+//! Contested places: those that two would write, each to undo the other without end.
 //!
 //! Not here: what the policies alone tell of that (`config`). Only the files tell that an alias and its anchor are one
 //! place, or an item by its index and by its name.
@@ -8,74 +8,95 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::standing::{Located, SiteStandings};
 use crate::edit::Path;
 use crate::manifest::{Form, RepoPath, Standing};
-use crate::policy::{EnvironmentName, PolicyName};
+use crate::policy::{EnvironmentName, ImageName, PolicyName};
 use crate::world::BranchName;
 
-/// An environment of a policy.
-pub(super) type Owner<'a> = (&'a PolicyName, &'a EnvironmentName);
+/// An image in an environment of a policy.
+pub(super) type Owner<'a> = (&'a PolicyName, &'a EnvironmentName, &'a ImageName);
 
-/// The places that several environments would write.
-pub(super) struct Contested<'a>(BTreeMap<Spot<'a>, BTreeSet<Owner<'a>>>);
-
-/// What tells one place of a branch from another; the line tells documents apart.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Spot<'a> {
-    branch: &'a BranchName,
-    file: &'a RepoPath,
-    line: usize,
-    path: Option<&'a Path>,
+/// Who would write what.
+#[derive(Default)]
+pub(super) struct Contested<'a> {
+    /// By the place itself; the line tells documents apart.
+    written: BTreeMap<(Spot<'a>, usize), BTreeSet<Owner<'a>>>,
+    written_in_any_document: BTreeMap<Spot<'a>, BTreeSet<Owner<'a>>>,
+    /// What changes with it by an alias.
+    changed: BTreeMap<Spot<'a>, BTreeSet<Owner<'a>>>,
 }
 
+/// What tells one place of a branch from another, but for documents.
+type Spot<'a> = (&'a BranchName, &'a RepoPath, &'a Path);
+
 impl<'a> Contested<'a> {
-    /// Finds them among all that environments would write.
+    /// Takes down all that would be written.
     pub(super) fn among(
         written: impl IntoIterator<Item = (Owner<'a>, &'a BranchName, &'a SiteStandings)>,
     ) -> Self {
-        let mut owners: BTreeMap<Spot<'a>, BTreeSet<Owner<'a>>> = BTreeMap::new();
+        let mut all = Self::default();
         for (owner, branch, standings) in written {
-            for place in standings.iter().flatten() {
-                if let Some(spot) = spot(branch, place) {
-                    owners.entry(spot).or_default().insert(owner);
+            for (located, standing) in standings.iter().flatten() {
+                let Some(spot) = spot(branch, located, standing) else {
+                    continue;
+                };
+                let (_, file, _) = spot;
+                let place = (spot, standing.line);
+                all.written.entry(place).or_default().insert(owner);
+                let any = all.written_in_any_document.entry(spot).or_default();
+                any.insert(owner);
+                for shared in &standing.shared {
+                    let spot = (branch, file, &shared.path);
+                    all.changed.entry(spot).or_default().insert(owner);
                 }
             }
         }
-        owners.retain(|_, owners| owners.len() > 1);
-        Self(owners)
+        all
     }
 
-    /// Who else would write one of `sites`, in words; nobody, most of the time.
+    /// Who else would write one of `sites` or change it, in words; nobody, most of the time.
     pub(super) fn by_another(
         &self,
         owner: Owner<'_>,
         (branch, sites): (&BranchName, &[(Located, Standing)]),
     ) -> Option<String> {
-        sites.iter().find_map(|place| {
-            let owners = self.0.get(&spot(branch, place)?)?;
-            let (policy, environment) = owners.iter().find(|other| **other != owner)?;
-            let (Located { file, .. }, Standing { line, .. }) = place;
-            Some(format!(
-                "{file}:{line}: `{environment}` of `{policy}` writes here too; one place belongs to one environment"
-            ))
-        })
+        let other = |owners: Option<&BTreeSet<Owner<'a>>>| {
+            owners?.iter().copied().find(|other| *other != owner)
+        };
+        for (located, standing) in sites {
+            let Some(spot) = spot(branch, located, standing) else {
+                continue;
+            };
+            let (_, file, _) = spot;
+            let told = |(policy, environment, image): Owner<'_>, what: &str| {
+                let line = standing.line;
+                format!(
+                    "{file}:{line}: `{environment}` of `{policy}` {what} for `{image}`; one place belongs to one image of one environment"
+                )
+            };
+            if let Some(other) = other(self.written.get(&(spot, standing.line))) {
+                return Some(told(other, "writes here too"));
+            }
+            if let Some(other) = other(self.changed.get(&spot)) {
+                return Some(told(other, "changes this too, by an alias,"));
+            }
+            for shared in &standing.shared {
+                let changed = (branch, file, &shared.path);
+                if let Some(other) = other(self.written_in_any_document.get(&changed)) {
+                    let what = format!("writes `{}`, an alias of this,", shared.path);
+                    return Some(told(other, &what));
+                }
+            }
+        }
+        None
     }
 }
 
-/// The spot of a place; none for an entry of a kustomization, of which there is one for each image.
+/// The spot of a place; none for an entry that a kustomization does not have yet, of which each image gets its own.
 fn spot<'a>(
     branch: &'a BranchName,
-    (Located { site, file }, standing): &'a (Located, Standing),
+    Located { site, file }: &'a Located,
+    standing: &'a Standing,
 ) -> Option<Spot<'a>> {
-    match site.form {
-        Form::Kustomize => None,
-        Form::Helm { .. }
-        | Form::Yaml { .. }
-        | Form::Manifest { .. }
-        | Form::Application { .. }
-        | Form::Markers { .. } => Some(Spot {
-            branch,
-            file,
-            line: standing.line,
-            path: standing.path.as_ref(),
-        }),
-    }
+    let path = standing.path.as_ref()?;
+    let is_new_entry = site.form == Form::Kustomize && path.steps().len() == 1;
+    (!is_new_entry).then_some((branch, file, path))
 }

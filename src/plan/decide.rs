@@ -36,7 +36,7 @@ struct Subject<'a> {
 
 impl<'a> Subject<'a> {
     fn owner(self) -> Owner<'a> {
-        (&self.policy.name, &self.environment.name)
+        (&self.policy.name, &self.environment.name, self.name)
     }
 }
 

@@ -130,10 +130,18 @@ pub(crate) fn shared<'s>(
         })
 }
 
-/// `text` as one line: any text can stand in a file, and a trailer or a row of a table ends with its line.
+/// Longest text that is told of a file, in characters: a tag has at most 128, and a reason seldom 300.
+const TOLD_MAX: usize = 500;
+
+/// `text` as one line that people can read: any text can stand in a file, and a trailer or a row of a table ends with
+/// its line.
 pub(crate) fn on_one_line(text: &str) -> String {
     let on_one_line = |c: char| if c.is_control() { ' ' } else { c };
-    text.chars().map(on_one_line).collect()
+    let mut told: String = text.chars().take(TOLD_MAX).map(on_one_line).collect();
+    if text.chars().nth(TOLD_MAX).is_some() {
+        told.push('…');
+    }
+    told
 }
 
 fn located(
@@ -145,7 +153,7 @@ fn located(
         site: site.clone(),
         file: file.clone(),
     };
-    let standings = standings.map_err(|error| error.to_string())?;
+    let standings = standings.map_err(|error| on_one_line(&error.to_string()))?;
     Ok(standings
         .into_iter()
         .map(|standing| (located.clone(), standing))

@@ -73,12 +73,6 @@ fn each_marked_value_is_a_place_and_no_other() {
         written(&markers(), Write::Tag, &text.replace('\n', "\r\n")),
         after.replace('\n', "\r\n")
     );
-    let reach = Reach {
-        document: Some("1".parse().unwrap()),
-        ..Reach::default()
-    };
-    let site = Site { reach, ..markers() };
-    assert_eq!(standing(&site, &text), "v1@-:15");
 }
 
 /// What is written of `text`, each marker shown short.
