@@ -241,7 +241,9 @@ impl<'s, 't> Draft<'s, 't> {
             (Context::Flow, _) => scan.pair_end(pairs[index - 1].0, pairs[index - 1].1)..end,
             (Context::Block, _) => self.lines_of(start, end),
         };
-        self.splice(range, String::new());
+        // Some readers take a bracket right behind a colon as part of the key.
+        let colon = index > 0 && scan.text[..range.start].ends_with(':');
+        self.splice(range, if colon { " " } else { "" }.to_owned());
         let past = scan.nodes[value.0].past;
         self.changes.push(Change {
             nodes: key.0..past,
