@@ -350,7 +350,7 @@ mod tests {
         let text = "a: &a v1 # shared\nb: *a\n";
         fs::write(&file, text).unwrap();
         let value = ["value", "values.yaml", "b=v2"];
-        insta::assert_snapshot!(set(folder.path(), &value).unwrap_err(), @"values.yaml:2: the value is an alias of an anchor that others share; write it out here, name the anchor's own place, or say `through-alias`");
+        insta::assert_snapshot!(set(folder.path(), &value).unwrap_err(), @"values.yaml:2: the value is an alias of an anchor that others share; write it out here, name the anchor's own place, or say `through-alias: true`");
         let through = [&value[..], &["--through-alias"]].concat();
         set(folder.path(), &through).unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), text.replace("v1", "v2"));

@@ -61,7 +61,8 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
         Output::Text => as_text(&listed),
         Output::Json => as_json(policy, &listed),
     })?;
-    Ok(match listed.iter().all(|listed| listed.standings.is_ok()) {
+    let is_sound = |listed: &Listed| listed.standings.is_ok() && listed.refused.is_none();
+    Ok(match listed.iter().all(is_sound) {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     })
@@ -102,6 +103,7 @@ fn rows(listed: &Listed) -> Vec<[String; 6]> {
         branch: _,
         site,
         standings,
+        refused,
     } = listed;
     let row = |file: String, [path, current, note]: [String; 3]| {
         let (environment, image) = (environment.to_string(), image.to_string());
@@ -119,9 +121,10 @@ fn rows(listed: &Listed) -> Vec<[String; 6]> {
             .as_ref()
             .map(|path| on_one_line(&path.to_string()));
         let current = current(standing);
-        let note = match current {
-            Some(_) => String::new(),
-            None => "no version stands here yet".to_owned(),
+        let note = match (refused, &current) {
+            (Some(why), _) => why.clone(),
+            (None, Some(_)) => String::new(),
+            (None, None) => "no version stands here yet".to_owned(),
         };
         let current = current.unwrap_or_else(dash);
         let line = standing.line;
@@ -210,7 +213,12 @@ fn site_json(listed: &Listed) -> SiteJson<'_> {
         branch: &listed.branch.branch,
         path: listed.site.path.as_str(),
         places: places.map(place_json).collect(),
-        error: listed.standings.as_ref().err().map(String::as_str),
+        error: listed
+            .standings
+            .as_ref()
+            .err()
+            .or(listed.refused.as_ref())
+            .map(String::as_str),
     }
 }
 

@@ -130,6 +130,12 @@ impl Claim {
             (Place::Marker(_), Place::Image(_) | Place::At(..))
             | (Place::Image(_) | Place::At(..), Place::Marker(_)) => false,
             (Place::Image(one), Place::Image(two)) if one == two => same_image,
+            // A list may hold both images; whether it is one, only the file tells.
+            (Place::At(_, one), Place::At(_, two))
+                if one == two && self.by == other.by && self.image != other.image =>
+            {
+                false
+            }
             (Place::At(root, one), Place::At(other_root, two)) if root == other_root => {
                 let (one, two) = (one.steps(), two.steps());
                 one.starts_with(two) || two.starts_with(one)
@@ -152,7 +158,7 @@ impl Claim {
         };
         match (&self.place, &other.place) {
             (Place::At(..), Place::At(..)) if self.image != other.image => {
-                Some("if this is a list, name the item that each means: `images[0]`")
+                Some("if this is a list, name the item that each means: `images[name=web]`")
             }
             (Place::At(Root::Document, _), Place::At(Root::Document, _))
                 if self.document.is_none() || other.document.is_none() =>

@@ -313,7 +313,17 @@ fn choose(
                 Some(entry) => {
                     unknown_key(&entry.key, known, faults);
                 }
-                None => faults.error(node.owner, format!("expected one of {}", list(known))),
+                None => {
+                    let message = format!("expected one of {}", list(known));
+                    match known.contains(&"helm") {
+                        true => faults.error_with_hint(
+                            node.owner,
+                            message,
+                            "a kustomization is named by its folder alone: `update: apps/web`",
+                        ),
+                        false => faults.error(node.owner, message),
+                    }
+                }
             }
             None
         }

@@ -391,7 +391,7 @@ mod tests {
         insta::assert_snapshot!(found(PODS, "image[0]"), @"`image` is a map, not a list [line 10]");
         insta::assert_snapshot!(found(PODS, "image.name.x"), @"`image.name` is a scalar, not a map [line 10]");
         insta::assert_snapshot!(found("a: 1\nb: 2\na: 3\n", "a"), @"`a` stands here and again on line 3; readers disagree on which one counts [line 1]");
-        insta::assert_snapshot!(found("a: &x {b: 1}\nc: *x\n", "c.b"), @"the value comes from an alias of an anchor that others share; name the anchor's own place, or say `through-alias` [line 2]");
+        insta::assert_snapshot!(found("a: &x {b: 1}\nc: *x\n", "c.b"), @"the value comes from an alias of an anchor that others share; name the anchor's own place, or say `through-alias: true` [line 2]");
     }
 
     const MERGED: &str = "d: &d\n  image: &i {tag: v1, repository: r}\n  x: &x y\na:\n  <<: *d\nb:\n  image: {<<: *i, tag: v2}\nc:\n  - &c {x: first}\n  - <<: [*c, *d]\n    z: *x\n";

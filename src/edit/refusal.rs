@@ -69,11 +69,11 @@ pub(crate) enum Reason {
     #[error("the file holds no values")]
     Empty,
     #[error(
-        "the value is an alias of an anchor that others share; write it out here, name the anchor's own place, or say `through-alias`"
+        "the value is an alias of an anchor that others share; write it out here, name the anchor's own place, or say `through-alias: true`"
     )]
     Alias,
     #[error(
-        "the value comes from an alias of an anchor that others share; name the anchor's own place, or say `through-alias`"
+        "the value comes from an alias of an anchor that others share; name the anchor's own place, or say `through-alias: true`"
     )]
     BehindAlias,
     #[error(

@@ -105,7 +105,7 @@ impl Scan<'_> {
     }
 
     /// The nodes from the root of the document down to `node`, both included.
-    fn way_to(&self, node: NodeId) -> Vec<NodeId> {
+    pub(crate) fn way_to(&self, node: NodeId) -> Vec<NodeId> {
         let holds = |above: &NodeId| above.0 <= node.0 && node.0 < self.nodes[above.0].past;
         let document = self.all_documents().find(holds);
         let mut way: Vec<NodeId> = document

@@ -36,6 +36,10 @@ pub(super) enum Cause {
     DigestUnknown { tag: Tag },
     #[error("`{found}` stands here, not `{image}`")]
     OtherImage { found: String, image: Repository },
+    #[error(
+        "`{key}` beside this holds the version; let `at` name that, or the map that holds both"
+    )]
+    VersionBeside { key: String },
     #[error("the map has no `repository`, `name`, `image`, `tag` or `version`")]
     NotAnImageMap,
     #[error("Helm reads the first document of a values file only, and this is another")]

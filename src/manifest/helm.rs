@@ -124,6 +124,7 @@ impl Values<'_, '_> {
             return self.list(node);
         }
         let value = self.scan.editable(node)?;
+        self.refuse_name(node, value)?;
         // An empty value has no form of its own; the key's name tells.
         let shape = match value.is_empty() && at.last_key() == Some("digest") {
             true => Shape::Digest,
@@ -131,6 +132,25 @@ impl Values<'_, '_> {
                 .map_err(|cause| Fault::at(self.scan.line(node), cause))?,
         };
         Ok(vec![Place::One(Slot::Standing(node), shape)])
+    }
+
+    /// Refuses the name of an image whose version stands beside it.
+    fn refuse_name(self, node: NodeId, value: &str) -> Result<(), Fault> {
+        let scan = self.scan;
+        let Some((map, Some(key))) = scan.owner(node) else {
+            return Ok(());
+        };
+        let is_name = scan.scalar(key).is_some_and(|key| NAME_KEYS.contains(&key));
+        if !is_name || is_version_of(value, self.ask.image) {
+            return Ok(());
+        }
+        match self.tag(map)? {
+            Some((tag, _)) => {
+                let key = scan.scalar(tag).unwrap_or_default().to_owned();
+                Err(Fault::at(scan.line(node), Cause::VersionBeside { key }))
+            }
+            None => Ok(()),
+        }
     }
 
     /// The place of a `tag`, `version` or `digest` that the image's own map lacks.
@@ -169,13 +189,14 @@ impl Values<'_, '_> {
         let mut places = Vec::new();
         let mut names = Vec::new();
         for item in scan.items(list) {
-            let name = match scan.is_mapping(scan.resolved(item)) {
-                true => self.name(scan.resolved(item))?.map(|(_, name)| name),
+            let map = scan.resolved(item);
+            let name = match scan.is_mapping(map) {
+                true => self.name(map)?.map(|(_, name)| name),
                 false => scan.scalar(item).map(str::to_owned),
             };
             let Some(name) = name else { continue };
             let (bare, _) = split_tag(split_digest(&name).0);
-            if is_image(bare, self.ask.image) {
+            if self.is_image(map, bare) {
                 places.push(self.item(item)?);
             }
             names.push(bare.to_owned());
@@ -360,7 +381,13 @@ impl Values<'_, '_> {
         let bare = NAME_KEYS
             .into_iter()
             .find_map(|key| scan.scalar(look(map, key)?));
-        let registry = look(root, "global").and_then(|global| look(global, "imageRegistry"));
+        // Values that stand in another file, as a HelmRelease's do, start somewhere above the map.
+        let mut above = scan.way_to(map);
+        above.push(root);
+        let registry = above
+            .into_iter()
+            .rev()
+            .find_map(|above| look(look(above, "global")?, "imageRegistry"));
         let is_global = registry
             .and_then(|node| scan.scalar(node))
             .filter(|registry| !registry.is_empty())

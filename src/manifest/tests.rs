@@ -440,6 +440,21 @@ fn a_name_beside_an_image_is_of_another_kind() {
 }
 
 #[test]
+fn the_registry_of_all_images_counts_for_lists_and_in_values_that_stand_in_another_file() {
+    let list = "global: {imageRegistry: ghcr.io}\nimages:\n- {repository: acme/api, tag: v1}\n- {repository: acme/web, tag: v1}\n";
+    assert_eq!(paths(&helm("images"), list), "images[1].tag");
+    let release = "kind: HelmRelease\nspec:\n  values:\n    global: {imageRegistry: ghcr.io}\n    image: {repository: acme/web, tag: v1}\n";
+    assert_eq!(standing(&helm("spec.values.image"), release), "v1@-:5");
+}
+
+#[test]
+fn the_name_of_an_image_is_no_place_for_its_version() {
+    let text = "image: {repository: ghcr.io/acme/web, tag: v1}\n";
+    insta::assert_snapshot!(written(&helm("image.repository"), Write::Tag, text), @"app/file.yaml:1: `tag` beside this holds the version; let `at` name that, or the map that holds both");
+    insta::assert_snapshot!(written(&yaml("image.repository"), Write::Tag, text), @"app/file.yaml:1: `tag` beside this holds the version; let `at` name that, or the map that holds both");
+}
+
+#[test]
 fn null_says_nothing() {
     for text in ["image: {tag: null, digest: ~}\n", "image: {tag: ~}\n"] {
         assert_eq!(standing(&helm("image"), text), "-@-:1");
@@ -474,7 +489,7 @@ fn a_map_may_hold_a_container() {
 #[test]
 fn a_digest_that_comes_by_a_merge_key_is_no_less_in_the_way() {
     let text = "d: &d {digest: OLD}\nimage: {<<: *d, tag: v1}\n";
-    insta::assert_snapshot!(written(&helm("image"), Write::Tag, text), @"app/file.yaml:2: the value comes from an alias of an anchor that others share; name the anchor's own place, or say `through-alias`");
+    insta::assert_snapshot!(written(&helm("image"), Write::Tag, text), @"app/file.yaml:2: the value comes from an alias of an anchor that others share; name the anchor's own place, or say `through-alias: true`");
     let empty = text.replace("OLD", "''");
     assert_eq!(
         written(&helm("image"), Write::Tag, &empty),
@@ -548,8 +563,8 @@ fn an_alias_is_followed_where_the_policy_says_so_and_all_that_share_it_are_named
         paths(&helm("a.image.tag"), text),
         "a.image.tag with b.image.tag:2, d.image.tag:4, c.tag:3"
     );
-    insta::assert_snapshot!(standing(&helm("c.tag"), text), @"app/file.yaml:3: the value is an alias of an anchor that others share; write it out here, name the anchor's own place, or say `through-alias`");
-    insta::assert_snapshot!(standing(&helm("d.image"), text), @"app/file.yaml:4: the value comes from an alias of an anchor that others share; name the anchor's own place, or say `through-alias`");
+    insta::assert_snapshot!(standing(&helm("c.tag"), text), @"app/file.yaml:3: the value is an alias of an anchor that others share; write it out here, name the anchor's own place, or say `through-alias: true`");
+    insta::assert_snapshot!(standing(&helm("d.image"), text), @"app/file.yaml:4: the value comes from an alias of an anchor that others share; name the anchor's own place, or say `through-alias: true`");
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! Every place that a policy writes, with what stands there: no decision, so no registry is needed.
 
 use super::Scope;
+use super::contested::Contested;
 use super::facts::branch_facts;
-use super::standing::{Ask, SiteStandings, Standings};
-use crate::manifest::Site;
+use super::standing::{Ask, Located, SiteStandings, Standings, on_one_line};
+use crate::image::Repository;
+use crate::manifest::{self, Site, Standing, Version, Write};
 use crate::policy::{EnvironmentName, ImageName, Policy};
-use crate::world::{BranchName, World};
+use crate::world::{BranchFacts, BranchName, File, World};
 
 /// One site of one image in one environment.
 #[derive(Debug)]
@@ -16,6 +18,8 @@ pub(crate) struct Listed {
     pub(crate) site: Site,
     /// What stands at its places, or why they cannot be read.
     pub(crate) standings: SiteStandings,
+    /// Why no version could be written to places that can be read.
+    pub(crate) refused: Option<String>,
 }
 
 /// Lists the sites of `policy` in the order of its environments, their images, and their sites.
@@ -34,30 +38,70 @@ pub(crate) fn sites(scope: &Scope<'_>, policy: &Policy, world: &World) -> Vec<Li
         })
     });
     let standings = Standings::read(asks, world);
+    let known = |(_, branch): &(_, &BranchName)| branch_facts(branch, world).is_ok();
+    let written = of_environment()
+        .filter(known)
+        .flat_map(|(environment, branch)| {
+            let standings = &standings;
+            policy.images.iter().flat_map(move |(name, image)| {
+                let owner = (&policy.name, &environment.name, name);
+                let each = standings.each(environment, name, (branch, &image.repository));
+                each.map(move |(_, standings)| (owner, branch, standings))
+            })
+        });
+    let contested = Contested::among(written);
     let mut listed = Vec::new();
     for (environment, branch) in of_environment() {
-        let unknown = branch_facts(branch, world).err();
         for (name, image) in &policy.images {
-            let of_image = |site: &Site, standings: SiteStandings| Listed {
+            let owner = (&policy.name, &environment.name, name);
+            let of_image = |site: &Site, standings: SiteStandings, refused| Listed {
                 environment: environment.name.clone(),
                 image: name.clone(),
                 branch: branch.clone(),
                 site: site.clone(),
                 standings,
+                refused,
             };
-            match &unknown {
-                Some(reason) => listed.extend(
-                    environment
-                        .sites_of(name)
-                        .map(|site| of_image(site, Err(reason.to_string()))),
-                ),
-                None => listed.extend(
-                    standings
-                        .each(environment, name, (branch, &image.repository))
-                        .map(|(site, standings)| of_image(site, standings.clone())),
-                ),
-            }
+            let facts = match branch_facts(branch, world) {
+                Ok(facts) => facts,
+                Err(reason) => {
+                    let sites = environment.sites_of(name);
+                    listed.extend(sites.map(|site| of_image(site, Err(reason.to_string()), None)));
+                    continue;
+                }
+            };
+            let each = standings.each(environment, name, (branch, &image.repository));
+            listed.extend(each.map(|(site, standings)| {
+                let refused = standings.as_ref().ok().and_then(|standings| {
+                    let place = (branch, &standings[..]);
+                    let of_image = (&image.repository, environment.write_of(image));
+                    let contested = contested.by_another(owner, place);
+                    contested.or_else(|| try_write(standings, facts, of_image).err())
+                });
+                of_image(site, standings.clone(), refused)
+            }));
         }
     }
     listed
+}
+
+/// Writes a version that nobody has, and forgets the result: what refuses that would refuse a promotion too.
+fn try_write(
+    standings: &[(Located, Standing)],
+    facts: &BranchFacts,
+    (image, write): (&Repository, Write),
+) -> Result<(), String> {
+    let Some((Located { site, file }, _)) = standings.first() else {
+        return Ok(());
+    };
+    let Some(File::Text(text)) = facts.files.get(file) else {
+        return Ok(());
+    };
+    let version = Version {
+        tag: "v0.0.0-tried".parse().expect("a tag"),
+        digest: format!("sha256:{:064}", 0).parse().ok(),
+    };
+    manifest::write(site, (file, text), image, (&version, write))
+        .map(|_| ())
+        .map_err(|error| on_one_line(&error.to_string()))
 }

@@ -187,8 +187,13 @@ fn find_file<'a>(site: &Site, facts: &'a BranchFacts) -> Result<(&'a RepoPath, &
         }
         found = Some((path, text));
     }
+    let is_yaml = |path: &str| path.ends_with(".yaml") || path.ends_with(".yml");
     found.ok_or_else(|| match files.as_slice() {
         [only] => format!("`{only}` does not exist"),
+        [_, ..] if is_yaml(site.path.as_str()) => format!(
+            "`{0}` is no folder of a kustomization; a values file is named as `{{ helm: {0}, at: PATH }}`",
+            site.path
+        ),
         several => {
             let names: Vec<String> = several.iter().map(|path| format!("`{path}`")).collect();
             format!("none of {} exists", names.join(", "))

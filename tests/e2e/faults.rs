@@ -90,7 +90,7 @@ fn files_that_cannot_be_edited_exactly_hold_with_file_and_line() {
     insta::assert_snapshot!(reasons.join("\n"), @"
     templated: apps/portal/kustomization.yaml:1: the file is templated (`{{ … }}`); only plain YAML can be edited
     key twice: apps/portal/kustomization.yaml:3: `newTag` stands here and again on line 4; readers disagree on which one counts
-    alias: apps/portal/kustomization.yaml:4: the value is an alias of an anchor that others share; write it out here, name the anchor's own place, or say `through-alias`
+    alias: apps/portal/kustomization.yaml:4: the value is an alias of an anchor that others share; write it out here, name the anchor's own place, or say `through-alias: true`
     block scalar: apps/portal/kustomization.yaml:3: the value is a block scalar (`|` or `>`); write it on one line
     ");
 }

@@ -197,7 +197,7 @@ fn sites_lists_every_place_and_hides_none_behind_one_that_cannot_be_read() {
     insta::assert_snapshot!(ran.stdout, @"
     ENVIRONMENT  IMAGE   FILE                      PATH                        CURRENT                     NOTE
     dev          web     dev/kustomization.yaml:4  images[name=web].newTag     v1.0.0
-    dev          worker  dev/kustomization.yaml:7  images[name=worker].newTag  v2.0.0@sha256:abababababab
+    dev          worker  dev/kustomization.yaml:7  images[name=worker].newTag  v2.0.0@sha256:abababababab  dev/kustomization.yaml:8: a digest stands here and would go on deciding what runs; remove it, or let the policy `write: tag@digest`
     production   web     values.yaml:4             web.image.tag               v1.0.0
     production   web     values.yaml:6             migration.image.tag         v1.0.0                      an alias, which changes with line 4
     production   worker  values.yaml               -                           -                           values.yaml:1: the document has no key `wroker`; the nearest is `worker`

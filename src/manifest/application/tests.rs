@@ -804,13 +804,13 @@ fn the_document_that_is_meant_is_looked_through() {
 #[test]
 fn what_stands_behind_an_alias_is_taken_where_that_is_said() {
     let shared = "kind: Application\nspec:\n  sources:\n  - &s\n    helm: {parameters: [{name: image.tag, value: v1}]}\n  - *s\n";
-    insta::assert_snapshot!(at("image.tag").changed(shared), @"argocd/web.yaml:6: the value comes from an alias of an anchor that others share; name the anchor's own place, or say `through-alias`");
+    insta::assert_snapshot!(at("image.tag").changed(shared), @"argocd/web.yaml:6: the value comes from an alias of an anchor that others share; name the anchor's own place, or say `through-alias: true`");
     insta::assert_snapshot!(at("image.tag").followed().changed(shared), @"
     -     helm: {parameters: [{name: image.tag, value: v1}]}
     +     helm: {parameters: [{name: image.tag, value: v2}]}
     ");
     let merged = "x-common: &c\n  kustomize: {images: [&i ghcr.io/acme/web:v1]}\nkind: Application\nspec:\n  sources:\n  - <<: *c\n    path: a\n  - kustomize: {images: [*i]}\n";
-    insta::assert_snapshot!(NAMED.changed(merged), @"argocd/web.yaml:6: the value comes from an alias of an anchor that others share; name the anchor's own place, or say `through-alias`");
+    insta::assert_snapshot!(NAMED.changed(merged), @"argocd/web.yaml:6: the value comes from an alias of an anchor that others share; name the anchor's own place, or say `through-alias: true`");
     insta::assert_snapshot!(NAMED.followed().changed(merged), @"
     -   kustomize: {images: [&i ghcr.io/acme/web:v1]}
     +   kustomize: {images: [&i ghcr.io/acme/web:v2]}
@@ -820,7 +820,7 @@ fn what_stands_behind_an_alias_is_taken_where_that_is_said() {
     - spec: {source: {helm: {parameters: [*c, {name: image.tag, value: v1}]}}}
     + spec: {source: {helm: {parameters: [*c, {name: image.tag, value: v2}]}}}
     ");
-    insta::assert_snapshot!(at("replicas").changed(beside), @"argocd/web.yaml:3: the value comes from an alias of an anchor that others share; name the anchor's own place, or say `through-alias`");
+    insta::assert_snapshot!(at("replicas").changed(beside), @"argocd/web.yaml:3: the value comes from an alias of an anchor that others share; name the anchor's own place, or say `through-alias: true`");
     let aside = "x-sync: &p {automated: {}}\nkind: Application\nspec:\n  syncPolicy: *p\n  source:\n    helm: &h\n      parameters: [{name: image.tag, value: v1}]\n";
     insta::assert_snapshot!(at("image.tag").changed(aside), @"
     -       parameters: [{name: image.tag, value: v1}]

@@ -203,7 +203,7 @@ fn a_marker_that_flux_would_pass_over_is_refused() {
 #[test]
 fn a_marker_behind_an_alias_is_followed_if_the_policy_says_so() {
     let text = marked("a: &tag v1 # @M:tag=}\nb: *tag # @M:tag=}\nc: *tag\n");
-    insta::assert_snapshot!(standing(&markers(), &text), @"app/file.yaml:2: the value is an alias of an anchor that others share; write it out here, name the anchor's own place, or say `through-alias`");
+    insta::assert_snapshot!(standing(&markers(), &text), @"app/file.yaml:2: the value is an alias of an anchor that others share; write it out here, name the anchor's own place, or say `through-alias: true`");
     assert_eq!(paths(&followed(), &text), "a with b:2, c:3");
     assert_eq!(
         written(&followed(), Write::Tag, &text),

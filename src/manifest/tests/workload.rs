@@ -304,12 +304,12 @@ spec:
 
 #[test]
 fn containers_that_share_an_anchor_are_one_place_if_the_policy_says_so() {
-    insta::assert_snapshot!(standing(&manifest(), SHARED), @"app/file.yaml:8: the value comes from an alias of an anchor that others share; name the anchor's own place, or say `through-alias`");
+    insta::assert_snapshot!(standing(&manifest(), SHARED), @"app/file.yaml:8: the value comes from an alias of an anchor that others share; name the anchor's own place, or say `through-alias: true`");
     let without = |line: &str| SHARED.replace(line, "");
     let first = without("  - *main\n");
-    insta::assert_snapshot!(standing(&manifest(), &first), @"app/file.yaml:8: the value comes from an alias of an anchor that others share; name the anchor's own place, or say `through-alias`");
+    insta::assert_snapshot!(standing(&manifest(), &first), @"app/file.yaml:8: the value comes from an alias of an anchor that others share; name the anchor's own place, or say `through-alias: true`");
     let second = first.replace("  - <<: *main\n    name: other\n", "");
-    insta::assert_snapshot!(standing(&manifest(), &second), @"app/file.yaml:8: the value is an alias of an anchor that others share; write it out here, name the anchor's own place, or say `through-alias`");
+    insta::assert_snapshot!(standing(&manifest(), &second), @"app/file.yaml:8: the value is an alias of an anchor that others share; write it out here, name the anchor's own place, or say `through-alias: true`");
     let third = second.replace("  - {name: third, image: *image}\n", "");
     assert_eq!(standing(&manifest(), &third), "v1@-:6");
     assert_eq!(
@@ -330,7 +330,7 @@ fn containers_that_share_an_anchor_are_one_place_if_the_policy_says_so() {
 #[test]
 fn what_an_alias_leads_to_counts_by_where_the_alias_stands() {
     let text = "kind: Pod\nx-list: &list\n- image: ghcr.io/acme/web:v1\nx-image: &image ghcr.io/acme/web:v1\nx-volume: &volume {image: {reference: ghcr.io/acme/web:v1}}\nx-pod: &pod {other: *list}\nspec:\n  containers: *list\n  initContainers: [{image: *image}]\n  volumes: [*volume]\n";
-    insta::assert_snapshot!(standing(&manifest(), text), @"app/file.yaml:8: the value comes from an alias of an anchor that others share; name the anchor's own place, or say `through-alias`");
+    insta::assert_snapshot!(standing(&manifest(), text), @"app/file.yaml:8: the value comes from an alias of an anchor that others share; name the anchor's own place, or say `through-alias: true`");
     let site = followed(manifest());
     assert_eq!(
         paths(&site, text),
@@ -351,7 +351,7 @@ fn a_list_of_containers_that_is_merged_counts_unless_the_map_has_its_own() {
             "kind: Pod\nbase: &base\n  containers: [{{image: ghcr.io/acme/web:v1}}]\nspec: {{<<: *base{own}}}\n"
         )
     };
-    insta::assert_snapshot!(standing(&manifest(), &text("")), @"app/file.yaml:4: the value comes from an alias of an anchor that others share; name the anchor's own place, or say `through-alias`");
+    insta::assert_snapshot!(standing(&manifest(), &text("")), @"app/file.yaml:4: the value comes from an alias of an anchor that others share; name the anchor's own place, or say `through-alias: true`");
     assert_eq!(standing(&followed(manifest()), &text("")), "v1@-:3");
     let own = text(", containers: [{image: quay.io/other:v1}]");
     assert_eq!(standing(&manifest(), &own), "v1@-:3");
@@ -374,7 +374,7 @@ fn loops_and_bombs_of_aliases_end() {
         .into_iter()
         .chain((1..200).map(level))
         .collect();
-    insta::assert_snapshot!(standing(&manifest(), &bomb), @"app/file.yaml:3: the value comes from an alias of an anchor that others share; name the anchor's own place, or say `through-alias`");
+    insta::assert_snapshot!(standing(&manifest(), &bomb), @"app/file.yaml:3: the value comes from an alias of an anchor that others share; name the anchor's own place, or say `through-alias: true`");
     insta::assert_snapshot!(standing(&followed(manifest()), &bomb), @"app/file.yaml:100: more than 1000 places say this value by an alias, which is more than one can review");
     let base: String = (0..150).map(|key| format!("  k{key}: v\n")).collect();
     let merges = "- <<: *base\n".repeat(1_000);
