@@ -138,6 +138,10 @@ pub(super) enum Cause {
         "`values` is not read while `valuesObject` stands beside it; write the one or the other"
     )]
     ValuesUnread,
+    #[error(
+        "generators stand here within generators more than {limit} deep, or within themselves by an alias"
+    )]
+    GeneratorsTooDeep { limit: usize },
     #[error("the file has more than {limit} {what}, counted as often as aliases repeat them")]
     TooMany { limit: usize, what: &'static str },
 }

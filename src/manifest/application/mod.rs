@@ -25,6 +25,9 @@ use crate::edit::{Aliases, Known, NodeId, Path, Reason, Refusal, Scan};
 /// repeat a list without end.
 const ITEMS_MAX: usize = 10_000;
 
+/// Most generators within each other. Argo CD takes two.
+const GENERATORS_DEPTH_MAX: usize = 4;
+
 /// What a map of values behind an alias counts for, which may be half a million values each time.
 const SHARED_VALUES_ITEMS: usize = 100;
 
@@ -225,7 +228,7 @@ impl Walk<'_, '_> {
             return walk.sources_of_spec(spec);
         }
         let mut sources = walk.sources_of_template(spec)?;
-        sources.extend(walk.sources_of_generators(spec)?);
+        sources.extend(walk.sources_of_generators(spec, &[])?);
         Ok(sources)
     }
 
@@ -251,13 +254,27 @@ impl Walk<'_, '_> {
     }
 
     /// The sources in the templates of generators, which hold generators of their own where they combine them.
-    fn sources_of_generators(self, holder: NodeId) -> Result<Vec<(Self, NodeId)>, Fault> {
+    ///
+    /// `above` are the maps on the way that have generators, to which an alias may not lead back.
+    fn sources_of_generators(
+        self,
+        holder: NodeId,
+        above: &[NodeId],
+    ) -> Result<Vec<(Self, NodeId)>, Fault> {
+        let generators = self.items(holder, "generators")?;
+        let is_too_deep = above.len() == GENERATORS_DEPTH_MAX || above.contains(&holder);
+        if !generators.is_empty() && is_too_deep {
+            let limit = GENERATORS_DEPTH_MAX;
+            let line = self.scan.line(holder);
+            return Err(Fault::at(line, Cause::GeneratorsTooDeep { limit }));
+        }
+        let above = [above, &[holder]].concat();
         let mut sources = Vec::new();
-        for (walk, generator) in self.items(holder, "generators")? {
+        for (walk, generator) in generators {
             for (_, settings) in walk.scan.pairs(generator) {
                 let (walk, settings) = walk.enter(settings);
                 sources.extend(walk.sources_of_template(settings)?);
-                sources.extend(walk.sources_of_generators(settings)?);
+                sources.extend(walk.sources_of_generators(settings, &above)?);
             }
         }
         Ok(sources)

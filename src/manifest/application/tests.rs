@@ -770,6 +770,29 @@ fn every_source_that_argo_cd_reads_is_looked_through() {
 }
 
 #[test]
+fn generators_within_themselves_are_refused() {
+    let set = |generators: &str| {
+        format!("kind: ApplicationSet\nspec:\n  generators:{generators}\n  template: {{}}\n")
+    };
+    let cycle = set(" &g [{matrix: {generators: *g}}, {matrix: {generators: *g}}]");
+    insta::assert_snapshot!(NAMED.changed(&cycle), @"argocd/web.yaml:3: generators stand here within generators more than 4 deep, or within themselves by an alias");
+    insta::assert_snapshot!(NAMED.followed().changed(&cycle), @"argocd/web.yaml:3: generators stand here within generators more than 4 deep, or within themselves by an alias");
+    let merged = "kind: ApplicationSet\nspec: &s\n  generators: [{matrix: *s}]\n";
+    insta::assert_snapshot!(NAMED.changed(merged), @"argocd/web.yaml:3: generators stand here within generators more than 4 deep, or within themselves by an alias");
+    let nested = |depth: usize| {
+        let (open, close) = ("[{matrix: {generators: ", "}}]");
+        let list = "[{list: {template: {spec: {source: {kustomize: {images: ['ghcr.io/acme/web:v1']}}}}}}]";
+        set(&format!(
+            " {}{list}{}",
+            open.repeat(depth),
+            close.repeat(depth)
+        ))
+    };
+    insta::assert_snapshot!(NAMED.standing(&nested(3)), @"spec.generators[0].matrix.generators[0].matrix.generators[0].matrix.generators[0].list.template.spec.source.kustomize.images[0] v1@- :3");
+    insta::assert_snapshot!(NAMED.standing(&nested(4)), @"argocd/web.yaml:3: generators stand here within generators more than 4 deep, or within themselves by an alias");
+}
+
+#[test]
 fn a_path_that_two_sources_have_is_refused() {
     let sources = "kind: Application\nmetadata: {name: web}\nspec:\n  sources:\n  - helm: {parameters: [{name: image.tag, value: v1}]}\n  - helm: {parameters: [{name: image.tag, value: v1}]}\n";
     insta::assert_snapshot!(at("image.tag").changed(sources), @"argocd/web.yaml:5: `image.tag` is in several sources, again on line 6; say which by `document:`, or by the whole path as a `yaml:` site");
