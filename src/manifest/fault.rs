@@ -139,6 +139,10 @@ pub(super) enum Cause {
     )]
     ValuesUnread,
     #[error(
+        "this text says the version in several places, of which parameters name the image of one; say `at:` which of its values holds the version"
+    )]
+    SeveralInText,
+    #[error(
         "generators stand here within generators more than {limit} deep, or within themselves by an alias"
     )]
     GeneratorsTooDeep { limit: usize },

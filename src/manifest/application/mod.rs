@@ -15,7 +15,7 @@ mod parameters;
 mod values;
 
 use std::cell::Cell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::place::{Missing, Place, Slot};
 use super::{Ask, Cause, Fault};
@@ -78,10 +78,26 @@ pub(super) fn places(
             },
         }));
     }
+    refuse_apart(scan, &places)?;
     // Sources that share a part by an alias share its places.
     let mut seen = BTreeSet::new();
     places.retain(|place| seen.insert(identity(place)));
     Ok(places)
+}
+
+/// Refuses a text of values that would have to be searched in two ways, since a text is written once.
+fn refuse_apart(scan: &Scan<'_>, places: &[Place]) -> Result<(), Fault> {
+    let mut lookups = BTreeMap::new();
+    for place in places {
+        if let Place::Block { block, lookup } = place
+            && lookups
+                .insert(*block, lookup)
+                .is_some_and(|before| before != lookup)
+        {
+            return Err(Fault::at(scan.line(*block), Cause::SeveralInText));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a path that two sources have, which may be charts of two images.

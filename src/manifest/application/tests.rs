@@ -631,6 +631,68 @@ fn parameters_and_values_that_say_the_same_are_written_alike() {
 }
 
 #[test]
+fn the_version_below_parameters_that_name_the_image_is_read_and_written() {
+    let text = |parameters: &str, values: &str| {
+        let parameters =
+            format!("[{{name: image.repository, value: ghcr.io/acme/web}}{parameters}]");
+        application(&format!(
+            "helm:\n  parameters: {parameters}\n  values: |\n    {values}\n"
+        ))
+    };
+    let named = text("", "image: {tag: v3}");
+    insta::assert_snapshot!(NAMED.standing(&named), @"spec.source.helm.values.image.tag v3@- :12");
+    insta::assert_snapshot!(NAMED.changed(&named), @"
+    -         image: {tag: v3}
+    +         image: {tag: v2}
+    ");
+    let both = text(", {name: image.tag, value: v1}", "image: {tag: v0}");
+    insta::assert_snapshot!(NAMED.standing(&both), @"
+    spec.source.helm.parameters[name=image.tag].value v1@- :10
+    spec.source.helm.values.image.tag v0@- :12
+    ");
+    insta::assert_snapshot!(NAMED.changed(&both), @"
+    -       parameters: [{name: image.repository, value: ghcr.io/acme/web}, {name: image.tag, value: v1}]
+    +       parameters: [{name: image.repository, value: ghcr.io/acme/web}, {name: image.tag, value: v2}]
+    -         image: {tag: v0}
+    +         image: {tag: v2}
+    ");
+    // The parameter gives the image another name, as for a mirror.
+    let mirror = text("", "image: {repository: upstream/web, tag: v3}");
+    insta::assert_snapshot!(NAMED.standing(&mirror), @"spec.source.helm.values.image.tag v3@- :12");
+    insta::assert_snapshot!(NAMED.changed(&mirror), @"
+    -         image: {repository: upstream/web, tag: v3}
+    +         image: {repository: upstream/web, tag: v2}
+    ");
+    insta::assert_snapshot!(at("image").changed(&mirror), @"
+    -         image: {repository: upstream/web, tag: v3}
+    +         image: {repository: upstream/web, tag: v2}
+    ");
+    let object = mirror.replace("values: |", "valuesObject:");
+    insta::assert_snapshot!(NAMED.standing(&object), @"spec.source.helm.valuesObject.image.tag v3@- :12");
+    insta::assert_snapshot!(at("image").changed(&object), @"
+    -         image: {repository: upstream/web, tag: v3}
+    +         image: {repository: upstream/web, tag: v2}
+    ");
+    let templated = text("", "image: {tag: {{ .tag }}}");
+    insta::assert_snapshot!(NAMED.changed(&templated), @"argocd/web.yaml:12: the file is templated (`{{ … }}`); only plain YAML can be edited");
+    let folded = named.replace("values: |", "values: >");
+    insta::assert_snapshot!(NAMED.changed(&folded), @"argocd/web.yaml:12: the value is a scalar, not a literal block (`|`) whose text could be edited");
+    // A text is searched by the image's name, or at one place.
+    let several = text("", "image: {tag: v3}\n    sidecar: 'ghcr.io/acme/web:v3'");
+    insta::assert_snapshot!(NAMED.changed(&several), @"argocd/web.yaml:12: this text says the version in several places, of which parameters name the image of one; say `at:` which of its values holds the version");
+    insta::assert_snapshot!(at("image").changed(&several), @"
+    -         image: {tag: v3}
+    +         image: {tag: v2}
+    ");
+    insta::assert_snapshot!(at("sidecar").changed(&several), @"
+    -         sidecar: 'ghcr.io/acme/web:v3'
+    +         sidecar: 'ghcr.io/acme/web:v2'
+    ");
+    let shared = "kind: Application\nspec:\n  sources:\n  - helm:\n      parameters: [{name: a.repository, value: ghcr.io/acme/web}]\n      values: &v |\n        a: {tag: v1}\n        b: {tag: v1}\n  - helm:\n      parameters: [{name: b.repository, value: ghcr.io/acme/web}]\n      values: *v\n";
+    insta::assert_snapshot!(NAMED.followed().changed(shared), @"argocd/web.yaml:7: this text says the version in several places, of which parameters name the image of one; say `at:` which of its values holds the version");
+}
+
+#[test]
 fn values_that_argo_cd_does_not_read_are_left_alone() {
     let both = application(
         "helm:\n  values: |\n    image: {repository: ghcr.io/acme/web, tag: v0}\n  valuesObject:\n    image: {repository: ghcr.io/acme/web, tag: v1}\n",

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use super::parameters::Parameters;
 use super::{Found, SHARED_VALUES_ITEMS, TEXT_BYTES_MAX, Walk, identity, spend};
 use crate::edit::{NodeId, Path, Reach, Reason, Refusal, Scan, Step};
-use crate::manifest::helm::{self, Holds, Lookup};
+use crate::manifest::helm::{self, Holds, Lookup, TAG_KEYS};
 use crate::manifest::place::{Place, Shape, Slot};
 use crate::manifest::{Ask, Cause, Fault};
 
@@ -72,12 +72,53 @@ struct Layer {
 
 impl Source<'_, '_> {
     fn at(&self, path: &[Step]) -> Result<Vec<Place>, Fault> {
-        let parameters = self.parameters_at(path)?;
-        let values = match self.values_at(path) {
-            Err(fault) if self.wins(path, &parameters, &fault)? => Layer::default(),
-            values => values?,
+        let above = self.parameters_at(path)?;
+        let below = self.below(path, &above, self.values_at(path))?;
+        Ok(self.over(path, (above, below))?.places)
+    }
+
+    /// What values say at a path below parameters, where what is wrong there may not matter.
+    fn below(
+        &self,
+        path: &[Step],
+        above: &Layer,
+        found: Result<Layer, Fault>,
+    ) -> Result<Layer, Fault> {
+        let Err(fault) = found else {
+            return found;
         };
-        Ok(self.over(path, (parameters, values))?.places)
+        let is_named = match &self.parameters {
+            Some(parameters) => parameters.names_image(path)?,
+            None => false,
+        };
+        if is_named && matches!(fault.cause, Cause::OtherImage { .. }) {
+            return match above.stands {
+                true => Ok(Layer::default()),
+                // The name comes from a parameter, and the version still from the values.
+                false => self.version_at(path),
+            };
+        }
+        let is_unreadable = matches!(
+            fault.cause,
+            Cause::Edit(Reason::Templated | Reason::Syntax { .. })
+        );
+        let is_beside = matches!(fault.cause, Cause::NotAnImageMap);
+        match is_unreadable && above.stands || is_beside && !above.places.is_empty() {
+            true => Ok(Layer::default()),
+            false => Err(fault),
+        }
+    }
+
+    /// The version that values give to a map, whatever they name there.
+    fn version_at(&self, map: &[Step]) -> Result<Layer, Fault> {
+        for key in TAG_KEYS {
+            let path = [map, &[Step::Key(key.to_owned())]].concat();
+            let layer = self.values_at(&path)?;
+            if layer.stands {
+                return Ok(layer);
+            }
+        }
+        Ok(Layer::default())
     }
 
     /// What parameters and values say at a path, as [`Layer::before`] joins them.
@@ -96,16 +137,6 @@ impl Source<'_, '_> {
         above.before(below)
     }
 
-    /// Whether what parameters say counts, whatever is wrong with the values below them.
-    fn wins(&self, path: &[Step], parameters: &Layer, fault: &Fault) -> Result<bool, Fault> {
-        Ok(match (&fault.cause, &self.parameters) {
-            (Cause::Edit(Reason::Templated | Reason::Syntax { .. }), _) => parameters.stands,
-            (Cause::NotAnImageMap, _) => !parameters.places.is_empty(),
-            (Cause::OtherImage { .. }, Some(all)) => all.names_image(path)?,
-            _ => false,
-        })
-    }
-
     fn anywhere(&self) -> Result<Vec<Place>, Fault> {
         let values = match &self.values {
             Some(values) => values.layer(&Lookup::Anywhere)?,
@@ -116,25 +147,24 @@ impl Source<'_, '_> {
         if let Some(parameters) = &self.parameters {
             for map in parameters.maps() {
                 let is_named = parameters.names_image(map)?;
+                let found = self.values_at(map);
+                let is_found = found.as_ref().is_ok_and(|below| {
+                    !below.places.is_empty() && below.identities.is_subset(&values.identities)
+                });
                 // A map of the values that names another image may be here for its other keys.
-                let below = self.values_at(map).unwrap_or_default();
-                let is_found =
-                    !below.places.is_empty() && below.identities.is_subset(&values.identities);
-                if is_named || is_found {
-                    let is_text = self.values.as_ref().is_some_and(|values| values.is_text);
-                    let below = match is_found || !is_text {
-                        true => below,
-                        false => Layer::default(),
-                    };
-                    let above = self.parameters_at(map)?;
-                    if above.stands && !below.stands {
-                        won.extend(below.identities.iter().cloned());
-                    }
-                    let layer = self.over(map, (above, below))?;
-                    // What the values' own search finds in a text is taken there as a whole.
-                    let is_block = |place: &Place| matches!(place, Place::Block { .. });
-                    places.extend(layer.places.into_iter().filter(|place| !is_block(place)));
+                if !is_named && !is_found {
+                    continue;
                 }
+                let above = self.parameters_at(map)?;
+                let below = self.below(map, &above, found)?;
+                if above.stands && !below.stands {
+                    won.extend(below.identities.iter().cloned());
+                }
+                let layer = self.over(map, (above, below))?;
+                // What the values' own search finds in a text is taken there as a whole.
+                let is_block = |place: &Place| matches!(place, Place::Block { .. });
+                let is_taken = |place: &Place| is_found && is_block(place);
+                places.extend(layer.places.into_iter().filter(|place| !is_taken(place)));
             }
             places.extend(parameters.references()?);
         }
