@@ -143,6 +143,14 @@ pub(super) enum Cause {
     )]
     SeveralInText,
     #[error(
+        "nothing in the sources here names `{image}`, and `{key}`, which may, is not edited; let the version stand in a source itself, or say `at:` which of the chart's values holds it"
+    )]
+    InPatch {
+        /// Where the patch stands: `templatePatch`, `kustomize.patches`.
+        key: &'static str,
+        image: Repository,
+    },
+    #[error(
         "generators stand here within generators more than {limit} deep, or within themselves by an alias"
     )]
     GeneratorsTooDeep { limit: usize },

@@ -48,7 +48,11 @@ pub(super) fn places(walk: Walk<'_, '_>, source: NodeId) -> Result<Found, Fault>
         places.push(Place::One(Slot::Standing(revision), shape));
     }
     let names = vec![repository];
-    Ok(Found { places, names })
+    Ok(Found {
+        places,
+        names,
+        patch: None,
+    })
 }
 
 /// Whether a revision names no one version: a range, `HEAD`, or no tag at all.

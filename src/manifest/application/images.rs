@@ -58,7 +58,11 @@ pub(super) fn places(walk: Walk<'_, '_>, kustomize: NodeId) -> Result<Found, Fau
             Shape::Reference { name },
         ));
     }
-    Ok(Found { places, names })
+    Ok(Found {
+        places,
+        names,
+        patch: None,
+    })
 }
 
 /// The items that meet a rule, of those for one name where the last does, which alone counts.

@@ -1,7 +1,8 @@
 //! Argo CD Applications and ApplicationSets: finds what their sources say of an image.
 //!
 //! Not here: reading and writing the places (`place`), and what a chart's values look like (`helm`).
-//! Invariant: every source that Argo CD reads is looked through, and none that it passes over.
+//! Invariant: every source that Argo CD reads is looked through, and none that it passes over. What patches make of the
+//! sources (`templatePatch`, `kustomize.patches`) is not: a message names them where nothing else names the image.
 //!
 //! What Argo CD does with an Application, see
 //! <https://github.com/argoproj/argo-cd/blob/master/pkg/apis/application/v1alpha1/types.go>:
@@ -12,6 +13,7 @@
 mod chart;
 mod images;
 mod parameters;
+mod patches;
 mod values;
 
 use std::cell::Cell;
@@ -20,6 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::place::{Missing, Place, Slot};
 use super::{Ask, Cause, Fault};
 use crate::edit::{Aliases, Known, NodeId, Path, Reason, Refusal, Scan};
+use patches::Patch;
 
 /// Most items of sources, images and parameters that are looked at: a thousand Applications of ten each. Aliases can
 /// repeat a list without end.
@@ -31,7 +34,7 @@ const GENERATORS_DEPTH_MAX: usize = 4;
 /// What a map of values behind an alias counts for, which may be half a million values each time.
 const SHARED_VALUES_ITEMS: usize = 100;
 
-/// Most bytes of values in texts that are read: twice what a file may hold, which only aliases could exceed.
+/// Most bytes of values and patches in texts that are read: twice what a file may hold, which only aliases could exceed.
 const TEXT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// The places of the image, or of what `at` leads to in a chart's values; at least one.
@@ -52,6 +55,7 @@ pub(super) fn places(
     };
     let mut found = Found::default();
     for object in walk.objects()? {
+        found.patch = found.patch.or_else(|| patches::of_template(walk, object));
         for (walk, source) in walk.sources(object)? {
             let mut more = source_places(walk, source, at)?;
             if let Some(at) = at {
@@ -64,20 +68,7 @@ pub(super) fn places(
             found.add(more);
         }
     }
-    let Found { mut places, names } = found;
-    if places.is_empty() {
-        let names = names.iter().map(String::as_str);
-        return Err(Fault::from(match at {
-            Some(at) => Cause::NoValue {
-                at: at.clone(),
-                known: Known::of(names, &at.to_string()),
-            },
-            None => Cause::NoneInSources {
-                image: ask.image.clone(),
-                known: Known::of(names, &ask.image.to_string()),
-            },
-        }));
-    }
+    let mut places = found.places_or_refuse(at, ask)?;
     refuse_apart(scan, &places)?;
     // Sources that share a part by an alias share its places.
     let mut seen = BTreeSet::new();
@@ -132,6 +123,7 @@ fn source_places(walk: Walk<'_, '_>, source: NodeId, at: Option<&Path>) -> Resul
     if at.is_none() {
         if let Some((walk, kustomize)) = walk.child(source, "kustomize")? {
             found.add(images::places(walk, kustomize)?);
+            found.patch = patches::of_kustomize(walk, kustomize);
         }
         found.add(chart::places(walk, source)?);
     }
@@ -154,17 +146,54 @@ fn identity(place: &Place) -> (NodeId, String) {
     (node, key.to_owned())
 }
 
-/// What was found: places, and names that a message can list where there is no place.
+/// What was found: places, and what a message can tell where there is no place.
 #[derive(Default)]
 struct Found {
     places: Vec<Place>,
+    /// Names like those that were looked for.
     names: Vec<String>,
+    /// The first patch that may name the image.
+    patch: Option<Patch>,
 }
 
 impl Found {
-    fn add(&mut self, Self { places, names }: Self) {
+    fn add(
+        &mut self,
+        Self {
+            places,
+            names,
+            patch,
+        }: Self,
+    ) {
         self.places.extend(places);
         self.names.extend(names);
+        self.patch = self.patch.or(patch);
+    }
+
+    /// The places, at least one.
+    fn places_or_refuse(self, at: Option<&Path>, ask: Ask<'_>) -> Result<Vec<Place>, Fault> {
+        let Self {
+            places,
+            names,
+            patch,
+        } = self;
+        if !places.is_empty() {
+            return Ok(places);
+        }
+        let names = names.iter().map(String::as_str);
+        let image = ask.image.clone();
+        Err(match (at, patch) {
+            (Some(at), _) => {
+                let known = Known::of(names, &at.to_string());
+                let at = at.clone();
+                Cause::NoValue { at, known }.into()
+            }
+            (None, Some(Patch { key, line })) => Fault::at(line, Cause::InPatch { key, image }),
+            (None, None) => {
+                let known = Known::of(names, &image.to_string());
+                Cause::NoneInSources { image, known }.into()
+            }
+        })
     }
 }
 
@@ -296,6 +325,12 @@ impl Walk<'_, '_> {
         Ok(sources)
     }
 
+    /// The last part of the image's name, without which no text names it.
+    fn last_name(&self) -> &str {
+        let path = self.ask.image.path();
+        path.rsplit('/').next().unwrap_or(path)
+    }
+
     /// The value of `key` in a map, unless it is null.
     fn child(self, map: NodeId, key: &str) -> Result<Option<(Self, NodeId)>, Refusal> {
         let scan = self.scan;
@@ -334,6 +369,13 @@ impl Walk<'_, '_> {
         let what = "items of sources, images and parameters";
         let limit = ITEMS_MAX;
         spend(&self.budget.items, (items, Cause::TooMany { limit, what }))
+    }
+
+    /// Counts bytes of texts that are read.
+    fn count_text(self, bytes: usize) -> Result<(), Fault> {
+        let (limit, what) = (TEXT_BYTES_MAX, "bytes of values and patches in texts");
+        let refused = Cause::TooMany { limit, what };
+        spend(&self.budget.text_bytes, (bytes, refused))
     }
 
     /// A value, or what it is an alias of.

@@ -832,6 +832,28 @@ fn every_source_that_argo_cd_reads_is_looked_through() {
 }
 
 #[test]
+fn a_patch_that_may_name_the_image_is_told_where_nothing_else_does() {
+    let set = |source: &str, patch: &str| {
+        format!(
+            "kind: ApplicationSet\nspec:\n  template: {{spec: {{source: {source}}}}}\n  templatePatch: |\n    spec: {{source: {{kustomize: {{images: ['{patch}:{{{{ .tag }}}}']}}}}}}\n"
+        )
+    };
+    insta::assert_snapshot!(NAMED.changed(&set("{}", "ghcr.io/acme/web")), @"argocd/web.yaml:5: nothing in the sources here names `ghcr.io/acme/web`, and `templatePatch`, which may, is not edited; let the version stand in a source itself, or say `at:` which of the chart's values holds it");
+    insta::assert_snapshot!(NAMED.changed(&set("{}", "ghcr.io/acme/db")), @"argocd/web.yaml: nothing in the sources here names `ghcr.io/acme/web`; there is nothing; where the chart has the name, say `at:` which of its values holds the version");
+    insta::assert_snapshot!(at("image").changed(&set("{}", "ghcr.io/acme/web")), @"argocd/web.yaml: no source has `image` in its `helm.parameters`, `helm.valuesObject` or `helm.values`; there is nothing");
+    let named = "{kustomize: {images: ['ghcr.io/acme/web:v1']}}";
+    insta::assert_snapshot!(NAMED.changed(&set(named, "ghcr.io/acme/web")), @"
+    -   template: {spec: {source: {kustomize: {images: ['ghcr.io/acme/web:v1']}}}}
+    +   template: {spec: {source: {kustomize: {images: ['ghcr.io/acme/web:v2']}}}}
+    ");
+    let patches = application(
+        "kustomize:\n  patches:\n  - path: other.yaml\n  - target: {kind: Deployment}\n    patch: |-\n      - op: replace\n        path: /spec/template/spec/containers/0/image\n        value: ghcr.io/acme/web:v1\n",
+    );
+    insta::assert_snapshot!(NAMED.changed(&patches), @"argocd/web.yaml:14: nothing in the sources here names `ghcr.io/acme/web`, and `kustomize.patches`, which may, is not edited; let the version stand in a source itself, or say `at:` which of the chart's values holds it");
+    insta::assert_snapshot!(NAMED.of("ghcr.io/acme/db").changed(&patches), @"argocd/web.yaml: nothing in the sources here names `ghcr.io/acme/db`; there is nothing; where the chart has the name, say `at:` which of its values holds the version");
+}
+
+#[test]
 fn generators_within_themselves_are_refused() {
     let set = |generators: &str| {
         format!("kind: ApplicationSet\nspec:\n  generators:{generators}\n  template: {{}}\n")
@@ -930,7 +952,7 @@ fn what_aliases_repeat_without_end_is_refused() {
         "\n  helm:\n    values: |\n      # {}\n      image: ghcr.io/acme/web:v1",
         "-".repeat(3000)
     );
-    insta::assert_snapshot!(NAMED.followed().changed(&repeated(&text, 3000)), @"argocd/web.yaml: the file has more than 8388608 bytes of values in texts, counted as often as aliases repeat them");
+    insta::assert_snapshot!(NAMED.followed().changed(&repeated(&text, 3000)), @"argocd/web.yaml: the file has more than 8388608 bytes of values and patches in texts, counted as often as aliases repeat them");
     let few = repeated(&text, 3);
     insta::assert_snapshot!(NAMED.followed().changed(&few), @"
     -       image: ghcr.io/acme/web:v1

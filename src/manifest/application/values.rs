@@ -11,7 +11,7 @@ use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
 use super::parameters::Parameters;
-use super::{Found, SHARED_VALUES_ITEMS, TEXT_BYTES_MAX, Walk, identity, spend};
+use super::{Found, SHARED_VALUES_ITEMS, Walk, identity};
 use crate::edit::{NodeId, Path, Reach, Reason, Refusal, Scan, Step};
 use crate::manifest::helm::{self, Holds, Lookup, TAG_KEYS};
 use crate::manifest::place::{Place, Shape, Slot};
@@ -38,7 +38,11 @@ pub(super) fn places(walk: Walk<'_, '_>, helm: NodeId, at: Option<&Path>) -> Res
         (true, None) => source.images(),
         (false, _) => Vec::new(),
     };
-    Ok(Found { places, names })
+    Ok(Found {
+        places,
+        names,
+        patch: None,
+    })
 }
 
 /// What one source gives to its chart.
@@ -275,10 +279,7 @@ impl<'a, 't> Values<'a, 't> {
     fn text(&self) -> Result<&Result<(Scan<'a>, usize), Refusal>, Fault> {
         let (walk, node) = (self.walk, self.node);
         if self.inner.get().is_none() {
-            let (limit, what) = (TEXT_BYTES_MAX, "bytes of values in texts");
-            let bytes = walk.scan.scalar(node).unwrap_or_default().len();
-            let refused = Cause::TooMany { limit, what };
-            spend(&walk.budget.text_bytes, (bytes, refused))?;
+            walk.count_text(walk.scan.scalar(node).unwrap_or_default().len())?;
         }
         Ok(self.inner.get_or_init(|| walk.scan.inner(node)))
     }
@@ -291,10 +292,8 @@ impl<'a, 't> Values<'a, 't> {
             ..walk.ask
         };
         let text = walk.scan.scalar(node).unwrap_or_default();
-        let path = ask.image.path();
-        let name = path.rsplit('/').next().unwrap_or(path);
         // So a text is only asked to be readable where it may matter.
-        if *lookup == Lookup::Anywhere && !text.contains(name) {
+        if *lookup == Lookup::Anywhere && !text.contains(walk.last_name()) {
             return Ok(Layer::default());
         }
         let places = |scan: &Scan<'_>| unless_missing(helm::places_in(scan, lookup, ask));
