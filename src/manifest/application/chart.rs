@@ -8,7 +8,7 @@
 //! * `repoURL: HOST/PATH` with `chart: NAME` goes by way of Helm: a version, whose `+` is `_` in the tag, and no digest.
 //! * Anything else that is a range (`1.*`, `>=1`, nothing) lets Argo CD choose.
 
-use super::{Found, Walk};
+use super::{Gathered, Walk};
 use crate::edit::NodeId;
 use crate::image::Tag;
 use crate::manifest::name::{is_image, split_digest};
@@ -16,10 +16,10 @@ use crate::manifest::place::{Place, Shape, Slot};
 use crate::manifest::{Cause, Fault};
 
 /// The `targetRevision` of a source, if the source is the image.
-pub(super) fn places(walk: Walk<'_, '_>, source: NodeId) -> Result<Found, Fault> {
+pub(super) fn places(walk: Walk<'_, '_>, source: NodeId) -> Result<Gathered, Fault> {
     let scan = walk.scan;
     let Some((_, _, url)) = walk.text(source, "repoURL")? else {
-        return Ok(Found::default());
+        return Ok(Gathered::default());
     };
     let chart = walk.text(source, "chart")?.map(|(_, _, chart)| chart);
     let (repository, is_chart) = match (url.strip_prefix("oci://"), chart) {
@@ -27,7 +27,7 @@ pub(super) fn places(walk: Walk<'_, '_>, source: NodeId) -> Result<Found, Fault>
         (None, Some(chart)) if !url.contains("://") => {
             (format!("{}/{chart}", url.trim_end_matches('/')), true)
         }
-        (None, _) => return Ok(Found::default()),
+        (None, _) => return Ok(Gathered::default()),
     };
     let mut places = Vec::new();
     if is_image(&repository, walk.ask.image) {
@@ -48,7 +48,7 @@ pub(super) fn places(walk: Walk<'_, '_>, source: NodeId) -> Result<Found, Fault>
         places.push(Place::One(Slot::Standing(revision), shape));
     }
     let names = vec![repository];
-    Ok(Found {
+    Ok(Gathered {
         places,
         names,
         patch: None,

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Found, Walk, refuse_filled};
+use super::{Gathered, Walk, refuse_filled};
 use crate::edit::{NodeId, Refusal};
 use crate::manifest::name::{is_image, split_digest, split_tag};
 use crate::manifest::place::{Place, Shape, Slot};
@@ -26,7 +26,7 @@ struct Override<'w, 'a, 't> {
 
 /// The items that decide the version of the image: those that make it or keep it, or else those that give it another
 /// name, as for a mirror.
-pub(super) fn places(walk: Walk<'_, '_>, kustomize: NodeId) -> Result<Found, Fault> {
+pub(super) fn places(walk: Walk<'_, '_>, kustomize: NodeId) -> Result<Gathered, Fault> {
     let image = walk.ask.image;
     let mut overrides = Vec::new();
     for (walk, node) in walk.items(kustomize, "images")? {
@@ -58,7 +58,7 @@ pub(super) fn places(walk: Walk<'_, '_>, kustomize: NodeId) -> Result<Found, Fau
             Shape::Reference { name },
         ));
     }
-    Ok(Found {
+    Ok(Gathered {
         places,
         names,
         patch: None,

@@ -53,7 +53,7 @@ pub(super) fn places(
         budget: &budget,
         alias: None,
     };
-    let mut found = Found::default();
+    let mut found = Gathered::default();
     for object in walk.objects()? {
         found.patch = found.patch.or_else(|| patches::of_template(walk, object));
         for (walk, source) in walk.sources(object)? {
@@ -118,8 +118,8 @@ fn refuse_again(
 }
 
 /// The places in one source, and the names there.
-fn source_places(walk: Walk<'_, '_>, source: NodeId, at: Option<&Path>) -> Result<Found, Fault> {
-    let mut found = Found::default();
+fn source_places(walk: Walk<'_, '_>, source: NodeId, at: Option<&Path>) -> Result<Gathered, Fault> {
+    let mut found = Gathered::default();
     if at.is_none() {
         if let Some((walk, kustomize)) = walk.child(source, "kustomize")? {
             found.add(images::places(walk, kustomize)?);
@@ -148,7 +148,7 @@ fn identity(place: &Place) -> (NodeId, String) {
 
 /// What was found: places, and what a message can tell where there is no place.
 #[derive(Default)]
-struct Found {
+struct Gathered {
     places: Vec<Place>,
     /// Names like those that were looked for.
     names: Vec<String>,
@@ -156,7 +156,7 @@ struct Found {
     patch: Option<Patch>,
 }
 
-impl Found {
+impl Gathered {
     fn add(
         &mut self,
         Self {

@@ -11,16 +11,20 @@ use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
 use super::parameters::Parameters;
-use super::{Found, SHARED_VALUES_ITEMS, Walk, identity};
+use super::{Gathered, SHARED_VALUES_ITEMS, Walk, identity};
 use crate::edit::{NodeId, Path, Reach, Reason, Refusal, Scan, Step};
 use crate::manifest::helm::{self, Holds, Lookup, TAG_KEYS};
 use crate::manifest::place::{Place, Shape, Slot};
 use crate::manifest::{Ask, Cause, Fault};
 
 /// The places in the parameters and the values of one source.
-pub(super) fn places(walk: Walk<'_, '_>, helm: NodeId, at: Option<&Path>) -> Result<Found, Fault> {
+pub(super) fn places(
+    walk: Walk<'_, '_>,
+    helm: NodeId,
+    at: Option<&Path>,
+) -> Result<Gathered, Fault> {
     let parameters = Parameters::of(walk, helm)?;
-    let (values, unread) = Values::of(walk, helm)?;
+    let (values, unread) = SourceValues::of(walk, helm)?;
     let source = Source { parameters, values };
     let places = match at {
         Some(at) => source.at(at.steps())?,
@@ -38,7 +42,7 @@ pub(super) fn places(walk: Walk<'_, '_>, helm: NodeId, at: Option<&Path>) -> Res
         (true, None) => source.images(),
         (false, _) => Vec::new(),
     };
-    Ok(Found {
+    Ok(Gathered {
         places,
         names,
         patch: None,
@@ -48,11 +52,11 @@ pub(super) fn places(walk: Walk<'_, '_>, helm: NodeId, at: Option<&Path>) -> Res
 /// What one source gives to its chart.
 struct Source<'a, 't> {
     parameters: Option<Parameters<'a, 't>>,
-    values: Option<Values<'a, 't>>,
+    values: Option<SourceValues<'a, 't>>,
 }
 
 /// The values of a source, in a map of the file or in a text.
-struct Values<'a, 't> {
+struct SourceValues<'a, 't> {
     walk: Walk<'a, 't>,
     node: NodeId,
     is_text: bool,
@@ -228,7 +232,7 @@ impl Source<'_, '_> {
     }
 }
 
-impl<'a, 't> Values<'a, 't> {
+impl<'a, 't> SourceValues<'a, 't> {
     /// The values that Argo CD reads, `valuesObject` or else `values`, and those that it does not read.
     fn of(walk: Walk<'a, 't>, helm: NodeId) -> Result<(Option<Self>, Option<Self>), Fault> {
         let new = |walk, node, is_text| Self {
