@@ -48,6 +48,10 @@ pub(super) enum Cause {
         "kustomize takes the name `{name}` for a pattern that `{image}` matches too; write the image's name out"
     )]
     PatternName { name: String, image: Repository },
+    #[error(
+        "kustomize takes the name `{start}…` for a pattern, which is too large to say whether `{image}` matches it; write the image's name out"
+    )]
+    LargePattern { start: String, image: Repository },
     #[error("no {what} here is `{image}`; {known}")]
     NoneHere {
         /// What was looked through: `item`, `container`.

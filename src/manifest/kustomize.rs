@@ -12,12 +12,22 @@
 //! * A `name` is an anchored regular expression, and Docker Hub's long and short names are different ones.
 //! * Keys are read in any case, and the old `imageTags` wins over `images`.
 
-use regex::Regex;
+use regex::bytes::RegexBuilder;
 
 use super::name::{familiar, is_image, split_digest};
 use super::{Ask, Cause, Fault, Standing, Version, Write, known_digest};
 use crate::edit::{Draft, New, NodeId, Reason, Refusal, Scan};
 use crate::image::Repository;
+
+/// Longest pattern that is tried, in bytes; a repository's name has at most 255.
+const PATTERN_BYTES_MAX: usize = 255;
+
+/// Most memory of a tried pattern. The few classes and repeats of an honest one take 1 KiB or so; of 4 MiB of patterns
+/// each is given up at once that takes more.
+const PATTERN_SIZE_BYTES_MAX: usize = 16 * 1024;
+
+/// How much of a large pattern a message shows.
+const PATTERN_SHOWN_CHARS: usize = 40;
 
 /// What happens to one key of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -287,7 +297,7 @@ fn refuse_patterns(scan: &Scan<'_>, entries: &[Entry], image: &Repository) -> Re
     Ok(())
 }
 
-/// Refuses a name that is no image's but a pattern that the image matches.
+/// Refuses a name that is no image's but a pattern that the image matches, or may match.
 pub(super) fn refuse_pattern(
     scan: &Scan<'_>,
     (node, name): (NodeId, &str),
@@ -296,15 +306,45 @@ pub(super) fn refuse_pattern(
     if !name.contains(['*', '+', '?', '(', '[', '{', '|', '^', '$', '\\']) {
         return Ok(());
     }
-    let pattern = Regex::new(&format!("^(?:{name})$"));
-    let matches = |text: &str| pattern.as_ref().is_ok_and(|pattern| pattern.is_match(text));
-    match matches(&familiar(image)) || matches(&image.to_string()) {
-        true => {
-            let (name, image) = (name.to_owned(), image.clone());
-            let cause = Cause::PatternName { name, image };
-            Err(Fault::at(scan.line(node), cause))
-        }
-        false => Ok(()),
+    let image_name = image.to_string();
+    let texts = [familiar(image), image_name];
+    let cause = match matches_any(name, &texts) {
+        Some(false) => return Ok(()),
+        Some(true) => Cause::PatternName {
+            name: name.to_owned(),
+            image: image.clone(),
+        },
+        None => Cause::LargePattern {
+            start: name.chars().take(PATTERN_SHOWN_CHARS).collect(),
+            image: image.clone(),
+        },
+    };
+    Err(Fault::at(scan.line(node), cause))
+}
+
+/// Whether a pattern matches one of `texts`; none if it takes too much to say.
+///
+/// The classes of kustomize's patterns are of ASCII, as images' names are; those of all Unicode make large machines.
+fn matches_any(pattern: &str, texts: &[String]) -> Option<bool> {
+    let sets_unicode = |group: &str| {
+        let flags = group.split([':', ')']).next();
+        flags.is_some_and(|flags| flags.contains('u'))
+    };
+    let is_unicode = !pattern.is_ascii()
+        || ["\\p", "\\P"].iter().any(|class| pattern.contains(class))
+        || pattern.split("(?").skip(1).any(sets_unicode);
+    if pattern.len() > PATTERN_BYTES_MAX || is_unicode {
+        return None;
+    }
+    let built = RegexBuilder::new(&format!("^(?:{pattern})$"))
+        .unicode(false)
+        .size_limit(PATTERN_SIZE_BYTES_MAX)
+        .build();
+    match built {
+        Ok(regex) => Some(texts.iter().any(|text| regex.is_match(text.as_bytes()))),
+        Err(regex::Error::CompiledTooBig(_)) => None,
+        // An error to kustomize too, or a text with braces, which no image's name has.
+        Err(_) => Some(false),
     }
 }
 

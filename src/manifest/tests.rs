@@ -387,6 +387,30 @@ fn what_kustomize_would_read_in_another_way_is_refused() {
 }
 
 #[test]
+fn a_pattern_too_large_to_be_tried_is_refused() {
+    let tag = |name: &str| {
+        let text = format!("images:\n- name: {name}\n- name: ghcr.io/acme/web\n  newTag: v1\n");
+        standing(&kustomize(), &text)
+    };
+    insta::assert_snapshot!(tag(r"x\w{60}{60}1"), @r"app/file.yaml:2: kustomize takes the name `x\w{60}{60}1…` for a pattern, which is too large to say whether `ghcr.io/acme/web` matches it; write the image's name out");
+    insta::assert_snapshot!(tag(&"(a|b)".repeat(60)), @"app/file.yaml:2: kustomize takes the name `(a|b)(a|b)(a|b)(a|b)(a|b)(a|b)(a|b)(a|b)…` for a pattern, which is too large to say whether `ghcr.io/acme/web` matches it; write the image's name out");
+    insta::assert_snapshot!(tag(r"x\p{L}+"), @r"app/file.yaml:2: kustomize takes the name `x\p{L}+…` for a pattern, which is too large to say whether `ghcr.io/acme/web` matches it; write the image's name out");
+    insta::assert_snapshot!(tag(r"(?iu)x\w+"), @r"app/file.yaml:2: kustomize takes the name `(?iu)x\w+…` for a pattern, which is too large to say whether `ghcr.io/acme/web` matches it; write the image's name out");
+    let kept = [
+        r"'[\w.-]+/other/[^/]*'",
+        r"x\w{60}1",
+        r"(?i)ghcr\.io/(a|b)/.*",
+        "'[a'",
+    ];
+    for name in kept {
+        assert_eq!(tag(name), "v1@-:4", "{name}");
+    }
+    let names = (0..2000).map(|n| format!("- name: x{n}\\w{{60}}1\n"));
+    let text: String = ["images:\n".to_owned()].into_iter().chain(names).collect();
+    assert_eq!(standing(&kustomize(), &text), "-@-:1");
+}
+
+#[test]
 fn a_digest_stands_in_one_place_of_an_entry_alone() {
     let both = "images:\n- name: ghcr.io/acme/web\n  newTag: v1@OLD\n  digest: OLD\n";
     let parted = "images:\n- name: ghcr.io/acme/web\n  newTag: v2\n  digest: NEW\n";
