@@ -202,7 +202,10 @@ impl Miss {
     fn is_unclear(&self) -> bool {
         matches!(
             self.refusal.reason,
-            Reason::DuplicateKey { .. } | Reason::SeveralItems { .. } | Reason::BehindAlias
+            Reason::DuplicateKey { .. }
+                | Reason::SeveralItems { .. }
+                | Reason::BehindAlias
+                | Reason::TooManyMerged { .. }
         )
     }
 }

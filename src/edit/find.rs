@@ -3,11 +3,17 @@
 //! Not here: which document is meant (`document`), and what may be done with the value (`draft`).
 //! Invariant: a path names at most one value; where it could name two, it is refused.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::path::{Path, Step};
 use super::refusal::{Known, Reason, Refusal};
 use super::scan::{Kind, NodeId, Scan, Style};
+
+/// Most maps that the merge key of one map may name, with those that these name in turn. Files seen name one or two.
+const MERGED_MAPS_MAX: usize = 100;
+
+/// Most keys of these. A map that merges another is three nodes, so that a file holds 160,000: each looks at as many.
+const MERGED_PAIRS_MAX: usize = 1000;
 
 /// What a path leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -217,37 +223,24 @@ impl Scan<'_> {
         mapping: NodeId,
         key: &str,
     ) -> Result<Option<(NodeId, NodeId)>, Refusal> {
-        let mut seen = BTreeSet::from([mapping]);
-        let mut maps = self.merges(mapping)?;
-        maps.reverse();
-        while let Some(map) = maps.pop() {
-            if !seen.insert(map) {
-                continue;
-            }
+        for map in self.merged_maps(mapping)? {
             if let Some(pair) = self.pair(map, key)? {
                 return Ok(Some(pair));
             }
-            maps.extend(self.merges(map)?.into_iter().rev());
         }
         Ok(None)
     }
 
     /// The pairs that a mapping has by its merge key alone.
     pub(crate) fn merged_pairs(&self, mapping: NodeId) -> Result<Vec<(NodeId, NodeId)>, Refusal> {
-        let mut seen = BTreeSet::from([mapping]);
         let name = |&(key, _): &(NodeId, NodeId)| self.scalar(key);
         let mut names: BTreeSet<&str> =
             self.pairs(mapping).filter_map(|pair| name(&pair)).collect();
-        let mut maps = self.merges(mapping)?;
-        maps.reverse();
         let mut merged = Vec::new();
-        while let Some(map) = maps.pop() {
-            if seen.insert(map) {
-                let is_new =
-                    |pair: &(NodeId, NodeId)| name(pair).is_some_and(|name| names.insert(name));
-                merged.extend(self.pairs(map).filter(is_new));
-                maps.extend(self.merges(map)?.into_iter().rev());
-            }
+        for map in self.merged_maps(mapping)? {
+            let is_new =
+                |pair: &(NodeId, NodeId)| name(pair).is_some_and(|name| names.insert(name));
+            merged.extend(self.pairs(map).filter(is_new));
         }
         Ok(merged)
     }
@@ -271,16 +264,51 @@ impl Scan<'_> {
         }
     }
 
-    /// The maps that a mapping merges by `<<`, in order.
-    fn merges(&self, mapping: NodeId) -> Result<Vec<NodeId>, Refusal> {
-        let Some((_, value)) = self.pair(mapping, "<<")? else {
+    /// The maps that a mapping merges by `<<`, and those that these merge in turn: each once, the first to count first.
+    fn merged_maps(&self, mapping: NodeId) -> Result<Vec<NodeId>, Refusal> {
+        let Some((merge, mut waiting)) = self.merges(mapping)? else {
             return Ok(Vec::new());
         };
+        let refused = |limit, what| {
+            let reason = Reason::TooManyMerged { limit, what };
+            Refusal::at(self.line(merge), reason)
+        };
+        let mut seen = BTreeSet::from([mapping]);
+        let mut maps = Vec::new();
+        let (mut named, mut pairs) = (waiting.len(), 0);
+        while let Some(map) = waiting.pop().filter(|_| named <= MERGED_MAPS_MAX) {
+            if !seen.insert(map) {
+                continue;
+            }
+            maps.push(map);
+            pairs += self.pairs(map).take(MERGED_PAIRS_MAX + 1).count();
+            if pairs > MERGED_PAIRS_MAX {
+                return Err(refused(MERGED_PAIRS_MAX, "keys"));
+            }
+            if let Some((_, more)) = self.merges(map)? {
+                named += more.len();
+                waiting.extend(more);
+            }
+        }
+        match named > MERGED_MAPS_MAX {
+            true => Err(refused(MERGED_MAPS_MAX, "maps")),
+            false => Ok(maps),
+        }
+    }
+
+    /// The merge key of a mapping, and what it names, the last first; of a list too long at most one more than may be.
+    fn merges(&self, mapping: NodeId) -> Result<Option<(NodeId, Vec<NodeId>)>, Refusal> {
+        let Some((key, value)) = self.pair(mapping, "<<")? else {
+            return Ok(None);
+        };
         let value = self.resolved(value);
-        Ok(match self.is_sequence(value) {
-            true => self.items(value).map(|item| self.resolved(item)).collect(),
+        let mut maps: Vec<NodeId> = match self.is_sequence(value) {
+            true => self.items(value).take(MERGED_MAPS_MAX + 1).collect(),
             false => vec![value],
-        })
+        };
+        maps.reverse();
+        let maps = maps.into_iter().map(|map| self.resolved(map)).collect();
+        Ok(Some((key, maps)))
     }
 
     /// The one item of a list that has `value` under `key`.
@@ -292,12 +320,20 @@ impl Scan<'_> {
     ) -> Result<NodeId, Refusal> {
         let mut names = Vec::new();
         let mut found = Vec::new();
+        // What aliases stand for is looked up once, since a short list may name a long map often.
+        let mut aliased: BTreeMap<NodeId, Option<&str>> = BTreeMap::new();
         for item in self.items(list) {
             let map = self.resolved(item);
-            let Some((_, name)) = self.lookup(map, key)? else {
-                continue;
+            let name = match aliased.get(&map) {
+                Some(name) => *name,
+                None => self
+                    .lookup(map, key)?
+                    .map(|(_, name)| self.scalar(name).unwrap_or_default()),
             };
-            let name = self.scalar(name).unwrap_or_default();
+            if map != item {
+                aliased.insert(map, name);
+            }
+            let Some(name) = name else { continue };
             names.push(name);
             if name == value {
                 found.push(item);
@@ -340,7 +376,7 @@ impl Scan<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Aliases, Path, Scan, Target};
+    use super::{Aliases, MERGED_MAPS_MAX, MERGED_PAIRS_MAX, Path, Scan, Target};
     use crate::edit::Reach;
 
     fn found(text: &str, path: &str) -> String {
@@ -414,6 +450,41 @@ mod tests {
         let text = "a: &a\n  <<: *a\n  b: &b {<<: [*a, *b]}\n";
         assert!(found_with(text, "a.c", Aliases::Followed).contains("no key `c`"));
         assert!(found_with(text, "a.b.c", Aliases::Followed).contains("no key `c`"));
+    }
+
+    #[test]
+    fn a_merge_key_names_no_more_maps_and_keys_than_a_person_follows() {
+        let in_list = |count: usize| {
+            let list = vec!["*a"; count].join(", ");
+            format!("a: &a {{x: y}}\nl: &l [{list}]\nm: {{<<: *l}}\n")
+        };
+        let followed = |text: &str, path: &str| found_with(text, path, Aliases::Followed);
+        assert_eq!(followed(&in_list(MERGED_MAPS_MAX), "m.x"), "1: y");
+        insta::assert_snapshot!(followed(&in_list(MERGED_MAPS_MAX + 1), "m.x"), @"the merge key (`<<`) here leads to more than 100 maps, which is more than one can follow; write out what the map is to have [line 3]");
+        let chain = |count: usize| {
+            let link = |n: usize| format!("a{n}: &a{n} {{<<: *a{}}}\n", n - 1);
+            let links: String = (1..=count).map(link).collect();
+            format!("a0: &a0 {{x: y}}\n{links}")
+        };
+        assert_eq!(followed(&chain(MERGED_MAPS_MAX), "a100.x"), "1: y");
+        insta::assert_snapshot!(followed(&chain(MERGED_MAPS_MAX + 1), "a101.x"), @"the merge key (`<<`) here leads to more than 100 maps, which is more than one can follow; write out what the map is to have [line 102]");
+        let keys = |count: usize| {
+            let keys: String = (1..count).map(|n| format!("k{n}: v, ")).collect();
+            format!("a: &a {{{keys}x: y}}\nm: {{<<: *a}}\n")
+        };
+        assert_eq!(followed(&keys(MERGED_PAIRS_MAX), "m.x"), "1: y");
+        insta::assert_snapshot!(followed(&keys(MERGED_PAIRS_MAX + 1), "m.x"), @"the merge key (`<<`) here leads to more than 1000 keys, which is more than one can follow; write out what the map is to have [line 2]");
+    }
+
+    #[test]
+    fn a_bomb_of_merge_keys_is_refused() {
+        let list = vec!["*a"; 30_000].join(", ");
+        let maps = "- {<<: *l}\n".repeat(20_000);
+        let text = format!("a: &a {{x: y}}\nl: &l [{list}]\nmaps:\n{maps}");
+        insta::assert_snapshot!(found(&text, "maps[name=web].tag"), @"the merge key (`<<`) here leads to more than 100 maps, which is more than one can follow; write out what the map is to have [line 4]");
+        let keys: String = (0..50_000).map(|n| format!("k{n}: v, ")).collect();
+        let text = format!("a: &a {{{keys}}}\nmaps:\n{}", "- *a\n".repeat(50_000));
+        insta::assert_snapshot!(found(&text, "maps[name=web].tag"), @"`maps` has no item with `name: web`; there is nothing [line 3]");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Not here: the file's name, which the caller knows.
 //! Invariant: a reason that belongs to a place carries its line.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// A text, or one place of it, that cannot be edited exactly.
@@ -80,6 +81,14 @@ pub(crate) enum Reason {
         "more than {limit} places say this value by an alias, which is more than one can review"
     )]
     TooManyAliases { limit: usize },
+    #[error(
+        "the merge key (`<<`) here leads to more than {limit} {what}, which is more than one can follow; write out what the map is to have"
+    )]
+    TooManyMerged {
+        limit: usize,
+        /// `maps`, `keys`.
+        what: &'static str,
+    },
     #[error("the value is a block scalar (`|` or `>`); write it on one line")]
     BlockScalar,
     #[error(
@@ -162,8 +171,11 @@ impl Known {
     /// Picks the name nearest to `wanted`, or lists what there is.
     pub(crate) fn of<'a>(names: impl Iterator<Item = &'a str>, wanted: &str) -> Self {
         let names: Vec<&str> = names.collect();
-        let nearest = names
-            .iter()
+        // A name this long is unlike; to compare many such would take long.
+        let is_near = |name: &&&str| name.len() <= 8 * wanted.len();
+        let near: BTreeSet<&&str> = names.iter().filter(is_near).collect();
+        let nearest = near
+            .into_iter()
             .map(|name| (strsim::normalized_damerau_levenshtein(name, wanted), name))
             .max_by(|(a, _), (b, _)| a.total_cmp(b));
         match nearest {
