@@ -118,7 +118,7 @@ pub(super) enum Cause {
     )]
     Filled { text: String },
     #[error(
-        "Helm reads the parameter's value `{value}` as a number or a word of its own, not as text; say `forceString: true` beside it"
+        "Helm reads the parameter's value `{value}` as a number or a word of its own, not as text; let the parameter stand here with `forceString: true`"
     )]
     NotText { value: String },
     #[error(

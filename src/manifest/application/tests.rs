@@ -402,7 +402,7 @@ fn a_missing_tag_is_added_as_a_parameter_beside_the_name() {
     +         value: NEW
     ");
     insta::assert_snapshot!(at("image.tga").changed(&block), @"argocd/web.yaml: no source has `image.tga` in its `helm.parameters`, `helm.valuesObject` or `helm.values`; there is `image.repository`");
-    insta::assert_snapshot!(NAMED.to("123").changed(&block), @"argocd/web.yaml:11: Helm reads the parameter's value `123` as a number or a word of its own, not as text; say `forceString: true` beside it");
+    insta::assert_snapshot!(NAMED.to("123").changed(&block), @"argocd/web.yaml:11: Helm reads the parameter's value `123` as a number or a word of its own, not as text; let the parameter stand here with `forceString: true`");
     let flow =
         application("helm: {parameters: [{name: 'image.repository', value: ghcr.io/acme/web}]}");
     let json = "{\n  \"kind\": \"Application\",\n  \"spec\": {\"source\": {\"helm\": {\"parameters\": [\n    {\"name\": \"images[0].repository\", \"value\": \"ghcr.io/acme/web\"}\n  ]}}}\n}\n";
@@ -436,7 +436,7 @@ fn a_value_that_helm_would_not_take_for_text_needs_to_be_forced() {
         let written = at("image.tag").to(word).changed(&plain);
         assert!(!written.contains("forceString"), "{word}: {written}");
     }
-    insta::assert_snapshot!(at("image.tag").to("1234567").changed(&plain), @"argocd/web.yaml:12: Helm reads the parameter's value `1234567` as a number or a word of its own, not as text; say `forceString: true` beside it");
+    insta::assert_snapshot!(at("image.tag").to("1234567").changed(&plain), @"argocd/web.yaml:12: Helm reads the parameter's value `1234567` as a number or a word of its own, not as text; let the parameter stand here with `forceString: true`");
     insta::assert_snapshot!(at("image.tag").to("1234567").changed(&forced), @r#"
     -         value: v1
     +         value: "1234567"
