@@ -62,6 +62,8 @@ struct SourceValues<'a, 't> {
     is_text: bool,
     /// What a text says, with the number of lines above it; read once.
     inner: OnceCell<Result<(Scan<'a>, usize), Refusal>>,
+    /// What a text says that is no block to edit.
+    other: OnceCell<Option<Scan<'a>>>,
 }
 
 /// What one of the places of values says at a path.
@@ -240,6 +242,7 @@ impl<'a, 't> SourceValues<'a, 't> {
             node,
             is_text,
             inner: OnceCell::new(),
+            other: OnceCell::new(),
         };
         let text = walk.child(helm, "values")?;
         let text = text.filter(|(walk, node)| walk.scan.scalar(*node) != Some(""));
@@ -305,9 +308,10 @@ impl<'a, 't> SourceValues<'a, 't> {
             Ok(inner) => inner,
             Err(refusal) => {
                 // Text of another form matters only where it has what is looked for.
-                return match Scan::new(text).map(|scan| places(&scan)) {
-                    Ok(Ok(places)) if places.is_empty() => Ok(Layer::default()),
-                    Ok(_) | Err(_) => Err(refusal.clone().into()),
+                let other = self.other.get_or_init(|| Scan::new(text).ok());
+                return match other.as_ref().map(places) {
+                    Some(Ok(places)) if places.is_empty() => Ok(Layer::default()),
+                    Some(_) | None => Err(refusal.clone().into()),
                 };
             }
         };
