@@ -35,7 +35,7 @@ pub(crate) use new::New;
 pub(crate) use path::{ParsePathError, Path, Step};
 pub(crate) use refusal::{Known, Reason, Refusal};
 pub(crate) use scan::{NodeId, Scan};
-pub(crate) use shared::Shared;
+pub(crate) use shared::{AliasesLeft, Shared, Whereabouts};
 
 /// Reads `bytes` as text, or says at which line they are not UTF-8.
 pub(crate) fn text(bytes: &[u8]) -> Result<&str, Refusal> {

@@ -78,7 +78,7 @@ pub(crate) enum Reason {
     )]
     BehindAlias,
     #[error(
-        "more than {limit} places say this value by an alias, which is more than one can review"
+        "more than {limit} places say what stands here by an alias, which is more than one can review"
     )]
     TooManyAliases { limit: usize },
     #[error(

@@ -231,16 +231,6 @@ impl<'t> Scan<'t> {
         }
     }
 
-    /// The aliases of the very value that `node` is.
-    pub(super) fn aliases_of(&self, node: NodeId) -> impl Iterator<Item = NodeId> {
-        let anchor = self.nodes[node.0].token.anchor;
-        let is_alias = move |other: &NodeId| {
-            anchor != 0 && self.nodes[other.0].token.kind == Kind::Alias(anchor)
-        };
-        let past = if anchor == 0 { 0 } else { self.nodes.len() };
-        (0..past).map(NodeId).filter(is_alias)
-    }
-
     pub(super) fn has_anchors(&self) -> bool {
         !self.anchors.is_empty()
     }
@@ -303,6 +293,11 @@ impl<'t> Scan<'t> {
             )),
             (first, _) => Ok(first),
         }
+    }
+
+    /// Whether `node` is `above` or stands in it.
+    pub(super) fn is_in(&self, node: NodeId, above: NodeId) -> bool {
+        (above.0..self.nodes[above.0].past).contains(&node.0)
     }
 
     /// All nodes, in the order of the text.

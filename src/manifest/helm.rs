@@ -38,9 +38,9 @@ pub(super) fn places(
     ask: Ask<'_>,
 ) -> Result<Vec<Place>, Fault> {
     let found = scan.find_in_one(at, ask.reach);
-    let root = match &found {
-        Ok(target) => scan.root_above(target.node()),
-        Err(Miss { gap: Some(gap), .. }) => scan.root_above(gap.parent),
+    let way = match &found {
+        Ok(target) => scan.way_to(target.node()),
+        Err(Miss { gap: Some(gap), .. }) => scan.way_to(gap.parent),
         Err(_) => {
             return found
                 .map(|_| Vec::new())
@@ -48,10 +48,20 @@ pub(super) fn places(
         }
     };
     let first = scan.all_documents().next();
-    if holds == Holds::Image && first.and_then(|first| scan.root(first)) != Some(root) {
+    let root = way.first().copied();
+    if let Some(root) = root.filter(|_| holds == Holds::Image)
+        && first.and_then(|first| scan.root(first)) != Some(root)
+    {
         return Err(Fault::at(scan.line(root), Cause::NotFirstDocument));
     }
-    Values { scan, root, ask }.places(found, at, holds)
+    // Values that stand in another file, as a HelmRelease's do, start somewhere on the way.
+    let registry = way.iter().rev().find_map(|&map| registry_of_all(scan, map));
+    let values = Values {
+        scan,
+        registry,
+        ask,
+    };
+    values.places(found, at, holds)
 }
 
 /// The places in the values that a text of its own holds.
@@ -79,7 +89,11 @@ pub(super) fn places_below(
     lookup: &Lookup,
     ask: Ask<'_>,
 ) -> Result<Vec<Place>, Fault> {
-    let values = Values { scan, root, ask };
+    let values = Values {
+        scan,
+        registry: registry_of_all(scan, root),
+        ask,
+    };
     match lookup {
         Lookup::At(at, holds) => {
             let found = scan.find(root, at, ask.reach.aliases);
@@ -97,8 +111,18 @@ pub(super) fn places_below(
 #[derive(Clone, Copy)]
 struct Values<'a, 't> {
     scan: &'a Scan<'t>,
-    root: NodeId,
+    /// `global.imageRegistry`, from which all images of the chart are taken.
+    registry: Option<NodeId>,
     ask: Ask<'a>,
+}
+
+/// `global.imageRegistry` of values.
+fn registry_of_all(scan: &Scan<'_>, values: NodeId) -> Option<NodeId> {
+    let look = |map: NodeId, key: &str| {
+        let pair = scan.lookup(map, key).ok().flatten();
+        pair.map(|(_, value)| scan.resolved(value))
+    };
+    look(look(values, "global")?, "imageRegistry")
 }
 
 impl Values<'_, '_> {
@@ -373,21 +397,16 @@ impl Values<'_, '_> {
     /// Whether `name`, which a map gives, is the image, as it stands or under the registry that all images of the
     /// chart are taken from.
     fn is_image(self, map: NodeId, name: &str) -> bool {
-        let Self { scan, root, ask } = self;
-        let look = |map: NodeId, key: &str| {
+        let Self {
+            scan,
+            registry,
+            ask,
+        } = self;
+        let look = |key: &str| {
             let pair = scan.lookup(map, key).ok().flatten();
-            pair.map(|(_, value)| scan.resolved(value))
+            pair.and_then(|(_, value)| scan.scalar(value))
         };
-        let bare = NAME_KEYS
-            .into_iter()
-            .find_map(|key| scan.scalar(look(map, key)?));
-        // Values that stand in another file, as a HelmRelease's do, start somewhere above the map.
-        let mut above = scan.way_to(map);
-        above.push(root);
-        let registry = above
-            .into_iter()
-            .rev()
-            .find_map(|above| look(look(above, "global")?, "imageRegistry"));
+        let bare = NAME_KEYS.into_iter().find_map(look);
         let is_global = registry
             .and_then(|node| scan.scalar(node))
             .filter(|registry| !registry.is_empty())

@@ -3,13 +3,17 @@
 //! Not here: finding the places (one file for each form).
 //! Invariant: what stands beside the version (a name, a form of writing) is kept.
 
+use std::cell::Cell;
+
 use super::helm::{self, Lookup};
 use super::name::{is_image, split_digest, split_tag};
 use super::{Ask, Cause, Fault, Standing, Version, Write, known_digest};
-use crate::edit::{Draft, New, NodeId, Path, Reach, Refusal, Scan, Step, edited};
+use crate::edit::{
+    AliasesLeft, Draft, New, NodeId, Path, Reach, Refusal, Scan, Step, Whereabouts, edited,
+};
 use crate::image::{Digest, Repository};
 
-/// Most places of one site. More nobody reviews, and to say where each one stands costs a walk through the file.
+/// Most places of one site. More nobody reviews.
 const PLACES_MAX: usize = 1000;
 
 /// Where one version is written.
@@ -61,19 +65,46 @@ pub(super) enum Shape {
     ChartVersion,
 }
 
+/// What may still be told of a site, in all its texts.
+struct Left {
+    places: Cell<usize>,
+    aliases: AliasesLeft,
+}
+
 /// What stands at `places`.
 pub(super) fn read(
     places: &[Place],
     scan: &Scan<'_>,
     ask: Ask<'_>,
 ) -> Result<Vec<Standing>, Fault> {
+    let left = Left {
+        places: Cell::new(PLACES_MAX),
+        aliases: AliasesLeft::default(),
+    };
+    read_within(&left, places, scan, ask)
+}
+
+fn read_within(
+    left: &Left,
+    places: &[Place],
+    scan: &Scan<'_>,
+    ask: Ask<'_>,
+) -> Result<Vec<Standing>, Fault> {
     refuse_too_many(places.len())?;
+    // Of a block those in it count.
+    let is_own = |place: &&Place| !matches!(place, Place::Block { .. });
+    let own = places.iter().filter(is_own).count();
+    let limit = PLACES_MAX;
+    let fewer = left.places.get().checked_sub(own);
+    left.places
+        .set(fewer.ok_or(Cause::TooManyPlaces { limit })?);
+    let mut whereabouts = Whereabouts::new(scan, &left.aliases);
     let mut standings = Vec::new();
     for place in places {
         match place {
-            Place::One(slot, shape) => standings.push(slot.standing(scan, shape)?),
+            Place::One(slot, shape) => standings.push(slot.standing(&mut whereabouts, shape)?),
             Place::Two { tag, digest } => {
-                let standing = tag.standing(scan, &Shape::Tag)?;
+                let standing = tag.standing(&mut whereabouts, &Shape::Tag)?;
                 let digest = Some(text_at(scan, *digest)?.to_owned());
                 standings.push(Standing {
                     digest: digest.filter(|text| !text.is_empty()).or(standing.digest),
@@ -92,7 +123,8 @@ pub(super) fn read(
                     },
                 )
                 .and_then(|places| {
-                    read(
+                    read_within(
+                        left,
                         &places,
                         &inner,
                         Ask {
@@ -102,7 +134,7 @@ pub(super) fn read(
                     )
                 })
                 .map_err(|fault| fault.in_block(above))?;
-                let outer = scan.path_to(*block);
+                let outer = whereabouts.path_to(*block);
                 standings.extend(found.into_iter().map(|standing| Standing {
                     line: standing.line + above,
                     path: match (&outer, standing.path) {
@@ -181,7 +213,12 @@ fn text_at<'s>(scan: &'s Scan<'_>, node: NodeId) -> Result<&'s str, Refusal> {
 }
 
 impl Slot {
-    fn standing(&self, scan: &Scan<'_>, shape: &Shape) -> Result<Standing, Fault> {
+    fn standing(
+        &self,
+        whereabouts: &mut Whereabouts<'_, '_>,
+        shape: &Shape,
+    ) -> Result<Standing, Fault> {
+        let scan = whereabouts.scan();
         let owned = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
         match self {
             Self::Standing(node) | Self::Parameter(node) => {
@@ -190,8 +227,8 @@ impl Slot {
                     tag: owned(tag).map(|tag| shape.tag(tag)),
                     digest: owned(digest),
                     line: scan.line(*node),
-                    path: scan.path_to(*node),
-                    shared: scan.shared(*node, &[])?,
+                    path: whereabouts.path_to(*node),
+                    shared: whereabouts.shared(*node, &[])?,
                 })
             }
             Self::Missing(Missing {
@@ -209,8 +246,8 @@ impl Slot {
                     tag: owned(tag),
                     digest: owned(digest),
                     line: scan.line(after.unwrap_or(*map)),
-                    path: scan.path_to(*map).map(|path| path.key(key)).or(own),
-                    shared: scan.shared(*map, &[Step::Key((*key).to_owned())])?,
+                    path: whereabouts.path_to(*map).map(|path| path.key(key)).or(own),
+                    shared: whereabouts.shared(*map, &[Step::Key((*key).to_owned())])?,
                 })
             }
             Self::MissingParameter { list, name } => {
@@ -226,11 +263,11 @@ impl Slot {
                     tag: None,
                     digest: None,
                     line: scan.line(*list),
-                    path: match (scan.path_to(*list), own) {
+                    path: match (whereabouts.path_to(*list), own) {
                         (Some(list), Some(own)) => Some(list.join(&own)),
                         (list, own) => own.or(list),
                     },
-                    shared: scan.shared(*list, &below)?,
+                    shared: whereabouts.shared(*list, &below)?,
                 })
             }
         }

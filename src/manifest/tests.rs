@@ -411,6 +411,23 @@ fn a_pattern_too_large_to_be_tried_is_refused() {
 }
 
 #[test]
+fn the_places_of_all_texts_in_a_file_are_counted_together() {
+    let application = |counts: [usize; 2]| {
+        let item = "          - {repository: ghcr.io/acme/web, tag: v1}\n";
+        let source = |count: usize| {
+            let items = item.repeat(count);
+            format!("  - chart: a\n    helm:\n      values: |\n        images:\n{items}")
+        };
+        let sources = counts.map(source).concat();
+        format!("apiVersion: argoproj.io/v1alpha1\nkind: Application\nspec:\n  sources:\n{sources}")
+    };
+    let site = site(Form::Application { at: None });
+    let found = standing(&site, &application([500, 500]));
+    assert_eq!(found.split(' ').count(), 1000);
+    insta::assert_snapshot!(standing(&site, &application([500, 501])), @"app/file.yaml:512: the image stands in more than 1000 places here, which is more than one can review");
+}
+
+#[test]
 fn a_digest_stands_in_one_place_of_an_entry_alone() {
     let both = "images:\n- name: ghcr.io/acme/web\n  newTag: v1@OLD\n  digest: OLD\n";
     let parted = "images:\n- name: ghcr.io/acme/web\n  newTag: v2\n  digest: NEW\n";

@@ -375,7 +375,7 @@ fn loops_and_bombs_of_aliases_end() {
         .chain((1..200).map(level))
         .collect();
     insta::assert_snapshot!(standing(&manifest(), &bomb), @"app/file.yaml:3: the value comes from an alias of an anchor that others share; name the anchor's own place, or say `through-alias: true`");
-    insta::assert_snapshot!(standing(&followed(manifest()), &bomb), @"app/file.yaml:100: more than 1000 places say this value by an alias, which is more than one can review");
+    insta::assert_snapshot!(standing(&followed(manifest()), &bomb), @"app/file.yaml:100: more than 1000 places say what stands here by an alias, which is more than one can review");
     let base: String = (0..150).map(|key| format!("  k{key}: v\n")).collect();
     let merges = "- <<: *base\n".repeat(1_000);
     let text = format!("kind: Pod\nbase: &base\n{base}list:\n{merges}");
@@ -386,6 +386,33 @@ fn loops_and_bombs_of_aliases_end() {
     };
     assert_eq!(standing(&manifest(), &many(1000)).split(' ').count(), 1000);
     insta::assert_snapshot!(standing(&manifest(), &many(1001)), @"app/file.yaml: the image stands in more than 1000 places here, which is more than one can review");
+}
+
+#[test]
+fn the_aliases_of_all_places_are_counted_together() {
+    let text = |aliases: usize| {
+        let place = |n: usize| format!("- image: &i{n} ghcr.io/acme/web:v1\n");
+        let places: String = (0..10).map(place).collect();
+        let alias = |n: usize| format!("- *i{}\n", n % 10);
+        let aliases: String = (0..aliases).map(alias).collect();
+        format!("kind: Pod\ncontainers:\n{places}x:\n{aliases}")
+    };
+    assert_eq!(standing(&manifest(), &text(1000)).split(' ').count(), 10);
+    insta::assert_snapshot!(standing(&manifest(), &text(1001)), @"app/file.yaml:12: more than 1000 places say what stands here by an alias, which is more than one can review");
+}
+
+#[test]
+fn places_in_a_list_of_tens_of_thousands_are_named() {
+    let item = |n: usize| match n % 60 {
+        0 => format!("- {{name: n{n}, image: 'ghcr.io/acme/web:v1'}}\n"),
+        _ => format!("- {{name: n{n}, image: a}}\n"),
+    };
+    let items: String = (0..60_000).map(item).collect();
+    let text = format!("kind: Pod\ncontainers:\n{items}");
+    let wanted: Vec<String> = (0..1000)
+        .map(|n| format!("containers[name=n{}].image", 60 * n))
+        .collect();
+    assert_eq!(paths(&manifest(), &text), wanted.join("; "));
 }
 
 #[test]
