@@ -5,6 +5,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -183,11 +184,12 @@ fn change(
         "{name}: a symbolic link is never followed; name the file itself"
     );
     ensure!(metadata.is_file(), "{name}: not a file");
-    let bytes = fs::read(file).with_context(|| format!("{name}: cannot be read"))?;
     let place = |refusal: Refusal| match refusal.line {
         Some(line) => anyhow::anyhow!("{name}:{line}: {refusal}"),
         None => anyhow::anyhow!("{name}: {refusal}"),
     };
+    edit::refuse_large(metadata.len()).map_err(place)?;
+    let bytes = fs::read(file).with_context(|| format!("{name}: cannot be read"))?;
     let before = edit::text(&bytes).map_err(place)?;
     let after = edit(before.to_owned()).map_err(place)?;
     match outcome {
@@ -221,8 +223,11 @@ fn replace(file: &Path, text: &str) -> Result<(), std::io::Error> {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let temporary = file.with_file_name(format!(".{name}.{}.towpath", std::process::id()));
     let permissions = file.metadata()?.permissions();
-    let written = write_new(&temporary, text)
-        .and_then(|()| fs::set_permissions(&temporary, permissions))
+    let written = create_private(&temporary)
+        .and_then(|mut created| {
+            created.set_permissions(permissions)?;
+            created.write_all(text.as_bytes())
+        })
         .and_then(|()| fs::rename(&temporary, file));
     if written.is_err() {
         // The first error is the one that tells; the leftover may not even exist.
@@ -231,9 +236,13 @@ fn replace(file: &Path, text: &str) -> Result<(), std::io::Error> {
     written
 }
 
-fn write_new(file: &Path, text: &str) -> Result<(), std::io::Error> {
-    let mut file: File = OpenOptions::new().write(true).create_new(true).open(file)?;
-    file.write_all(text.as_bytes())
+/// A new file that nobody else can read, whatever the old one's mode is: that comes before the text does.
+fn create_private(file: &Path) -> Result<File, std::io::Error> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file)
 }
 
 #[cfg(test)]
@@ -244,7 +253,7 @@ mod tests {
 
     use clap::Parser;
 
-    use super::Args;
+    use super::{Args, create_private};
 
     #[derive(Parser)]
     struct Line {
@@ -277,6 +286,36 @@ mod tests {
         );
         assert_eq!(file.metadata().unwrap().mode() & 0o777, 0o640);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_new_file_is_its_owners_alone_before_it_holds_anything() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("new");
+        let created = create_private(&file).unwrap();
+        assert_eq!(created.metadata().unwrap().mode() & 0o777, 0o600);
+        assert!(create_private(&file).is_err());
+        let private = folder.path().join("values.yaml");
+        fs::write(&private, "a: v1\n").unwrap();
+        for mode in [0o400, 0o600, 0o666] {
+            fs::set_permissions(&private, fs::Permissions::from_mode(mode)).unwrap();
+            set(
+                folder.path(),
+                &["value", "values.yaml", &format!("a=v{mode}")],
+            )
+            .unwrap();
+            assert_eq!(private.metadata().unwrap().mode() & 0o777, mode);
+        }
+    }
+
+    #[test]
+    fn a_file_over_the_limit_is_refused_before_it_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = fs::File::create(folder.path().join("values.yaml")).unwrap();
+        // No machine could hold it.
+        file.set_len(1 << 40).unwrap();
+        let error = set(folder.path(), &["value", "values.yaml", "a=v2"]).unwrap_err();
+        insta::assert_snapshot!(error, @"values.yaml: the file is 1099511627776 bytes long; at most 4194304 are read");
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub(crate) use find::{Aliases, Miss, Target};
 pub(crate) use new::New;
 pub(crate) use path::{ParsePathError, Path, Step};
 pub(crate) use refusal::{Known, Reason, Refusal};
-pub(crate) use scan::{NodeId, Scan};
+pub(crate) use scan::{NodeId, Scan, refuse_large};
 pub(crate) use shared::{AliasesLeft, Shared, Whereabouts};
 
 /// Reads `bytes` as text, or says at which line they are not UTF-8.

@@ -19,7 +19,7 @@ pub(crate) struct Refusal {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Reason {
     #[error("the file is {bytes} bytes long; at most {limit} are read")]
-    TooLarge { bytes: usize, limit: usize },
+    TooLarge { bytes: u64, limit: u64 },
     #[error("the file has more than {limit} values")]
     TooManyNodes { limit: usize },
     #[error("the file is not UTF-8 text")]

@@ -18,6 +18,15 @@ const TEXT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Most nodes of a text. A node takes about 130 bytes, so these take at most 65 MB; 4 MiB of ordinary YAML have 400,000.
 const NODES_MAX: usize = 500_000;
 
+/// Refuses a text so long that it is not scanned, before it is read.
+pub(crate) fn refuse_large(bytes: u64) -> Result<(), Refusal> {
+    let limit = TEXT_BYTES_MAX as u64;
+    match bytes > limit {
+        true => Err(Refusal::of_file(Reason::TooLarge { bytes, limit })),
+        false => Ok(()),
+    }
+}
+
 /// A scanned text.
 pub(crate) struct Scan<'t> {
     pub(super) text: &'t str,
@@ -130,12 +139,7 @@ fn parse(text: &str) -> impl Iterator<Item = Result<(Event<'_>, Span), ScanError
 impl<'t> Scan<'t> {
     /// Scans `text`, or says where and why it cannot be edited.
     pub(crate) fn new(text: &'t str) -> Result<Self, Refusal> {
-        if text.len() > TEXT_BYTES_MAX {
-            return Err(Refusal::of_file(Reason::TooLarge {
-                bytes: text.len(),
-                limit: TEXT_BYTES_MAX,
-            }));
-        }
+        refuse_large(text.len() as u64)?;
         // Go's reader ends a line at these, comments too; by YAML 1.2 they are letters like others.
         let line_ends = ['\u{85}', '\u{2028}', '\u{2029}'];
         if !text.is_ascii()
