@@ -231,15 +231,15 @@ impl Scan<'_> {
         Ok(None)
     }
 
-    /// The pairs that a mapping has by its merge key alone.
+    /// The pairs that a mapping gets by its merge key, each key once; one of the mapping's own counts before them.
     pub(crate) fn merged_pairs(&self, mapping: NodeId) -> Result<Vec<(NodeId, NodeId)>, Refusal> {
-        let name = |&(key, _): &(NodeId, NodeId)| self.scalar(key);
-        let mut names: BTreeSet<&str> =
-            self.pairs(mapping).filter_map(|pair| name(&pair)).collect();
+        let mut names = BTreeSet::new();
         let mut merged = Vec::new();
         for map in self.merged_maps(mapping)? {
-            let is_new =
-                |pair: &(NodeId, NodeId)| name(pair).is_some_and(|name| names.insert(name));
+            let is_new = |&(key, _): &(NodeId, NodeId)| {
+                self.scalar(key)
+                    .is_some_and(|name| name != "<<" && names.insert(name))
+            };
             merged.extend(self.pairs(map).filter(is_new));
         }
         Ok(merged)

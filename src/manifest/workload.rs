@@ -176,12 +176,12 @@ impl<'a, 't> Search<'a, 't> {
 
     fn visit_map(&mut self, map: NodeId, part: Part) -> Result<bool, Fault> {
         let scan = self.scan;
-        let mut found = false;
-        let mut merges = false;
+        let mut found = BTreeSet::new();
+        let mut merge = None;
         for (key, value) in scan.pairs(map) {
             let name = scan.scalar(key).unwrap_or_default();
             if name == "<<" {
-                merges = true;
+                merge = Some(key);
                 continue;
             }
             let value_part = part.of_key(name);
@@ -189,27 +189,66 @@ impl<'a, 't> Search<'a, 't> {
                 scan.pair(map, name)?;
             }
             if self.visit(value, value_part)? {
-                scan.refuse_merged_below(map, name)?;
-                found = true;
+                found.insert(name);
             }
         }
-        if !merges {
-            return Ok(found);
+        self.refuse_twice(map, &found)?;
+        let found_merged = match merge {
+            Some(merge) => self.visit_merged((map, part), merge, &found)?,
+            None => false,
+        };
+        Ok(found_merged || !found.is_empty())
+    }
+
+    /// Refuses a key of a map that stands there again, if the image stands in one of the two.
+    fn refuse_twice(&self, map: NodeId, found: &BTreeSet<&str>) -> Result<(), Fault> {
+        if found.is_empty() {
+            return Ok(());
         }
+        let mut seen = BTreeSet::new();
+        for (key, _) in self.scan.pairs(map) {
+            let name = self.scan.scalar(key).unwrap_or_default();
+            if found.contains(name) && !seen.insert(name) {
+                self.scan.pair(map, name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the image stands in what a map has by its merge key alone; it is `found` in what it has of its own.
+    fn visit_merged(
+        &mut self,
+        (map, part): (NodeId, Part),
+        merge: NodeId,
+        found: &BTreeSet<&str>,
+    ) -> Result<bool, Fault> {
+        let scan = self.scan;
+        let name_of = |(key, _): (NodeId, NodeId)| scan.scalar(key).unwrap_or_default();
+        let own: BTreeMap<&str, NodeId> = scan
+            .pairs(map)
+            .map(|pair| (name_of(pair), pair.0))
+            .collect();
+        let mut found_merged = false;
         for (key, value) in scan.merged_pairs(map)? {
             self.merged_pairs += 1;
             if self.merged_pairs > MERGED_PAIRS_MAX {
                 let limit = MERGED_PAIRS_MAX;
                 return Err(Fault::at(scan.line(map), Cause::TooManyMerged { limit }));
             }
-            let name = scan.scalar(key).unwrap_or_default();
+            let name = name_of((key, value));
+            if let Some(&key) = own.get(name) {
+                if found.contains(name) && merge > key {
+                    scan.refuse_merged_below(map, name)?;
+                }
+                continue;
+            }
             let value = scan.resolved(value);
             if self.visit_shared(value, part.of_key(name))? {
                 self.refuse_shared(map, Reason::BehindAlias)?;
-                found = true;
+                found_merged = true;
             }
         }
-        Ok(found)
+        Ok(found_merged)
     }
 
     fn visit_alias(&mut self, alias: NodeId, part: Part) -> Result<bool, Fault> {

@@ -389,6 +389,20 @@ fn loops_and_bombs_of_aliases_end() {
 }
 
 #[test]
+fn tens_of_thousands_of_keys_that_lead_to_one_image_are_looked_through() {
+    let keys: String = (0..60_000).map(|n| format!("  k{n}: *p\n")).collect();
+    let text = |merge: &str| {
+        format!(
+            "kind: Pod\np: &p {{containers: [{{image: ghcr.io/acme/web:v1}}]}}\nb: &b {{k59999: v}}\nx:\n{keys}{merge}"
+        )
+    };
+    let site = followed(manifest());
+    insta::assert_snapshot!(standing(&site, &text("")), @"app/file.yaml:2: more than 1000 places say what stands here by an alias, which is more than one can review");
+    insta::assert_snapshot!(standing(&site, &text("  <<: *b\n")), @"app/file.yaml:60004: `k59999` stands here, and a merge key (`<<`) below it on line 60005 gives it again; readers disagree on which one counts, so let the merge key stand first");
+    insta::assert_snapshot!(standing(&site, &text("  k59999: *p\n")), @"app/file.yaml:60004: `k59999` stands here and again on line 60005; readers disagree on which one counts");
+}
+
+#[test]
 fn the_aliases_of_all_places_are_counted_together() {
     let text = |aliases: usize| {
         let place = |n: usize| format!("- image: &i{n} ghcr.io/acme/web:v1\n");
