@@ -13,7 +13,7 @@ use super::scan::{Kind, NodeId, Scan, Style};
 const MERGED_MAPS_MAX: usize = 100;
 
 /// Most keys of these. A map that merges another is three nodes, so that a file holds 160,000: each looks at as many.
-const MERGED_PAIRS_MAX: usize = 1000;
+const MERGED_PAIRS_MAX: usize = 300;
 
 /// What a path leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -473,7 +473,7 @@ mod tests {
             format!("a: &a {{{keys}x: y}}\nm: {{<<: *a}}\n")
         };
         assert_eq!(followed(&keys(MERGED_PAIRS_MAX), "m.x"), "1: y");
-        insta::assert_snapshot!(followed(&keys(MERGED_PAIRS_MAX + 1), "m.x"), @"the merge key (`<<`) here leads to more than 1000 keys, which is more than one can follow; write out what the map is to have [line 2]");
+        insta::assert_snapshot!(followed(&keys(MERGED_PAIRS_MAX + 1), "m.x"), @"the merge key (`<<`) here leads to more than 300 keys, which is more than one can follow; write out what the map is to have [line 2]");
     }
 
     #[test]
