@@ -55,7 +55,7 @@ pub(super) struct Wanted<'a> {
     pub(super) digest: Part<&'a str>,
 }
 
-/// What stands in a kustomization for the image, in each entry that [`write`] writes.
+/// What stands in a kustomization for the image, in each entry that [`write()`] writes.
 pub(super) fn read(scan: &Scan<'_>, ask: Ask<'_>) -> Result<Vec<Standing>, Fault> {
     let nothing = |line: usize| Standing {
         tag: None,
