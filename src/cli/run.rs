@@ -24,6 +24,7 @@ use crate::observe::{Sources, Wants};
 use crate::plan::Scope;
 use crate::policy::{Policy, RepositoryName, SubjectTemplate};
 use crate::registry::{self, HostOptions, Options, Registry};
+use crate::secret::RegistryCredentials;
 use crate::web::{self, Health};
 
 #[derive(clap::Args)]
@@ -137,12 +138,14 @@ impl Setup {
         let Settings {
             repositories,
             registries,
+            docker_config,
             commit: _,
             cache,
             listen: _,
         } = &self.settings;
         *repositories == other.settings.repositories
             && *registries == other.settings.registries
+            && *docker_config == other.settings.docker_config
             && *cache == other.settings.cache
     }
 
@@ -353,6 +356,13 @@ fn options(settings: &Settings) -> Options {
     });
     Options {
         hosts: hosts.collect(),
+        others: HostOptions {
+            credentials: settings
+                .docker_config
+                .clone()
+                .map(RegistryCredentials::DockerConfig),
+            ..HostOptions::default()
+        },
         cache: Some(settings.cache.join("registries")),
         timeouts: registry::Timeouts::default(),
     }

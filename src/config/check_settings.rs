@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::forms::{Credentials as Written, SecretPlace};
+use super::forms::{Credentials as Written, RegistryCredentials as RegistryWritten, SecretPlace};
 use super::problem::Faults;
 use super::raw::{self, Author, Commit, RegistryEntry, RepositoryEntry};
 use super::settings::{
@@ -13,7 +13,7 @@ use super::settings::{
 use super::shape::Placed;
 use super::source::Span;
 use crate::policy::{RepositoryName, SubjectTemplate};
-use crate::secret::{Credentials, Secret};
+use crate::secret::{Credentials, DockerConfig, RegistryCredentials, Secret};
 
 /// The branch where none is named.
 const BRANCH: &str = "main";
@@ -26,15 +26,18 @@ pub(super) fn check(raw: raw::Settings, folder: &Path, faults: &mut Faults) -> S
     let raw::Settings {
         repositories,
         registries,
+        docker_config,
         policies: _,
         commit: written,
         cache,
         listen,
     } = raw;
     let mut check = Check { folder, faults };
+    let docker_config = docker_config.map(|file| check.docker_config(file));
     let mut settings = Settings {
         repositories: BTreeMap::new(),
         registries: BTreeMap::new(),
+        docker_config,
         commit: commit(written),
         cache: cache.map_or_else(default_cache, |cache| folder.join(cache.value)),
         listen: listen.map_or(([127, 0, 0, 1], 8080).into(), |listen| listen.value),
@@ -50,7 +53,11 @@ pub(super) fn check(raw: raw::Settings, folder: &Path, faults: &mut Faults) -> S
         let Some(registry) = entry.value else {
             continue;
         };
-        let registry = check.registry(registry);
+        let mut registry = check.registry(registry);
+        if registry.credentials.is_none() {
+            let file = settings.docker_config.clone();
+            registry.credentials = file.map(RegistryCredentials::DockerConfig);
+        }
         let host = entry.key.value.0;
         if settings.registries.insert(host.clone(), registry).is_some() {
             let message = format!("the registry `{host}` stands here twice");
@@ -109,7 +116,12 @@ impl Check<'_> {
         } = entry;
         let default = RegistrySettings::default();
         RegistrySettings {
-            credentials: credentials.map(|written| self.credentials(written)),
+            credentials: credentials.map(|written| match written {
+                RegistryWritten::Own(own) => self.credentials(own).into(),
+                RegistryWritten::DockerConfig(file) => {
+                    RegistryCredentials::DockerConfig(self.docker_config(file.docker_config))
+                }
+            }),
             plain_http: plain_http.unwrap_or(default.plain_http),
             ca_file: ca_file.map(|file| self.existing(file)),
             poll_interval: poll_interval.map_or(default.poll_interval, |interval| interval.value),
@@ -145,6 +157,16 @@ impl Check<'_> {
             self.faults.warning(span, error.to_string());
         }
         secret
+    }
+
+    /// Warns of what is wrong with the file now: another program writes it, and may yet do so.
+    fn docker_config(&mut self, file: Placed<String>) -> DockerConfig {
+        let config = DockerConfig::new(self.folder.join(file.value));
+        for problem in config.problems() {
+            let problem = anyhow::Error::new(problem);
+            self.faults.warning(file.span, format!("{problem:#}"));
+        }
+        config
     }
 
     /// Warns of a file that is not there now.

@@ -18,6 +18,9 @@ use super::tree::{Node, Scalar, Value};
 use crate::image::Repository;
 use crate::manifest::RepoPath;
 
+/// Keys of logins that are not supported yet.
+const LOGINS_LATER: [&str; 2] = ["ssh-key", "github-app"];
+
 /// One value or a list of them.
 #[derive(Clone, Debug)]
 pub(super) struct OneOrMany<T>(pub(super) Vec<Placed<T>>);
@@ -183,6 +186,35 @@ impl Shape for Newest {
     }
 }
 
+/// How to log in to a registry.
+#[derive(Clone, Debug)]
+pub(super) enum RegistryCredentials {
+    Own(Credentials),
+    DockerConfig(DockerConfigCredentials),
+}
+
+impl Shape for RegistryCredentials {
+    fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
+        let has = |key: &&str| node.get(key).is_some();
+        let own = ["token", "username", "password"];
+        let is_map = matches!(node.value, Value::Map(_));
+        if !is_map || (own.iter().any(has) && !has(&"docker-config")) {
+            return Credentials::read(node, faults).map(Self::Own);
+        }
+        let forms = ["docker-config", own[0], own[1], own[2]];
+        choose(node, &forms, &LOGINS_LATER, faults)?;
+        DockerConfigCredentials::read(node, faults).map(Self::DockerConfig)
+    }
+
+    fn schema() -> Option<Json> {
+        Some(json!({ "anyOf": [
+            TokenCredentials::schema()?,
+            BasicCredentials::schema()?,
+            DockerConfigCredentials::schema()?,
+        ] }))
+    }
+}
+
 /// How to log in.
 #[derive(Clone, Debug)]
 pub(super) enum Credentials {
@@ -203,6 +235,12 @@ shape! {
         username: Placed<String> = "username",
         /// Where the password is kept.
         password: SecretPlace = "password",
+    }
+
+    /// A file with the logins of registries, as `docker login` and Kubernetes write it.
+    struct DockerConfigCredentials {
+        /// The Docker config file, relative to the settings file. It is read anew each time.
+        docker_config: Placed<String> = "docker-config",
     }
 
     /// A secret in an environment variable.
@@ -226,7 +264,7 @@ impl Shape for Credentials {
         let forms = ["token", "username"];
         let form = match node.get("token").is_none() && node.get("password").is_some() {
             true => "username",
-            false => choose(node, &forms, &["ssh-key", "github-app"], faults)?,
+            false => choose(node, &forms, &LOGINS_LATER, faults)?,
         };
         match form {
             "token" => TokenCredentials::read(node, faults).map(Self::Token),

@@ -10,7 +10,7 @@ use super::tree::{Entry, Node, Value};
 const WORDS: [&str; 6] = ["credential", "token", "passw", "secret", "key", "auth"];
 
 /// Keys below such a key whose values are names of places, not secrets.
-const NAMES: [&str; 3] = ["env", "file", "username"];
+const NAMES: [&str; 4] = ["env", "file", "username", "docker-config"];
 
 /// Finds the byte ranges that no snippet of `text` may show, in order.
 pub(super) fn find(text: &str, documents: &[Node]) -> Vec<Range<usize>> {

@@ -6,7 +6,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::forms::{Credentials, Deliver, Image, Newest, OneOrMany, Prerelease, Update};
+use super::forms::{
+    Credentials, Deliver, Image, Newest, OneOrMany, Prerelease, RegistryCredentials, Update,
+};
 use super::nouns::{
     ApiVersion, BranchName, CommitSubject, Group, HostName, MarkerPolicy, PageSize,
 };
@@ -23,8 +25,10 @@ shape! {
     struct Settings {
         /// The manifests repositories, by the names that policies use.
         repositories: Named<RepositoryName, RepositoryEntry> = "repositories",
-        /// The registries that need credentials or other settings, by host. Others are read anonymously over https.
+        /// The registries that need credentials or other settings, by host. Others are read over https, anonymously or with `docker-config`.
         registries: Option<Named<HostName, RegistryEntry>> = "registries",
+        /// A Docker config file (`~/.docker/config.json`, a mounted `.dockerconfigjson`) with the logins of all registries that have no `credentials` of their own, relative to this file. It is read anew each time.
+        docker_config: Option<Placed<String>> = "docker-config",
         /// Files and folders with policies, relative to this file. They are re-read when they change.
         policies: Vec<Placed<String>> = "policies",
         /// How commits are written.
@@ -58,8 +62,8 @@ shape! {
 
     /// A registry.
     struct RegistryEntry {
-        /// How to log in: a token, or a user name and a password.
-        credentials: Option<Credentials> = "credentials",
+        /// How to log in: a token, a user name and a password, or a Docker config file. Default: the settings' `docker-config`.
+        credentials: Option<RegistryCredentials> = "credentials",
         /// Whether the registry is spoken to without TLS. Default: `false`.
         plain_http: Option<bool> = "plain-http",
         /// A file with the certificate authorities to trust, in PEM, relative to this file.

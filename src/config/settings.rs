@@ -8,7 +8,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::policy::{RepositoryName, SubjectTemplate};
-use crate::secret::Credentials;
+use crate::secret::{Credentials, DockerConfig, RegistryCredentials};
 
 /// What is true for all policies. Paths are relative to the process's folder, or absolute.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub(crate) struct Settings {
     pub(crate) repositories: BTreeMap<RepositoryName, RepositorySettings>,
     /// By host, as [`crate::image::Repository::registry`] spells it.
     pub(crate) registries: BTreeMap<String, RegistrySettings>,
+    /// Logins for the registries that are not named.
+    pub(crate) docker_config: Option<DockerConfig>,
     pub(crate) commit: CommitSettings,
     /// A folder for mirrors and metadata, which may be deleted at any time.
     pub(crate) cache: PathBuf,
@@ -43,7 +45,7 @@ pub(crate) enum RepositoryUrl {
 /// A registry that needs something, or the defaults for one that needs nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RegistrySettings {
-    pub(crate) credentials: Option<Credentials>,
+    pub(crate) credentials: Option<RegistryCredentials>,
     pub(crate) plain_http: bool,
     pub(crate) ca_file: Option<PathBuf>,
     pub(crate) poll_interval: Duration,

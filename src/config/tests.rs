@@ -11,7 +11,7 @@ use super::{Config, Problems, load};
 use crate::manifest::Write;
 use crate::policy::Deliver;
 use crate::policy::select::choose::Downgrade;
-use crate::secret::{Credentials, Secret};
+use crate::secret::{Credentials, DockerConfig, RegistryCredentials, Secret};
 
 /// The least that a settings file can say.
 pub(super) const SETTINGS: &str = "\
@@ -133,9 +133,76 @@ registries:
     let username = "bot".to_owned();
     assert_eq!(
         registry.credentials,
-        Some(Credentials::Basic { username, password })
+        Some(Credentials::Basic { username, password }.into())
     );
     assert!(config.warnings.is_empty());
+}
+
+#[test]
+fn a_docker_config_file_is_for_the_registries_without_credentials_of_their_own() {
+    let extra = "
+docker-config: /run/secrets/.dockerconfigjson
+registries:
+  a.example.com: { plain-http: true }
+  b.example.com: { credentials: { docker-config: b.json } }
+  c.example.com: { credentials: { token: { file: secret } } }
+";
+    let folder = folder(&format!("{SETTINGS}{extra}"), "");
+    fs::write(folder.path().join("secret"), "x").unwrap();
+    fs::write(
+        folder.path().join("b.json"),
+        "{\"auths\": {\n\"b.example.com\": {\"auth\": \"hunter2!\"}}}",
+    )
+    .unwrap();
+    let config = load_in(folder.path()).unwrap();
+    let all = DockerConfig::new("/run/secrets/.dockerconfigjson".into());
+    let own = DockerConfig::new(folder.path().join("b.json"));
+    let token = Credentials::Token(Secret::File(folder.path().join("secret")));
+    let registries = config.settings.registries.into_iter();
+    let found: Vec<_> = registries
+        .map(|(host, settings)| (host, settings.credentials.unwrap()))
+        .collect();
+    let expected = [
+        (
+            "a.example.com",
+            RegistryCredentials::DockerConfig(all.clone()),
+        ),
+        ("b.example.com", RegistryCredentials::DockerConfig(own)),
+        ("c.example.com", token.into()),
+    ];
+    assert_eq!(found, expected.map(|(host, from)| (host.to_owned(), from)));
+    assert_eq!(config.settings.docker_config, Some(all));
+    let warnings: Vec<_> = config.warnings.iter().map(|w| &*w.message).collect();
+    let warnings = warnings.join("\n");
+    let warnings = warnings.replace(&folder.path().display().to_string(), "FOLDER");
+    assert_snapshot!(warnings, @"
+    failed to read the Docker config file `/run/secrets/.dockerconfigjson`: No such file or directory (os error 2)
+    the entry `b.example.com` of the Docker config file `FOLDER/b.json`, line 2, has an `auth` that is not base64
+    ");
+}
+
+#[test]
+fn a_docker_config_file_is_a_path_and_stands_alone() {
+    let told = |credentials: &str| {
+        let entry = format!("registries: {{ a.example.com: {{ credentials: {credentials} }} }}\n");
+        messages(&format!("{SETTINGS}{entry}"), "")
+    };
+    let of_git = "url: ../deploy.git, credentials: { docker-config: a.json }";
+    let told = [
+        told("{ docker-config: a.json, username: bot }"),
+        told("{ docker-config: { auths: { a: { auth: hunter2 } } } }"),
+        told("{ docker-confg: a.json }"),
+        messages(&SETTINGS.replace("url: ../deploy.git", of_git), ""),
+    ];
+    assert_snapshot!(told.join("\n"), @"
+    6:70 `docker-config` and `username` cannot stand together
+    6:62 expected a text, found a map
+    6:47 unknown key `docker-confg` [did you mean `docker-config`?]
+    4:33 expected one of `token`, `username`
+    ");
+    let inline = "docker-config: { auths: { a.example.com: { auth: hunter2 } } }";
+    let report = report(&format!("{SETTINGS}{inline}\n"), "");
+    assert!(report.contains("auth: ***"), "{report}");
 }
 
 #[test]
@@ -562,7 +629,7 @@ fn a_thousand_policies_are_read_quickly() {
 #[test]
 fn columns_count_characters_and_a_byte_order_mark_is_none() {
     let settings = SETTINGS.replace("kind: Settings", "kind: Settings\r\nübel: 1");
-    assert_snapshot!(messages(&format!("\u{feff}{settings}"), ""), @"3:1 unknown key `übel` [known here: `repositories`, `registries`, `policies`, `commit`, `cache`, `listen`, `apiVersion`, `kind`]");
+    assert_snapshot!(messages(&format!("\u{feff}{settings}"), ""), @"3:1 unknown key `übel` [known here: `repositories`, `registries`, `docker-config`, `policies`, `commit`, `cache`, `listen`, `apiVersion`, `kind`]");
     assert!(load_in(folder(&format!("\u{feff}{SETTINGS}"), "").path()).is_ok());
     assert!(load_in(folder(&SETTINGS.replace('\n', "\r\n"), "").path()).is_ok());
 }

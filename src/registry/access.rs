@@ -19,7 +19,7 @@ use super::error::RegistryError;
 use super::http::{Answer, Ask, Authorization, Line};
 use super::wire::TokenAnswer;
 use crate::image::Repository;
-use crate::secret::{Credentials, Secret};
+use crate::secret::{Credentials, RegistryCredentials, Secret, SecretError};
 
 /// How long a token without `expires_in` is good: what the token specification says.
 ///
@@ -64,6 +64,16 @@ struct Kept {
 struct Token {
     value: HeaderValue,
     good_until: Instant,
+}
+
+/// The credentials for a repository, with the values that they have now.
+enum Found {
+    Nothing,
+    Basic {
+        username: String,
+        password: SecretString,
+    },
+    Token(SecretString),
 }
 
 /// What a registry wants of those who ask.
@@ -113,7 +123,8 @@ impl Access {
         (answer, sent): (&Answer, &Authorization),
     ) -> Result<Option<Authorization>, RegistryError> {
         let offered = challenges(&answer.headers);
-        let Some((login, scope)) = self.choose(line, &offered)? else {
+        let found = self.found(line, repository)?;
+        let Some((login, scope)) = self.choose(line, &found, &offered)? else {
             return Ok(None);
         };
         let nothing_new = match (&login, sent) {
@@ -130,36 +141,69 @@ impl Access {
         Ok(Some(authorization))
     }
 
-    /// Where the credentials are kept, for messages.
-    pub(super) fn place(&self) -> String {
-        match &self.options.credentials {
-            None => "anonymous access".to_owned(),
-            Some(Credentials::Basic { username, password }) => {
+    /// Where the credentials for `repository` are kept, for messages.
+    pub(super) fn place(&self, repository: &Repository) -> String {
+        let own = match &self.options.credentials {
+            None => return "anonymous access".to_owned(),
+            Some(RegistryCredentials::Own(own)) => own,
+            Some(RegistryCredentials::DockerConfig(file)) => {
+                return match file.login(repository.registry(), repository.path()) {
+                    Ok(Some(login)) => format!("the entry `{}` of the {file}", login.entry),
+                    Ok(None) => format!("anonymous access (no login in the {file})"),
+                    Err(_) => format!("the login of the {file}"),
+                };
+            }
+        };
+        match own {
+            Credentials::Basic { username, password } => {
                 format!("the user `{username}` with the password in {password}")
             }
-            Some(Credentials::Token(token)) => format!("the token in {token}"),
+            Credentials::Token(token) => format!("the token in {token}"),
         }
+    }
+
+    /// Reads the credentials for `repository` as they are now.
+    fn found(&self, line: &Line, repository: &Repository) -> Result<Found, RegistryError> {
+        let own = match &self.options.credentials {
+            None => return Ok(Found::Nothing),
+            Some(RegistryCredentials::Own(own)) => own,
+            Some(RegistryCredentials::DockerConfig(file)) => {
+                let login = file.login(repository.registry(), repository.path());
+                let login = login.map_err(|error| unreadable(line, error.into()))?;
+                return Ok(login.map_or(Found::Nothing, |login| Found::Basic {
+                    username: login.username,
+                    password: login.password,
+                }));
+            }
+        };
+        Ok(match own {
+            Credentials::Basic { username, password } => Found::Basic {
+                username: username.clone(),
+                password: read(line, password)?,
+            },
+            Credentials::Token(token) => Found::Token(read(line, token)?),
+        })
     }
 
     /// The login to use of those that are `offered`, with the scope it names.
     fn choose(
         &self,
         line: &Line,
+        found: &Found,
         offered: &[Challenge],
     ) -> Result<Option<(Login, Option<String>)>, RegistryError> {
         let find = |scheme| offered.iter().find(|challenge| challenge.scheme == scheme);
-        match (&self.options.credentials, find("bearer"), find("basic")) {
-            (Some(Credentials::Token(_)), Some(_), _) => Ok(Some((Login::Given, None))),
+        match (found, find("bearer"), find("basic")) {
+            (Found::Token(_), Some(_), _) => Ok(Some((Login::Given, None))),
             (_, Some(Challenge { parameters, .. }), _) => {
                 let realm = parameters.get("realm").and_then(|realm| realm.parse().ok());
                 let realm = realm.ok_or_else(|| self.unknown(line, "bearer without a realm"))?;
-                check_realm(&line.host, &self.options, &realm)?;
                 let service = parameters.get("service").cloned();
                 let scope = parameters.get("scope").cloned();
                 Ok(Some((Login::Token { realm, service }, scope)))
             }
-            (Some(Credentials::Basic { .. }), None, Some(_)) => Ok(Some((Login::Basic, None))),
-            (None | Some(Credentials::Token(_)), None, Some(_)) => Ok(None),
+            (Found::Basic { .. }, None, Some(_)) => Ok(Some((Login::Basic, None))),
+            (Found::Nothing | Found::Token(_), None, Some(_)) => Ok(None),
             (_, None, None) => match offered.first() {
                 Some(challenge) => Err(self.unknown(line, &challenge.scheme)),
                 None => Ok(None),
@@ -181,30 +225,21 @@ impl Access {
         login: &Login,
         refused: &Authorization,
     ) -> Result<Authorization, RegistryError> {
-        match (login, &self.options.credentials) {
-            (Login::Token { realm, service }, _) => {
-                let service = service.as_deref();
-                let value = self
-                    .token(line, repository, (realm, service), refused)
-                    .await?;
-                Ok(Authorization::Bearer(value))
-            }
-            (Login::Given, Some(Credentials::Token(token))) => {
-                Ok(Authorization::Bearer(bearer(line, &read(line, token)?)?))
-            }
-            (Login::Basic, Some(Credentials::Basic { .. })) => self.basic(line),
-            (Login::Given | Login::Basic, _) => Ok(Authorization::Anonymous),
+        if let Login::Token { realm, service } = login {
+            let service = service.as_deref();
+            let value = self
+                .token(line, repository, (realm, service), refused)
+                .await?;
+            return Ok(Authorization::Bearer(value));
         }
-    }
-
-    fn basic(&self, line: &Line) -> Result<Authorization, RegistryError> {
-        match &self.options.credentials {
-            Some(Credentials::Basic { username, password }) => Ok(Authorization::Basic {
-                username: username.clone(),
-                password: read(line, password)?,
-            }),
-            None | Some(Credentials::Token(_)) => Ok(Authorization::Anonymous),
-        }
+        // Another repository of this registry may have other credentials, and so have taught another login.
+        Ok(match (login, self.found(line, repository)?) {
+            (Login::Given, Found::Token(token)) => Authorization::Bearer(bearer(line, &token)?),
+            (Login::Basic, Found::Basic { username, password }) => {
+                Authorization::Basic { username, password }
+            }
+            (Login::Given | Login::Basic | Login::Token { .. }, _) => Authorization::Anonymous,
+        })
     }
 
     /// The repository's token; a new one where there is none, or only the one that was `refused`.
@@ -232,14 +267,25 @@ impl Access {
             url.query_pairs_mut().append_pair("service", service);
         }
         url.query_pairs_mut().append_pair("scope", &scope);
-        let token = self.fetch(line, &url).await?;
+        let token = self.fetch(line, repository, &url).await?;
         let value = token.value.clone();
         kept.token = Some(token);
         Ok(value)
     }
 
-    async fn fetch(&self, line: &Line, url: &Url) -> Result<Token, RegistryError> {
-        let authorization = self.basic(line)?;
+    async fn fetch(
+        &self,
+        line: &Line,
+        repository: &Repository,
+        url: &Url,
+    ) -> Result<Token, RegistryError> {
+        let found = self.found(line, repository)?;
+        // Here and not where the realm is learnt: other repositories, or this one later, may have more to lose.
+        check_realm(&line.host, &self.options, &found, url)?;
+        let authorization = match found {
+            Found::Basic { username, password } => Authorization::Basic { username, password },
+            Found::Nothing | Found::Token(_) => Authorization::Anonymous,
+        };
         let asked = Instant::now();
         let ask = Ask {
             method: Method::GET,
@@ -253,7 +299,7 @@ impl Access {
             return Err(RegistryError::TokenRefused {
                 host: line.host.clone(),
                 realm_host: url.host_str().unwrap_or_default().to_owned(),
-                credentials: self.place(),
+                credentials: self.place(repository),
                 status: answer.status,
                 words: answer.words(),
             });
@@ -287,10 +333,16 @@ impl Access {
 }
 
 /// The realm comes from the other side, so it is believed only as far as the settings go.
-fn check_realm(host: &str, options: &HostOptions, realm: &Url) -> Result<(), RegistryError> {
+fn check_realm(
+    host: &str,
+    options: &HostOptions,
+    found: &Found,
+    realm: &Url,
+) -> Result<(), RegistryError> {
     let host = host.to_owned();
     if realm.scheme() != "https" && !(options.plain_http && realm.scheme() == "http") {
-        let realm = realm.clone();
+        let mut realm = realm.clone();
+        realm.set_query(None);
         return Err(RegistryError::RealmPlain { host, realm });
     }
     let realm_host = realm.host_str().unwrap_or_default().to_owned();
@@ -298,17 +350,23 @@ fn check_realm(host: &str, options: &HostOptions, realm: &Url) -> Result<(), Reg
     let belongs = registry_host == realm_host
         || options.realms.contains(&realm_host)
         || REALMS_KNOWN.contains(&(registry_host, &realm_host));
-    match options.credentials.is_none() || belongs {
-        true => Ok(()),
-        false => Err(RegistryError::RealmUntrusted { host, realm_host }),
+    match found {
+        Found::Basic { .. } | Found::Token(_) if !belongs => {
+            Err(RegistryError::RealmUntrusted { host, realm_host })
+        }
+        Found::Nothing | Found::Basic { .. } | Found::Token(_) => Ok(()),
     }
 }
 
 fn read(line: &Line, secret: &Secret) -> Result<SecretString, RegistryError> {
-    secret.read().map_err(|source| RegistryError::Credentials {
+    secret.read().map_err(|error| unreadable(line, error))
+}
+
+fn unreadable(line: &Line, source: SecretError) -> RegistryError {
+    RegistryError::Credentials {
         host: line.host.clone(),
         source,
-    })
+    }
 }
 
 fn bearer(line: &Line, token: &SecretString) -> Result<HeaderValue, RegistryError> {
@@ -330,23 +388,27 @@ fn host_without_port(host: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::check_realm;
+    use super::{Found, check_realm};
     use crate::registry::{HostOptions, RegistryError};
-    use crate::secret::{Credentials, Secret};
 
-    fn check(host: &str, realm: &str, options: &HostOptions) -> Result<(), RegistryError> {
-        check_realm(host, options, &realm.parse().unwrap())
+    fn check(
+        host: &str,
+        realm: &str,
+        options: &HostOptions,
+        found: &Found,
+    ) -> Result<(), RegistryError> {
+        check_realm(host, options, found, &realm.parse().unwrap())
     }
 
     #[test]
     fn credentials_go_to_the_registry_its_known_service_and_the_realms_of_the_settings() {
         let options = HostOptions {
-            credentials: Some(Credentials::Basic {
-                username: "alice".to_owned(),
-                password: Secret::Env("PASSWORD".to_owned()),
-            }),
             realms: vec!["auth.example.com".to_owned()],
             ..HostOptions::default()
+        };
+        let alice = Found::Basic {
+            username: "alice".to_owned(),
+            password: "wonderland".to_owned().into(),
         };
         for (host, realm) in [
             ("docker.io", "https://auth.docker.io/token"),
@@ -355,20 +417,23 @@ mod tests {
             ("[::1]:5000", "https://[::1]:5001/token"),
             ("r.example.com", "https://auth.example.com/token"),
         ] {
-            assert!(check(host, realm, &options).is_ok(), "{host} {realm}");
+            assert!(
+                check(host, realm, &options, &alice).is_ok(),
+                "{host} {realm}"
+            );
         }
         for (host, realm) in [
             ("ghcr.io", "https://auth.docker.io/token"),
             ("docker.io", "https://auth.docker.io.example.com/token"),
             ("r.example.com", "https://example.com/token"),
         ] {
-            let error = check(host, realm, &options).unwrap_err();
+            let error = check(host, realm, &options, &alice).unwrap_err();
             assert!(
                 matches!(error, RegistryError::RealmUntrusted { .. }),
                 "{host} {realm}"
             );
             assert!(
-                check(host, realm, &HostOptions::default()).is_ok(),
+                check(host, realm, &options, &Found::Nothing).is_ok(),
                 "nothing to lose"
             );
         }
@@ -381,8 +446,14 @@ mod tests {
             ..HostOptions::default()
         };
         let realm = "http://r.example.com/token";
-        assert!(check("r.example.com", realm, &plain).is_ok());
-        let error = check("r.example.com", realm, &HostOptions::default()).unwrap_err();
+        assert!(check("r.example.com", realm, &plain, &Found::Nothing).is_ok());
+        let error = check(
+            "r.example.com",
+            realm,
+            &HostOptions::default(),
+            &Found::Nothing,
+        )
+        .unwrap_err();
         let said =
             "`r.example.com` sends its login to `http://r.example.com/token`, which is not https";
         assert_eq!(error.to_string(), said);

@@ -153,6 +153,7 @@ impl RegistryError {
             Self::TokenRefused { host, .. } => {
                 format!("check the `credentials` of `{host}` in the settings")
             }
+            Self::Credentials { source, .. } => return source.hint().map(str::to_owned),
             Self::TooManyRequests { host, .. } => format!(
                 "a longer `poll-interval` for `{host}` asks less often, and most registries allow more to those with `credentials`"
             ),
@@ -167,7 +168,6 @@ impl RegistryError {
             | Self::CaFileEmpty { .. }
             | Self::Unreachable { .. }
             | Self::Redirected { .. }
-            | Self::Credentials { .. }
             | Self::ChallengeUnknown { .. }
             | Self::RealmPlain { .. }
             | Self::TokenUnusable { .. }

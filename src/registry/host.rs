@@ -126,7 +126,7 @@ impl Host {
             return Ok(answer);
         }
         let repository = question.repository.clone();
-        let credentials = self.access.place();
+        let credentials = self.access.place(question.repository);
         let words = answer.words();
         Err(match answer.status {
             StatusCode::UNAUTHORIZED => RegistryError::Unauthorized {

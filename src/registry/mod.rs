@@ -25,7 +25,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::image::{Digest, Repository, Tag};
-use crate::secret::Credentials;
+use crate::secret::RegistryCredentials;
 use cache::Cache;
 use host::Host;
 
@@ -37,8 +37,10 @@ const PAGE_SIZE_DEFAULT: usize = 1_000;
 /// How registries are read.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Options {
-    /// By host, with the port where one is written; a host that is not named here gets the defaults.
+    /// By host, with the port where one is written.
     pub(crate) hosts: BTreeMap<String, HostOptions>,
+    /// For the hosts that are not named.
+    pub(crate) others: HostOptions,
     /// A folder that may be deleted at any time; without one, nothing outlives the process.
     pub(crate) cache: Option<PathBuf>,
     pub(crate) timeouts: Timeouts,
@@ -50,7 +52,7 @@ pub(crate) struct HostOptions {
     pub(crate) plain_http: bool,
     /// Authorities to trust beside the system's, in PEM form.
     pub(crate) ca_file: Option<PathBuf>,
-    pub(crate) credentials: Option<Credentials>,
+    pub(crate) credentials: Option<RegistryCredentials>,
     pub(crate) page_size: usize,
     /// Further hosts that may be sent the credentials.
     pub(crate) realms: Vec<String>,
@@ -112,6 +114,7 @@ pub(crate) struct Registry {
 
 struct Inner {
     options: BTreeMap<String, HostOptions>,
+    others: HostOptions,
     timeouts: Timeouts,
     cache: Cache,
     /// Held while a listing goes into the cache.
@@ -149,12 +152,14 @@ impl Registry {
     pub(crate) fn new(options: Options) -> Self {
         let Options {
             hosts,
+            others,
             cache,
             timeouts,
         } = options;
         Self {
             inner: Arc::new(Inner {
                 options: hosts,
+                others,
                 timeouts,
                 cache: Cache::open(cache),
                 accepting: tokio::sync::Mutex::new(()),
@@ -241,6 +246,7 @@ impl Registry {
     fn host(&self, repository: &Repository) -> Result<Arc<Host>, RegistryError> {
         let Inner {
             options,
+            others,
             timeouts,
             hosts,
             ..
@@ -250,7 +256,7 @@ impl Registry {
         if let Some(host) = hosts.get(name) {
             return Ok(Arc::clone(host));
         }
-        let options = options.get(name).cloned().unwrap_or_default();
+        let options = options.get(name).unwrap_or(others).clone();
         let client = self.client(name, &options)?;
         let host = Arc::new(Host::new(name, options, client, *timeouts)?);
         hosts.insert(name.to_owned(), Arc::clone(&host));

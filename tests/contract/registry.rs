@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bed::registry::{DockerRegistry, PASSWORD, USERNAME};
 use bed::{Authority, Pusher};
 use jiff::Timestamp;
@@ -13,7 +15,7 @@ use tempfile::TempDir;
 use super::{HostOptions, Options, Registry, RegistryError, Timeouts};
 use crate::demo::registry::{Access, Image, MemoryRegistry};
 use crate::image::Repository;
-use crate::secret::{Credentials, Secret};
+use crate::secret::{Credentials, DockerConfig, RegistryCredentials, Secret};
 
 const NOON: Timestamp = Timestamp::UNIX_EPOCH;
 const REPOSITORY: &str = "acme/web";
@@ -68,6 +70,8 @@ for_each_server! {
     what_is_not_there_is_named,
     a_wrong_password_is_told_by_its_place,
     a_password_that_was_changed_is_read_anew,
+    a_docker_config_file_logs_in_where_the_settings_name_no_registry,
+    each_repository_has_the_closest_entry_of_a_docker_config_file,
 }
 
 async fn every_tag_is_listed_once_whatever_the_page_size(subject: Subject) {
@@ -188,6 +192,52 @@ async fn a_password_that_was_changed_is_read_anew(subject: Subject) {
     assert!(registry.tags(&repository, NOON).await.is_ok());
 }
 
+async fn a_docker_config_file_logs_in_where_the_settings_name_no_registry(subject: Subject) {
+    subject.push("v1", &image("2026-01-01T00:00:00Z")).await;
+    let (registry, repository) = (subject.registry_by_docker_config(), subject.repository());
+    let told = async || {
+        let error = registry.tags(&repository, NOON).await.unwrap_err();
+        let text = format!("{error} {error:?} {:?}", error.hint());
+        assert!(!text.contains("hunter2"), "{text}");
+        error.to_string()
+    };
+    let file = format!("Docker config file `{}`", subject.docker_config().display());
+
+    let text = told().await;
+    assert!(text.contains("failed to read the credentials"), "{text}");
+    subject.write_docker_config(&[("other.example.com", PASSWORD)]);
+    let text = told().await;
+    let place = format!("anonymous access (no login in the {file})");
+    assert!(text.contains(&place), "{text}");
+    subject.write_docker_config(&[(&subject.host, "hunter2")]);
+    let text = told().await;
+    let place = format!("refused the entry `{}` of the {file}", subject.host);
+    assert!(text.contains(&place), "{text}");
+
+    // The file is mended, and nothing else.
+    let url = format!("https://{}/v2/", subject.host);
+    subject.write_docker_config(&[(&url, PASSWORD)]);
+    let listing = registry.tags(&repository, NOON).await.unwrap();
+    assert_eq!(listing.tags.len(), 1);
+}
+
+async fn each_repository_has_the_closest_entry_of_a_docker_config_file(subject: Subject) {
+    subject.push("v1", &image("2026-01-01T00:00:00Z")).await;
+    let namespace = format!("{}/acme", subject.host);
+    let close = format!("{namespace}/web");
+    let other: Repository = format!("{namespace}/api").parse().unwrap();
+    for (outer, inner) in [("hunter2", PASSWORD), (PASSWORD, "hunter2")] {
+        subject.write_docker_config(&[(&namespace, outer), (&close, inner)]);
+        // A token that was given out before this change is still good, so each time starts without one.
+        let registry = subject.registry_by_docker_config();
+        let of_inner = registry.tags(&subject.repository(), NOON).await;
+        assert_eq!(of_inner.is_ok(), inner == PASSWORD);
+        let of_outer = registry.tags(&other, NOON).await.unwrap_err();
+        let not_there = matches!(of_outer, RegistryError::NotFound { .. });
+        assert_eq!(not_there, outer == PASSWORD, "{of_outer}");
+    }
+}
+
 fn image(created: &str) -> Image {
     let revision = "org.opencontainers.image.revision".to_owned();
     Image {
@@ -267,19 +317,50 @@ impl Subject {
         self.registry_with(|_| {})
     }
 
+    /// A registry that is told of a Docker config file, and of no host.
+    fn registry_by_docker_config(&self) -> Registry {
+        Registry::new(Options {
+            others: HostOptions {
+                plain_http: self.ca_file.is_none(),
+                ca_file: self.ca_file.clone(),
+                credentials: Some(RegistryCredentials::DockerConfig(DockerConfig::new(
+                    self.docker_config(),
+                ))),
+                ..HostOptions::default()
+            },
+            ..Options::default()
+        })
+    }
+
+    fn docker_config(&self) -> PathBuf {
+        self.folder.path().join("config.json")
+    }
+
+    /// Writes what `docker login` would, with these passwords of the same user.
+    fn write_docker_config(&self, entries: &[(&str, &str)]) {
+        let entry = |(name, password): &(&str, &str)| {
+            let auth = STANDARD.encode(format!("{USERNAME}:{password}"));
+            format!("\"{name}\": {{\"auth\": \"{auth}\"}}")
+        };
+        let entries: Vec<_> = entries.iter().map(entry).collect();
+        let text = format!("{{\"auths\": {{{}}}}}", entries.join(", "));
+        std::fs::write(self.docker_config(), text).unwrap();
+    }
+
     fn registry_with(&self, change: impl FnOnce(&mut HostOptions)) -> Registry {
         let mut options = HostOptions {
             plain_http: self.ca_file.is_none(),
             ca_file: self.ca_file.clone(),
-            credentials: Some(Credentials::Basic {
+            credentials: Some(RegistryCredentials::Own(Credentials::Basic {
                 username: USERNAME.to_owned(),
                 password: Secret::File(self.password_file()),
-            }),
+            })),
             ..HostOptions::default()
         };
         change(&mut options);
         Registry::new(Options {
             hosts: BTreeMap::from([(self.host.clone(), options)]),
+            others: HostOptions::default(),
             cache: None,
             timeouts: Timeouts::default(),
         })

@@ -22,7 +22,7 @@ use super::metrics::REQUESTS;
 use super::{HostOptions, Listing, Options, Registry, RegistryError, Timeouts};
 use crate::demo::registry::{Access, Fault, Image, Kind, MemoryRegistry};
 use crate::image::Repository;
-use crate::secret::{Credentials, Secret};
+use crate::secret::{Credentials, RegistryCredentials, Secret};
 
 const NOON: Timestamp = Timestamp::UNIX_EPOCH;
 const PATH: &str = "acme/web";
@@ -110,15 +110,16 @@ impl Stage {
 fn options(server: &MemoryRegistry, folder: &TempDir) -> Options {
     let host = HostOptions {
         plain_http: true,
-        credentials: Some(Credentials::Basic {
+        credentials: Some(RegistryCredentials::Own(Credentials::Basic {
             username: "alice".to_owned(),
             password: Secret::File(folder.path().join("password")),
-        }),
+        })),
         page_size: 2,
         ..HostOptions::default()
     };
     Options {
         hosts: BTreeMap::from([(server.host(), host)]),
+        others: HostOptions::default(),
         cache: Some(folder.path().join("cache")),
         timeouts: Timeouts {
             connect: Duration::from_secs(5),
@@ -560,7 +561,7 @@ async fn a_token_that_the_settings_give_is_sent_as_it_is() {
     let file = stage.folder.path().join("token");
     let mut options = options(&stage.server, &stage.folder);
     for host in options.hosts.values_mut() {
-        host.credentials = Some(Credentials::Token(Secret::File(file.clone())));
+        host.credentials = Some(Credentials::Token(Secret::File(file.clone())).into());
     }
     let registry = Registry::new(options);
     std::fs::write(&file, "made-up").unwrap();

@@ -231,6 +231,45 @@ fn a_registry_that_hands_out_tokens_is_read_by_the_daemon() {
 }
 
 #[test]
+fn a_docker_config_file_logs_in_to_a_registry_and_says_which_entry_was_refused() {
+    let mut servers = Servers::start().with_portal();
+    servers.push("acme/web", NEW);
+    let ca_file = servers.authority.ca_file.display().to_string();
+    let host = servers.docker.host.clone();
+    servers
+        .lab
+        .registry_settings(&host, &format!("ca-file: '{ca_file}'"));
+    let settings = std::fs::read_to_string(servers.lab.path().join("towpath.yaml")).unwrap();
+    let settings = format!("docker-config: docker/config.json\n{settings}");
+    servers.lab.write("towpath.yaml", &settings);
+    let write = |entry: &str| {
+        let text = format!("{{\"auths\": {{\n  \"https://{host}/v2/\": {entry}\n}}}}\n");
+        servers.lab.write("docker/config.json", &text);
+    };
+    let mut told = Vec::new();
+    for entry in [
+        "{}",
+        "{ \"auth\": \"hunter2!\" }",
+        "{ \"username\": \"alice\", \"password\": \"hunter2\" }",
+    ] {
+        write(entry);
+        let (code, text) = servers.apply();
+        assert_eq!(code, Some(1), "{text}");
+        told.push(text);
+    }
+    insta::assert_snapshot!(told.join("\n"), @"
+    the tags of `DOCKER/acme/web` are unknown: `DOCKER` refused anonymous access (no login in the Docker config file `./docker/config.json`) for `acme/web`, saying `UNAUTHORIZED: authentication required` (check that the repository exists, and the `credentials` of `DOCKER` in the settings)
+    the tags of `DOCKER/acme/web` are unknown: failed to read the credentials for `DOCKER`: the entry `https://DOCKER/v2/` of the Docker config file `./docker/config.json`, line 2, has an `auth` that is not base64 (write the entry anew with `docker login`)
+    the tags of `DOCKER/acme/web` are unknown: `DOCKER` refused the entry `https://DOCKER/v2/` of the Docker config file `./docker/config.json` for `acme/web`, saying `UNAUTHORIZED: authentication required` (check that the repository exists, and the `credentials` of `DOCKER` in the settings)
+    ");
+    write(&format!(
+        "{{ \"username\": \"{USERNAME}\", \"password\": \"{PASSWORD}\" }}"
+    ));
+    assert_eq!(servers.apply().0, Some(0));
+    assert_eq!(promotions(&servers.lab).len(), 1);
+}
+
+#[test]
 fn logins_and_authorities_that_do_not_fit_are_told_and_mended_by_the_settings_alone() {
     let mut servers = Servers::start().with_portal();
     servers.push("acme/web", NEW);
