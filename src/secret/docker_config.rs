@@ -14,7 +14,8 @@ use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use secrecy::SecretString;
-use serde::Deserialize;
+
+use super::wire::{DockerConfigFile, Entry};
 
 /// Largest file: what a Kubernetes secret holds at most.
 const BYTES_MAX: u64 = 1024 * 1024;
@@ -91,25 +92,6 @@ pub(crate) enum EntryFault {
     Program { program: String },
 }
 
-/// The file, as much of it as is used. No `Debug`: it holds secrets.
-#[derive(Deserialize)]
-struct Written {
-    auths: Option<BTreeMap<String, Option<Entry>>>,
-    #[serde(rename = "credHelpers")]
-    helpers: Option<BTreeMap<String, String>>,
-    #[serde(rename = "credsStore")]
-    store: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-struct Entry {
-    auth: Option<String>,
-    username: Option<String>,
-    password: Option<String>,
-    identitytoken: Option<String>,
-    registrytoken: Option<String>,
-}
-
 /// What an entry says of its login.
 enum Held {
     Nothing,
@@ -161,7 +143,7 @@ impl DockerConfig {
         path: &str,
     ) -> Result<Option<DockerLogin>, DockerConfigError> {
         let (text, written) = self.read()?;
-        let Written {
+        let DockerConfigFile {
             auths,
             helpers,
             store,
@@ -216,7 +198,7 @@ impl DockerConfig {
         faults.collect()
     }
 
-    fn read(&self) -> Result<(String, Written), DockerConfigError> {
+    fn read(&self) -> Result<(String, DockerConfigFile), DockerConfigError> {
         let path = || self.0.clone();
         let unreadable = |source| DockerConfigError::Unreadable {
             path: path(),
@@ -231,7 +213,7 @@ impl DockerConfig {
             return Err(DockerConfigError::TooLarge { path: path() });
         }
         // What serde_json says of a value may hold the value, so only the place is passed on.
-        let written: Written = serde_json::from_str(&text).map_err(|error| {
+        let written: DockerConfigFile = serde_json::from_str(&text).map_err(|error| {
             let (path, line, column) = (path(), error.line(), error.column());
             match error.is_data() {
                 true => DockerConfigError::WrongType { path, line, column },

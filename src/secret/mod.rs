@@ -3,6 +3,7 @@
 //! Invariant: a value is never printed, and never stored longer than one use, so that a rotated file counts at once.
 
 mod docker_config;
+mod wire;
 
 use std::fmt;
 use std::path::PathBuf;

@@ -7,12 +7,14 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bed::Authority;
 use jiff::{SignedDuration, Timestamp};
+use reqwest::StatusCode;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tempfile::TempDir;
@@ -22,7 +24,7 @@ use super::metrics::REQUESTS;
 use super::{HostOptions, Listing, Options, Registry, RegistryError, Timeouts};
 use crate::demo::registry::{Access, Fault, Image, Kind, MemoryRegistry};
 use crate::image::Repository;
-use crate::secret::{Credentials, RegistryCredentials, Secret};
+use crate::secret::{Credentials, DockerConfig, RegistryCredentials, Secret};
 
 const NOON: Timestamp = Timestamp::UNIX_EPOCH;
 const PATH: &str = "acme/web";
@@ -528,6 +530,64 @@ async fn credentials_go_to_no_token_service_that_the_settings_do_not_name() {
     let url = "ftp://elsewhere.example.com/token".to_owned();
     stage.server.expire_tokens();
     insta::assert_snapshot!(stage.failure(Fault::Realm { url }).await, @"error: `HOST` sends its login to `ftp://elsewhere.example.com/token`, which is not https");
+}
+
+/// A registry whose token service, on another host by name, gives a token to everybody and keeps what it was sent.
+async fn generous_registry() -> (String, Arc<Mutex<Vec<HeaderMap>>>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&sent);
+    let token = async move |headers: HeaderMap| {
+        kept.lock().unwrap().push(headers);
+        r#"{"token": "for-everybody"}"#
+    };
+    let challenge = format!(r#"Bearer realm="http://localhost:{port}/token""#);
+    let tags = async move |headers: HeaderMap| match headers.contains_key(AUTHORIZATION) {
+        true => (StatusCode::OK, HeaderMap::new(), r#"{"tags": ["v1"]}"#),
+        false => {
+            let challenge = HeaderValue::from_str(&challenge).unwrap();
+            let headers = HeaderMap::from_iter([(WWW_AUTHENTICATE, challenge)]);
+            (StatusCode::UNAUTHORIZED, headers, "{}")
+        }
+    };
+    let router = axum::Router::new()
+        .route("/token", axum::routing::get(token))
+        .fallback(axum::routing::get(tags));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (format!("127.0.0.1:{port}"), sent)
+}
+
+#[tokio::test]
+async fn a_token_service_that_anonymous_reading_taught_gets_no_credentials() {
+    let (host, sent) = generous_registry().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.json");
+    let registry = Registry::new(Options {
+        others: HostOptions {
+            plain_http: true,
+            credentials: Some(RegistryCredentials::DockerConfig(DockerConfig::new(
+                file.clone(),
+            ))),
+            ..HostOptions::default()
+        },
+        ..Options::default()
+    });
+    let repository = |path: &str| format!("{host}/{path}").parse::<Repository>().unwrap();
+    // `alice:hunter2`, for one of two repositories.
+    let entry = format!(r#""{host}/acme/secret": {{"auth": "YWxpY2U6aHVudGVyMg=="}}"#);
+    std::fs::write(&file, format!(r#"{{"auths": {{{entry}}}}}"#)).unwrap();
+
+    let open = registry.tags(&repository("acme/web"), NOON).await.unwrap();
+    assert_eq!(open.tags.len(), 1);
+    let error = registry.tags(&repository("acme/secret"), NOON).await;
+    assert!(
+        matches!(error, Err(RegistryError::RealmUntrusted { .. })),
+        "{error:?}"
+    );
+    let sent = sent.lock().unwrap();
+    assert_eq!(sent.len(), 1);
+    assert!(!sent[0].contains_key(AUTHORIZATION));
 }
 
 #[tokio::test]
