@@ -24,6 +24,9 @@ use crate::manifest::{CommitId, RepoPath};
 const LOCK_WAITS_MAX: u32 = 20;
 const LOCK_WAIT: Duration = Duration::from_millis(10);
 
+/// How old the lock of a local branch is when its process must have been killed: a hundred times what any holds it.
+const LOCK_AGE_MAX: Duration = Duration::from_secs(10);
+
 /// A chain of commits for one branch.
 #[derive(Clone, Debug)]
 pub(crate) struct Push {
@@ -257,7 +260,10 @@ fn push_local(mirror: &Repository, path: &Path, push: &Push) -> Result<Pushed, F
     }
 }
 
-/// Moves the branch of a local repository if it stands at `base`; a lock that another process holds is waited for.
+/// Moves the branch of a local repository if it stands at `base`.
+///
+/// A lock that another process holds is waited for, and one that a killed process left behind is taken away: this
+/// program, killed while it pushed, would else keep itself from ever pushing again.
 fn move_branch(
     server: &Repository,
     reference: &str,
@@ -272,9 +278,21 @@ fn move_branch(
                 waits += 1;
                 std::thread::sleep(LOCK_WAIT);
             }
+            Err(error) if error.code() == ErrorCode::Locked && drop_old_lock(server, reference) => {
+                tracing::warn!(reference, "took away the lock of a process that was killed");
+                waits = 0;
+            }
             moved => return moved,
         }
     }
+}
+
+/// Whether an old lock stood there and is gone.
+fn drop_old_lock(server: &Repository, reference: &str) -> bool {
+    let lock = server.commondir().join(format!("{reference}.lock"));
+    let modified = lock.symlink_metadata().and_then(|lock| lock.modified());
+    let age = modified.ok().and_then(|time| time.elapsed().ok());
+    age.is_some_and(|age| age > LOCK_AGE_MAX) && std::fs::remove_file(lock).is_ok()
 }
 
 fn head(server: &Repository, reference: &str) -> Result<Option<CommitId>, git2::Error> {

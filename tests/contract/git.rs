@@ -1084,3 +1084,29 @@ async fn a_new_repository_on_a_path_can_be_used_without_a_server() {
     let ids = done(mirror.push(push).await.unwrap());
     assert_eq!(git(&bare, &["rev-parse", "main"]), ids[0].as_str());
 }
+
+#[tokio::test]
+async fn a_lock_that_a_killed_process_left_on_a_local_branch_is_taken_away_once_it_is_old() {
+    let folder = tempfile::tempdir().unwrap();
+    let bare = folder.path().join("deploy.git");
+    create_bare(&bare);
+    import(&bare, seed().as_bytes());
+    let remote = Remote {
+        name: "deploy".to_owned(),
+        url: RemoteUrl::Local(bare.clone()),
+        credentials: None,
+        ca_file: None,
+        timeouts: Timeouts::default(),
+    };
+    let mirror = Mirror::open(remote, folder.path().join("mirror")).unwrap();
+    let head = head_of(&mirror).await;
+    let push = || push_of(&head, vec![commit("x", &[("x.yaml", "x: 1\n")])]);
+    let lock = std::fs::File::create(bare.join("refs/heads/main.lock")).unwrap();
+    let refused = mirror.push(push()).await.unwrap_err();
+    assert!(told(&refused).contains("lock"), "{}", told(&refused));
+    let modified = lock.metadata().unwrap().modified().unwrap();
+    let minute = std::time::Duration::from_secs(60);
+    lock.set_modified(modified - minute).unwrap();
+    let ids = done(mirror.push(push()).await.unwrap());
+    assert_eq!(git(&bare, &["rev-parse", "main"]), ids[0].as_str());
+}
