@@ -1063,13 +1063,12 @@ async fn fetches_and_pushes_are_counted_by_outcome() {
     assert_eq!((pushes("done"), pushes("moved")), (1, 1));
 }
 
-#[tokio::test]
-async fn a_new_repository_on_a_path_can_be_used_without_a_server() {
+/// A new repository on a path of this machine, and its mirror; both live in the folder.
+fn local() -> (tempfile::TempDir, PathBuf, Mirror) {
     let folder = tempfile::tempdir().unwrap();
     let bare = folder.path().join("deploy.git");
     create_bare(&bare);
     import(&bare, seed().as_bytes());
-    install_hook(&bare, "pre-receive", "exit 1");
     let remote = Remote {
         name: "deploy".to_owned(),
         url: RemoteUrl::Local(bare.clone()),
@@ -1078,6 +1077,13 @@ async fn a_new_repository_on_a_path_can_be_used_without_a_server() {
         timeouts: Timeouts::default(),
     };
     let mirror = Mirror::open(remote, folder.path().join("mirror")).unwrap();
+    (folder, bare, mirror)
+}
+
+#[tokio::test]
+async fn a_new_repository_on_a_path_can_be_used_without_a_server() {
+    let (_folder, bare, mirror) = local();
+    install_hook(&bare, "pre-receive", "exit 1");
     let head = head_of(&mirror).await;
     let push = push_of(&head, vec![commit("x", &[("x.yaml", "x: 1\n")])]);
     // Hooks of a local repository do not run.
@@ -1087,18 +1093,7 @@ async fn a_new_repository_on_a_path_can_be_used_without_a_server() {
 
 #[tokio::test]
 async fn a_lock_that_a_killed_process_left_on_a_local_branch_is_taken_away_once_it_is_old() {
-    let folder = tempfile::tempdir().unwrap();
-    let bare = folder.path().join("deploy.git");
-    create_bare(&bare);
-    import(&bare, seed().as_bytes());
-    let remote = Remote {
-        name: "deploy".to_owned(),
-        url: RemoteUrl::Local(bare.clone()),
-        credentials: None,
-        ca_file: None,
-        timeouts: Timeouts::default(),
-    };
-    let mirror = Mirror::open(remote, folder.path().join("mirror")).unwrap();
+    let (_folder, bare, mirror) = local();
     let head = head_of(&mirror).await;
     let push = || push_of(&head, vec![commit("x", &[("x.yaml", "x: 1\n")])]);
     let lock = std::fs::File::create(bare.join("refs/heads/main.lock")).unwrap();
