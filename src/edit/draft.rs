@@ -368,7 +368,10 @@ impl<'s, 't> Draft<'s, 't> {
         let start = match key {
             Some(key) => match scan.after_colon(key) {
                 Some(start) => start,
-                None if scan.text[scan.nodes[key.0].span.clone()].contains('\n') => {
+                // A key over several lines, its tag and anchor included, may have no colon.
+                None if scan.text[scan.nodes[key.0].start..scan.nodes[key.0].span.end]
+                    .contains('\n') =>
+                {
                     return Err(Refusal::at(scan.line(key), Reason::SeveralLines));
                 }
                 None if context == Context::Flow => return Ok((scan.nodes[key.0].span.end, ": ")),
