@@ -365,6 +365,11 @@ impl<'s, 't> Draft<'s, 't> {
     ) -> Result<(usize, &'static str), Refusal> {
         let scan = self.scan;
         let context = scan.context(parent);
+        // Readers disagree on where a key ends that starts so between brackets.
+        let is_odd = |&key: &NodeId| scan.text[scan.nodes[key.0].start..].starts_with('?');
+        if let Some(key) = key.filter(is_odd).filter(|_| context == Context::Flow) {
+            return Err(Refusal::at(scan.line(key), Reason::LongKey));
+        }
         let start = match key {
             Some(key) => match scan.after_colon(key) {
                 Some(start) => start,
