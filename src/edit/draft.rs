@@ -84,7 +84,13 @@ impl<'s, 't> Draft<'s, 't> {
                 false => (place.span.end, " "),
             };
             let text = format!("{text}{}", new.inline(hand));
-            self.splice(at..at.max(place.span.end), text);
+            // Where nothing is written, nothing is replaced: a comment may stand on the way.
+            let end = if place.span.is_empty() {
+                at
+            } else {
+                place.span.end
+            };
+            self.splice(at..at.max(end), text);
         } else {
             let colon = key
                 .and_then(|key| scan.after_colon(key))
