@@ -163,6 +163,7 @@ impl<'s, 't> Draft<'s, 't> {
         let at = neighbour.map_or(mapping.0 + 1, |(_, value)| scan.nodes[value.0].past);
         match (hand.context, neighbour) {
             (Context::Flow, neighbour) => {
+                scan.refuse_odd_keys(mapping)?;
                 let items = inline_pairs(pairs, hand);
                 let neighbour = neighbour.map(|(key, value)| Neighbour {
                     start: scan.nodes[key.0].start,
@@ -371,11 +372,7 @@ impl<'s, 't> Draft<'s, 't> {
     ) -> Result<(usize, &'static str), Refusal> {
         let scan = self.scan;
         let context = scan.context(parent);
-        // Readers disagree on where a key ends that starts so between brackets.
-        let is_odd = |&key: &NodeId| scan.text[scan.nodes[key.0].start..].starts_with('?');
-        if let Some(key) = key.filter(is_odd).filter(|_| context == Context::Flow) {
-            return Err(Refusal::at(scan.line(key), Reason::LongKey));
-        }
+        scan.refuse_odd_keys(parent)?;
         let start = match key {
             Some(key) => match scan.after_colon(key) {
                 Some(start) => start,

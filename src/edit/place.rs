@@ -74,6 +74,18 @@ impl Scan<'_> {
         self.nodes[node.0].token.depth == 1
     }
 
+    /// Refuses a map between brackets with a key that starts with a question mark: readers disagree on where it ends.
+    pub(super) fn refuse_odd_keys(&self, mapping: NodeId) -> Result<(), Refusal> {
+        let is_odd = |key: &NodeId| self.text[self.nodes[key.0].start..].starts_with('?');
+        let mut keys = self.pairs(mapping).map(|(key, _)| key);
+        match keys.find(is_odd) {
+            Some(key) if self.context(mapping) == Context::Flow => {
+                Err(Refusal::at(self.line(key), Reason::LongKey))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Whether a key is written as `? key`.
     pub(super) fn is_long(&self, key: NodeId) -> bool {
         let start = self.nodes[key.0].start;
