@@ -32,6 +32,9 @@ mod plan;
 // Where secrets are kept.
 mod secret;
 
+// Where registries' logins come from.
+mod login;
+
 // What people write.
 mod config;
 

@@ -20,11 +20,11 @@ use crate::config::{
 use crate::daemon::{self, Hands, Intervals, Work};
 use crate::git::{self, Mirror, Remote};
 use crate::image::Repository;
+use crate::login::{Environment, Source, SourcesByPath};
 use crate::observe::{Sources, Wants};
 use crate::plan::Scope;
 use crate::policy::{Policy, RepositoryName, SubjectTemplate};
 use crate::registry::{self, HostOptions, Options, Registry};
-use crate::secret::RegistryCredentials;
 use crate::web::{self, Health};
 
 #[derive(clap::Args)]
@@ -335,7 +335,7 @@ fn work(setup: &Setup, live: &Live) -> Work {
 fn options(settings: &Settings) -> Options {
     let hosts = settings.registries.iter().map(|(host, settings)| {
         let RegistrySettings {
-            credentials,
+            logins,
             plain_http,
             ca_file,
             poll_interval: _,
@@ -348,23 +348,22 @@ fn options(settings: &Settings) -> Options {
             HostOptions {
                 plain_http,
                 ca_file,
-                credentials,
+                logins,
                 page_size,
                 realms,
             },
         )
     });
+    let others = settings.docker_config.clone().map(Source::DockerConfig);
     Options {
         hosts: hosts.collect(),
         others: HostOptions {
-            credentials: settings
-                .docker_config
-                .clone()
-                .map(RegistryCredentials::DockerConfig),
+            logins: others.map(SourcesByPath::from).unwrap_or_default(),
             ..HostOptions::default()
         },
         cache: Some(settings.cache.join("registries")),
         timeouts: registry::Timeouts::default(),
+        environment: Environment::default(),
     }
 }
 

@@ -1,10 +1,14 @@
 //! Settings as written in, settings as used out: defaults, paths, and what keys mean together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::forms::{Credentials as Written, RegistryCredentials as RegistryWritten, SecretPlace};
+use super::forms::{
+    Credentials as Written, GoogleCredentials, GoogleIdentity,
+    RegistryCredentials as RegistryWritten, SecretPlace,
+};
+use super::nouns::RegistryName;
 use super::problem::Faults;
 use super::raw::{self, Author, Commit, RegistryEntry, RepositoryEntry};
 use super::settings::{
@@ -12,8 +16,9 @@ use super::settings::{
 };
 use super::shape::Placed;
 use super::source::Span;
+use crate::login::{DockerConfig, Google, Source};
 use crate::policy::{RepositoryName, SubjectTemplate};
-use crate::secret::{Credentials, DockerConfig, RegistryCredentials, Secret};
+use crate::secret::{Credentials, Secret};
 
 /// The branch where none is named.
 const BRANCH: &str = "main";
@@ -49,19 +54,23 @@ pub(super) fn check(raw: raw::Settings, folder: &Path, faults: &mut Faults) -> S
         let repository = check.repository(repository);
         settings.repositories.insert(entry.key.value, repository);
     }
+    let mut named = BTreeSet::new();
     for entry in registries.into_iter().flat_map(|named| named.entries) {
         let Some(registry) = entry.value else {
             continue;
         };
-        let mut registry = check.registry(registry);
-        if registry.credentials.is_none() {
-            let file = settings.docker_config.clone();
-            registry.credentials = file.map(RegistryCredentials::DockerConfig);
+        let name = entry.key;
+        if !named.insert(name.value.clone()) {
+            let message = format!("the registry `{}` stands here twice", name.value);
+            check.faults.error(name.span, message);
         }
-        let host = entry.key.value.0;
-        if settings.registries.insert(host.clone(), registry).is_some() {
-            let message = format!("the registry `{host}` stands here twice");
-            check.faults.error(entry.key.span, message);
+        let of_host = settings.registries.entry(name.value.host.clone());
+        check.registry(&name, registry, of_host.or_default());
+    }
+    for registry in settings.registries.values_mut() {
+        if let Some(file) = settings.docker_config.clone() {
+            let source = Source::DockerConfig(file);
+            registry.logins.insert(String::new(), source);
         }
     }
     settings
@@ -105,7 +114,13 @@ impl Check<'_> {
         }
     }
 
-    fn registry(&mut self, entry: RegistryEntry) -> RegistrySettings {
+    /// Adds what an entry says to its host's settings; one for a part of a registry says only how to log in there.
+    fn registry(
+        &mut self,
+        name: &Placed<RegistryName>,
+        entry: RegistryEntry,
+        settings: &mut RegistrySettings,
+    ) {
         let RegistryEntry {
             credentials,
             plain_http,
@@ -114,14 +129,29 @@ impl Check<'_> {
             page_size,
             realms,
         } = entry;
+        let RegistryName { host, prefix } = &name.value;
+        if let Some(written) = credentials {
+            let source = self.source(written);
+            settings.logins.insert(prefix.clone(), source);
+        }
+        let whole_only = [
+            ("plain-http", plain_http.is_some()),
+            ("ca-file", ca_file.is_some()),
+            ("poll-interval", poll_interval.is_some()),
+            ("page-size", page_size.is_some()),
+            ("realms", realms.is_some()),
+        ];
+        if !prefix.is_empty() {
+            for (key, _) in whole_only.iter().filter(|(_, is_written)| *is_written) {
+                let message = format!("`{key}` is for a whole registry, and this is a part of one");
+                let hint = format!("write it under `{host}`");
+                self.faults.error_with_hint(name.span, message, &hint);
+            }
+            return;
+        }
         let default = RegistrySettings::default();
-        RegistrySettings {
-            credentials: credentials.map(|written| match written {
-                RegistryWritten::Own(own) => self.credentials(own).into(),
-                RegistryWritten::DockerConfig(file) => {
-                    RegistryCredentials::DockerConfig(self.docker_config(file.docker_config))
-                }
-            }),
+        *settings = RegistrySettings {
+            logins: std::mem::take(&mut settings.logins),
             plain_http: plain_http.unwrap_or(default.plain_http),
             ca_file: ca_file.map(|file| self.existing(file)),
             poll_interval: poll_interval.map_or(default.poll_interval, |interval| interval.value),
@@ -131,6 +161,20 @@ impl Check<'_> {
                 .flatten()
                 .map(|realm| realm.value.0)
                 .collect(),
+        };
+    }
+
+    fn source(&mut self, written: RegistryWritten) -> Source {
+        match written {
+            RegistryWritten::Own(own) => self.credentials(own).into(),
+            RegistryWritten::DockerConfig(file) => {
+                Source::DockerConfig(self.docker_config(file.docker_config))
+            }
+            RegistryWritten::Google(GoogleCredentials {
+                google: GoogleIdentity { service_account },
+            }) => Source::Google(Google::Ambient {
+                account: service_account.map_or("default".to_owned(), |account| account.value),
+            }),
         }
     }
 

@@ -191,19 +191,22 @@ impl Shape for Newest {
 pub(super) enum RegistryCredentials {
     Own(Credentials),
     DockerConfig(DockerConfigCredentials),
+    Google(GoogleCredentials),
 }
 
 impl Shape for RegistryCredentials {
     fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
         let has = |key: &&str| node.get(key).is_some();
         let own = ["token", "username", "password"];
+        let others = ["docker-config", "google"];
         let is_map = matches!(node.value, Value::Map(_));
-        if !is_map || (own.iter().any(has) && !has(&"docker-config")) {
+        if !is_map || (own.iter().any(has) && !others.iter().any(has)) {
             return Credentials::read(node, faults).map(Self::Own);
         }
-        let forms = ["docker-config", own[0], own[1], own[2]];
-        choose(node, &forms, &LOGINS_LATER, faults)?;
-        DockerConfigCredentials::read(node, faults).map(Self::DockerConfig)
+        match choose(node, &[&others[..], &own].concat(), &LOGINS_LATER, faults)? {
+            "google" => GoogleCredentials::read(node, faults).map(Self::Google),
+            _ => DockerConfigCredentials::read(node, faults).map(Self::DockerConfig),
+        }
     }
 
     fn schema() -> Option<Json> {
@@ -211,6 +214,7 @@ impl Shape for RegistryCredentials {
             TokenCredentials::schema()?,
             BasicCredentials::schema()?,
             DockerConfigCredentials::schema()?,
+            GoogleCredentials::schema()?,
         ] }))
     }
 }
@@ -241,6 +245,18 @@ shape! {
     struct DockerConfigCredentials {
         /// The Docker config file, relative to the settings file. It is read anew each time.
         docker_config: Placed<String> = "docker-config",
+    }
+
+    /// A Google Cloud identity, for Artifact Registry and `gcr.io`.
+    struct GoogleCredentials {
+        /// Which identity. Default: the one that towpath runs as, by Google's metadata server.
+        google: GoogleIdentity = "google",
+    }
+
+    /// Which Google Cloud identity: nothing means the one that towpath runs as.
+    struct GoogleIdentity {
+        /// The service account, of those that the machine has. Default: `default`.
+        service_account: Option<Placed<String>> = "service-account",
     }
 
     /// A secret in an environment variable.

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a message never echoes what may be a secret.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -110,6 +111,43 @@ impl Leaf for HostName {
             _ => Err(Refusal::new(format!("`{text}` is not a registry's host"))
                 .hint("a host has a dot or a port: `registry.example.com`, `registry:5000`")),
         }
+    }
+}
+
+/// A registry, or the part of one below a path: `ghcr.io`, `ghcr.io/acme`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct RegistryName {
+    pub(super) host: String,
+    /// Empty for the whole registry.
+    pub(super) prefix: String,
+}
+
+impl fmt::Display for RegistryName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, prefix } = self;
+        match prefix.as_str() {
+            "" => f.write_str(host),
+            prefix => write!(f, "{host}/{prefix}"),
+        }
+    }
+}
+
+impl Leaf for RegistryName {
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        let (host, prefix) = match text.split_once('/') {
+            Some((host, prefix)) if !text.contains("://") => (host, prefix),
+            Some(_) | None => (text, ""),
+        };
+        let HostName(host) = HostName::parse(host)?;
+        let prefix = prefix.trim_end_matches('/').to_owned();
+        // Without the rule of Docker Hub that a name of one segment is below `library`.
+        if !prefix.is_empty() && format!("x.invalid/{prefix}").parse::<Repository>().is_err() {
+            return Err(Refusal::new(format!(
+                "`{prefix}` is not the start of a repository's path"
+            ))
+            .hint("write a registry, or a registry and whole segments: `ghcr.io/acme`"));
+        }
+        Ok(Self { host, prefix })
     }
 }
 

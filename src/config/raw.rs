@@ -10,7 +10,7 @@ use super::forms::{
     Credentials, Deliver, Image, Newest, OneOrMany, Prerelease, RegistryCredentials, Update,
 };
 use super::nouns::{
-    ApiVersion, BranchName, CommitSubject, Group, HostName, MarkerPolicy, PageSize,
+    ApiVersion, BranchName, CommitSubject, Group, HostName, MarkerPolicy, PageSize, RegistryName,
 };
 use super::settings::RepositoryUrl;
 use super::shape::{Block, Later, Named, Placed, shape};
@@ -25,8 +25,8 @@ shape! {
     struct Settings {
         /// The manifests repositories, by the names that policies use.
         repositories: Named<RepositoryName, RepositoryEntry> = "repositories",
-        /// The registries that need credentials or other settings, by host. Others are read over https, anonymously or with `docker-config`.
-        registries: Option<Named<HostName, RegistryEntry>> = "registries",
+        /// The registries that need credentials or other settings, by host; `HOST/PATH` gives `credentials` to what is below a path. Others are read over https, anonymously or with `docker-config`.
+        registries: Option<Named<RegistryName, RegistryEntry>> = "registries",
         /// A Docker config file (`~/.docker/config.json`, a mounted `.dockerconfigjson`) with the logins of all registries that have no `credentials` of their own, relative to this file. It is read anew each time.
         docker_config: Option<Placed<String>> = "docker-config",
         /// Files and folders with policies, relative to this file. They are re-read when they change.
@@ -62,7 +62,7 @@ shape! {
 
     /// A registry.
     struct RegistryEntry {
-        /// How to log in: a token, a user name and a password, or a Docker config file. Default: the settings' `docker-config`.
+        /// How to log in: a token, a user name and a password, a Docker config file, or an identity in a cloud. Default: the settings' `docker-config`.
         credentials: Option<RegistryCredentials> = "credentials",
         /// Whether the registry is spoken to without TLS. Default: `false`.
         plain_http: Option<bool> = "plain-http",

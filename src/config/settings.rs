@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::login::{DockerConfig, SourcesByPath};
 use crate::policy::{RepositoryName, SubjectTemplate};
-use crate::secret::{Credentials, DockerConfig, RegistryCredentials};
+use crate::secret::Credentials;
 
 /// What is true for all policies. Paths are relative to the process's folder, or absolute.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +46,7 @@ pub(crate) enum RepositoryUrl {
 /// A registry that needs something, or the defaults for one that needs nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RegistrySettings {
-    pub(crate) credentials: Option<RegistryCredentials>,
+    pub(crate) logins: SourcesByPath,
     pub(crate) plain_http: bool,
     pub(crate) ca_file: Option<PathBuf>,
     pub(crate) poll_interval: Duration,
@@ -57,7 +58,7 @@ pub(crate) struct RegistrySettings {
 impl Default for RegistrySettings {
     fn default() -> Self {
         Self {
-            credentials: None,
+            logins: SourcesByPath::default(),
             plain_http: false,
             ca_file: None,
             poll_interval: Duration::from_secs(2 * 60),

@@ -8,10 +8,11 @@ use insta::assert_snapshot;
 use tempfile::TempDir;
 
 use super::{Config, Problems, load};
+use crate::login::{DockerConfig, Google, Source, SourcesByPath};
 use crate::manifest::Write;
 use crate::policy::Deliver;
 use crate::policy::select::choose::Downgrade;
-use crate::secret::{Credentials, DockerConfig, RegistryCredentials, Secret};
+use crate::secret::{Credentials, Secret};
 
 /// The least that a settings file can say.
 pub(super) const SETTINGS: &str = "\
@@ -132,8 +133,8 @@ registries:
     let password = Secret::File(folder.path().join("secret"));
     let username = "bot".to_owned();
     assert_eq!(
-        registry.credentials,
-        Some(Credentials::Basic { username, password }.into())
+        registry.logins,
+        Source::Own(Credentials::Basic { username, password }).into()
     );
     assert!(config.warnings.is_empty());
 }
@@ -160,17 +161,15 @@ registries:
     let token = Credentials::Token(Secret::File(folder.path().join("secret")));
     let registries = config.settings.registries.into_iter();
     let found: Vec<_> = registries
-        .map(|(host, settings)| (host, settings.credentials.unwrap()))
+        .map(|(host, settings)| (host, settings.logins))
         .collect();
     let expected = [
-        (
-            "a.example.com",
-            RegistryCredentials::DockerConfig(all.clone()),
-        ),
-        ("b.example.com", RegistryCredentials::DockerConfig(own)),
+        ("a.example.com", Source::DockerConfig(all.clone())),
+        ("b.example.com", Source::DockerConfig(own)),
         ("c.example.com", token.into()),
     ];
-    assert_eq!(found, expected.map(|(host, from)| (host.to_owned(), from)));
+    let expected = expected.map(|(host, from)| (host.to_owned(), SourcesByPath::from(from)));
+    assert_eq!(found, expected);
     assert_eq!(config.settings.docker_config, Some(all));
     let warnings: Vec<_> = config.warnings.iter().map(|w| &*w.message).collect();
     let warnings = warnings.join("\n");
@@ -178,6 +177,46 @@ registries:
     assert_snapshot!(warnings, @"
     failed to read the Docker config file `/run/secrets/.dockerconfigjson`: No such file or directory (os error 2)
     the entry `b.example.com` of the Docker config file `FOLDER/b.json`, line 2, has an `auth` that is not base64
+    ");
+}
+
+#[test]
+fn a_part_of_a_registry_has_credentials_of_its_own_and_nothing_else() {
+    let extra = "
+registries:
+  ghcr.io/acme: { credentials: { token: { file: acme } } }
+  ghcr.io: { credentials: { google: {} }, poll-interval: 1m }
+  docker.io/acme/web: { credentials: { google: { service-account: pull } } }
+";
+    let folder = folder(&format!("{SETTINGS}{extra}"), "");
+    fs::write(folder.path().join("acme"), "x").unwrap();
+    let registries = load_in(folder.path()).unwrap().settings.registries;
+    let google = |account: &str| {
+        Source::Google(Google::Ambient {
+            account: account.to_owned(),
+        })
+    };
+    let acme = Secret::File(folder.path().join("acme"));
+    let mut ghcr = SourcesByPath::from(google("default"));
+    ghcr.insert("acme".to_owned(), Credentials::Token(acme).into());
+    assert_eq!(registries["ghcr.io"].logins, ghcr);
+    assert_eq!(registries["ghcr.io"].poll_interval.as_secs(), 60);
+    let mut hub = SourcesByPath::default();
+    hub.insert("acme/web".to_owned(), google("pull"));
+    assert_eq!(registries["docker.io"].logins, hub);
+
+    let extra = "
+registries:
+  ghcr.io/acme: { plain-http: true, page-size: 3 }
+  ghcr.io/acme/: { credentials: { google: { account: x } } }
+  ghcr.io/Acme: {}
+";
+    assert_snapshot!(messages(&format!("{SETTINGS}{extra}"), ""), @"
+    8:3 `page-size` is for a whole registry, and this is a part of one [write it under `ghcr.io`]
+    8:3 `plain-http` is for a whole registry, and this is a part of one [write it under `ghcr.io`]
+    9:3 the registry `ghcr.io/acme` stands here twice
+    9:45 unknown key `account` [known here: `service-account`]
+    10:3 `Acme` is not the start of a repository's path [write a registry, or a registry and whole segments: `ghcr.io/acme`]
     ");
 }
 

@@ -19,7 +19,7 @@ use super::error::RegistryError;
 use super::http::{Answer, Ask, Authorization, Line};
 use super::wire::TokenAnswer;
 use crate::image::Repository;
-use crate::secret::{Credentials, RegistryCredentials, Secret, SecretError};
+use crate::login::{Login, Logins};
 
 /// How long a token without `expires_in` is good: what the token specification says.
 ///
@@ -45,8 +45,9 @@ const REALMS_KNOWN: [(&str, &str); 2] = [
 /// How to get into one registry, and what has been learnt about it.
 pub(super) struct Access {
     options: HostOptions,
+    logins: Logins,
     /// What the last challenge asked for, so that the next request need not be refused first.
-    learnt: Mutex<Option<Login>>,
+    learnt: Mutex<Option<Scheme>>,
     /// By repository path.
     slots: Mutex<BTreeMap<String, Arc<Slot>>>,
 }
@@ -66,21 +67,11 @@ struct Token {
     good_until: Instant,
 }
 
-/// The credentials for a repository, with the values that they have now.
-enum Found {
-    Nothing,
-    Basic {
-        username: String,
-        password: SecretString,
-    },
-    Token(SecretString),
-}
-
 /// What a registry wants of those who ask.
 #[derive(Clone)]
-enum Login {
+enum Scheme {
     Basic,
-    /// A bearer token that the settings give, sent as it is.
+    /// A bearer token for the registry itself, sent as it is.
     Given,
     Token {
         realm: Url,
@@ -89,9 +80,10 @@ enum Login {
 }
 
 impl Access {
-    pub(super) fn new(options: HostOptions) -> Self {
+    pub(super) fn new(options: HostOptions, logins: Logins) -> Self {
         Self {
             options,
+            logins,
             learnt: Mutex::new(None),
             slots: Mutex::new(BTreeMap::new()),
         }
@@ -103,11 +95,11 @@ impl Access {
         line: &Line,
         repository: &Repository,
     ) -> Result<Authorization, RegistryError> {
-        let Some(login) = self.lock_learnt().clone() else {
+        let Some(scheme) = self.lock_learnt().clone() else {
             return Ok(Authorization::Anonymous);
         };
         let anonymous = Authorization::Anonymous;
-        let sent = self.fulfil(line, repository, &login, &anonymous).await;
+        let sent = self.fulfil(line, repository, &scheme, &anonymous).await;
         if sent.is_err() {
             // The registry may want something else by now, so the next request lets it say so.
             *self.lock_learnt() = None;
@@ -123,87 +115,58 @@ impl Access {
         (answer, sent): (&Answer, &Authorization),
     ) -> Result<Option<Authorization>, RegistryError> {
         let offered = challenges(&answer.headers);
-        let found = self.found(line, repository)?;
-        let Some((login, scope)) = self.choose(line, &found, &offered)? else {
+        let found = self.found(line, repository).await?;
+        let Some((scheme, scope)) = self.choose(line, &found, &offered)? else {
             return Ok(None);
         };
-        let nothing_new = match (&login, sent) {
-            (Login::Basic, Authorization::Basic { .. })
-            | (Login::Given, Authorization::Bearer(_)) => true,
-            (Login::Basic | Login::Given | Login::Token { .. }, _) => false,
+        let is_refused = match (&scheme, sent) {
+            (Scheme::Basic, Authorization::Basic { .. })
+            | (Scheme::Given, Authorization::Bearer(_)) => true,
+            (Scheme::Basic | Scheme::Given | Scheme::Token { .. }, _) => false,
         };
-        if nothing_new {
+        if is_refused && !self.logins.refused(repository.path()).await {
             return Ok(None);
         }
         self.slot(repository).lock().await.scope = scope;
-        let authorization = self.fulfil(line, repository, &login, sent).await?;
-        *self.lock_learnt() = Some(login);
+        let authorization = self.fulfil(line, repository, &scheme, sent).await?;
+        *self.lock_learnt() = Some(scheme);
         Ok(Some(authorization))
     }
 
-    /// Where the credentials for `repository` are kept, for messages.
-    pub(super) fn place(&self, repository: &Repository) -> String {
-        let own = match &self.options.credentials {
-            None => return "anonymous access".to_owned(),
-            Some(RegistryCredentials::Own(own)) => own,
-            Some(RegistryCredentials::DockerConfig(file)) => {
-                return match file.login(repository.registry(), repository.path()) {
-                    Ok(Some(login)) => format!("the entry `{}` of the {file}", login.entry),
-                    Ok(None) => format!("anonymous access (no login in the {file})"),
-                    Err(_) => format!("the login of the {file}"),
-                };
-            }
-        };
-        match own {
-            Credentials::Basic { username, password } => {
-                format!("the user `{username}` with the password in {password}")
-            }
-            Credentials::Token(token) => format!("the token in {token}"),
-        }
+    /// Where the login for `repository` comes from, for messages.
+    pub(super) async fn place(&self, repository: &Repository) -> String {
+        self.logins.place(repository.path()).await
     }
 
-    /// Reads the credentials for `repository` as they are now.
-    fn found(&self, line: &Line, repository: &Repository) -> Result<Found, RegistryError> {
-        let own = match &self.options.credentials {
-            None => return Ok(Found::Nothing),
-            Some(RegistryCredentials::Own(own)) => own,
-            Some(RegistryCredentials::DockerConfig(file)) => {
-                let login = file.login(repository.registry(), repository.path());
-                let login = login.map_err(|error| unreadable(line, error.into()))?;
-                return Ok(login.map_or(Found::Nothing, |login| Found::Basic {
-                    username: login.username,
-                    password: login.password,
-                }));
-            }
-        };
-        Ok(match own {
-            Credentials::Basic { username, password } => Found::Basic {
-                username: username.clone(),
-                password: read(line, password)?,
-            },
-            Credentials::Token(token) => Found::Token(read(line, token)?),
-        })
+    /// The login for `repository` as it is now.
+    async fn found(&self, line: &Line, repository: &Repository) -> Result<Login, RegistryError> {
+        let found = self.logins.find(repository.path()).await;
+        let found = found.map_err(|source| RegistryError::Credentials {
+            host: line.host.clone(),
+            source,
+        })?;
+        Ok(found.login)
     }
 
-    /// The login to use of those that are `offered`, with the scope it names.
+    /// What to do of what is `offered`, with the scope it names.
     fn choose(
         &self,
         line: &Line,
-        found: &Found,
+        found: &Login,
         offered: &[Challenge],
-    ) -> Result<Option<(Login, Option<String>)>, RegistryError> {
+    ) -> Result<Option<(Scheme, Option<String>)>, RegistryError> {
         let find = |scheme| offered.iter().find(|challenge| challenge.scheme == scheme);
         match (found, find("bearer"), find("basic")) {
-            (Found::Token(_), Some(_), _) => Ok(Some((Login::Given, None))),
+            (Login::Bearer(_), Some(_), _) => Ok(Some((Scheme::Given, None))),
             (_, Some(Challenge { parameters, .. }), _) => {
                 let realm = parameters.get("realm").and_then(|realm| realm.parse().ok());
                 let realm = realm.ok_or_else(|| self.unknown(line, "bearer without a realm"))?;
                 let service = parameters.get("service").cloned();
                 let scope = parameters.get("scope").cloned();
-                Ok(Some((Login::Token { realm, service }, scope)))
+                Ok(Some((Scheme::Token { realm, service }, scope)))
             }
-            (Found::Basic { .. }, None, Some(_)) => Ok(Some((Login::Basic, None))),
-            (Found::Nothing | Found::Token(_), None, Some(_)) => Ok(None),
+            (Login::Basic { .. }, None, Some(_)) => Ok(Some((Scheme::Basic, None))),
+            (Login::Anonymous | Login::Bearer(_), None, Some(_)) => Ok(None),
             (_, None, None) => match offered.first() {
                 Some(challenge) => Err(self.unknown(line, &challenge.scheme)),
                 None => Ok(None),
@@ -222,23 +185,23 @@ impl Access {
         &self,
         line: &Line,
         repository: &Repository,
-        login: &Login,
+        scheme: &Scheme,
         refused: &Authorization,
     ) -> Result<Authorization, RegistryError> {
-        if let Login::Token { realm, service } = login {
+        if let Scheme::Token { realm, service } = scheme {
             let service = service.as_deref();
             let value = self
                 .token(line, repository, (realm, service), refused)
                 .await?;
             return Ok(Authorization::Bearer(value));
         }
-        // Another repository of this registry may have other credentials, and so have taught another login.
-        Ok(match (login, self.found(line, repository)?) {
-            (Login::Given, Found::Token(token)) => Authorization::Bearer(bearer(line, &token)?),
-            (Login::Basic, Found::Basic { username, password }) => {
+        // Another repository of this registry may have other credentials, and so have taught another scheme.
+        Ok(match (scheme, self.found(line, repository).await?) {
+            (Scheme::Given, Login::Bearer(token)) => Authorization::Bearer(bearer(line, &token)?),
+            (Scheme::Basic, Login::Basic { username, password }) => {
                 Authorization::Basic { username, password }
             }
-            (Login::Given | Login::Basic | Login::Token { .. }, _) => Authorization::Anonymous,
+            (Scheme::Given | Scheme::Basic | Scheme::Token { .. }, _) => Authorization::Anonymous,
         })
     }
 
@@ -279,12 +242,12 @@ impl Access {
         repository: &Repository,
         url: &Url,
     ) -> Result<Token, RegistryError> {
-        let found = self.found(line, repository)?;
+        let found = self.found(line, repository).await?;
         // Here and not where the realm is learnt: other repositories, or this one later, may have more to lose.
         check_realm(&line.host, &self.options, &found, url)?;
         let authorization = match found {
-            Found::Basic { username, password } => Authorization::Basic { username, password },
-            Found::Nothing | Found::Token(_) => Authorization::Anonymous,
+            Login::Basic { username, password } => Authorization::Basic { username, password },
+            Login::Anonymous | Login::Bearer(_) => Authorization::Anonymous,
         };
         let asked = Instant::now();
         let ask = Ask {
@@ -296,10 +259,14 @@ impl Access {
         };
         let answer = line.exchange(&ask).await?;
         if answer.status != StatusCode::OK {
+            if answer.status == StatusCode::UNAUTHORIZED {
+                // The next request may get another.
+                self.logins.refused(repository.path()).await;
+            }
             return Err(RegistryError::TokenRefused {
                 host: line.host.clone(),
                 realm_host: url.host_str().unwrap_or_default().to_owned(),
-                credentials: self.place(repository),
+                credentials: self.place(repository).await,
                 status: answer.status,
                 words: answer.words(),
             });
@@ -322,7 +289,7 @@ impl Access {
         })
     }
 
-    fn lock_learnt(&self) -> MutexGuard<'_, Option<Login>> {
+    fn lock_learnt(&self) -> MutexGuard<'_, Option<Scheme>> {
         self.learnt.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -336,7 +303,7 @@ impl Access {
 fn check_realm(
     host: &str,
     options: &HostOptions,
-    found: &Found,
+    found: &Login,
     realm: &Url,
 ) -> Result<(), RegistryError> {
     let host = host.to_owned();
@@ -351,21 +318,10 @@ fn check_realm(
         || options.realms.contains(&realm_host)
         || REALMS_KNOWN.contains(&(registry_host, &realm_host));
     match found {
-        Found::Basic { .. } | Found::Token(_) if !belongs => {
+        Login::Basic { .. } | Login::Bearer(_) if !belongs => {
             Err(RegistryError::RealmUntrusted { host, realm_host })
         }
-        Found::Nothing | Found::Basic { .. } | Found::Token(_) => Ok(()),
-    }
-}
-
-fn read(line: &Line, secret: &Secret) -> Result<SecretString, RegistryError> {
-    secret.read().map_err(|error| unreadable(line, error))
-}
-
-fn unreadable(line: &Line, source: SecretError) -> RegistryError {
-    RegistryError::Credentials {
-        host: line.host.clone(),
-        source,
+        Login::Anonymous | Login::Basic { .. } | Login::Bearer(_) => Ok(()),
     }
 }
 
@@ -388,14 +344,15 @@ fn host_without_port(host: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::{Found, check_realm};
+    use super::check_realm;
+    use crate::login::Login;
     use crate::registry::{HostOptions, RegistryError};
 
     fn check(
         host: &str,
         realm: &str,
         options: &HostOptions,
-        found: &Found,
+        found: &Login,
     ) -> Result<(), RegistryError> {
         check_realm(host, options, found, &realm.parse().unwrap())
     }
@@ -406,7 +363,7 @@ mod tests {
             realms: vec!["auth.example.com".to_owned()],
             ..HostOptions::default()
         };
-        let alice = Found::Basic {
+        let alice = Login::Basic {
             username: "alice".to_owned(),
             password: "wonderland".to_owned().into(),
         };
@@ -433,7 +390,7 @@ mod tests {
                 "{host} {realm}"
             );
             assert!(
-                check(host, realm, &options, &Found::Nothing).is_ok(),
+                check(host, realm, &options, &Login::Anonymous).is_ok(),
                 "nothing to lose"
             );
         }
@@ -446,12 +403,12 @@ mod tests {
             ..HostOptions::default()
         };
         let realm = "http://r.example.com/token";
-        assert!(check("r.example.com", realm, &plain, &Found::Nothing).is_ok());
+        assert!(check("r.example.com", realm, &plain, &Login::Anonymous).is_ok());
         let error = check(
             "r.example.com",
             realm,
             &HostOptions::default(),
-            &Found::Nothing,
+            &Login::Anonymous,
         )
         .unwrap_err();
         let said =

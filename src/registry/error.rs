@@ -11,7 +11,7 @@ use reqwest::StatusCode;
 use url::Url;
 
 use crate::image::{Digest, Repository};
-use crate::secret::SecretError;
+use crate::login::LoginError;
 
 /// Why a registry could not be asked or would not answer.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +60,7 @@ pub(crate) enum RegistryError {
         words: String,
     },
     #[error("failed to read the credentials for `{host}`")]
-    Credentials { host: String, source: SecretError },
+    Credentials { host: String, source: LoginError },
     #[error("`{host}` asks for a login that towpath does not know: `{challenge}`")]
     ChallengeUnknown { host: String, challenge: String },
     #[error("`{host}` sends its login to `{realm}`, which is not https")]

@@ -37,9 +37,9 @@ pub(super) struct Question<'a> {
 impl Host {
     pub(super) fn new(
         host: &str,
-        options: HostOptions,
-        client: Client,
-        timeouts: Timeouts,
+        options: &HostOptions,
+        (client, timeouts): (Client, Timeouts),
+        access: Access,
     ) -> Result<Self, RegistryError> {
         let scheme = if options.plain_http { "http" } else { "https" };
         let address = if host == DOCKER_HUB.0 {
@@ -60,7 +60,7 @@ impl Host {
                 timeouts,
             },
             page_size: Mutex::new(Some(options.page_size)),
-            access: Access::new(options),
+            access,
         })
     }
 
@@ -94,15 +94,15 @@ impl Host {
         let sent = self.access.standing(&self.line, repository).await?;
         let answer = self.exchange(question, &sent).await?;
         if answer.status != StatusCode::UNAUTHORIZED {
-            return self.judge(question, answer);
+            return self.judge(question, answer).await;
         }
         let refused = (&answer, &sent);
         match self.access.renewed(&self.line, repository, refused).await? {
             Some(authorization) => {
                 let answer = self.exchange(question, &authorization).await?;
-                self.judge(question, answer)
+                self.judge(question, answer).await
             }
-            None => self.judge(question, answer),
+            None => self.judge(question, answer).await,
         }
     }
 
@@ -121,22 +121,25 @@ impl Host {
         self.line.exchange(&ask).await
     }
 
-    fn judge(&self, question: &Question<'_>, answer: Answer) -> Result<Answer, RegistryError> {
+    async fn judge(
+        &self,
+        question: &Question<'_>,
+        answer: Answer,
+    ) -> Result<Answer, RegistryError> {
         if answer.status.is_success() {
             return Ok(answer);
         }
         let repository = question.repository.clone();
-        let credentials = self.access.place(question.repository);
         let words = answer.words();
         Err(match answer.status {
             StatusCode::UNAUTHORIZED => RegistryError::Unauthorized {
+                credentials: self.access.place(&repository).await,
                 repository,
-                credentials,
                 words,
             },
             StatusCode::FORBIDDEN => RegistryError::Forbidden {
+                credentials: self.access.place(&repository).await,
                 repository,
-                credentials,
                 words,
             },
             StatusCode::NOT_FOUND => RegistryError::NotFound {
@@ -188,15 +191,22 @@ pub(super) fn json<T: serde::de::DeserializeOwned>(
 
 #[cfg(test)]
 mod tests {
-    use super::Host;
+    use super::{Access, Host};
     use crate::image::Repository;
-    use crate::registry::{HostOptions, Timeouts, http};
+    use crate::login::{Environment, Logins};
+    use crate::registry::{HostOptions, RegistryError, Timeouts, http};
+
+    fn host(name: &str, options: HostOptions) -> Result<Host, RegistryError> {
+        let timeouts = Timeouts::default();
+        let client = http::plain_client("any", &timeouts).unwrap();
+        let logins = Logins::new(name, options.logins.clone(), Environment::default());
+        let access = Access::new(options.clone(), logins);
+        Host::new(name, &options, (client, timeouts), access)
+    }
 
     fn url(image: &str, options: HostOptions) -> String {
         let repository: Repository = image.parse().unwrap();
-        let timeouts = Timeouts::default();
-        let client = http::plain_client("any", &timeouts).unwrap();
-        let host = Host::new(repository.registry(), options, client, timeouts).unwrap();
+        let host = host(repository.registry(), options).unwrap();
         host.url(&repository, "tags/list").to_string()
     }
 
@@ -225,9 +235,7 @@ mod tests {
 
     #[test]
     fn a_host_that_no_url_can_hold_is_an_error() {
-        let timeouts = Timeouts::default();
-        let client = http::plain_client("any", &timeouts).unwrap();
-        let host = Host::new("1.2.3.999", HostOptions::default(), client, timeouts);
+        let host = host("1.2.3.999", HostOptions::default());
         let error = host.err().unwrap().to_string();
         assert_eq!(error, "`1.2.3.999` is not a host that can be asked");
     }

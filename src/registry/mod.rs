@@ -25,7 +25,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::image::{Digest, Repository, Tag};
-use crate::secret::RegistryCredentials;
+use crate::login::{Environment, Logins, SourcesByPath};
+use access::Access;
 use cache::Cache;
 use host::Host;
 
@@ -44,6 +45,8 @@ pub(crate) struct Options {
     /// A folder that may be deleted at any time; without one, nothing outlives the process.
     pub(crate) cache: Option<PathBuf>,
     pub(crate) timeouts: Timeouts,
+    /// Where clouds tell their programs who they are.
+    pub(crate) environment: Environment,
 }
 
 /// How one registry is read.
@@ -52,7 +55,7 @@ pub(crate) struct HostOptions {
     pub(crate) plain_http: bool,
     /// Authorities to trust beside the system's, in PEM form.
     pub(crate) ca_file: Option<PathBuf>,
-    pub(crate) credentials: Option<RegistryCredentials>,
+    pub(crate) logins: SourcesByPath,
     pub(crate) page_size: usize,
     /// Further hosts that may be sent the credentials.
     pub(crate) realms: Vec<String>,
@@ -116,6 +119,7 @@ struct Inner {
     options: BTreeMap<String, HostOptions>,
     others: HostOptions,
     timeouts: Timeouts,
+    environment: Environment,
     cache: Cache,
     /// Held while a listing goes into the cache.
     accepting: tokio::sync::Mutex<()>,
@@ -129,7 +133,7 @@ impl Default for HostOptions {
         Self {
             plain_http: false,
             ca_file: None,
-            credentials: None,
+            logins: SourcesByPath::default(),
             page_size: PAGE_SIZE_DEFAULT,
             realms: Vec::new(),
         }
@@ -155,12 +159,14 @@ impl Registry {
             others,
             cache,
             timeouts,
+            environment,
         } = options;
         Self {
             inner: Arc::new(Inner {
                 options: hosts,
                 others,
                 timeouts,
+                environment,
                 cache: Cache::open(cache),
                 accepting: tokio::sync::Mutex::new(()),
                 hosts: Mutex::default(),
@@ -248,6 +254,7 @@ impl Registry {
             options,
             others,
             timeouts,
+            environment,
             hosts,
             ..
         } = &*self.inner;
@@ -258,7 +265,9 @@ impl Registry {
         }
         let options = options.get(name).unwrap_or(others).clone();
         let client = self.client(name, &options)?;
-        let host = Arc::new(Host::new(name, options, client, *timeouts)?);
+        let logins = Logins::new(name, options.logins.clone(), environment.clone());
+        let access = Access::new(options.clone(), logins);
+        let host = Arc::new(Host::new(name, &options, (client, *timeouts), access)?);
         hosts.insert(name.to_owned(), Arc::clone(&host));
         Ok(host)
     }

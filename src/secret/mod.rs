@@ -2,15 +2,10 @@
 //!
 //! Invariant: a value is never printed, and never stored longer than one use, so that a rotated file counts at once.
 
-mod docker_config;
-mod wire;
-
 use std::fmt;
 use std::path::PathBuf;
 
 use secrecy::SecretString;
-
-pub(crate) use docker_config::{DockerConfig, DockerConfigError};
 
 /// Where a secret is kept. Settings name it; they never hold it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,21 +26,6 @@ pub(crate) enum Credentials {
     Basic { username: String, password: Secret },
 }
 
-/// Where a registry's login comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum RegistryCredentials {
-    /// The settings say it.
-    Own(Credentials),
-    /// A file says it, for each repository; where it says nothing, access is anonymous.
-    DockerConfig(DockerConfig),
-}
-
-impl From<Credentials> for RegistryCredentials {
-    fn from(own: Credentials) -> Self {
-        Self::Own(own)
-    }
-}
-
 /// Why a secret has no value. Names the place, never the value.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SecretError {
@@ -60,21 +40,6 @@ pub(crate) enum SecretError {
     },
     #[error("the secret file `{}` is empty", path.display())]
     Empty { path: PathBuf },
-    #[error(transparent)]
-    DockerConfig(#[from] DockerConfigError),
-}
-
-impl SecretError {
-    /// What a person can do about it, if we know.
-    pub(crate) fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::DockerConfig(error) => error.hint(),
-            Self::Unset { .. }
-            | Self::Unusable { .. }
-            | Self::Unreadable { .. }
-            | Self::Empty { .. } => None,
-        }
-    }
 }
 
 impl Secret {

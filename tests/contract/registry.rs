@@ -12,10 +12,11 @@ use bed::{Authority, Pusher};
 use jiff::Timestamp;
 use tempfile::TempDir;
 
-use super::{HostOptions, Options, Registry, RegistryError, Timeouts};
+use super::{HostOptions, Options, Registry, RegistryError};
 use crate::demo::registry::{Access, Image, MemoryRegistry};
 use crate::image::Repository;
-use crate::secret::{Credentials, DockerConfig, RegistryCredentials, Secret};
+use crate::login::{DockerConfig, Source, SourcesByPath};
+use crate::secret::{Credentials, Secret};
 
 const NOON: Timestamp = Timestamp::UNIX_EPOCH;
 const REPOSITORY: &str = "acme/web";
@@ -177,7 +178,7 @@ async fn a_wrong_password_is_told_by_its_place(subject: Subject) {
     );
     assert!(!text.contains("hunter2"), "{text}");
     assert!(error.hint().unwrap().contains("`credentials`"));
-    let registry = subject.registry_with(|options| options.credentials = None);
+    let registry = subject.registry_with(|options| options.logins = SourcesByPath::default());
     let error = registry.tags(&repository, NOON).await.unwrap_err();
     assert!(error.to_string().contains("anonymous access"), "{error}");
 }
@@ -323,7 +324,7 @@ impl Subject {
             others: HostOptions {
                 plain_http: self.ca_file.is_none(),
                 ca_file: self.ca_file.clone(),
-                credentials: Some(RegistryCredentials::DockerConfig(DockerConfig::new(
+                logins: SourcesByPath::from(Source::DockerConfig(DockerConfig::new(
                     self.docker_config(),
                 ))),
                 ..HostOptions::default()
@@ -351,7 +352,7 @@ impl Subject {
         let mut options = HostOptions {
             plain_http: self.ca_file.is_none(),
             ca_file: self.ca_file.clone(),
-            credentials: Some(RegistryCredentials::Own(Credentials::Basic {
+            logins: SourcesByPath::from(Source::Own(Credentials::Basic {
                 username: USERNAME.to_owned(),
                 password: Secret::File(self.password_file()),
             })),
@@ -362,7 +363,7 @@ impl Subject {
             hosts: BTreeMap::from([(self.host.clone(), options)]),
             others: HostOptions::default(),
             cache: None,
-            timeouts: Timeouts::default(),
+            ..Options::default()
         })
     }
 

@@ -24,7 +24,8 @@ use super::metrics::REQUESTS;
 use super::{HostOptions, Listing, Options, Registry, RegistryError, Timeouts};
 use crate::demo::registry::{Access, Fault, Image, Kind, MemoryRegistry};
 use crate::image::Repository;
-use crate::secret::{Credentials, DockerConfig, RegistryCredentials, Secret};
+use crate::login::{DockerConfig, Source, SourcesByPath};
+use crate::secret::{Credentials, Secret};
 
 const NOON: Timestamp = Timestamp::UNIX_EPOCH;
 const PATH: &str = "acme/web";
@@ -112,7 +113,7 @@ impl Stage {
 fn options(server: &MemoryRegistry, folder: &TempDir) -> Options {
     let host = HostOptions {
         plain_http: true,
-        credentials: Some(RegistryCredentials::Own(Credentials::Basic {
+        logins: SourcesByPath::from(Source::Own(Credentials::Basic {
             username: "alice".to_owned(),
             password: Secret::File(folder.path().join("password")),
         })),
@@ -129,6 +130,7 @@ fn options(server: &MemoryRegistry, folder: &TempDir) -> Options {
             total: Duration::from_secs(20),
             back_off: Duration::from_millis(1),
         },
+        ..Options::default()
     }
 }
 
@@ -566,9 +568,7 @@ async fn a_token_service_that_anonymous_reading_taught_gets_no_credentials() {
     let registry = Registry::new(Options {
         others: HostOptions {
             plain_http: true,
-            credentials: Some(RegistryCredentials::DockerConfig(DockerConfig::new(
-                file.clone(),
-            ))),
+            logins: SourcesByPath::from(Source::DockerConfig(DockerConfig::new(file.clone()))),
             ..HostOptions::default()
         },
         ..Options::default()
@@ -621,7 +621,7 @@ async fn a_token_that_the_settings_give_is_sent_as_it_is() {
     let file = stage.folder.path().join("token");
     let mut options = options(&stage.server, &stage.folder);
     for host in options.hosts.values_mut() {
-        host.credentials = Some(Credentials::Token(Secret::File(file.clone())).into());
+        host.logins = Source::Own(Credentials::Token(Secret::File(file.clone()))).into();
     }
     let registry = Registry::new(options);
     std::fs::write(&file, "made-up").unwrap();

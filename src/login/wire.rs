@@ -1,4 +1,5 @@
-//! A Docker config file's JSON, as much of it as is used. Fields that are not named here may be anything.
+//! The JSON of Docker config files and of services that give logins, as much of it as is used. Fields that are not named
+//! here may be anything.
 //!
 //! Invariant: nothing here has a `Debug`, for it holds secrets.
 
@@ -6,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-/// The whole file.
+/// A whole Docker config file.
 #[derive(Deserialize)]
 pub(super) struct DockerConfigFile {
     pub(super) auths: Option<BTreeMap<String, Option<Entry>>>,
@@ -26,4 +27,12 @@ pub(super) struct Entry {
     pub(super) password: Option<String>,
     pub(super) identitytoken: Option<String>,
     pub(super) registrytoken: Option<String>,
+}
+
+/// An access token, as OAuth 2.0 services give it: <https://www.rfc-editor.org/rfc/rfc6749#section-5.1>.
+#[derive(Deserialize)]
+pub(super) struct AccessToken {
+    pub(super) access_token: String,
+    /// In seconds.
+    pub(super) expires_in: u64,
 }
