@@ -138,6 +138,7 @@ impl Setup {
         let Settings {
             repositories,
             registries,
+            mirrors,
             docker_config,
             commit: _,
             cache,
@@ -145,6 +146,7 @@ impl Setup {
         } = &self.settings;
         *repositories == other.settings.repositories
             && *registries == other.settings.registries
+            && *mirrors == other.settings.mirrors
             && *docker_config == other.settings.docker_config
             && *cache == other.settings.cache
     }
@@ -361,6 +363,7 @@ fn options(settings: &Settings) -> Options {
             logins: others.map(SourcesByPath::from).unwrap_or_default(),
             ..HostOptions::default()
         },
+        mirrors: settings.mirrors.clone().into(),
         cache: Some(settings.cache.join("registries")),
         timeouts: registry::Timeouts::default(),
         environment: Environment::default(),

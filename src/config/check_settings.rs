@@ -42,6 +42,7 @@ pub(super) fn check(raw: raw::Settings, folder: &Path, faults: &mut Faults) -> S
     let mut settings = Settings {
         repositories: BTreeMap::new(),
         registries: BTreeMap::new(),
+        mirrors: BTreeMap::new(),
         docker_config,
         commit: commit(written),
         cache: cache.map_or_else(default_cache, |cache| folder.join(cache.value)),
@@ -63,6 +64,11 @@ pub(super) fn check(raw: raw::Settings, folder: &Path, faults: &mut Faults) -> S
         if !named.insert(name.value.clone()) {
             let message = format!("the registry `{}` stands here twice", name.value);
             check.faults.error(name.span, message);
+        }
+        if let Some(of) = &registry.mirror_of {
+            check.mirror(&name, of);
+            let (mirror, of) = (name.value.to_string(), of.value.to_string());
+            settings.mirrors.insert(mirror, of);
         }
         let of_host = settings.registries.entry(name.value.host.clone());
         check.registry(&name, registry, of_host.or_default());
@@ -114,7 +120,18 @@ impl Check<'_> {
         }
     }
 
-    /// Adds what an entry says to its host's settings; one for a part of a registry says only how to log in there.
+    /// Refuses a mirror of itself.
+    fn mirror(&mut self, name: &Placed<RegistryName>, of: &Placed<RegistryName>) {
+        let below =
+            |a: &RegistryName, b: &RegistryName| format!("{a}/").starts_with(&format!("{b}/"));
+        if below(&of.value, &name.value) || below(&name.value, &of.value) {
+            let message = format!("`{}` cannot be a mirror of `{}`", name.value, of.value);
+            self.faults.error(of.span, message);
+        }
+    }
+
+    /// Adds what an entry says to its host's settings; one for a part of a registry says only how to log in there, and
+    /// what it mirrors.
     fn registry(
         &mut self,
         name: &Placed<RegistryName>,
@@ -127,6 +144,7 @@ impl Check<'_> {
             ca_file,
             poll_interval,
             page_size,
+            mirror_of: _,
             realms,
         } = entry;
         let RegistryName { host, prefix } = &name.value;

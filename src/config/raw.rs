@@ -25,7 +25,7 @@ shape! {
     struct Settings {
         /// The manifests repositories, by the names that policies use.
         repositories: Named<RepositoryName, RepositoryEntry> = "repositories",
-        /// The registries that need credentials or other settings, by host; `HOST/PATH` gives `credentials` to what is below a path. Others are read over https, anonymously or with `docker-config`.
+        /// The registries that need credentials or other settings, by host; `HOST/PATH` gives `credentials` or `mirror-of` to what is below a path. Others are read over https, anonymously or with `docker-config`.
         registries: Option<Named<RegistryName, RegistryEntry>> = "registries",
         /// A Docker config file (`~/.docker/config.json`, a mounted `.dockerconfigjson`) with the logins of all registries that have no `credentials` of their own, relative to this file. It is read anew each time.
         docker_config: Option<Placed<String>> = "docker-config",
@@ -72,6 +72,8 @@ shape! {
         poll_interval: Option<Placed<Duration>> = "poll-interval",
         /// How many tags one page of a listing holds. Default: `1000`.
         page_size: Option<PageSize> = "page-size",
+        /// The registry, or part of one, that this is a mirror or a pull-through cache of: `docker.io`. Images named here are read there.
+        mirror_of: Option<Placed<RegistryName>> = "mirror-of",
         /// Further hosts that may be sent these credentials, as the registry's token service.
         realms: Option<Vec<Placed<HostName>>> = "realms",
     }

@@ -17,6 +17,9 @@ pub(crate) struct Settings {
     pub(crate) repositories: BTreeMap<RepositoryName, RepositorySettings>,
     /// By host, as [`crate::image::Repository::registry`] spells it.
     pub(crate) registries: BTreeMap<String, RegistrySettings>,
+    /// The starts of names whose images are copies, `harbor.example.com/hub`, each with that of what they are copies of,
+    /// `docker.io`.
+    pub(crate) mirrors: BTreeMap<String, String>,
     /// Logins for the registries that are not named.
     pub(crate) docker_config: Option<DockerConfig>,
     pub(crate) commit: CommitSettings,

@@ -221,6 +221,43 @@ registries:
 }
 
 #[test]
+fn a_mirror_names_what_it_is_a_copy_of() {
+    let extra = "
+registries:
+  harbor.example.com/hub: { mirror-of: index.docker.io }
+  cache.example.com: { mirror-of: quay.io/acme, poll-interval: 1m }
+";
+    let settings = load_in(folder(&format!("{SETTINGS}{extra}"), "").path())
+        .unwrap()
+        .settings;
+    let mirrors: Vec<_> = settings
+        .mirrors
+        .iter()
+        .map(|(m, of)| format!("{m} {of}"))
+        .collect();
+    assert_eq!(
+        mirrors,
+        [
+            "cache.example.com quay.io/acme",
+            "harbor.example.com/hub docker.io"
+        ]
+    );
+
+    let extra = "
+registries:
+  a.example.com: { mirror-of: a.example.com/hub }
+  b.example.com/x/y: { mirror-of: b.example.com/x }
+  c.example.com/x: { mirror-of: c.example.com/xy }
+  d.example.com: { mirror-of: 'https://docker.io' }
+";
+    assert_snapshot!(messages(&format!("{SETTINGS}{extra}"), ""), @"
+    8:31 `a.example.com` cannot be a mirror of `a.example.com/hub`
+    9:35 `b.example.com/x/y` cannot be a mirror of `b.example.com/x`
+    11:31 this is not a host [write the host alone, without scheme or path: `registry.example.com:5000`]
+    ");
+}
+
+#[test]
 fn a_docker_config_file_is_a_path_and_stands_alone() {
     let told = |credentials: &str| {
         let entry = format!("registries: {{ a.example.com: {{ credentials: {credentials} }} }}\n");

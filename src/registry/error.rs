@@ -18,6 +18,10 @@ use crate::login::LoginError;
 pub(crate) enum RegistryError {
     #[error("`{host}` is not a host that can be asked")]
     BadHost { host: String },
+    #[error(
+        "what `{repository}` is a copy of, below `{of}`, has no name that a repository can have"
+    )]
+    OriginUnusable { repository: Repository, of: String },
     #[error("failed to set up TLS for `{host}`")]
     NoTrust {
         host: String,
@@ -164,6 +168,7 @@ impl RegistryError {
             Self::Silent { .. }
             | Self::TimedOut { .. }
             | Self::BadHost { .. }
+            | Self::OriginUnusable { .. }
             | Self::CaFile { .. }
             | Self::CaFileEmpty { .. }
             | Self::Unreachable { .. }

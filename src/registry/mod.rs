@@ -14,6 +14,7 @@ mod inspect;
 mod link;
 mod list;
 mod metrics;
+mod mirrors;
 mod seen;
 mod wire;
 
@@ -31,6 +32,7 @@ use cache::Cache;
 use host::Host;
 
 pub(crate) use error::RegistryError;
+pub(crate) use mirrors::Mirrors;
 
 /// Tags asked for per page: one page for nearly every repository, and what the larger registries allow.
 const PAGE_SIZE_DEFAULT: usize = 1_000;
@@ -42,6 +44,7 @@ pub(crate) struct Options {
     pub(crate) hosts: BTreeMap<String, HostOptions>,
     /// For the hosts that are not named.
     pub(crate) others: HostOptions,
+    pub(crate) mirrors: Mirrors,
     /// A folder that may be deleted at any time; without one, nothing outlives the process.
     pub(crate) cache: Option<PathBuf>,
     pub(crate) timeouts: Timeouts,
@@ -118,6 +121,7 @@ pub(crate) struct Registry {
 struct Inner {
     options: BTreeMap<String, HostOptions>,
     others: HostOptions,
+    mirrors: Mirrors,
     timeouts: Timeouts,
     environment: Environment,
     cache: Cache,
@@ -157,6 +161,7 @@ impl Registry {
         let Options {
             hosts,
             others,
+            mirrors,
             cache,
             timeouts,
             environment,
@@ -165,6 +170,7 @@ impl Registry {
             inner: Arc::new(Inner {
                 options: hosts,
                 others,
+                mirrors,
                 timeouts,
                 environment,
                 cache: Cache::open(cache),
@@ -175,12 +181,13 @@ impl Registry {
         }
     }
 
-    /// Lists all tags of `repository`.
+    /// Lists all tags of `repository`; of what it is a copy of, if it is one.
     pub(crate) async fn tags(
         &self,
         repository: &Repository,
         now: Timestamp,
     ) -> Result<Listing, RegistryError> {
+        let repository = &self.inner.mirrors.origin(repository)?;
         let host = self.host(repository)?;
         let what = || format!("the tags of `{repository}`");
         let listed = self.within(what, list::list(&host, repository)).await?;
@@ -204,6 +211,7 @@ impl Registry {
         repository: &Repository,
         tag: &Tag,
     ) -> Result<Digest, RegistryError> {
+        let repository = &self.inner.mirrors.origin(repository)?;
         let host = self.host(repository)?;
         let what = || format!("the digest of `{repository}:{tag}`");
         self.within(what, inspect::digest(&host, repository, tag))
@@ -219,6 +227,7 @@ impl Registry {
         if let Some(metadata) = self.inner.cache.metadata(digest) {
             return Ok(metadata);
         }
+        let repository = &self.inner.mirrors.origin(repository)?;
         let host = self.host(repository)?;
         let what = || format!("the image `{repository}@{}`", digest.short());
         let metadata = self

@@ -828,3 +828,20 @@ impl Storage {
         self.thread.join().unwrap().unwrap()
     }
 }
+
+#[tokio::test]
+async fn a_copy_is_read_at_its_origin_and_never_at_the_mirror() {
+    let mut mirrors = BTreeMap::new();
+    let stage = Stage::with(Access::Anonymous, |options| {
+        let origin = options.hosts.keys().next().unwrap().clone();
+        mirrors.insert("mirror.example.com/hub".to_owned(), origin);
+        options.mirrors = mirrors.clone().into();
+    });
+    let copy: Repository = format!("mirror.example.com/hub/{PATH}").parse().unwrap();
+    let listing = stage.registry.tags(&copy, NOON).await.unwrap();
+    assert_eq!(listing, stage.tags().await.unwrap());
+    let tag = "v1".parse().unwrap();
+    let digest = stage.registry.digest(&copy, &tag).await.unwrap();
+    let metadata = stage.registry.metadata(&copy, &digest).await.unwrap();
+    assert_eq!(metadata.created, Some(NOON));
+}
