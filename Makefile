@@ -3,7 +3,7 @@
 CARGO ?= cargo
 IMAGE ?= towpath:dev
 
-.PHONY: help test check fmt clippy doc deny fuzz chart servers consumers bench demo schema image
+.PHONY: help test check fmt clippy doc deny fuzz chart servers builds bench demo schema image
 
 help:
 	@echo 'make test     all tests, with real servers on loopback (installs what is missing)'
@@ -14,16 +14,16 @@ help:
 	@echo 'make image    the container image, as $$IMAGE ($(IMAGE))'
 
 # What could not be installed is left out by its name, so that no test is skipped without a word.
-test: servers consumers
-	TOWPATH_WITHOUT="$$(scripts/test-consumers --missing)" $(CARGO) test --workspace --locked
+test: servers builds
+	TOWPATH_WITHOUT="$$(scripts/test-builds --missing)" $(CARGO) test --workspace --locked
 
 check: fmt clippy doc deny fuzz chart test
 
 servers:
 	scripts/test-servers
 
-consumers:
-	scripts/test-consumers
+builds:
+	scripts/test-builds
 
 fmt:
 	$(CARGO) fmt --all --check
@@ -47,7 +47,7 @@ deny:
 		echo 'hint: cargo install cargo-deny --locked' >&2; \
 	fi
 
-chart: consumers
+chart: builds
 	scripts/check-chart
 
 bench: servers

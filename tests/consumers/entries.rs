@@ -33,7 +33,7 @@ spec: { containers: [{ name: c, image: app:v0 }] }
 
 #[test]
 fn an_image_that_is_set_among_any_two_entries_is_what_kustomize_renders() {
-    let Some(kustomize) = bed::consumer("kustomize") else {
+    let Some(kustomize) = bed::built("kustomize") else {
         return;
     };
     let one = ENTRIES.iter().map(|entry| vec![*entry]);

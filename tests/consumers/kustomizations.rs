@@ -29,7 +29,7 @@ fn version(case: usize) -> String {
 
 #[test]
 fn kustomize_renders_only_the_new_version_of_an_image_that_was_set() {
-    let (Some(kustomize), Some(modules)) = (bed::consumer("kustomize"), bed::corpus()) else {
+    let (Some(kustomize), Some(modules)) = (bed::built("kustomize"), bed::corpus()) else {
         return;
     };
     let folders = corpus::folders_with(&modules, &NAMES);

@@ -45,7 +45,7 @@ fn pod(references: &[&str]) -> String {
 
 #[test]
 fn kustomize_compares_names_letter_by_letter() {
-    let Some(kustomize) = bed::consumer("kustomize") else {
+    let Some(kustomize) = bed::built("kustomize") else {
         return;
     };
     let hub = [
@@ -70,7 +70,7 @@ fn kustomize_compares_names_letter_by_letter() {
 
 #[test]
 fn kustomize_applies_tags_digests_and_suffixes_so() {
-    let Some(kustomize) = bed::consumer("kustomize") else {
+    let Some(kustomize) = bed::built("kustomize") else {
         return;
     };
     let rendered = |entries: &str, image: &str| {
@@ -124,7 +124,7 @@ fn kustomize_applies_tags_digests_and_suffixes_so() {
 
 #[test]
 fn an_entry_of_a_kustomization_sees_what_the_entries_before_it_made() {
-    let Some(kustomize) = bed::consumer("kustomize") else {
+    let Some(kustomize) = bed::built("kustomize") else {
         return;
     };
     let cases = [
@@ -159,7 +159,7 @@ fn an_entry_of_a_kustomization_sees_what_the_entries_before_it_made() {
 
 #[test]
 fn kustomize_reads_keys_in_any_case_and_lets_a_late_merge_win() {
-    let Some(kustomize) = bed::consumer("kustomize") else {
+    let Some(kustomize) = bed::built("kustomize") else {
         return;
     };
     let rendered = |images: &str| self::images(&kustomize, images, &pod(&["app:v1"]));
@@ -183,7 +183,7 @@ fn kustomize_reads_keys_in_any_case_and_lets_a_late_merge_win() {
 
 #[test]
 fn kustomize_sets_images_of_containers_and_image_volumes_in_every_kind() {
-    let Some(kustomize) = bed::consumer("kustomize") else {
+    let Some(kustomize) = bed::built("kustomize") else {
         return;
     };
     let manifest = "\
@@ -225,7 +225,7 @@ spec: { image: app:other-path }
 
 #[test]
 fn a_component_sets_images_before_the_overlay_that_includes_it() {
-    let Some(kustomize) = bed::consumer("kustomize") else {
+    let Some(kustomize) = bed::built("kustomize") else {
         return;
     };
     let component = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nimages: [{ name: app, newTag: component }]\n";
@@ -250,7 +250,7 @@ fn a_component_sets_images_before_the_overlay_that_includes_it() {
 
 #[test]
 fn helm_takes_a_late_merge_over_a_key_and_only_the_first_document() {
-    let Some(helm) = bed::consumer("helm") else {
+    let Some(helm) = bed::built("helm") else {
         return;
     };
     let chart = "apiVersion: v2\nname: shows\nversion: 0.1.0\n";

@@ -48,7 +48,7 @@ fn set(folder: &Path, (file, name): (&str, &str), values: &[String], style: Styl
 
 #[test]
 fn kustomize_reads_the_very_string_that_was_set() {
-    let Some(kustomize) = bed::consumer("kustomize") else {
+    let Some(kustomize) = bed::built("kustomize") else {
         return;
     };
     let values = strings(&["awkward", "plain"]);
@@ -95,7 +95,7 @@ fn shown(helm: &Path, folder: &Path) -> Vec<serde_json::Value> {
 
 #[test]
 fn helm_reads_the_very_string_that_was_set() {
-    let Some(helm) = bed::consumer("helm") else {
+    let Some(helm) = bed::built("helm") else {
         return;
     };
     let values = strings(&["awkward", "plain", "lost-in-kustomize"]);
@@ -113,7 +113,7 @@ fn helm_reads_the_very_string_that_was_set() {
 /// Why quotes are needed: what helm makes of versions that stand without them.
 #[test]
 fn helm_reads_a_version_that_looks_like_a_number_or_a_word_as_something_else() {
-    let Some(helm) = bed::consumer("helm") else {
+    let Some(helm) = bed::built("helm") else {
         return;
     };
     let values = "v: { k0: 1.10, k1: 0123456, k2: 72044e0, k3: 1_000, k4: on, k5: y, k6: 0o17, k7: 12345678901234567890 }\n";

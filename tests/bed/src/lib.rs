@@ -1,14 +1,14 @@
 //! Real servers on loopback for the tests: each has its own folder and process group, is ready when it
 //! answers, and ends on drop. A missing program fails the test in words; nothing is skipped silently.
 
-mod consumers;
+mod built;
 mod git;
 mod process;
 mod push;
 pub mod registry;
 mod tls;
 
-pub use consumers::{Module, consumer, corpus, say};
+pub use built::{Module, built, corpus, say};
 pub use git::{GitServer, create_bare, git, import, install_hook};
 pub use process::{Process, free_port, program, wait_until};
 pub use push::Pusher;

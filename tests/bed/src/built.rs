@@ -1,16 +1,16 @@
-//! What edits are compared with: the real programs that read manifests, and a corpus of real YAML.
+//! What the tests run and read beside Debian's packages: programs that are built for them, and a corpus of real YAML.
 //!
-//! Not here: how they are installed (`scripts/test-consumers`).
+//! Not here: how they are installed (`scripts/test-builds`).
 //! Invariant: only what `TOWPATH_WITHOUT` names is left out, and that is said; a test that misses anything else fails.
 
 use std::io::Write as _;
 use std::path::PathBuf;
 
-/// The variable that names what is left out: programs of `CONSUMERS`, and `corpus`.
+/// The variable that names what is left out: programs of `BUILT`, and `corpus`.
 const LEFT_OUT: &str = "TOWPATH_WITHOUT";
 
 /// Programs with their packages and versions.
-const CONSUMERS: &str = include_str!("../consumers");
+const BUILT: &str = include_str!("../built");
 
 /// Modules with their versions.
 const CORPUS: &str = include_str!("../corpus");
@@ -23,11 +23,11 @@ pub struct Module {
     pub folder: PathBuf,
 }
 
-/// Where the consumer `name` is installed, or `None` where it is left out on purpose.
-pub fn consumer(name: &str) -> Option<PathBuf> {
-    let version = rows(CONSUMERS)
+/// Where the program `name` is installed, or `None` where it is left out on purpose.
+pub fn built(name: &str) -> Option<PathBuf> {
+    let version = rows(BUILT)
         .find(|row| row[0] == name)
-        .unwrap_or_else(|| panic!("`{name}` is not listed in tests/bed/consumers"))[2];
+        .unwrap_or_else(|| panic!("`{name}` is not listed in tests/bed/built"))[2];
     let program = cache().join(format!("{name}-{version}")).join(name);
     let is_there = program.is_file();
     present(name, is_there).then_some(program)
@@ -70,7 +70,7 @@ fn present(what: &str, is_there: bool) -> bool {
     true
 }
 
-/// The folder that `scripts/test-consumers` fills.
+/// The folder that `scripts/test-builds` fills.
 fn cache() -> PathBuf {
     let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     if let Some(cache) = folder("TOWPATH_TESTS_CACHE") {
