@@ -1,6 +1,7 @@
 //! Real servers on loopback for the tests: each has its own folder and process group, is ready when it
 //! answers, and ends on drop. A missing program fails the test in words; nothing is skipped silently.
 
+pub mod aws;
 mod built;
 mod git;
 mod process;

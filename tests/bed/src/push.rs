@@ -22,16 +22,9 @@ pub struct Pusher {
 impl Pusher {
     /// A client for `host`: over https where `ca_file` is given, with tokens from `token_url` where it is.
     pub fn new(host: &str, ca_file: Option<&Path>, token_url: Option<String>) -> Self {
-        // Whoever comes first in the process installs it; a second time changes nothing.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let authorities = ca_file.map_or(Vec::new(), |path| {
-            let pem = std::fs::read(path).expect("the authority's file can be read");
-            Certificate::from_pem_bundle(&pem).expect("the authority's file is PEM")
-        });
-        let client = Client::builder().tls_certs_only(authorities).build();
         let scheme = if ca_file.is_some() { "https" } else { "http" };
         Self {
-            client: client.expect("a client can be made"),
+            client: client(ca_file),
             origin: format!("{scheme}://{host}"),
             token_url,
         }
@@ -104,6 +97,18 @@ impl Pusher {
         let answer: Value = answer.json().await.expect("the token service sends JSON");
         answer["token"].as_str().map(str::to_owned)
     }
+}
+
+/// A client that trusts the authority of `ca_file` and no other.
+pub(crate) fn client(ca_file: Option<&Path>) -> Client {
+    // Whoever comes first in the process installs it; a second time changes nothing.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let authorities = ca_file.map_or(Vec::new(), |path| {
+        let pem = std::fs::read(path).expect("the authority's file can be read");
+        Certificate::from_pem_bundle(&pem).expect("the authority's file is PEM")
+    });
+    let client = Client::builder().tls_certs_only(authorities).build();
+    client.expect("a client can be made")
 }
 
 async fn expect(request: RequestBuilder, wanted: StatusCode) -> Response {

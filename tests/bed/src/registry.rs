@@ -13,9 +13,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256, SigningKey as _};
 
+use crate::aws::{ECR_PASSWORD, ECR_USER};
 use crate::{Authority, Process, Pusher, free_port, program, wait_until};
 
-/// The only user of these registries.
+/// The user of these registries; those with passwords know ECR's too.
 pub const USERNAME: &str = "alice";
 pub const PASSWORD: &str = "s3cret";
 
@@ -47,12 +48,7 @@ impl DockerRegistry {
     pub fn with_password(authority: &Authority) -> Self {
         let folder = folder();
         let certificate = authority.issue(&["127.0.0.1"]);
-        let password = Command::new(program("htpasswd"))
-            .args(["-Bbn", USERNAME, PASSWORD])
-            .output()
-            .expect("`htpasswd` can be run");
-        let file = folder.path().join("htpasswd");
-        std::fs::write(&file, password.stdout).expect("the folder can be written");
+        let file = write_passwords(folder.path());
         let tls = format!(
             "  tls: {{certificate: '{}', key: '{}'}}\n",
             certificate.certificate.display(),
@@ -251,6 +247,21 @@ fn jwt(key: &KeyPair, chain: &str, scope: &str) -> String {
 fn now_seconds() -> u64 {
     let since = std::time::SystemTime::now().duration_since(UNIX_EPOCH);
     since.expect("the clock is past 1970").as_secs()
+}
+
+/// The file of those who have a password, as `htpasswd` writes it.
+fn write_passwords(folder: &Path) -> PathBuf {
+    let mut lines = Vec::new();
+    for (user, password) in [(USERNAME, PASSWORD), (ECR_USER, ECR_PASSWORD)] {
+        let mut command = Command::new(program("htpasswd"));
+        // The least work that bcrypt knows: each request is held against it.
+        command.args(["-BbnC", "4", user, password]);
+        let output = command.output().expect("`htpasswd` can be run");
+        lines.extend(output.stdout);
+    }
+    let file = folder.join("htpasswd");
+    std::fs::write(&file, lines).expect("the folder can be written");
+    file
 }
 
 fn folder() -> tempfile::TempDir {
