@@ -1,15 +1,17 @@
-//! What holds for every registry: the same tests against the one in memory and against docker-registry, with a
-//! password behind TLS and with tokens. Where a server is known to differ, its `Quirks` say so.
+//! What holds for every registry: the same tests against the one in memory, against docker-registry (distribution 2.8)
+//! and against distribution v3, with a password behind TLS and with tokens. Where a server is known to differ, its
+//! `Quirks` say so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bed::registry::{DockerRegistry, PASSWORD, USERNAME};
+use bed::registry::{Distribution, DockerRegistry, PASSWORD, USERNAME};
 use bed::{Authority, Pusher};
 use jiff::Timestamp;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{HostOptions, Options, Registry, RegistryError};
@@ -19,12 +21,13 @@ use crate::login::{DockerConfig, Source, SourcesByPath};
 use crate::secret::{Credentials, Secret};
 
 const NOON: Timestamp = Timestamp::UNIX_EPOCH;
-const REPOSITORY: &str = "acme/web";
 
 /// A server under test.
 struct Subject {
     server: Server,
     host: String,
+    /// The repository under test.
+    path: String,
     ca_file: Option<PathBuf>,
     folder: TempDir,
     quirks: Quirks,
@@ -37,11 +40,13 @@ enum Server {
 }
 
 /// In what a server differs from the rest.
-#[derive(Default)]
 struct Quirks {
-    /// docker-registry 2.8 sends all tags at once, whatever is asked.
+    /// Distribution 2.8 sends all tags at once, whatever is asked.
     pages: bool,
 }
+
+const OLD: Quirks = Quirks { pages: false };
+const NEW: Quirks = Quirks { pages: true };
 
 macro_rules! for_each_server {
     ($($test:ident,)*) => {
@@ -49,13 +54,18 @@ macro_rules! for_each_server {
         for_each_server!(@one memory_with_tokens [$($test,)*]);
         for_each_server!(@one docker_with_password [$($test,)*]);
         for_each_server!(@one docker_with_tokens [$($test,)*]);
+        for_each_server!(@one v3_with_password [$($test,)*]);
+        for_each_server!(@one v3_with_tokens [$($test,)*]);
     };
     (@one $server:ident [$($test:ident,)*]) => {
         mod $server {
             $(
                 #[tokio::test]
                 async fn $test() {
-                    super::$test(super::Subject::$server()).await;
+                    // One that is left out on purpose has said so.
+                    if let Some(subject) = super::Subject::$server() {
+                        super::$test(subject).await;
+                    }
                 }
             )*
         }
@@ -64,6 +74,10 @@ macro_rules! for_each_server {
 
 for_each_server! {
     every_tag_is_listed_once_whatever_the_page_size,
+    five_thousand_tags_are_read_in_pages_of_a_hundred,
+    names_as_long_as_they_get_are_read,
+    tags_of_signatures_and_referrers_are_listed_like_any_other,
+    a_repository_that_lost_its_last_tag_has_none,
     the_digest_of_a_tag_is_that_of_its_last_push,
     an_image_tells_its_time_and_labels_and_platform,
     an_index_tells_its_platforms_and_the_time_of_its_first_image,
@@ -80,7 +94,7 @@ async fn every_tag_is_listed_once_whatever_the_page_size(subject: Subject) {
     for tag in tags {
         subject.push(tag, &image("2026-01-01T00:00:00Z")).await;
     }
-    for page_size in [1, 2, 5, 1000] {
+    for page_size in [1, 2, 3, 4, 5, 6, 1000] {
         let registry = subject.registry_with(|options| options.page_size = page_size);
         let listing = registry.tags(&subject.repository(), NOON).await.unwrap();
         let found: Vec<_> = listing.tags.iter().map(|tag| tag.tag.as_str()).collect();
@@ -92,6 +106,63 @@ async fn every_tag_is_listed_once_whatever_the_page_size(subject: Subject) {
     }
     let page = subject.raw("tags/list?n=2").await;
     assert_eq!(page.headers().contains_key("link"), subject.quirks.pages);
+}
+
+async fn five_thousand_tags_are_read_in_pages_of_a_hundred(subject: Subject) {
+    let tags: Vec<_> = (0..5_000).map(|number| format!("build-{number}")).collect();
+    subject.push_many(&tags).await;
+    let registry = subject.registry_with(|options| options.page_size = 100);
+    let listing = registry.tags(&subject.repository(), NOON).await.unwrap();
+    let found: BTreeSet<_> = listing.tags.iter().map(|tag| tag.tag.as_str()).collect();
+    assert_eq!(listing.tags.len(), 5_000);
+    assert_eq!(found, tags.iter().map(String::as_str).collect());
+    let page = subject.raw("tags/list?n=100").await;
+    let page: Value = page.json().await.unwrap();
+    let length = page["tags"].as_array().unwrap().len();
+    assert_eq!(length, if subject.quirks.pages { 100 } else { 5_000 });
+}
+
+async fn names_as_long_as_they_get_are_read(mut subject: Subject) {
+    let start = format!("{}/a/b-c/d.e/f__g/1/", subject.host);
+    let path = format!("a/b-c/d.e/f__g/1/{}", "x".repeat(255 - start.len()));
+    subject.path = path;
+    let tag = format!("V_{}", "9".repeat(126));
+    let pushed = subject.push(&tag, &image("2026-01-01T00:00:00Z")).await;
+    let (registry, repository) = (subject.registry(), subject.repository());
+    assert_eq!(repository.to_string().len(), 255);
+    let listing = registry.tags(&repository, NOON).await.unwrap();
+    assert_eq!(listing.tags[0].tag.as_str(), tag);
+    let digest = registry.digest(&repository, &listing.tags[0].tag).await;
+    assert_eq!(digest.unwrap().as_str(), pushed);
+}
+
+/// The names by <https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md> and by
+/// <https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#referrers-tag-schema>.
+async fn tags_of_signatures_and_referrers_are_listed_like_any_other(subject: Subject) {
+    let hex = "0a".repeat(32);
+    let suffixes = ["", ".att", ".sbom", ".sig"];
+    let mut tags: Vec<_> = suffixes
+        .map(|suffix| format!("sha256-{hex}{suffix}"))
+        .into();
+    tags.push("v1".to_owned());
+    for tag in &tags {
+        subject.push(tag, &image("2026-01-01T00:00:00Z")).await;
+    }
+    let registry = subject.registry();
+    let listing = registry.tags(&subject.repository(), NOON).await.unwrap();
+    let found: Vec<_> = listing.tags.iter().map(|tag| tag.tag.as_str()).collect();
+    assert_eq!(
+        (found, listing.invalid),
+        (tags.iter().map(String::as_str).collect(), 0)
+    );
+}
+
+async fn a_repository_that_lost_its_last_tag_has_none(subject: Subject) {
+    subject.push("v1", &image("2026-01-01T00:00:00Z")).await;
+    subject.delete("v1").await;
+    let registry = subject.registry();
+    let listing = registry.tags(&subject.repository(), NOON).await.unwrap();
+    assert_eq!(listing.tags, []);
 }
 
 async fn the_digest_of_a_tag_is_that_of_its_last_push(subject: Subject) {
@@ -248,14 +319,14 @@ fn image(created: &str) -> Image {
 }
 
 impl Subject {
-    fn memory_with_password() -> Self {
+    fn memory_with_password() -> Option<Self> {
         Self::memory(Access::Basic {
             username: USERNAME.to_owned(),
             password: PASSWORD.to_owned(),
         })
     }
 
-    fn memory_with_tokens() -> Self {
+    fn memory_with_tokens() -> Option<Self> {
         Self::memory(Access::Token {
             username: USERNAME.to_owned(),
             password: PASSWORD.to_owned(),
@@ -263,40 +334,56 @@ impl Subject {
         })
     }
 
-    fn docker_with_password() -> Self {
+    fn docker_with_password() -> Option<Self> {
+        Some(Self::with_password(Distribution::debian(), OLD))
+    }
+
+    fn docker_with_tokens() -> Option<Self> {
+        Some(Self::with_tokens(Distribution::debian(), OLD))
+    }
+
+    fn v3_with_password() -> Option<Self> {
+        Some(Self::with_password(Distribution::v3()?, NEW))
+    }
+
+    fn v3_with_tokens() -> Option<Self> {
+        Some(Self::with_tokens(Distribution::v3()?, NEW))
+    }
+
+    fn memory(access: Access) -> Option<Self> {
+        let server = MemoryRegistry::start(access).unwrap();
+        let host = server.host();
+        Some(Self::of(Server::Memory(server), host, NEW))
+    }
+
+    fn with_password(distribution: Distribution, quirks: Quirks) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let authority = Authority::new(folder.path());
-        let server = DockerRegistry::with_password(&authority);
+        let server = distribution.with_password(&authority);
+        let host = server.host.clone();
         Self {
-            host: server.host.clone(),
-            server: Server::Docker(server),
             ca_file: Some(authority.ca_file),
             folder,
-            quirks: Quirks::default(),
+            ..Self::of(Server::Docker(server), host, quirks)
         }
         .ready()
     }
 
-    fn docker_with_tokens() -> Self {
-        let server = DockerRegistry::with_tokens();
-        Self {
-            host: server.host.clone(),
-            server: Server::Docker(server),
-            ca_file: None,
-            folder: tempfile::tempdir().unwrap(),
-            quirks: Quirks::default(),
-        }
-        .ready()
+    fn with_tokens(distribution: Distribution, quirks: Quirks) -> Self {
+        let server = distribution.with_tokens();
+        let host = server.host.clone();
+        Self::of(Server::Docker(server), host, quirks)
     }
 
-    fn memory(access: Access) -> Self {
-        let server = MemoryRegistry::start(access).unwrap();
+    fn of(server: Server, host: String, quirks: Quirks) -> Self {
+        let folder = tempfile::tempdir().unwrap();
         Self {
-            host: server.host(),
-            server: Server::Memory(server),
+            server,
+            host,
+            path: "acme/web".to_owned(),
             ca_file: None,
-            folder: tempfile::tempdir().unwrap(),
-            quirks: Quirks { pages: true },
+            folder,
+            quirks,
         }
         .ready()
     }
@@ -311,7 +398,7 @@ impl Subject {
     }
 
     fn repository(&self) -> Repository {
-        format!("{}/{REPOSITORY}", self.host).parse().unwrap()
+        format!("{}/{}", self.host, self.path).parse().unwrap()
     }
 
     fn registry(&self) -> Registry {
@@ -369,14 +456,14 @@ impl Subject {
 
     async fn push(&self, tag: &str, image: &Image) -> String {
         match &self.server {
-            Server::Memory(server) => server.push(REPOSITORY, tag, image),
+            Server::Memory(server) => server.push(&self.path, tag, image),
             Server::Docker(server) => {
                 let source = MemoryRegistry::start(Access::Anonymous).unwrap();
-                let digest = source.push(REPOSITORY, tag, image);
+                let digest = source.push(&self.path, tag, image);
                 let references = [digest.as_str(), tag];
                 server
                     .pusher()
-                    .copy(&source.host(), REPOSITORY, &references)
+                    .copy(&source.host(), &self.path, &references)
                     .await;
                 digest
             }
@@ -385,17 +472,45 @@ impl Subject {
 
     async fn push_index(&self, tag: &str, image: &Image) -> String {
         match &self.server {
-            Server::Memory(server) => server.push_index(REPOSITORY, tag, image),
+            Server::Memory(server) => server.push_index(&self.path, tag, image),
             Server::Docker(server) => {
                 let source = MemoryRegistry::start(Access::Anonymous).unwrap();
-                let manifest = source.push(REPOSITORY, tag, image);
-                let digest = source.push_index(REPOSITORY, tag, image);
+                let manifest = source.push(&self.path, tag, image);
+                let digest = source.push_index(&self.path, tag, image);
                 let references = [manifest.as_str(), tag];
                 server
                     .pusher()
-                    .copy(&source.host(), REPOSITORY, &references)
+                    .copy(&source.host(), &self.path, &references)
                     .await;
                 digest
+            }
+        }
+    }
+
+    /// Puts `tags` on images, on one and the same where the server is real.
+    async fn push_many(&self, tags: &[String]) {
+        let image = image("2026-01-01T00:00:00Z");
+        let (first, rest) = tags.split_first().unwrap();
+        self.push(first, &image).await;
+        match &self.server {
+            Server::Memory(server) => {
+                for tag in rest {
+                    server.push(&self.path, tag, &image);
+                }
+            }
+            Server::Docker(server) => server.store_tags(&self.path, first, rest),
+        }
+    }
+
+    /// Deletes `tag`, and with it all tags of the same image where the server knows no other way.
+    async fn delete(&self, tag: &str) {
+        match &self.server {
+            Server::Memory(server) => server.delete(&self.path, tag),
+            Server::Docker(server) => {
+                let tag = tag.parse().unwrap();
+                let digest = self.registry().digest(&self.repository(), &tag).await;
+                let digest = digest.unwrap();
+                server.pusher().delete(&self.path, digest.as_str()).await;
             }
         }
     }
@@ -409,6 +524,6 @@ impl Subject {
                 Pusher::new(&self.host, None, Some(token_url))
             }
         };
-        pusher.get(REPOSITORY, rest).await
+        pusher.get(&self.path, rest).await
     }
 }

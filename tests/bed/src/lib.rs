@@ -8,6 +8,7 @@ mod process;
 mod push;
 pub mod registry;
 mod tls;
+mod tokens;
 
 pub use built::{Module, built, corpus, say};
 pub use git::{GitServer, create_bare, git, import, install_hook};

@@ -32,7 +32,7 @@ impl Pusher {
 
     /// What the registry answers to a GET of `rest` in `repository`.
     pub async fn get(&self, repository: &str, rest: &str) -> Response {
-        let url = format!("{}/v2/{repository}/{rest}", self.origin);
+        let url = self.url(repository, rest);
         let request = self.request(Method::GET, repository, &url).await;
         let request = request.header("accept", ACCEPT);
         request.send().await.expect("the registry answers")
@@ -52,15 +52,22 @@ impl Pusher {
                 let config = config.bytes().await.expect("the config is whole");
                 self.upload(repository, digest, config.to_vec()).await;
             }
-            let url = format!("{}/v2/{repository}/{rest}", self.origin);
+            let url = self.url(repository, &rest);
             let request = self.request(Method::PUT, repository, &url).await;
             let request = request.header("content-type", media_type).body(bytes);
             expect(request, StatusCode::CREATED).await;
         }
     }
 
+    /// Deletes the manifest `digest`, and the tags that name it with it.
+    pub async fn delete(&self, repository: &str, digest: &str) {
+        let url = self.url(repository, &format!("manifests/{digest}"));
+        let request = self.request(Method::DELETE, repository, &url).await;
+        expect(request, StatusCode::ACCEPTED).await;
+    }
+
     async fn upload(&self, repository: &str, digest: &str, bytes: Vec<u8>) {
-        let url = format!("{}/v2/{repository}/blobs/uploads/", self.origin);
+        let url = self.url(repository, "blobs/uploads/");
         let start = self.request(Method::POST, repository, &url).await;
         let answer = expect(start, StatusCode::ACCEPTED).await;
         let place = answer.headers()["location"].to_str();
@@ -71,18 +78,17 @@ impl Pusher {
         expect(request.body(bytes), StatusCode::CREATED).await;
     }
 
+    fn url(&self, repository: &str, rest: &str) -> String {
+        format!("{}/v2/{repository}/{rest}", self.origin)
+    }
+
     async fn request(&self, method: Method, repository: &str, url: &str) -> RequestBuilder {
         let actions = match method {
             Method::GET => "pull",
+            Method::DELETE => "pull,delete",
             _ => "pull,push",
         };
-        let token = match &self.token_url {
-            Some(url) => {
-                let scope = format!("repository:{repository}:{actions}");
-                self.token(&format!("{url}&scope={scope}")).await
-            }
-            None => None,
-        };
+        let token = self.token(repository, actions).await;
         let request = self.client.request(method, url);
         match token {
             Some(token) => request.bearer_auth(token),
@@ -90,7 +96,9 @@ impl Pusher {
         }
     }
 
-    async fn token(&self, url: &str) -> Option<String> {
+    async fn token(&self, repository: &str, actions: &str) -> Option<String> {
+        let url = self.token_url.as_ref()?;
+        let url = format!("{url}&scope=repository:{repository}:{actions}");
         let request = self.client.get(url);
         let request = request.basic_auth(USERNAME, Some(PASSWORD));
         let answer = request.send().await.expect("the token service answers");
