@@ -24,7 +24,7 @@ use crate::login::{Environment, Source, SourcesByPath};
 use crate::observe::{Sources, Wants};
 use crate::plan::Scope;
 use crate::policy::{Policy, RepositoryName, SubjectTemplate};
-use crate::registry::{self, HostOptions, Options, Registry};
+use crate::registry::{self, Connection, HostOptions, Options, Registry};
 use crate::web::{self, Health};
 
 #[derive(clap::Args)]
@@ -340,6 +340,8 @@ fn options(settings: &Settings) -> Options {
             logins,
             plain_http,
             ca_file,
+            client_certificate,
+            proxy,
             poll_interval: _,
             page_size,
             realms,
@@ -349,7 +351,18 @@ fn options(settings: &Settings) -> Options {
             host.clone(),
             HostOptions {
                 plain_http,
-                ca_file,
+                connection: Connection {
+                    ca_file,
+                    certificate: client_certificate.map(|own| registry::ClientCertificate {
+                        chain: own.certificate,
+                        key: own.key,
+                    }),
+                    proxy: match proxy {
+                        config::Proxy::Environment => registry::Proxy::Environment,
+                        config::Proxy::None => registry::Proxy::None,
+                        config::Proxy::At { url, login } => registry::Proxy::At { url, login },
+                    },
+                },
                 logins,
                 page_size,
                 realms,

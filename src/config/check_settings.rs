@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::forms::{
-    Credentials as Written, GoogleCredentials, GoogleIdentity,
-    RegistryCredentials as RegistryWritten, SecretPlace,
+    Credentials as Written, GoogleCredentials, GoogleIdentity, Proxy as ProxyWritten,
+    ProxyWithLogin, RegistryCredentials as RegistryWritten, SecretPlace,
 };
 use super::nouns::RegistryName;
 use super::problem::Faults;
 use super::raw::{self, Author, Commit, RegistryEntry, RepositoryEntry};
 use super::settings::{
-    CommitSettings, Person, RegistrySettings, RepositorySettings, RepositoryUrl, Settings,
+    ClientCertificate, CommitSettings, Person, Proxy, RegistrySettings, RepositorySettings,
+    RepositoryUrl, Settings,
 };
 use super::shape::Placed;
 use super::source::Span;
@@ -142,6 +143,8 @@ impl Check<'_> {
             credentials,
             plain_http,
             ca_file,
+            client_certificate,
+            proxy,
             poll_interval,
             page_size,
             mirror_of: _,
@@ -155,6 +158,8 @@ impl Check<'_> {
         let whole_only = [
             ("plain-http", plain_http.is_some()),
             ("ca-file", ca_file.is_some()),
+            ("client-certificate", client_certificate.is_some()),
+            ("proxy", proxy.is_some()),
             ("poll-interval", poll_interval.is_some()),
             ("page-size", page_size.is_some()),
             ("realms", realms.is_some()),
@@ -172,6 +177,11 @@ impl Check<'_> {
             logins: std::mem::take(&mut settings.logins),
             plain_http: plain_http.unwrap_or(default.plain_http),
             ca_file: ca_file.map(|file| self.existing(file)),
+            client_certificate: client_certificate.map(|own| ClientCertificate {
+                certificate: self.existing(own.certificate),
+                key: self.existing(own.key),
+            }),
+            proxy: proxy.map_or(default.proxy, |proxy| self.proxy(proxy)),
             poll_interval: poll_interval.map_or(default.poll_interval, |interval| interval.value),
             page_size: page_size.map_or(default.page_size, |size| size.0),
             realms: realms
@@ -180,6 +190,24 @@ impl Check<'_> {
                 .map(|realm| realm.value.0)
                 .collect(),
         };
+    }
+
+    fn proxy(&mut self, written: ProxyWritten) -> Proxy {
+        match written {
+            ProxyWritten::None => Proxy::None,
+            ProxyWritten::At(url) => Proxy::At {
+                url: url.value.0,
+                login: None,
+            },
+            ProxyWritten::WithLogin(ProxyWithLogin {
+                url,
+                username,
+                password,
+            }) => Proxy::At {
+                url: url.value.0,
+                login: Some((username.value, self.secret(password))),
+            },
+        }
     }
 
     fn source(&mut self, written: RegistryWritten) -> Source {

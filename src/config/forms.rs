@@ -5,7 +5,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::nouns::{VariableName, unknown_word};
+use super::nouns::{ProxyUrl, VariableName, unknown_word};
 use super::problem::Faults;
 use super::raw::{
     ApplicationUpdate, CommitDelivery, HelmUpdate, ImageEntry, ManifestUpdate, MarkersUpdate,
@@ -219,6 +219,31 @@ impl Shape for RegistryCredentials {
     }
 }
 
+/// The proxy on the way to a registry.
+#[derive(Clone, Debug)]
+pub(super) enum Proxy {
+    None,
+    At(Placed<ProxyUrl>),
+    WithLogin(ProxyWithLogin),
+}
+
+impl Shape for Proxy {
+    fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
+        match &node.value {
+            Value::Map(_) => ProxyWithLogin::read(node, faults).map(Self::WithLogin),
+            Value::Scalar(Scalar { text, .. }) if text == "none" => Some(Self::None),
+            Value::Scalar(_) | Value::List(_) | Value::Empty | Value::Refused => {
+                Placed::read(node, faults).map(Self::At)
+            }
+        }
+    }
+
+    fn schema() -> Option<Json> {
+        let url = <Placed<ProxyUrl> as Shape>::schema()?;
+        Some(json!({ "anyOf": [{ "enum": ["none"] }, url, ProxyWithLogin::schema()?] }))
+    }
+}
+
 /// How to log in.
 #[derive(Clone, Debug)]
 pub(super) enum Credentials {
@@ -257,6 +282,16 @@ shape! {
     struct GoogleIdentity {
         /// The service account, of those that the machine has. Default: `default`.
         service_account: Option<Placed<String>> = "service-account",
+    }
+
+    /// A proxy that asks who comes.
+    struct ProxyWithLogin {
+        /// Its URL: `http://proxy.example.com:3128`.
+        url: Placed<ProxyUrl> = "url",
+        /// The user name.
+        username: Placed<String> = "username",
+        /// Where the password is kept.
+        password: SecretPlace = "password",
     }
 
     /// A secret in an environment variable.

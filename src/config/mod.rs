@@ -41,7 +41,7 @@ use tree::{Node, Value};
 pub(crate) use problem::{Problem, Problems, Severity};
 pub(crate) use schema::{Kind, schema};
 pub(crate) use settings::{
-    CommitSettings, Person, RegistrySettings, RepositorySettings, RepositoryUrl, Settings,
+    CommitSettings, Person, Proxy, RegistrySettings, RepositorySettings, RepositoryUrl, Settings,
 };
 pub(crate) use watch::Watch;
 

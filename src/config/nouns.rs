@@ -286,6 +286,26 @@ impl Leaf for Write {
     }
 }
 
+/// Where a proxy is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ProxyUrl(pub(super) Url);
+
+impl Leaf for ProxyUrl {
+    /// Echoes nothing of a URL that may hold a password.
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        const FORM: &str = "write `http://proxy.example.com:3128`, or `none` for no proxy";
+        let url = Url::parse(text).map_err(|_| Refusal::new("not a URL").hint(FORM))?;
+        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+            return Err(Refusal::new("not the URL of an HTTP proxy").hint(FORM));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(Refusal::new("a URL never holds credentials")
+                .hint("write `{ url: http://.., username: .., password: { env: NAME } }`"));
+        }
+        Ok(Self(url))
+    }
+}
+
 impl Leaf for RepositoryUrl {
     /// Echoes nothing of a URL that may hold a password.
     fn parse(text: &str) -> Result<Self, Refusal> {

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::forms::{
-    Credentials, Deliver, Image, Newest, OneOrMany, Prerelease, RegistryCredentials, Update,
+    Credentials, Deliver, Image, Newest, OneOrMany, Prerelease, Proxy, RegistryCredentials, Update,
 };
 use super::nouns::{
     ApiVersion, BranchName, CommitSubject, Group, HostName, MarkerPolicy, PageSize, RegistryName,
@@ -68,6 +68,10 @@ shape! {
         plain_http: Option<bool> = "plain-http",
         /// A file with the certificate authorities to trust, in PEM, relative to this file.
         ca_file: Option<Placed<String>> = "ca-file",
+        /// Our own certificate, for a registry that asks for one.
+        client_certificate: Option<ClientCertificate> = "client-certificate",
+        /// The proxy on the way: a URL, `none`, or a map with the proxy's login. Default: what `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` say.
+        proxy: Option<Proxy> = "proxy",
         /// How often tags are listed: `30s`, `5m`. Default: `2m`.
         poll_interval: Option<Placed<Duration>> = "poll-interval",
         /// How many tags one page of a listing holds. Default: `1000`.
@@ -76,6 +80,14 @@ shape! {
         mirror_of: Option<Placed<RegistryName>> = "mirror-of",
         /// Further hosts that may be sent these credentials, as the registry's token service.
         realms: Option<Vec<Placed<HostName>>> = "realms",
+    }
+
+    /// Our own certificate. Files that change are read anew.
+    struct ClientCertificate {
+        /// A file with the certificate, and those between it and the authority, in PEM, relative to this file.
+        certificate: Placed<String> = "certificate",
+        /// A file with its private key in PEM, relative to this file.
+        key: Placed<String> = "key",
     }
 
     /// How commits are written.

@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::login::{DockerConfig, SourcesByPath};
 use crate::policy::{RepositoryName, SubjectTemplate};
-use crate::secret::Credentials;
+use crate::secret::{Credentials, Secret};
 
 /// What is true for all policies. Paths are relative to the process's folder, or absolute.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,10 +52,31 @@ pub(crate) struct RegistrySettings {
     pub(crate) logins: SourcesByPath,
     pub(crate) plain_http: bool,
     pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) client_certificate: Option<ClientCertificate>,
+    pub(crate) proxy: Proxy,
     pub(crate) poll_interval: Duration,
     pub(crate) page_size: u32,
     /// Further hosts that may be sent the credentials.
     pub(crate) realms: Vec<String>,
+}
+
+/// Our own certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ClientCertificate {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+/// The proxy on the way to a registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Proxy {
+    /// As the environment says.
+    Environment,
+    None,
+    At {
+        url: Url,
+        login: Option<(String, Secret)>,
+    },
 }
 
 impl Default for RegistrySettings {
@@ -64,6 +85,8 @@ impl Default for RegistrySettings {
             logins: SourcesByPath::default(),
             plain_http: false,
             ca_file: None,
+            client_certificate: None,
+            proxy: Proxy::Environment,
             poll_interval: Duration::from_secs(2 * 60),
             page_size: 1000,
             realms: Vec::new(),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use insta::assert_snapshot;
 use tempfile::TempDir;
 
-use super::{Config, Problems, load};
+use super::{Config, Problems, Proxy, load};
 use crate::login::{DockerConfig, Google, Source, SourcesByPath};
 use crate::manifest::Write;
 use crate::policy::Deliver;
@@ -217,6 +217,50 @@ registries:
     9:3 the registry `ghcr.io/acme` stands here twice
     9:45 unknown key `account` [known here: `service-account`]
     10:3 `Acme` is not the start of a repository's path [write a registry, or a registry and whole segments: `ghcr.io/acme`]
+    ");
+}
+
+#[test]
+fn a_registry_has_a_certificate_of_ours_and_a_proxy_of_its_own() {
+    let extra = "
+registries:
+  a.example.com: { proxy: none, client-certificate: { certificate: own.pem, key: own.key } }
+  b.example.com: { proxy: 'http://proxy.example.com:3128' }
+  c.example.com: { proxy: { url: 'https://proxy.example.com', username: bot, password: { file: own.key } } }
+";
+    let folder = folder(&format!("{SETTINGS}{extra}"), "");
+    for file in ["own.pem", "own.key"] {
+        fs::write(folder.path().join(file), "x").unwrap();
+    }
+    let config = load_in(folder.path()).unwrap();
+    assert!(config.warnings.is_empty());
+    let registries = config.settings.registries;
+    let own = registries["a.example.com"].client_certificate.clone();
+    assert_eq!(own.unwrap().key, folder.path().join("own.key"));
+    assert_eq!(registries["a.example.com"].proxy, Proxy::None);
+    let at = |url: &str, login| Proxy::At {
+        url: url.parse().unwrap(),
+        login,
+    };
+    let plain = at("http://proxy.example.com:3128", None);
+    assert_eq!(registries["b.example.com"].proxy, plain);
+    let password = Secret::File(folder.path().join("own.key"));
+    let login = Some(("bot".to_owned(), password));
+    let with_login = at("https://proxy.example.com", login);
+    assert_eq!(registries["c.example.com"].proxy, with_login);
+
+    let extra = "
+registries:
+  a.example.com: { proxy: 'http://bot:hunter2@proxy.example.com' }
+  b.example.com: { proxy: 'socks5://proxy.example.com' }
+  c.example.com: { proxy: { url: 'http://p', username: bot, password: hunter2 } }
+  d.example.com: { client-certificate: { certificate: own.pem } }
+";
+    assert_snapshot!(messages(&format!("{SETTINGS}{extra}"), ""), @"
+    8:27 a URL never holds credentials [write `{ url: http://.., username: .., password: { env: NAME } }`]
+    9:27 not the URL of an HTTP proxy [write `http://proxy.example.com:3128`, or `none` for no proxy]
+    10:71 a secret is never written in this file [name where it is kept: `{ env: NAME }` or `{ file: PATH }`]
+    11:20 the key `key` is missing
     ");
 }
 

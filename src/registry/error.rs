@@ -10,6 +10,7 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use url::Url;
 
+use super::fault::TlsFault;
 use crate::image::{Digest, Repository};
 use crate::login::LoginError;
 
@@ -27,8 +28,10 @@ pub(crate) enum RegistryError {
         host: String,
         source: reqwest::Error,
     },
-    #[error("failed to read the CA file `{}`", path.display())]
-    CaFile { path: PathBuf, source: io::Error },
+    #[error("failed to read `{}`", path.display())]
+    CertificateFile { path: PathBuf, source: io::Error },
+    #[error("`{}` and `{}` are not a certificate and its key in PEM form", chain.display(), key.display())]
+    CertificateUnusable { chain: PathBuf, key: PathBuf },
     #[error("`{}` holds no CA certificate in PEM form", path.display())]
     CaFileEmpty { path: PathBuf },
     #[error("failed to reach `{host}`")]
@@ -40,11 +43,13 @@ pub(crate) enum RegistryError {
     Silent { host: String, limit: Duration },
     #[error("reading {what} took longer than {}", humantime::format_duration(*limit))]
     TimedOut { what: String, limit: Duration },
-    #[error("failed to agree on TLS with `{host}`")]
-    TlsFailed {
+    #[error("the name of `{host}` cannot be resolved")]
+    NameUnknown {
         host: String,
         source: reqwest::Error,
     },
+    #[error("failed to agree on TLS with `{host}`: {fault}")]
+    TlsFailed { host: String, fault: TlsFault },
     #[error("`{host}` redirects where towpath does not follow")]
     Redirected {
         host: String,
@@ -141,9 +146,10 @@ impl RegistryError {
             Self::NoTrust { host, .. } => format!(
                 "install CA certificates (the package `ca-certificates`), set SSL_CERT_FILE, or give `{host}` a `ca-file` in the settings"
             ),
-            Self::TlsFailed { host, .. } => format!(
-                "if `{host}` has a certificate of your own authority, name its `ca-file` in the settings; if it speaks no TLS, `plain-http: true`"
+            Self::NameUnknown { host, .. } => format!(
+                "check the spelling of `{host}` and the name servers of this machine; behind a proxy, set `HTTPS_PROXY` or the registry's `proxy`"
             ),
+            Self::TlsFailed { host, fault } => return hint_of(host, fault),
             Self::Unauthorized { repository, .. } => format!(
                 "check that the repository exists, and the `credentials` of `{}` in the settings",
                 repository.registry()
@@ -169,7 +175,8 @@ impl RegistryError {
             | Self::TimedOut { .. }
             | Self::BadHost { .. }
             | Self::OriginUnusable { .. }
-            | Self::CaFile { .. }
+            | Self::CertificateFile { .. }
+            | Self::CertificateUnusable { .. }
             | Self::CaFileEmpty { .. }
             | Self::Unreachable { .. }
             | Self::Redirected { .. }
@@ -187,6 +194,26 @@ impl RegistryError {
         };
         Some(hint)
     }
+}
+
+fn hint_of(host: &str, fault: &TlsFault) -> Option<String> {
+    Some(match fault {
+        TlsFault::UnknownIssuer => {
+            format!(
+                "if it is an authority of your own, name its `ca-file` under `{host}` in the settings"
+            )
+        }
+        TlsFault::NotTls => {
+            format!("if `{host}` speaks plain http, say `plain-http: true` in the settings")
+        }
+        TlsFault::WantsCertificate => {
+            format!("name the `client-certificate` for `{host}` in the settings")
+        }
+        TlsFault::Expired | TlsFault::NotYetValid => {
+            format!("renew the certificate of `{host}`, or check the clock of this machine")
+        }
+        TlsFault::OtherNames(_) | TlsFault::Revoked | TlsFault::Other(_) => return None,
+    })
 }
 
 fn said(words: &str) -> String {

@@ -1,12 +1,13 @@
 //! One registry: where it is, how it is asked, and what an answer's status means.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use reqwest::{Client, Method, StatusCode};
+use reqwest::{Method, StatusCode};
 use url::Url;
 
 use super::access::Access;
 use super::budget::Budget;
+use super::client::Connections;
 use super::error::RegistryError;
 use super::http::{Answer, Ask, Authorization, Line};
 use super::{HostOptions, Timeouts};
@@ -38,7 +39,7 @@ impl Host {
     pub(super) fn new(
         host: &str,
         options: &HostOptions,
-        (client, timeouts): (Client, Timeouts),
+        (connections, timeouts): (Arc<Connections>, Timeouts),
         access: Access,
     ) -> Result<Self, RegistryError> {
         let scheme = if options.plain_http { "http" } else { "https" };
@@ -55,7 +56,7 @@ impl Host {
             origin,
             line: Line {
                 host: host.to_owned(),
-                client,
+                connections,
                 budget: Budget::new(),
                 timeouts,
             },
@@ -191,17 +192,20 @@ pub(super) fn json<T: serde::de::DeserializeOwned>(
 
 #[cfg(test)]
 mod tests {
-    use super::{Access, Host};
+    use std::sync::Arc;
+
+    use super::{Access, Connections, Host};
     use crate::image::Repository;
     use crate::login::{Environment, Logins};
-    use crate::registry::{HostOptions, RegistryError, Timeouts, http};
+    use crate::registry::client::Tls;
+    use crate::registry::{Connection, HostOptions, RegistryError, Timeouts};
 
     fn host(name: &str, options: HostOptions) -> Result<Host, RegistryError> {
         let timeouts = Timeouts::default();
-        let client = http::plain_client("any", &timeouts).unwrap();
+        let connections = Connections::new(Connection::default(), Tls::Perhaps, timeouts);
         let logins = Logins::new(name, options.logins.clone(), Environment::default());
         let access = Access::new(options.clone(), logins);
-        Host::new(name, &options, (client, timeouts), access)
+        Host::new(name, &options, (Arc::new(connections), timeouts), access)
     }
 
     fn url(image: &str, options: HostOptions) -> String {

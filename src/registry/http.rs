@@ -3,21 +3,20 @@
 //! Not here: logins (`access`) and what an answer means. Invariant: no body is read beyond its cap, and
 //! `Authorization` never reaches another origin (reqwest drops it on redirects that change host, port or scheme).
 
-use std::error::Error;
-use std::io;
-use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::fmt::rfc2822;
 use reqwest::header::{ACCEPT, AUTHORIZATION, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
-use reqwest::redirect::{Attempt, Policy};
-use reqwest::{Certificate, Client, ClientBuilder, Method, Response, StatusCode};
+use reqwest::{Method, Response, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use super::Timeouts;
 use super::budget::{Budget, RETRY_AFTER_MAX};
+use super::client::Connections;
 use super::error::RegistryError;
+use super::fault::{self, Fault};
 use super::metrics::REQUESTS;
 use super::wire::ErrorAnswer;
 
@@ -25,21 +24,16 @@ use super::wire::ErrorAnswer;
 /// balancer to drop a sick backend, short against any poll interval.
 const ATTEMPTS_MAX: u32 = 4;
 
-/// Redirects that are followed. Registries send blobs on to storage in one step, storage to a mirror in another.
-const REDIRECTS_MAX: usize = 5;
-
 /// Longest `Retry-After` that is believed. Docker Hub's quota turns over in 6 hours, nothing known in more than a day.
 const QUIET_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Characters of a registry's own words that are passed on.
 const WORDS_MAX: usize = 200;
 
-const USER_AGENT: &str = concat!("towpath/", env!("CARGO_PKG_VERSION"));
-
 /// The way to one registry.
 pub(super) struct Line {
     pub(super) host: String,
-    pub(super) client: Client,
+    pub(super) connections: Arc<Connections>,
     pub(super) budget: Budget,
     pub(super) timeouts: Timeouts,
 }
@@ -114,8 +108,8 @@ impl Line {
             .turn()
             .await
             .map_err(|wait| self.told_to_wait(Some(wait)))?;
-        let request = self
-            .client
+        let client = self.connections.client(&self.host)?;
+        let request = client
             .request(ask.method.clone(), ask.url.clone())
             .header(ACCEPT, ask.accept);
         let request = match ask.authorization {
@@ -190,9 +184,10 @@ impl Line {
         if source.is_redirect() {
             return RegistryError::Redirected { host, source };
         }
-        match is_tls(&source) {
-            true => RegistryError::TlsFailed { host, source },
-            false => RegistryError::Unreachable { host, source },
+        match fault::of(&source) {
+            Some(Fault::Name) => RegistryError::NameUnknown { host, source },
+            Some(Fault::Tls(fault)) => RegistryError::TlsFailed { host, fault },
+            None => RegistryError::Unreachable { host, source },
         }
     }
 }
@@ -218,69 +213,6 @@ impl Answer {
     }
 }
 
-/// Makes a client whose TLS trusts the system's authorities and, where one is named, that of `ca_file`.
-pub(super) fn client(
-    host: &str,
-    ca_file: Option<&Path>,
-    timeouts: &Timeouts,
-) -> Result<Client, RegistryError> {
-    let mut builder = base(timeouts);
-    if let Some(path) = ca_file {
-        builder = builder.tls_certs_merge(certificates(path)?);
-    }
-    builder.build().map_err(|source| RegistryError::NoTrust {
-        host: host.to_owned(),
-        source: source.without_url(),
-    })
-}
-
-/// Makes a client that trusts no authority: enough for plain http on a system without CA certificates.
-pub(super) fn plain_client(host: &str, timeouts: &Timeouts) -> Result<Client, RegistryError> {
-    let builder = base(timeouts).tls_certs_only([]);
-    builder.build().map_err(|source| RegistryError::NoTrust {
-        host: host.to_owned(),
-        source: source.without_url(),
-    })
-}
-
-fn base(timeouts: &Timeouts) -> ClientBuilder {
-    // Whoever comes first in the process installs it; a second time changes nothing.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    Client::builder()
-        .user_agent(USER_AGENT)
-        .connect_timeout(timeouts.connect)
-        .read_timeout(timeouts.read)
-        .redirect(Policy::custom(follow))
-}
-
-fn follow(attempt: Attempt<'_>) -> reqwest::redirect::Action {
-    let first = attempt.previous().first();
-    let same_origin = first.is_some_and(|first| first.origin() == attempt.url().origin());
-    if attempt.previous().len() > REDIRECTS_MAX {
-        attempt.error(format!("more than {REDIRECTS_MAX} redirects"))
-    } else if same_origin || attempt.url().scheme() == "https" {
-        attempt.follow()
-    } else {
-        let target = attempt.url().origin().ascii_serialization();
-        attempt.error(format!(
-            "`{target}` is neither https nor where the request went"
-        ))
-    }
-}
-
-fn certificates(path: &Path) -> Result<Vec<Certificate>, RegistryError> {
-    let pem = std::fs::read(path).map_err(|source| RegistryError::CaFile {
-        path: path.to_owned(),
-        source,
-    })?;
-    match Certificate::from_pem_bundle(&pem) {
-        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        Ok(_) | Err(_) => Err(RegistryError::CaFileEmpty {
-            path: path.to_owned(),
-        }),
-    }
-}
-
 /// Whether a later try may succeed where this one did not.
 fn is_passing(status: StatusCode) -> bool {
     status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error()
@@ -297,16 +229,6 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let wait = date(after)?.duration_since(date(text(DATE)?)?);
     let wait = Duration::try_from(wait).unwrap_or(Duration::ZERO);
     Some(wait.min(QUIET_MAX))
-}
-
-/// Whether TLS is at the bottom of it. An I/O error hides what it wraps from `source`.
-fn is_tls(error: &(dyn Error + 'static)) -> bool {
-    let wrapped = error
-        .downcast_ref::<io::Error>()
-        .and_then(io::Error::get_ref);
-    error.is::<rustls::Error>()
-        || wrapped.is_some_and(|inner| is_tls(inner))
-        || error.source().is_some_and(is_tls)
 }
 
 fn one_line(text: &str) -> String {

@@ -7,7 +7,9 @@ mod access;
 mod budget;
 mod cache;
 mod challenge;
+mod client;
 mod error;
+mod fault;
 mod host;
 mod http;
 mod inspect;
@@ -29,8 +31,10 @@ use crate::image::{Digest, Repository, Tag};
 use crate::login::{Environment, Logins, SourcesByPath};
 use access::Access;
 use cache::Cache;
+use client::{Connections, Tls};
 use host::Host;
 
+pub(crate) use client::{ClientCertificate, Connection, Proxy};
 pub(crate) use error::RegistryError;
 pub(crate) use mirrors::Mirrors;
 
@@ -56,8 +60,7 @@ pub(crate) struct Options {
 #[derive(Clone, Debug)]
 pub(crate) struct HostOptions {
     pub(crate) plain_http: bool,
-    /// Authorities to trust beside the system's, in PEM form.
-    pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) connection: Connection,
     pub(crate) logins: SourcesByPath,
     pub(crate) page_size: usize,
     /// Further hosts that may be sent the credentials.
@@ -128,15 +131,15 @@ struct Inner {
     /// Held while a listing goes into the cache.
     accepting: tokio::sync::Mutex<()>,
     hosts: Mutex<BTreeMap<String, Arc<Host>>>,
-    /// By CA file: connections are shared among the hosts that trust the same.
-    clients: Mutex<BTreeMap<Option<PathBuf>, reqwest::Client>>,
+    /// Shared among the hosts that are connected to alike.
+    connections: Mutex<BTreeMap<(Connection, Tls), Arc<Connections>>>,
 }
 
 impl Default for HostOptions {
     fn default() -> Self {
         Self {
             plain_http: false,
-            ca_file: None,
+            connection: Connection::default(),
             logins: SourcesByPath::default(),
             page_size: PAGE_SIZE_DEFAULT,
             realms: Vec::new(),
@@ -176,7 +179,7 @@ impl Registry {
                 cache: Cache::open(cache),
                 accepting: tokio::sync::Mutex::new(()),
                 hosts: Mutex::default(),
-                clients: Mutex::default(),
+                connections: Mutex::default(),
             }),
         }
     }
@@ -273,37 +276,39 @@ impl Registry {
             return Ok(Arc::clone(host));
         }
         let options = options.get(name).unwrap_or(others).clone();
-        let client = self.client(name, &options)?;
         let logins = Logins::new(name, options.logins.clone(), environment.clone());
         let access = Access::new(options.clone(), logins);
-        let host = Arc::new(Host::new(name, &options, (client, *timeouts), access)?);
+        let host = Arc::new(Host::new(
+            name,
+            &options,
+            (self.connections(&options), *timeouts),
+            access,
+        )?);
         hosts.insert(name.to_owned(), Arc::clone(&host));
         Ok(host)
     }
 
-    fn client(&self, host: &str, options: &HostOptions) -> Result<reqwest::Client, RegistryError> {
-        let Inner {
-            timeouts, clients, ..
-        } = &*self.inner;
-        let mut clients = clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(&options.ca_file) {
-            return Ok(client.clone());
-        }
-        let client = match http::client(host, options.ca_file.as_deref(), timeouts) {
-            // A system without CA certificates can still speak plain http.
-            Err(RegistryError::NoTrust { .. }) if options.plain_http => {
-                return http::plain_client(host, timeouts);
-            }
-            client => client?,
+    fn connections(&self, options: &HostOptions) -> Arc<Connections> {
+        let tls = match options.plain_http {
+            true => Tls::Perhaps,
+            false => Tls::Always,
         };
-        clients.insert(options.ca_file.clone(), client.clone());
-        Ok(client)
+        let connection = options.connection.clone();
+        let mut all = self.inner.connections.lock();
+        let all = all.as_mut().unwrap_or_else(|poison| poison.get_mut());
+        let made = || Connections::new(connection.clone(), tls, self.inner.timeouts);
+        let of_kind = all.entry((connection.clone(), tls));
+        Arc::clone(of_kind.or_insert_with(|| Arc::new(made())))
     }
 }
 
 #[cfg(test)]
 #[path = "../../tests/contract/registry.rs"]
 mod contract;
+
+#[cfg(test)]
+#[path = "../../tests/contract/registry_connections.rs"]
+mod connections;
 
 #[cfg(test)]
 #[path = "../../tests/contract/registry_faults.rs"]

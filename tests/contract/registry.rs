@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{HostOptions, Options, Registry, RegistryError};
+use super::{Connection, HostOptions, Options, Registry, RegistryError};
 use crate::demo::registry::{Access, Image, MemoryRegistry};
 use crate::image::Repository;
 use crate::login::{DockerConfig, Source, SourcesByPath};
@@ -410,7 +410,10 @@ impl Subject {
         Registry::new(Options {
             others: HostOptions {
                 plain_http: self.ca_file.is_none(),
-                ca_file: self.ca_file.clone(),
+                connection: Connection {
+                    ca_file: self.ca_file.clone(),
+                    ..Connection::default()
+                },
                 logins: SourcesByPath::from(Source::DockerConfig(DockerConfig::new(
                     self.docker_config(),
                 ))),
@@ -438,7 +441,10 @@ impl Subject {
     fn registry_with(&self, change: impl FnOnce(&mut HostOptions)) -> Registry {
         let mut options = HostOptions {
             plain_http: self.ca_file.is_none(),
-            ca_file: self.ca_file.clone(),
+            connection: Connection {
+                ca_file: self.ca_file.clone(),
+                ..Connection::default()
+            },
             logins: SourcesByPath::from(Source::Own(Credentials::Basic {
                 username: USERNAME.to_owned(),
                 password: Secret::File(self.password_file()),

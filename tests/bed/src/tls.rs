@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose,
+    date_time_ymd,
+};
 
 /// An authority whose certificates are trusted by nobody but the test.
 pub struct Authority {
@@ -38,8 +41,22 @@ impl Authority {
 
     /// Issues a certificate for `hosts`: names or addresses.
     pub fn issue(&self, hosts: &[&str]) -> Certificate {
+        self.issue_with(hosts, |_| {})
+    }
+
+    /// Issues one that ended in the year 2000.
+    pub fn issue_expired(&self, hosts: &[&str]) -> Certificate {
+        self.issue_with(hosts, |params| params.not_after = date_time_ymd(2000, 1, 1))
+    }
+
+    fn issue_with(
+        &self,
+        hosts: &[&str],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Certificate {
         let names: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
-        let params = CertificateParams::new(names).expect("the hosts are valid");
+        let mut params = CertificateParams::new(names).expect("the hosts are valid");
+        change(&mut params);
         let key = KeyPair::generate().expect("a key can be made");
         let signed = params
             .signed_by(&key, &self.issuer)
