@@ -1,14 +1,14 @@
 //! A git server: nginx in front of fcgiwrap and git's own `git-http-backend`.
 
 use std::io::Write as _;
-use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::process::{Process, free_port, program, wait_until};
+use crate::nginx::{Nginx, run_as};
+use crate::process::{Process, free_port, program};
 use crate::tls::Authority;
 
 const USER: &str = "bot";
@@ -17,7 +17,7 @@ const PASSWORD: &str = "s3cret";
 /// A server for the repositories in one folder: over plain HTTP for everybody, and over TLS for one user.
 #[must_use = "the server ends when this is dropped"]
 pub struct GitServer {
-    processes: Vec<Process>,
+    running: Option<(Nginx, Process)>,
     folder: TempDir,
     http: u16,
     https: u16,
@@ -34,7 +34,7 @@ impl GitServer {
         let authority = Authority::new(folder.path());
         std::fs::create_dir(folder.path().join("repositories")).expect("the folder can be written");
         let mut server = Self {
-            processes: Vec::new(),
+            running: None,
             http: free_port(),
             https: free_port(),
             ca_file: authority.ca_file.clone(),
@@ -54,23 +54,14 @@ impl GitServer {
         cgi.arg("-s").arg(format!("unix:{}", socket.display()));
         cgi.args(["-c", "4"]);
         let cgi = Process::start(cgi, &folder.join("cgi.log"));
-        let mut nginx = Command::new(program("nginx"));
-        nginx.arg("-p").arg(folder).arg("-c");
-        nginx.arg(folder.join("nginx.conf"));
-        nginx.arg("-e").arg(folder.join("error.log"));
-        let mut nginx = Process::start(nginx, &folder.join("nginx.log"));
-        let ports = [self.http, self.https];
-        wait_until("the git server", || {
-            assert!(!nginx.has_ended(), "nginx: {}", nginx.log());
-            let answers = |port: &u16| TcpStream::connect(("127.0.0.1", *port)).is_ok();
-            socket.exists() && ports.iter().all(answers)
-        });
-        self.processes = vec![nginx, cgi];
+        let nginx = Nginx::start(folder, &[self.http, self.https]);
+        cgi.wait_until("fcgiwrap's socket", || socket.exists());
+        self.running = Some((nginx, cgi));
     }
 
     /// Ends the server; the repositories stay.
     pub fn stop(&mut self) {
-        self.processes.clear();
+        self.running = None;
     }
 
     /// The authority that signed the server's certificate.
@@ -90,21 +81,8 @@ impl GitServer {
 
     /// The requests so far, a line each: method, path with query, status.
     pub fn requests(&self) -> Vec<String> {
-        // A request is logged after its answer was sent; once the log ends with ours, it has all that came before.
-        let log = self.folder.path().join("access.log");
-        let read = || std::fs::read_to_string(&log).unwrap_or_default();
-        let mark = format!("/marker/{}", read().lines().count());
-        let mut stream =
-            TcpStream::connect(("127.0.0.1", self.http)).expect("the git server is running");
-        write!(stream, "GET {mark} HTTP/1.0\r\n\r\n").expect("the git server reads");
-        wait_until("the request log", || read().contains(&mark));
-        let is_real = |line: &&str| !line.starts_with("GET /marker/");
-        let requests = read();
-        requests
-            .lines()
-            .filter(is_real)
-            .map(str::to_owned)
-            .collect()
+        let (nginx, _) = self.running.as_ref().expect("the git server is running");
+        nginx.requests()
     }
 
     /// Makes an empty bare repository and gives its folder.
@@ -123,10 +101,8 @@ impl GitServer {
             .expect("`htpasswd` can be run");
         std::fs::write(folder.join("htpasswd"), hash.stdout).expect("the folder can be written");
         let certificate = authority.issue(&["localhost", "127.0.0.1"]);
-        // Only root has workers under another name, who could not read the repositories.
-        let is_root = output_of("id", &["-u"]) == "0";
         let configuration = include_str!("git-nginx.conf")
-            .replace("RUN_AS", if is_root { "user root;" } else { "" })
+            .replace("RUN_AS", run_as())
             .replace("FOLDER", &folder.display().to_string())
             .replace(
                 "BACKEND",
@@ -201,10 +177,4 @@ fn command(folder: &Path) -> Command {
         command.env(format!("GIT_{who}_DATE"), "2026-01-01T00:00:00Z");
     }
     command
-}
-
-fn output_of(name: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program(name)).args(arguments).output();
-    let output = output.expect("the program can be run");
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }

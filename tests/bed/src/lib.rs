@@ -4,6 +4,8 @@
 pub mod aws;
 mod built;
 mod git;
+mod limit;
+mod nginx;
 mod process;
 mod push;
 pub mod registry;
@@ -12,6 +14,7 @@ mod tokens;
 
 pub use built::{Module, built, corpus, say};
 pub use git::{GitServer, create_bare, git, import, install_hook};
+pub use limit::RateLimit;
 pub use process::{Process, free_port, program, wait_until};
 pub use push::Pusher;
 pub use tls::{Authority, Certificate};
