@@ -313,3 +313,7 @@ mod connections;
 #[cfg(test)]
 #[path = "../../tests/contract/registry_faults.rs"]
 mod faults;
+
+#[cfg(test)]
+#[path = "../../tests/contract/registry_real.rs"]
+mod real;
