@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::nginx::{Nginx, run_as};
+use crate::nginx::Nginx;
 use crate::process::{Process, free_port, program};
 use crate::tls::Authority;
 
@@ -19,6 +19,8 @@ const PASSWORD: &str = "s3cret";
 pub struct GitServer {
     running: Option<(Nginx, Process)>,
     folder: TempDir,
+    /// Of nginx's configuration.
+    servers: String,
     http: u16,
     https: u16,
     ca_file: PathBuf,
@@ -35,12 +37,13 @@ impl GitServer {
         std::fs::create_dir(folder.path().join("repositories")).expect("the folder can be written");
         let mut server = Self {
             running: None,
+            servers: String::new(),
             http: free_port(),
             https: free_port(),
             ca_file: authority.ca_file.clone(),
             folder,
         };
-        server.write_configuration(&authority);
+        server.write_servers(&authority);
         server.resume();
         server
     }
@@ -54,7 +57,7 @@ impl GitServer {
         cgi.arg("-s").arg(format!("unix:{}", socket.display()));
         cgi.args(["-c", "4"]);
         let cgi = Process::start(cgi, &folder.join("cgi.log"));
-        let nginx = Nginx::start(folder, &[self.http, self.https]);
+        let nginx = Nginx::start(folder, &self.servers, &[self.http, self.https]);
         cgi.wait_until("fcgiwrap's socket", || socket.exists());
         self.running = Some((nginx, cgi));
     }
@@ -93,7 +96,8 @@ impl GitServer {
         folder
     }
 
-    fn write_configuration(&self, authority: &Authority) {
+    /// What nginx serves, with its passwords and its certificate written beside it.
+    fn write_servers(&mut self, authority: &Authority) {
         let folder = self.folder.path();
         let hash = Command::new(program("htpasswd"))
             .args(["-Bbn", USER, PASSWORD])
@@ -101,13 +105,9 @@ impl GitServer {
             .expect("`htpasswd` can be run");
         std::fs::write(folder.join("htpasswd"), hash.stdout).expect("the folder can be written");
         let certificate = authority.issue(&["localhost", "127.0.0.1"]);
-        let configuration = include_str!("git-nginx.conf")
-            .replace("RUN_AS", run_as())
-            .replace("FOLDER", &folder.display().to_string())
-            .replace(
-                "BACKEND",
-                &program("git-http-backend").display().to_string(),
-            )
+        let backend = program("git-http-backend").display().to_string();
+        self.servers = include_str!("git-nginx.conf")
+            .replace("BACKEND", &backend)
             .replace("HTTPS_PORT", &self.https.to_string())
             .replace("HTTP_PORT", &self.http.to_string())
             .replace(
@@ -115,8 +115,6 @@ impl GitServer {
                 &certificate.certificate.display().to_string(),
             )
             .replace("KEY", &certificate.key.display().to_string());
-        std::fs::write(folder.join("nginx.conf"), configuration)
-            .expect("the folder can be written");
     }
 }
 

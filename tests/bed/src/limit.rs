@@ -2,7 +2,7 @@
 
 use tempfile::TempDir;
 
-use crate::nginx::{Nginx, run_as};
+use crate::nginx::Nginx;
 use crate::process::free_port;
 
 /// What lets through so many requests at once and so many a second after them, and refuses all others.
@@ -22,18 +22,14 @@ impl RateLimit {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let port = free_port();
         let host = format!("127.0.0.1:{port}");
-        let configuration = include_str!("limit-nginx.conf")
-            .replace("RUN_AS", run_as())
-            .replace("FOLDER", &folder.path().display().to_string())
+        let servers = include_str!("limit-nginx.conf")
             .replace("LISTEN", &host)
             .replace("BEHIND", behind)
             .replace("RATE", &rate.to_string())
             // The first request does not count as part of nginx's burst.
             .replace("BURST", &(burst - 1).to_string());
-        std::fs::write(folder.path().join("nginx.conf"), configuration)
-            .expect("the folder can be written");
         Self {
-            nginx: Nginx::start(folder.path(), &[port]),
+            nginx: Nginx::start(folder.path(), &servers, &[port]),
             _folder: folder,
             host,
         }

@@ -11,18 +11,23 @@ use crate::process::{Process, program, wait_until};
 #[must_use = "the server ends when this is dropped"]
 pub(crate) struct Nginx {
     _process: Process,
-    /// A port where it speaks plain HTTP.
+    /// The first port, where it speaks plain HTTP if its requests are wanted.
     port: u16,
     log: PathBuf,
 }
 
 impl Nginx {
-    /// Starts nginx with the `nginx.conf` of `folder`, which logs to the `access.log` there and listens on `ports`, on
-    /// the first of them without TLS.
-    pub(crate) fn start(folder: &Path, ports: &[u16]) -> Self {
+    /// Starts nginx in `folder` with `servers`, in which FOLDER is the folder, and which listen on `ports`.
+    pub(crate) fn start(folder: &Path, servers: &str, ports: &[u16]) -> Self {
+        let configuration = include_str!("nginx.conf")
+            .replace("RUN_AS", run_as())
+            .replace("SERVERS", servers)
+            .replace("FOLDER", &folder.display().to_string());
+        let file = folder.join("nginx.conf");
+        std::fs::write(&file, configuration).expect("the folder can be written");
         let mut command = Command::new(program("nginx"));
         command.arg("-p").arg(folder);
-        command.arg("-c").arg(folder.join("nginx.conf"));
+        command.arg("-c").arg(file);
         command.arg("-e").arg(folder.join("error.log"));
         let mut process = Process::start(command, &folder.join("nginx.log"));
         wait_until("nginx to listen", || {
@@ -57,7 +62,7 @@ impl Nginx {
 }
 
 /// The line of a configuration without which nginx's workers, where root runs it, could not read the test's folder.
-pub(crate) fn run_as() -> &'static str {
+fn run_as() -> &'static str {
     let output = Command::new(program("id")).arg("-u").output();
     let output = output.expect("`id` can be run");
     match output.stdout.trim_ascii() {
