@@ -343,10 +343,13 @@ fn options(settings: &Settings) -> Options {
             client_certificate,
             proxy,
             poll_interval: _,
+            kind,
             page_size,
+            pace,
+            requests_in_flight,
             realms,
         } = settings.clone();
-        let page_size = usize::try_from(page_size).unwrap_or(usize::MAX);
+        let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
         (
             host.clone(),
             HostOptions {
@@ -364,7 +367,10 @@ fn options(settings: &Settings) -> Options {
                     },
                 },
                 logins,
-                page_size,
+                kind,
+                page_size: page_size.map(count),
+                pace,
+                in_flight: requests_in_flight.map(count),
                 realms,
             },
         )

@@ -146,8 +146,11 @@ impl Check<'_> {
             client_certificate,
             proxy,
             poll_interval,
+            kind,
             page_size,
             mirror_of: _,
+            requests_per_second,
+            requests_in_flight,
             realms,
         } = entry;
         let RegistryName { host, prefix } = &name.value;
@@ -161,7 +164,10 @@ impl Check<'_> {
             ("client-certificate", client_certificate.is_some()),
             ("proxy", proxy.is_some()),
             ("poll-interval", poll_interval.is_some()),
+            ("kind", kind.is_some()),
             ("page-size", page_size.is_some()),
+            ("requests-per-second", requests_per_second.is_some()),
+            ("requests-in-flight", requests_in_flight.is_some()),
             ("realms", realms.is_some()),
         ];
         if !prefix.is_empty() {
@@ -183,7 +189,10 @@ impl Check<'_> {
             }),
             proxy: proxy.map_or(default.proxy, |proxy| self.proxy(proxy)),
             poll_interval: poll_interval.map_or(default.poll_interval, |interval| interval.value),
-            page_size: page_size.map_or(default.page_size, |size| size.0),
+            kind: kind.map(|kind| kind.value),
+            page_size: page_size.map(|size| size.0),
+            pace: requests_per_second.map(|rate| rate.0),
+            requests_in_flight: requests_in_flight.map(|count| count.0),
             realms: realms
                 .into_iter()
                 .flatten()

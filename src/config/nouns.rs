@@ -16,7 +16,7 @@ use super::settings::RepositoryUrl;
 use super::shape::{LATER, Leaf, Refusal, Shape, list, nearest, unexpected};
 use super::tree::{Node, Scalar, Value};
 use crate::edit::{Document, Path as YamlPath};
-use crate::image::Repository;
+use crate::image::{RegistryKind, Repository};
 use crate::manifest::{RepoPath, Write};
 use crate::policy::{
     EnvironmentName, ImageName, ParseSubjectTemplateError, PolicyName, RepositoryName,
@@ -31,6 +31,15 @@ const POLL_INTERVAL_MIN: Duration = Duration::from_secs(1);
 
 /// Largest page that a listing is asked for; registries cap it far below.
 const PAGE_SIZE_MAX: u32 = 10_000;
+
+/// Most requests per second that may be set: beyond it nothing is held back that 64 connections could send.
+const REQUESTS_PER_SECOND_MAX: f64 = 1_000.0;
+
+/// Fewest: one in 100 seconds.
+const REQUESTS_PER_SECOND_MIN: f64 = 0.01;
+
+/// Most requests in flight that may be set; eight times the default, and what one HTTP/2 connection commonly carries.
+const REQUESTS_IN_FLIGHT_MAX: u32 = 64;
 
 /// What a commit's subject may name.
 const SUBJECT_PARTS: [&str; 3] = ["policy", "environment", "changes"];
@@ -151,6 +160,23 @@ impl Leaf for RegistryName {
     }
 }
 
+impl Leaf for RegistryKind {
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        let names = Self::ALL.map(Self::as_str);
+        text.parse().map_err(|_| {
+            let refusal = Refusal::new(format!("`{text}` is not a kind of registry"));
+            match nearest(text, &names) {
+                Some(name) => refusal.hint(format!("did you mean `{name}`?")),
+                None => refusal.hint(format!("the kinds are `{}`", names.join("`, `"))),
+            }
+        })
+    }
+
+    fn schema() -> Json {
+        json!({ "enum": Self::ALL.map(Self::as_str) })
+    }
+}
+
 /// The name of a git branch.
 #[derive(Clone, Debug)]
 pub(super) struct BranchName(pub(super) String);
@@ -242,24 +268,70 @@ pub(super) struct PageSize(pub(super) u32);
 impl Shape for PageSize {
     fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
         let expected = format!("a number from 1 to {PAGE_SIZE_MAX}");
-        let Value::Scalar(Scalar {
-            text, plain: true, ..
-        }) = &node.value
-        else {
-            unexpected(node, &expected, faults);
-            return None;
-        };
-        let size = text.parse().ok();
-        let size = size.filter(|size| (1..=PAGE_SIZE_MAX).contains(size));
-        if size.is_none() {
-            faults.error(node.span, format!("`{text}` is not {expected}"));
-        }
-        size.map(Self)
+        let fits = |size: &u32| (1..=PAGE_SIZE_MAX).contains(size);
+        number(node, (&expected, fits), faults).map(Self)
     }
 
     fn schema() -> Option<Json> {
         Some(json!({ "type": "integer", "minimum": 1, "maximum": PAGE_SIZE_MAX }))
     }
+}
+
+/// How often a registry may be asked, as the time between two requests.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RequestsPerSecond(pub(super) Duration);
+
+impl Shape for RequestsPerSecond {
+    fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
+        let expected =
+            format!("a number from {REQUESTS_PER_SECOND_MIN} to {REQUESTS_PER_SECOND_MAX}");
+        let range = REQUESTS_PER_SECOND_MIN..=REQUESTS_PER_SECOND_MAX;
+        let fits = |rate: &f64| range.contains(rate);
+        let rate = number(node, (&expected, fits), faults)?;
+        Some(Self(Duration::from_secs_f64(1.0 / rate)))
+    }
+
+    fn schema() -> Option<Json> {
+        Some(
+            json!({ "type": "number", "minimum": REQUESTS_PER_SECOND_MIN, "maximum": REQUESTS_PER_SECOND_MAX }),
+        )
+    }
+}
+
+/// How many requests may be under way at once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RequestsInFlight(pub(super) u32);
+
+impl Shape for RequestsInFlight {
+    fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
+        let expected = format!("a number from 1 to {REQUESTS_IN_FLIGHT_MAX}");
+        let fits = |count: &u32| (1..=REQUESTS_IN_FLIGHT_MAX).contains(count);
+        number(node, (&expected, fits), faults).map(Self)
+    }
+
+    fn schema() -> Option<Json> {
+        Some(json!({ "type": "integer", "minimum": 1, "maximum": REQUESTS_IN_FLIGHT_MAX }))
+    }
+}
+
+/// Reads a bare number that fits.
+fn number<T: FromStr>(
+    node: &Node,
+    (expected, fits): (&str, impl Fn(&T) -> bool),
+    faults: &mut Faults,
+) -> Option<T> {
+    let Value::Scalar(Scalar {
+        text, plain: true, ..
+    }) = &node.value
+    else {
+        unexpected(node, expected, faults);
+        return None;
+    };
+    let number = text.parse().ok().filter(fits);
+    if number.is_none() {
+        faults.error(node.span, format!("`{text}` is not {expected}"));
+    }
+    number
 }
 
 impl Leaf for SocketAddr {

@@ -11,11 +11,12 @@ use super::forms::{
 };
 use super::nouns::{
     ApiVersion, BranchName, CommitSubject, Group, HostName, MarkerPolicy, PageSize, RegistryName,
+    RequestsInFlight, RequestsPerSecond,
 };
 use super::settings::RepositoryUrl;
 use super::shape::{Block, Later, Named, Placed, shape};
 use crate::edit::{Document, Path as YamlPath};
-use crate::image::Repository;
+use crate::image::{RegistryKind, Repository};
 use crate::manifest::{RepoPath, Write};
 use crate::policy::select::TagRule;
 use crate::policy::{EnvironmentName, ImageName, PolicyName, RepositoryName};
@@ -74,10 +75,16 @@ shape! {
         proxy: Option<Proxy> = "proxy",
         /// How often tags are listed: `30s`, `5m`. Default: `2m`.
         poll_interval: Option<Placed<Duration>> = "poll-interval",
-        /// How many tags one page of a listing holds. Default: `1000`.
+        /// The product behind the host: `harbor`, `quay`, `gitlab`... Default: what the host's name tells.
+        kind: Option<Placed<RegistryKind>> = "kind",
+        /// How many tags one page of a listing holds. Default: by the kind, mostly `1000`.
         page_size: Option<PageSize> = "page-size",
         /// The registry, or part of one, that this is a mirror or a pull-through cache of: `docker.io`. Images named here are read there.
         mirror_of: Option<Placed<RegistryName>> = "mirror-of",
+        /// How many requests the registry and its token service are sent in a second, listings of all policies together. Default: by the kind.
+        requests_per_second: Option<RequestsPerSecond> = "requests-per-second",
+        /// How many requests are under way at once. Default: `8`.
+        requests_in_flight: Option<RequestsInFlight> = "requests-in-flight",
         /// Further hosts that may be sent these credentials, as the registry's token service.
         realms: Option<Vec<Placed<HostName>>> = "realms",
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::image::RegistryKind;
 use crate::login::{DockerConfig, SourcesByPath};
 use crate::policy::{RepositoryName, SubjectTemplate};
 use crate::secret::{Credentials, Secret};
@@ -55,7 +56,12 @@ pub(crate) struct RegistrySettings {
     pub(crate) client_certificate: Option<ClientCertificate>,
     pub(crate) proxy: Proxy,
     pub(crate) poll_interval: Duration,
-    pub(crate) page_size: u32,
+    /// The product behind the host, where its name does not tell.
+    pub(crate) kind: Option<RegistryKind>,
+    pub(crate) page_size: Option<u32>,
+    /// The time between two requests.
+    pub(crate) pace: Option<Duration>,
+    pub(crate) requests_in_flight: Option<u32>,
     /// Further hosts that may be sent the credentials.
     pub(crate) realms: Vec<String>,
 }
@@ -88,7 +94,10 @@ impl Default for RegistrySettings {
             client_certificate: None,
             proxy: Proxy::Environment,
             poll_interval: Duration::from_secs(2 * 60),
-            page_size: 1000,
+            kind: None,
+            page_size: None,
+            pace: None,
+            requests_in_flight: None,
             realms: Vec::new(),
         }
     }

@@ -8,6 +8,7 @@ use insta::assert_snapshot;
 use tempfile::TempDir;
 
 use super::{Config, Problems, Proxy, load};
+use crate::image::RegistryKind;
 use crate::login::{DockerConfig, Google, Source, SourcesByPath};
 use crate::manifest::Write;
 use crate::policy::Deliver;
@@ -118,6 +119,7 @@ registries:
   index.docker.io:
     credentials: { username: bot, password: { file: secret } }
     poll-interval: 1h 30m
+  registry.example.com: { kind: harbor, page-size: 500, requests-per-second: 0.5, requests-in-flight: 2 }
 ";
     let folder = folder(&format!("{SETTINGS}{extra}"), "");
     fs::write(folder.path().join("secret"), "x").unwrap();
@@ -130,6 +132,17 @@ registries:
     assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
     let registry = &settings.registries["docker.io"];
     assert_eq!(registry.poll_interval, Duration::from_secs(5400));
+    assert_eq!((registry.kind, registry.pace), (None, None));
+    let own = &settings.registries["registry.example.com"];
+    assert_eq!(
+        (own.kind, own.page_size, own.pace, own.requests_in_flight),
+        (
+            Some(RegistryKind::Harbor),
+            Some(500),
+            Some(Duration::from_secs(2)),
+            Some(2)
+        )
+    );
     let password = Secret::File(folder.path().join("secret"));
     let username = "bot".to_owned();
     assert_eq!(
@@ -603,7 +616,7 @@ fn urls_and_durations_say_what_they_lack() {
         "{ url: http://git.example.com/a.git, poll-interval: 90, branch: 'a..b' }",
     );
     let settings = format!(
-        "{settings}commit: {{ subject: 'promote {{polcy}}' }}\nlisten: '8080'\nregistries: {{ 'https://a.b': {{ page-size: 0 }} }}\n"
+        "{settings}commit: {{ subject: 'promote {{polcy}}' }}\nlisten: '8080'\nregistries: {{ 'https://a.b': {{ page-size: 0, kind: dockerhub, requests-per-second: NaN, requests-in-flight: 65 }} }}\n"
     );
     assert_snapshot!(messages(&settings, ""), @"
     4:18 this URL has no TLS, so anyone on the way can read and change what is sent [use https, or allow it with `plain-http: true`]
@@ -613,6 +626,9 @@ fn urls_and_durations_say_what_they_lack() {
     7:9 `8080` is not an address and a port [write `127.0.0.1:8080`, or `0.0.0.0:8080` for all interfaces]
     8:15 this is not a host [write the host alone, without scheme or path: `registry.example.com:5000`]
     8:43 `0` is not a number from 1 to 10000
+    8:52 `dockerhub` is not a kind of registry [did you mean `docker-hub`?]
+    8:84 `NaN` is not a number from 0.01 to 1000
+    8:109 `65` is not a number from 1 to 64
     ");
 }
 

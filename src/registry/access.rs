@@ -16,7 +16,7 @@ use url::Url;
 use super::HostOptions;
 use super::challenge::{Challenge, challenges};
 use super::error::RegistryError;
-use super::http::{Answer, Ask, Authorization, Line};
+use super::http::{Answer, Ask, Authorization, Line, Purpose};
 use super::wire::TokenAnswer;
 use crate::image::Repository;
 use crate::login::{Login, Logins};
@@ -251,6 +251,8 @@ impl Access {
         };
         let asked = Instant::now();
         let ask = Ask {
+            repository,
+            purpose: Purpose::Login,
             method: Method::GET,
             url,
             accept: "application/json",

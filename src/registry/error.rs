@@ -10,7 +10,9 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use url::Url;
 
+use super::budget::Quota;
 use super::fault::TlsFault;
+use super::limit::Told;
 use crate::image::{Digest, Repository};
 use crate::login::LoginError;
 
@@ -98,6 +100,15 @@ pub(crate) enum RegistryError {
         /// How long the registry asks to be left alone, from when it was said.
         wait: Option<Duration>,
     },
+    #[error("{}", limit_reached(host, *quota, *told, *wait))]
+    LimitReached {
+        host: String,
+        quota: Quota,
+        /// What it said of the limit, if anything.
+        told: Option<Told>,
+        /// How long until there is the next one, from when it was said.
+        wait: Duration,
+    },
     #[error("`{host}` answered with status {}{}", status.as_u16(), said(words))]
     Answered {
         host: String,
@@ -164,8 +175,15 @@ impl RegistryError {
                 format!("check the `credentials` of `{host}` in the settings")
             }
             Self::Credentials { source, .. } => return source.hint().map(str::to_owned),
-            Self::TooManyRequests { host, .. } => format!(
-                "a longer `poll-interval` for `{host}` asks less often, and most registries allow more to those with `credentials`"
+            Self::LimitReached {
+                host,
+                quota: Quota::Pulls,
+                ..
+            } => format!(
+                "`{host}` allows more pulls to those with `credentials`; creation times alone are read by pulls, so `newest-by` anything but `created` needs none"
+            ),
+            Self::TooManyRequests { host, .. } | Self::LimitReached { host, .. } => format!(
+                "a longer `poll-interval` or fewer `requests-per-second` for `{host}` ask less often, and most registries allow more to those with `credentials`"
             ),
             Self::CrossOriginLink { repository, .. } => format!(
                 "a proxy in front of `{}` has to pass on the host and scheme it was asked with",
@@ -224,9 +242,33 @@ fn said(words: &str) -> String {
 }
 
 fn asks_to_wait(wait: Option<Duration>) -> String {
-    wait.map(|wait| {
-        let seconds = Duration::from_secs(wait.as_secs().max(1));
-        format!(" and asks to wait {}", humantime::format_duration(seconds))
-    })
-    .unwrap_or_default()
+    wait.map(|wait| format!(" and asks to wait {}", short(wait)))
+        .unwrap_or_default()
+}
+
+fn limit_reached(host: &str, quota: Quota, told: Option<Told>, wait: Duration) -> String {
+    let noun = quota.as_str();
+    let wait = short(wait);
+    let limit = told.and_then(|told| {
+        let window = told.window.map(|window| format!(" in {}", short(window)));
+        Some((told.limit?, told.remaining, window.unwrap_or_default()))
+    });
+    match limit {
+        Some((limit, 0, window)) => {
+            format!(
+                "`{host}` allows no more {noun} for now: all {limit}{window} are used up, and the next comes in {wait}"
+            )
+        }
+        Some((limit, left, window)) => {
+            format!(
+                "`{host}` has few {noun} left, {left} of {limit}{window}: they are spread, one in {wait}"
+            )
+        }
+        None => format!("`{host}` allows no more {noun} for now, and the next in {wait}"),
+    }
+}
+
+/// Whole seconds, at least one.
+fn short(time: Duration) -> humantime::FormattedDuration {
+    humantime::format_duration(Duration::from_secs(time.as_secs().max(1)))
 }

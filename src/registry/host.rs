@@ -1,17 +1,19 @@
 //! One registry: where it is, how it is asked, and what an answer's status means.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use reqwest::{Method, StatusCode};
 use url::Url;
 
 use super::access::Access;
-use super::budget::Budget;
+use super::budget::{Budget, IN_FLIGHT, Standings};
 use super::client::Connections;
 use super::error::RegistryError;
-use super::http::{Answer, Ask, Authorization, Line};
+use super::http::{Answer, Ask, Authorization, Line, Purpose};
 use super::{HostOptions, Timeouts};
-use crate::image::Repository;
+use crate::image::{RegistryKind, Repository};
 
 /// Docker Hub's API does not stand where its images are named.
 const DOCKER_HUB: (&str, &str) = ("docker.io", "registry-1.docker.io");
@@ -22,8 +24,20 @@ pub(super) struct Host {
     origin: Url,
     line: Line,
     access: Access,
+    paging: Mutex<Paging>,
+    /// Whether the registry has been asked once.
+    is_met: AtomicBool,
+    /// Held by the first question of all: the others wait for what it learns, above all which login is wanted.
+    meeting: tokio::sync::Mutex<()>,
+}
+
+/// What is known of a registry's pages.
+#[derive(Clone, Copy)]
+pub(super) struct Paging {
     /// The page size that the registry takes; `None` once it has refused every one.
-    page_size: Mutex<Option<usize>>,
+    pub(super) size: Option<usize>,
+    /// The most tags that one page has had.
+    pub(super) longest: usize,
 }
 
 /// One request about a repository.
@@ -33,6 +47,15 @@ pub(super) struct Question<'a> {
     pub(super) url: &'a Url,
     pub(super) accept: &'static str,
     pub(super) bytes_max: usize,
+}
+
+/// How a registry stands, for people.
+pub(crate) struct HostStanding {
+    pub(crate) host: String,
+    pub(crate) kind: RegistryKind,
+    /// Requests by HTTP status, or `failed`.
+    pub(crate) outcomes: BTreeMap<String, u64>,
+    pub(crate) budget: Standings,
 }
 
 impl Host {
@@ -52,15 +75,27 @@ impl Host {
         let origin = origin.map_err(|_| RegistryError::BadHost {
             host: host.to_owned(),
         })?;
+        let kind = options.kind.unwrap_or(RegistryKind::of_host(host));
         Ok(Self {
             origin,
             line: Line {
                 host: host.to_owned(),
+                kind,
                 connections,
-                budget: Budget::new(),
+                budget: Budget::new(
+                    host,
+                    options.pace.or(kind.pace()),
+                    options.in_flight.unwrap_or(IN_FLIGHT),
+                ),
                 timeouts,
+                outcomes: Mutex::default(),
             },
-            page_size: Mutex::new(Some(options.page_size)),
+            paging: Mutex::new(Paging {
+                size: Some(options.page_size.unwrap_or(kind.page_size())),
+                longest: 0,
+            }),
+            is_met: AtomicBool::new(false),
+            meeting: tokio::sync::Mutex::default(),
             access,
         })
     }
@@ -81,16 +116,58 @@ impl Host {
         self.origin.origin().ascii_serialization()
     }
 
-    pub(super) fn page_size(&self) -> Option<usize> {
-        *self.lock_page_size()
+    pub(super) fn standing(&self) -> HostStanding {
+        let Line {
+            host,
+            kind,
+            budget,
+            outcomes,
+            ..
+        } = &self.line;
+        let outcomes = outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+        HostStanding {
+            host: host.clone(),
+            kind: *kind,
+            outcomes: outcomes.clone(),
+            budget: budget.standings(),
+        }
     }
 
-    pub(super) fn set_page_size(&self, page_size: Option<usize>) {
-        *self.lock_page_size() = page_size;
+    pub(super) fn kind(&self) -> RegistryKind {
+        self.line.kind
+    }
+
+    pub(super) fn paging(&self) -> Paging {
+        *self.lock_paging()
+    }
+
+    pub(super) fn set_page_size(&self, size: Option<usize>) {
+        self.lock_paging().size = size;
+    }
+
+    /// Notes that a page had `length` tags.
+    pub(super) fn saw_page(&self, length: usize) {
+        let longest = &mut self.lock_paging().longest;
+        *longest = length.max(*longest);
     }
 
     /// Asks, logs in where the registry wants it, and gives back a success or says why there is none.
     pub(super) async fn ask(&self, question: &Question<'_>) -> Result<Answer, RegistryError> {
+        if self.is_met.load(Ordering::Acquire) {
+            return self.ask_known(question).await;
+        }
+        // A thousand repositories that are read for the first time would else be refused a thousand times.
+        let first = self.meeting.lock().await;
+        if self.is_met.load(Ordering::Acquire) {
+            drop(first);
+            return self.ask_known(question).await;
+        }
+        let outcome = self.ask_known(question).await;
+        self.is_met.store(true, Ordering::Release);
+        outcome
+    }
+
+    async fn ask_known(&self, question: &Question<'_>) -> Result<Answer, RegistryError> {
         let repository = question.repository;
         let sent = self.access.standing(&self.line, repository).await?;
         let answer = self.exchange(question, &sent).await?;
@@ -112,7 +189,13 @@ impl Host {
         question: &Question<'_>,
         authorization: &Authorization,
     ) -> Result<Answer, RegistryError> {
+        let purpose = match question.url.path().contains("/manifests/") {
+            true => Purpose::Manifest,
+            false => Purpose::Other,
+        };
         let ask = Ask {
+            repository: question.repository,
+            purpose,
             method: question.method.clone(),
             url: question.url,
             accept: question.accept,
@@ -167,10 +250,8 @@ impl Host {
         }
     }
 
-    fn lock_page_size(&self) -> std::sync::MutexGuard<'_, Option<usize>> {
-        self.page_size
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn lock_paging(&self) -> MutexGuard<'_, Paging> {
+        self.paging.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,9 +3,11 @@
 //! Not here: logins (`access`) and what an answer means. Invariant: no body is read beyond its cap, and
 //! `Authorization` never reaches another origin (reqwest drops it on redirects that change host, port or scheme).
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use reqwest::header::{ACCEPT, AUTHORIZATION, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, Response, StatusCode};
@@ -13,38 +15,57 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use super::Timeouts;
-use super::budget::{Budget, RETRY_AFTER_MAX};
+use super::budget::{Budget, Closed, Quota, WAIT_MAX};
 use super::client::Connections;
 use super::error::RegistryError;
 use super::fault::{self, Fault};
+use super::limit::{self, Told, WINDOW_MAX};
 use super::metrics::REQUESTS;
 use super::wire::ErrorAnswer;
+use crate::image::{RegistryKind, Repository};
 
 /// Times that a read is tried. With the default back-off the waits are at most 0.5, 1 and 2 s: long enough for a
 /// balancer to drop a sick backend, short against any poll interval.
 const ATTEMPTS_MAX: u32 = 4;
 
-/// Longest `Retry-After` that is believed. Docker Hub's quota turns over in 6 hours, nothing known in more than a day.
-const QUIET_MAX: Duration = Duration::from_secs(24 * 60 * 60);
-
 /// Characters of a registry's own words that are passed on.
 const WORDS_MAX: usize = 200;
+
+/// How long nothing is pulled after a refusal that says nothing more: at Docker Hub's limit for those without a login, 100 in
+/// 6 hours, a pull comes back every 216 s.
+const PULLS_WAIT: Duration = Duration::from_secs(216);
 
 /// The way to one registry.
 pub(super) struct Line {
     pub(super) host: String,
+    pub(super) kind: RegistryKind,
     pub(super) connections: Arc<Connections>,
     pub(super) budget: Budget,
     pub(super) timeouts: Timeouts,
+    /// Requests by status, or `failed`.
+    pub(super) outcomes: Mutex<BTreeMap<String, u64>>,
 }
 
 /// One request.
 pub(super) struct Ask<'a> {
+    /// Whose place in the line it takes.
+    pub(super) repository: &'a Repository,
+    pub(super) purpose: Purpose,
     pub(super) method: Method,
     pub(super) url: &'a Url,
     pub(super) accept: &'static str,
     pub(super) authorization: &'a Authorization,
     pub(super) bytes_max: usize,
+}
+
+/// What a request is for, as far as registries count it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Manifest,
+    /// Listings and blobs.
+    Other,
+    /// A token service, whose own limits are not the registry's.
+    Login,
 }
 
 /// What is sent to prove who asks.
@@ -73,24 +94,18 @@ impl Line {
     pub(super) async fn exchange(&self, ask: &Ask<'_>) -> Result<Answer, RegistryError> {
         let mut attempt = 1;
         loop {
-            let (error, wait) = match self.attempt(ask).await {
-                Ok(answer) if is_passing(answer.status) => {
-                    let wait = retry_after(&answer.headers);
-                    (self.refusal(&answer, wait), wait)
-                }
-                Err(error @ (RegistryError::Unreachable { .. } | RegistryError::Silent { .. })) => {
-                    (error, None)
-                }
-                done => return done,
+            let Failed { error, next } = match self.attempt(ask).await {
+                Ok(answer) => match self.heed(ask, &answer, attempt) {
+                    None => return Ok(answer),
+                    Some(failed) => failed,
+                },
+                Err(error) => error.into(),
             };
-            if let Some(wait) = wait {
-                self.budget.close_for(wait);
-            }
-            if attempt == ATTEMPTS_MAX || wait.is_some_and(|wait| wait > RETRY_AFTER_MAX) {
-                return Err(error);
-            }
-            if wait.is_none() {
-                tokio::time::sleep(self.back_off(attempt)).await;
+            match next {
+                Next::Never => return Err(error),
+                Next::BackOff | Next::InLine if attempt == ATTEMPTS_MAX => return Err(error),
+                Next::BackOff => tokio::time::sleep(self.back_off(attempt)).await,
+                Next::InLine => {}
             }
             attempt += 1;
         }
@@ -103,11 +118,9 @@ impl Line {
     }
 
     async fn attempt(&self, ask: &Ask<'_>) -> Result<Answer, RegistryError> {
-        let _permit = self
-            .budget
-            .turn()
-            .await
-            .map_err(|wait| self.told_to_wait(Some(wait)))?;
+        let lane = ask.repository.path();
+        let turn = self.budget.turn(lane, self.costs(ask)).await;
+        let _turn = turn.map_err(|closed| self.closed(closed))?;
         let client = self.connections.client(&self.host)?;
         let request = client
             .request(ask.method.clone(), ask.url.clone())
@@ -120,13 +133,81 @@ impl Line {
             Authorization::Bearer(value) => request.header(AUTHORIZATION, value.clone()),
         };
         let outcome = request.send().await;
-        let status = outcome.as_ref().map(Response::status);
+        self.count(outcome.as_ref().ok().map(Response::status));
+        self.read(outcome.map_err(|source| self.failure(source))?, ask)
+            .await
+    }
+
+    fn count(&self, status: Option<StatusCode>) {
         let label = status.map_or("failed".to_owned(), |status| status.as_u16().to_string());
         REQUESTS
             .with_label_values(&[self.host.as_str(), &label])
             .inc();
-        self.read(outcome.map_err(|source| self.failure(source))?, ask)
-            .await
+        let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+        *outcomes.entry(label).or_default() += 1;
+    }
+
+    /// What a request counts to before it is sent.
+    fn costs(&self, ask: &Ask<'_>) -> Quota {
+        match ask.purpose {
+            Purpose::Manifest if self.kind.counts_pulls() && ask.method == Method::GET => {
+                Quota::Pulls
+            }
+            Purpose::Manifest | Purpose::Other | Purpose::Login => Quota::Requests,
+        }
+    }
+
+    /// Takes in what `answer` says of limits, and tells what is wrong if it is not worth having.
+    fn heed(&self, ask: &Ask<'_>, answer: &Answer, attempt: u32) -> Option<Failed> {
+        let told = match ask.purpose {
+            Purpose::Login => None,
+            Purpose::Manifest | Purpose::Other => limit::told(&answer.headers),
+        };
+        let quota = match ask.purpose {
+            Purpose::Manifest if self.kind.counts_pulls() => Quota::Pulls,
+            Purpose::Manifest | Purpose::Other | Purpose::Login => Quota::Requests,
+        };
+        if let Some(told) = told {
+            self.budget.heed(quota, told);
+        }
+        if !is_passing(answer.status) {
+            return None;
+        }
+        let mut wait = retry_after(&answer.headers);
+        if answer.status != StatusCode::TOO_MANY_REQUESTS {
+            if let Some(wait) = wait {
+                self.budget.close_for(Quota::Requests, wait);
+            }
+            let error = RegistryError::Answered {
+                host: self.host.clone(),
+                status: answer.status,
+                words: answer.words(),
+            };
+            let next = wait.map_or(Next::BackOff, Next::after);
+            return Some(Failed { error, next });
+        }
+        wait = wait.or(told.and_then(|told| told.spent_for()));
+        if quota == Quota::Pulls && is_about_pulls(answer, told) {
+            return Some(self.no_pulls(wait, told));
+        }
+        // Without a time to wait, everybody backs off and not this request alone: the limit is everybody's.
+        let pause = wait.unwrap_or_else(|| self.back_off(attempt));
+        self.budget.close_for(Quota::Requests, pause);
+        Some(Failed {
+            error: self.told_to_wait(wait),
+            next: Next::after(pause),
+        })
+    }
+
+    /// The quota of pulls is used up, which concerns nothing but pulls.
+    fn no_pulls(&self, wait: Option<Duration>, told: Option<Told>) -> Failed {
+        let wait = wait.unwrap_or(PULLS_WAIT);
+        self.budget.close_for(Quota::Pulls, wait);
+        let quota = Quota::Pulls;
+        Failed {
+            error: self.closed(Closed { quota, wait, told }),
+            next: Next::Never,
+        }
     }
 
     async fn read(&self, mut response: Response, ask: &Ask<'_>) -> Result<Answer, RegistryError> {
@@ -152,13 +233,15 @@ impl Line {
         })
     }
 
-    fn refusal(&self, answer: &Answer, wait: Option<Duration>) -> RegistryError {
-        match answer.status {
-            StatusCode::TOO_MANY_REQUESTS => self.told_to_wait(wait),
-            status => RegistryError::Answered {
+    fn closed(&self, closed: Closed) -> RegistryError {
+        let Closed { quota, wait, told } = closed;
+        match (quota, told) {
+            (Quota::Requests, None) => self.told_to_wait(Some(wait)),
+            (Quota::Requests | Quota::Pulls, told) => RegistryError::LimitReached {
                 host: self.host.clone(),
-                status,
-                words: answer.words(),
+                quota,
+                told,
+                wait,
             },
         }
     }
@@ -192,6 +275,41 @@ impl Line {
     }
 }
 
+/// An attempt without an answer that is worth having.
+struct Failed {
+    error: RegistryError,
+    next: Next,
+}
+
+/// Whether it is worth another try.
+enum Next {
+    Never,
+    /// After a pause of its own.
+    BackOff,
+    /// At once: the budget holds it back for as long as is right.
+    InLine,
+}
+
+impl Next {
+    fn after(wait: Duration) -> Self {
+        match wait > WAIT_MAX {
+            true => Self::Never,
+            false => Self::InLine,
+        }
+    }
+}
+
+impl From<RegistryError> for Failed {
+    fn from(error: RegistryError) -> Self {
+        use RegistryError::{Silent, Unreachable};
+        let next = match matches!(error, Unreachable { .. } | Silent { .. }) {
+            true => Next::BackOff,
+            false => Next::Never,
+        };
+        Self { error, next }
+    }
+}
+
 impl Answer {
     /// The registry's own words, short and on one line.
     pub(super) fn words(&self) -> String {
@@ -218,17 +336,27 @@ fn is_passing(status: StatusCode) -> bool {
     status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error()
 }
 
+/// Whether a refusal means pulls alone. Docker Hub says so in words, or in numbers where there are no words (`HEAD`); the
+/// refusal that is about all requests of an address is a bare one: <https://docs.docker.com/docker-hub/usage/>.
+fn is_about_pulls(answer: &Answer, told: Option<Told>) -> bool {
+    answer.words().contains("pull rate limit") || told.is_some_and(|told| told.remaining == 0)
+}
+
 /// How long the registry asks to be left alone: seconds, or a date that is measured by the registry's own clock.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let after = text(RETRY_AFTER)?.trim();
     if let Ok(seconds) = after.parse() {
-        return Some(Duration::from_secs(seconds).min(QUIET_MAX));
+        return Some(Duration::from_secs(seconds).min(WINDOW_MAX));
     }
-    let date = |text: &str| rfc2822::DateTimeParser::new().parse_timestamp(text).ok();
     let wait = date(after)?.duration_since(date(text(DATE)?)?);
     let wait = Duration::try_from(wait).unwrap_or(Duration::ZERO);
-    Some(wait.min(QUIET_MAX))
+    Some(wait.min(WINDOW_MAX))
+}
+
+/// A date as headers write it.
+pub(super) fn date(text: &str) -> Option<Timestamp> {
+    rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
 }
 
 fn one_line(text: &str) -> String {

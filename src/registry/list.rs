@@ -25,6 +25,10 @@ const TAGS_MAX: usize = 500_000;
 /// What is asked for where a larger page is refused; every registry that pages takes it.
 const PAGE_SIZE_MODEST: usize = 100;
 
+/// Registries that give fewer tags than they are asked for, and say nothing of the rest, cut at a multiple of this: Quay's
+/// page was 50 once, the usual are 100, 500 and 1000.
+const CUT: usize = 50;
+
 /// All tags of a repository.
 pub(super) struct Listed {
     pub(super) tags: BTreeSet<Tag>,
@@ -32,35 +36,71 @@ pub(super) struct Listed {
     pub(super) invalid: usize,
 }
 
-/// Reads the whole listing of `repository`.
+/// A page as far as it matters for the next one.
+struct PageEnd {
+    length: usize,
+    last: Option<String>,
+    /// Whether it brought anything new.
+    is_new: bool,
+}
+
+/// Reads the whole listing of `repository`, from the start again with smaller pages where the registry refuses their size,
+/// at the first page or a later one; what it takes is kept.
 pub(super) async fn list(host: &Host, repository: &Repository) -> Result<Listed, RegistryError> {
+    let mut page_size = host.paging().size;
+    loop {
+        let error = match pages(host, repository, page_size).await {
+            Ok((listed, page_size)) => {
+                host.set_page_size(page_size);
+                return Ok(listed);
+            }
+            Err(error) => error,
+        };
+        let Some(size) = page_size.filter(|_| is_about_size(&error)) else {
+            return Err(error);
+        };
+        page_size = (size > PAGE_SIZE_MODEST).then_some(PAGE_SIZE_MODEST);
+    }
+}
+
+/// Reads page after page, and says of which size they really are.
+async fn pages(
+    host: &Host,
+    repository: &Repository,
+    mut page_size: Option<usize>,
+) -> Result<(Listed, Option<usize>), RegistryError> {
     let mut listed = Listed {
         tags: BTreeSet::new(),
         invalid: 0,
     };
     let mut visited = BTreeSet::new();
     let mut is_linked = false;
-    let (mut url, mut answer) = first_page(host, repository).await?;
+    // The length of a page after which there may be more, though nothing says so.
+    let mut guess = None;
+    let mut url = page_url(host, repository, (page_size, None));
+    let mut answer = ask(host, repository, &url).await?;
     loop {
         let page: TagPage = json(&answer, || format!("the list of tags of `{repository}`"))?;
-        let page = page.tags.unwrap_or_default();
-        let (length, last) = (page.len(), page.last().cloned());
-        let before = listed.count();
-        listed.add(page);
-        let is_new = listed.count() > before;
+        let end = listed.add(page.tags.unwrap_or_default());
+        host.saw_page(end.length);
+        if let Some(cut) = guess.take().filter(|_| end.is_new) {
+            page_size = Some(cut);
+        }
         let next = match link::next(&answer.headers) {
             Some(link) => {
                 is_linked = true;
                 follow(host, repository, (&answer, &link))?
             }
-            None if is_linked || !is_new => return Ok(listed),
-            None => match unlinked(host, repository, (length, last)) {
-                Some(url) => url,
-                None => return Ok(listed),
-            },
+            None if is_linked || !end.is_new => return Ok((listed, page_size)),
+            None if page_size == Some(end.length) => unlinked(host, repository, &end),
+            None if looks_cut(host, &end) => {
+                guess = Some(end.length);
+                unlinked(host, repository, &end)
+            }
+            None => return Ok((listed, page_size)),
         };
         visited.insert(url);
-        let repeats = length > 0 && !is_new;
+        let repeats = end.length > 0 && !end.is_new;
         let repository = repository.clone();
         if repeats || visited.contains(&next) {
             return Err(RegistryError::PageLoop { repository });
@@ -72,9 +112,20 @@ pub(super) async fn list(host: &Host, repository: &Repository) -> Result<Listed,
                 tags_max: TAGS_MAX,
             });
         }
-        answer = ask(host, &repository, &next).await?;
+        answer = match ask(host, &repository, &next).await {
+            // There was nothing to ask for, and the registry says so in its own way.
+            Err(error) if guess.is_some() && is_refusal(&error) => return Ok((listed, page_size)),
+            answer => answer?,
+        };
         url = next;
     }
+}
+
+/// Whether a page that is shorter than was asked for, and leads nowhere, may have been cut all the same. A longer page
+/// shows that no shorter one was.
+fn looks_cut(host: &Host, end: &PageEnd) -> bool {
+    let is_round = end.length > 0 && end.length.is_multiple_of(CUT);
+    is_round && end.length >= host.paging().longest && !host.kind().links_pages()
 }
 
 impl Listed {
@@ -82,7 +133,9 @@ impl Listed {
         self.tags.len() + self.invalid
     }
 
-    fn add(&mut self, names: Vec<String>) {
+    fn add(&mut self, names: Vec<String>) -> PageEnd {
+        let before = self.count();
+        let (length, last) = (names.len(), names.last().cloned());
         for name in names {
             match name.parse() {
                 Ok(tag) => {
@@ -91,25 +144,11 @@ impl Listed {
                 Err(_) => self.invalid += 1,
             }
         }
-    }
-}
-
-/// Asks for the first page, with smaller pages where the registry refuses the size; what it takes is kept.
-async fn first_page(host: &Host, repository: &Repository) -> Result<(Url, Answer), RegistryError> {
-    let mut page_size = host.page_size();
-    loop {
-        let url = page_url(host, repository, (page_size, None));
-        let error = match ask(host, repository, &url).await {
-            Ok(answer) => {
-                host.set_page_size(page_size);
-                return Ok((url, answer));
-            }
-            Err(error) => error,
-        };
-        let Some(size) = page_size.filter(|_| is_about_size(&error)) else {
-            return Err(error);
-        };
-        page_size = (size > PAGE_SIZE_MODEST).then_some(PAGE_SIZE_MODEST);
+        PageEnd {
+            length,
+            last,
+            is_new: self.count() > before,
+        }
     }
 }
 
@@ -127,6 +166,11 @@ async fn ask(host: &Host, repository: &Repository, url: &Url) -> Result<Answer, 
 /// Whether the registry may mean the page size; 401, 403, 404 and 429 are errors of their own.
 fn is_about_size(error: &RegistryError) -> bool {
     matches!(error, RegistryError::Answered { status, .. } if status.is_client_error())
+}
+
+/// Whether the registry knows no such page.
+fn is_refusal(error: &RegistryError) -> bool {
+    is_about_size(error) || matches!(error, RegistryError::NotFound { .. })
 }
 
 fn page_url(
@@ -160,16 +204,8 @@ fn follow(
     }
 }
 
-/// Some registries page without a `Link`: after a page that is exactly full there may be more.
-fn unlinked(
-    host: &Host,
-    repository: &Repository,
-    (length, last): (usize, Option<String>),
-) -> Option<Url> {
-    let page_size = host.page_size().filter(|size| *size == length)?;
-    Some(page_url(
-        host,
-        repository,
-        (Some(page_size), last.as_deref()),
-    ))
+/// Some registries page without a `Link`: after a page that is full there may be more.
+fn unlinked(host: &Host, repository: &Repository, end: &PageEnd) -> Url {
+    let size = Some(end.length);
+    page_url(host, repository, (size, end.last.as_deref()))
 }

@@ -13,33 +13,35 @@ mod fault;
 mod host;
 mod http;
 mod inspect;
+mod kind;
+mod limit;
 mod link;
 mod list;
 mod metrics;
 mod mirrors;
+mod patience;
 mod seen;
 mod wire;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::image::{Digest, Repository, Tag};
+use crate::image::{Digest, RegistryKind, Repository, Tag};
 use crate::login::{Environment, Logins, SourcesByPath};
 use access::Access;
 use cache::Cache;
 use client::{Connections, Tls};
 use host::Host;
 
+pub(crate) use budget::QuotaStanding;
 pub(crate) use client::{ClientCertificate, Connection, Proxy};
 pub(crate) use error::RegistryError;
+pub(crate) use host::HostStanding;
 pub(crate) use mirrors::Mirrors;
-
-/// Tags asked for per page: one page for nearly every repository, and what the larger registries allow.
-const PAGE_SIZE_DEFAULT: usize = 1_000;
 
 /// How registries are read.
 #[derive(Clone, Debug, Default)]
@@ -57,12 +59,18 @@ pub(crate) struct Options {
 }
 
 /// How one registry is read.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct HostOptions {
     pub(crate) plain_http: bool,
     pub(crate) connection: Connection,
     pub(crate) logins: SourcesByPath,
-    pub(crate) page_size: usize,
+    /// The product behind the host, where its name does not tell.
+    pub(crate) kind: Option<RegistryKind>,
+    pub(crate) page_size: Option<usize>,
+    /// The time between two requests.
+    pub(crate) pace: Option<Duration>,
+    /// Requests under way at once.
+    pub(crate) in_flight: Option<usize>,
     /// Further hosts that may be sent the credentials.
     pub(crate) realms: Vec<String>,
 }
@@ -73,7 +81,7 @@ pub(crate) struct Timeouts {
     pub(crate) connect: Duration,
     /// Without a byte from the other side.
     pub(crate) read: Duration,
-    /// One listing, one digest, or one image's metadata, tries and pages included.
+    /// One listing, one digest, or one image's metadata, tries and pages included, time in line here aside.
     pub(crate) total: Duration,
     /// The longest wait after the first failed try; it doubles from there.
     pub(crate) back_off: Duration,
@@ -133,18 +141,8 @@ struct Inner {
     hosts: Mutex<BTreeMap<String, Arc<Host>>>,
     /// Shared among the hosts that are connected to alike.
     connections: Mutex<BTreeMap<(Connection, Tls), Arc<Connections>>>,
-}
-
-impl Default for HostOptions {
-    fn default() -> Self {
-        Self {
-            plain_http: false,
-            connection: Connection::default(),
-            logins: SourcesByPath::default(),
-            page_size: PAGE_SIZE_DEFAULT,
-            realms: Vec::new(),
-        }
-    }
+    /// When each repository was last listed whole, and how many tags it had.
+    listed: Mutex<BTreeMap<Repository, (Timestamp, usize)>>,
 }
 
 impl Default for Timeouts {
@@ -180,6 +178,7 @@ impl Registry {
                 accepting: tokio::sync::Mutex::new(()),
                 hosts: Mutex::default(),
                 connections: Mutex::default(),
+                listed: Mutex::default(),
             }),
         }
     }
@@ -190,7 +189,8 @@ impl Registry {
         repository: &Repository,
         now: Timestamp,
     ) -> Result<Listing, RegistryError> {
-        let repository = &self.inner.mirrors.origin(repository)?;
+        let named = repository;
+        let repository = &self.inner.mirrors.origin(named)?;
         let host = self.host(repository)?;
         let what = || format!("the tags of `{repository}`");
         let listed = self.within(what, list::list(&host, repository)).await?;
@@ -202,6 +202,8 @@ impl Registry {
         let accept = move || inner.cache.accept(&repository, listed.tags, now);
         let listing = tokio::task::spawn_blocking(accept).await;
         let listing = listing.expect("the cache does not panic and is not cancelled");
+        let good = (now, listing.tags.len());
+        self.lock_listed().insert(named.clone(), good);
         Ok(Listing {
             invalid: listed.invalid,
             ..listing
@@ -245,19 +247,35 @@ impl Registry {
         Ok(metadata)
     }
 
+    /// When `repository` was last listed whole, and how many tags it had then.
+    pub(crate) fn last_listing(&self, repository: &Repository) -> Option<(Timestamp, usize)> {
+        self.lock_listed().get(repository).copied()
+    }
+
+    /// How each registry stands that has been asked, by host.
+    pub(crate) fn standings(&self) -> Vec<HostStanding> {
+        let hosts = self.inner.hosts.lock();
+        let hosts = hosts.unwrap_or_else(PoisonError::into_inner);
+        hosts.values().map(|host| host.standing()).collect()
+    }
+
+    fn lock_listed(&self) -> MutexGuard<'_, BTreeMap<Repository, (Timestamp, usize)>> {
+        let listed = self.inner.listed.lock();
+        listed.unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn within<T>(
         &self,
         what: impl Fn() -> String,
         reading: impl Future<Output = Result<T, RegistryError>>,
     ) -> Result<T, RegistryError> {
         let limit = self.inner.timeouts.total;
-        match tokio::time::timeout(limit, reading).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(RegistryError::TimedOut {
-                what: what(),
-                limit,
-            }),
-        }
+        let timed_out = || {
+            let what = what();
+            Err(RegistryError::TimedOut { what, limit })
+        };
+        let outcome = patience::within(limit, reading).await;
+        outcome.unwrap_or_else(timed_out)
     }
 
     /// The repository's registry; one that cannot be set up is tried anew at the next call.

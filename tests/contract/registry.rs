@@ -95,7 +95,7 @@ async fn every_tag_is_listed_once_whatever_the_page_size(subject: Subject) {
         subject.push(tag, &image("2026-01-01T00:00:00Z")).await;
     }
     for page_size in [1, 2, 3, 4, 5, 6, 1000] {
-        let registry = subject.registry_with(|options| options.page_size = page_size);
+        let registry = subject.registry_with(|options| options.page_size = Some(page_size));
         let listing = registry.tags(&subject.repository(), NOON).await.unwrap();
         let found: Vec<_> = listing.tags.iter().map(|tag| tag.tag.as_str()).collect();
         assert_eq!(
@@ -111,7 +111,7 @@ async fn every_tag_is_listed_once_whatever_the_page_size(subject: Subject) {
 async fn five_thousand_tags_are_read_in_pages_of_a_hundred(subject: Subject) {
     let tags: Vec<_> = (0..5_000).map(|number| format!("build-{number}")).collect();
     subject.push_many(&tags).await;
-    let registry = subject.registry_with(|options| options.page_size = 100);
+    let registry = subject.registry_with(|options| options.page_size = Some(100));
     let listing = registry.tags(&subject.repository(), NOON).await.unwrap();
     let found: BTreeSet<_> = listing.tags.iter().map(|tag| tag.tag.as_str()).collect();
     assert_eq!(listing.tags.len(), 5_000);

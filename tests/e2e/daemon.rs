@@ -5,6 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use bed::{GitServer, Process, install_hook};
+use towpath::demo_registry::Fault;
 
 use crate::lab::{Lab, portal_policy, promotions};
 
@@ -250,6 +251,13 @@ fn each_metric_stands_in_the_manual_and_each_of_the_manual_is_there() {
 
     let lab = Lab::portal();
     lab.push(&["develop-2-1b2c3d4"]);
+    for (name, value) in [
+        ("ratelimit-limit", "100;w=60"),
+        ("ratelimit-remaining", "99;w=60"),
+    ] {
+        let value = value.to_owned();
+        lab.registry.fail(Fault::Says { name, value });
+    }
     let daemon = lab.start();
     let counts = || get(&daemon, "/metrics");
     daemon.wait_until("the promotion", || {

@@ -98,7 +98,7 @@ fn each_fault_is_one_sentence_and_the_other_policy_goes_on() {
     401: 1 the tags of `REGISTRY/acme/web` are unknown: `REGISTRY` refused anonymous access for `acme/web`, saying `FAULT: this fault was asked for` (check that the repository exists, and the `credentials` of `REGISTRY` in the settings)
     403: 1 the tags of `REGISTRY/acme/web` are unknown: `REGISTRY` forbids anonymous access to read `acme/web`, saying `FAULT: this fault was asked for` (give the credentials leave to pull from `REGISTRY/acme/web`)
     404: 1 the tags of `REGISTRY/acme/web` are unknown: `REGISTRY/acme/web` does not exist
-    429: 1 the tags of `REGISTRY/acme/web` are unknown: `REGISTRY` takes no more requests for now and asks to wait 1h (a longer `poll-interval` for `REGISTRY` asks less often, and most registries allow more to those with `credentials`)
+    429: 1 the tags of `REGISTRY/acme/web` are unknown: `REGISTRY` takes no more requests for now and asks to wait 1h (a longer `poll-interval` or fewer `requests-per-second` for `REGISTRY` ask less often, and most registries allow more to those with `credentials`)
     500: 1 the tags of `REGISTRY/acme/web` are unknown: `REGISTRY` answered with status 500, saying `FAULT: this fault was asked for`
     cut: 1 the tags of `REGISTRY/acme/web` are unknown: failed to reach `REGISTRY`
     web page: 1 the tags of `REGISTRY/acme/web` are unknown: the list of tags of `REGISTRY/acme/web` came as `text/html` and is not what the registry API defines; it starts with `<html> <title>Sign in</title></html>`: expected value at line 1 column 1

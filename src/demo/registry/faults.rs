@@ -39,6 +39,14 @@ pub enum Fault {
     OpaqueCursor,
     /// Takes no `n` above this.
     PageSizeLimit { most: usize },
+    /// Takes no `n` above this on any page but the first.
+    LaterPageSizeLimit { most: usize },
+    /// Gives no more tags on a page than this, whatever `n` asks for.
+    ShortPages { most: usize },
+    /// Adds a header to each answer, token requests aside.
+    Says { name: &'static str, value: String },
+    /// Counts fetched manifests as Docker Hub does, and gives none once this many have been fetched.
+    PullLimit { pulls: u32 },
     /// Lists in the order of pushes.
     Unsorted,
     /// Lists only the first so many tags.
@@ -120,6 +128,41 @@ impl Faults {
 
     pub(super) fn page_size_max(&self) -> Option<usize> {
         pick!(self, Fault::PageSizeLimit { most } => *most)
+    }
+
+    pub(super) fn later_page_size_max(&self) -> Option<usize> {
+        pick!(self, Fault::LaterPageSizeLimit { most } => *most)
+    }
+
+    pub(super) fn page_length_max(&self) -> Option<usize> {
+        pick!(self, Fault::ShortPages { most } => *most)
+    }
+
+    /// Headers that are told with each answer.
+    pub(super) fn says(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.0.iter().filter_map(|fault| {
+            if let Fault::Says { name, value } = fault {
+                Some((*name, value.as_str()))
+            } else {
+                None
+            }
+        })
+    }
+
+    /// How many pulls are left.
+    pub(super) fn pulls(&self) -> Option<u32> {
+        pick!(self, Fault::PullLimit { pulls } => *pulls)
+    }
+
+    /// Whether a pull may be made, which is then counted.
+    pub(super) fn pull(&mut self) -> bool {
+        self.0.iter_mut().all(|fault| {
+            if let Fault::PullLimit { pulls } = fault {
+                use_up(pulls)
+            } else {
+                true
+            }
+        })
     }
 
     pub(super) fn tags_max(&self) -> Option<usize> {

@@ -26,9 +26,13 @@ pub(super) fn page<'a>(
 ) -> Result<Page<'a>, TooLarge> {
     let asked = parameters.get("n").and_then(|n| n.parse().ok());
     let size = asked.unwrap_or(PAGE_SIZE_DEFAULT);
-    if asked.is_some() && faults.page_size_max().is_some_and(|most| size > most) {
+    let is_later = parameters.contains_key("last");
+    let limit = faults.page_size_max();
+    let limit = limit.or(faults.later_page_size_max().filter(|_| is_later));
+    if asked.is_some() && limit.is_some_and(|most| size > most) {
         return Err(TooLarge);
     }
+    let size = faults.page_length_max().map_or(size, |most| size.min(most));
     let all = listed(repository, faults);
     let start = start(&all, parameters);
     let tags: Vec<&str> = all.iter().skip(start).take(size).copied().collect();

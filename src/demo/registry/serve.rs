@@ -70,7 +70,12 @@ async fn answer(
             Kind::Token => (token(&mut state, &request), Delivery::Whole),
             Kind::Tags | Kind::Manifest | Kind::Blob | Kind::Other => {
                 let delivery = Delivery::choose(&mut state.faults);
-                (registry(&mut state, &request), delivery)
+                let mut answer = match pull_limit(&mut state, (&request, kind)) {
+                    Some(refusal) => refusal,
+                    None => registry(&mut state, &request),
+                };
+                tell_limits(&state, kind, &mut answer);
+                (answer, delivery)
             }
         }
     };
@@ -84,6 +89,28 @@ fn kind(path: &str) -> Kind {
         path if path.contains("/manifests/") => Kind::Manifest,
         path if path.contains("/blobs/") => Kind::Blob,
         _ => Kind::Other,
+    }
+}
+
+/// Counts a pull, and refuses it in Docker Hub's words where none is left.
+fn pull_limit(state: &mut State, (request, kind): (&Request<'_>, Kind)) -> Option<Answer> {
+    let is_pull = kind == Kind::Manifest && *request.method == Method::GET;
+    let words = "You have reached your unauthenticated pull rate limit. https://www.docker.com/increase-rate-limit";
+    (is_pull && !state.faults.pull()).then(|| error(429, "TOOMANYREQUESTS", words))
+}
+
+fn tell_limits(state: &State, kind: Kind, answer: &mut Answer) {
+    let mut tell = |name: &'static str, value: &str| {
+        if let Ok(value) = value.parse() {
+            answer.headers_mut().insert(name, value);
+        }
+    };
+    if let Some(left) = state.faults.pulls().filter(|_| kind == Kind::Manifest) {
+        tell("ratelimit-limit", "100;w=21600");
+        tell("ratelimit-remaining", &format!("{left};w=21600"));
+    }
+    for (name, value) in state.faults.says() {
+        tell(name, value);
     }
 }
 
