@@ -52,7 +52,7 @@ mod observe;
 // Plans carried out.
 mod apply;
 
-// Health and metrics.
+// Health, metrics and status.
 mod web;
 
 // The loop.

@@ -16,6 +16,7 @@ mod schema;
 mod select;
 mod set;
 mod sites;
+mod status;
 mod table;
 
 use std::io::{self, IsTerminal as _};
@@ -118,6 +119,8 @@ enum Verb {
     Apply(apply::Args),
     /// Promote without end: the daemon.
     Run(run::Args),
+    /// Show how a running daemon stands: registries, limits, the age of each reading.
+    Status(status::Args),
     /// Show every tag of one environment's images, and why it is or is not the one.
     Explain(explain::Args),
     /// Read everything that the policies need, and show or save it.
@@ -162,6 +165,7 @@ fn dispatch(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Plan(args) => block_on(plan::run(args)),
         Verb::Apply(args) => block_on(apply::run(args)),
         Verb::Run(args) => block_on(run::run(args)),
+        Verb::Status(args) => block_on(status::run(args)),
         Verb::Explain(args) => block_on(explain::run(args)),
         Verb::Observe(args) => block_on(observe::run(args)),
         Verb::Sites(args) => block_on(sites::run(args)),

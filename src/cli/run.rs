@@ -17,7 +17,7 @@ use crate::config::{
     self, CommitSettings, Config, Problem, RegistrySettings, RepositorySettings, RepositoryUrl,
     Settings, Watch,
 };
-use crate::daemon::{self, Hands, Intervals, Work};
+use crate::daemon::{self, Board, Hands, Intervals, Work};
 use crate::git::{self, Mirror, Remote};
 use crate::image::Repository;
 use crate::login::{Environment, Source, SourcesByPath};
@@ -46,6 +46,7 @@ pub(super) struct Setup {
 /// The edges, connected as the settings say.
 pub(super) struct Live {
     pub(super) sources: Arc<Sources>,
+    registry: Registry,
     pub(super) wants: Wants,
 }
 
@@ -168,7 +169,8 @@ impl Setup {
             mirrors.insert(name.clone(), mirror);
         }
         Ok(Live {
-            sources: Arc::new(Sources::new(registry, mirrors)),
+            sources: Arc::new(Sources::new(registry.clone(), mirrors)),
+            registry,
             wants,
         })
     }
@@ -205,12 +207,15 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let health = Arc::new(Health::new());
     let listener = web::listen(setup.settings.listen).await?;
     tracing::info!(address = %listener.local_addr()?, "listening");
-    tokio::spawn(web::serve(listener, health.clone()));
+    let board = Arc::new(Board::default());
+    let shown = board.clone();
+    let status = move || shown.status(daemon::now());
+    tokio::spawn(web::serve(listener, health.clone(), status));
     loop {
         let generation = stop.child_token();
         let mut daemon = tokio::spawn(daemon::run(
             work(&setup, &live),
-            health.clone(),
+            (board.clone(), health.clone()),
             generation.clone(),
         ));
         let next = tokio::select! {
@@ -322,6 +327,7 @@ fn work(setup: &Setup, live: &Live) -> Work {
         subject: setup.subject.clone(),
         signature: setup.signature.clone(),
         sources: live.sources.clone(),
+        registry: live.registry.clone(),
         wants: live.wants.clone(),
         intervals: Intervals {
             images: live.wants.images.iter().map(interval_of).collect(),

@@ -144,15 +144,15 @@ pub(super) fn listed(repository: &Repository, facts: &ImageFacts) {
         .set(i64::try_from(listing.tags.len()).unwrap_or(i64::MAX));
 }
 
-/// Notes a fetch that gave every branch of `repository`.
+/// Notes a fetch of `repository`, if it gave every branch, and tells whether it did.
 pub(super) fn fetched(
     repository: &RepositoryName,
     sources: &Sources,
     wants: &Wants,
     now: Timestamp,
-) {
+) -> bool {
     let Some(branches) = wants.branches.get(repository) else {
-        return;
+        return false;
     };
     let all_known = branches.keys().all(|branch| {
         let name = BranchName {
@@ -164,6 +164,7 @@ pub(super) fn fetched(
     if all_known {
         set_read_at(["manifests", repository.as_str()], now);
     }
+    all_known
 }
 
 fn set_read_at(labels: [&str; 2], at: Timestamp) {

@@ -10,11 +10,12 @@ mod log;
 mod metrics;
 mod poll;
 mod round;
+mod status;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -26,10 +27,12 @@ use crate::apply::Signature;
 use crate::image::Repository;
 use crate::observe::{Sources, Wants};
 use crate::policy::{Policy, RepositoryName, SubjectTemplate};
+use crate::registry::Registry;
 use crate::web::Health;
 
 pub(crate) use clock::now;
 pub(crate) use round::{Hands, Report, round, settle};
+pub(crate) use status::Board;
 
 /// What a running daemon works with; a new configuration makes a new one.
 pub(crate) struct Work {
@@ -39,6 +42,8 @@ pub(crate) struct Work {
     pub(crate) subject: SubjectTemplate,
     pub(crate) signature: Signature,
     pub(crate) sources: Arc<Sources>,
+    /// The one that the sources read.
+    pub(crate) registry: Registry,
     pub(crate) wants: Wants,
     pub(crate) intervals: Intervals,
     pub(crate) clock: fn() -> Timestamp,
@@ -63,6 +68,8 @@ struct Shared {
     users: BTreeMap<Repository, BTreeSet<RepositoryName>>,
     /// Sources that have not been read yet.
     unread: AtomicUsize,
+    /// When each manifests repository was last fetched with all its branches.
+    fetched: Mutex<BTreeMap<RepositoryName, Timestamp>>,
 }
 
 impl Shared {
@@ -72,6 +79,15 @@ impl Shared {
             tracing::info!("first complete view of registries and repositories");
             self.health.became_ready();
         }
+    }
+
+    fn last_fetch(&self, repository: &RepositoryName) -> Option<Timestamp> {
+        self.fetched().get(repository).copied()
+    }
+
+    fn fetched(&self) -> MutexGuard<'_, BTreeMap<RepositoryName, Timestamp>> {
+        let fetched = self.fetched.lock();
+        fetched.expect("nothing panics while it holds the times")
     }
 
     /// Wakes the workers whose policies use `image`.
@@ -85,7 +101,7 @@ impl Shared {
 /// Runs until `stop`, or until a task of the daemon ends unasked, which is a bug and gives its message back.
 pub(crate) async fn run(
     work: Work,
-    health: Arc<Health>,
+    (board, health): (Arc<Board>, Arc<Health>),
     stop: CancellationToken,
 ) -> Result<(), String> {
     let workers: Vec<RepositoryName> = work.wants.branches.keys().cloned().collect();
@@ -108,7 +124,9 @@ pub(crate) async fn run(
         stop: stop.clone(),
         wake,
         unread,
+        fetched: Mutex::default(),
     });
+    let _shown = board.show(shared.clone());
 
     let mut pollers = JoinSet::new();
     for repository in images {

@@ -56,7 +56,10 @@ pub(super) async fn work(shared: Arc<Shared>, repository: RepositoryName, index:
                 () = shared.stop.cancelled() => break,
                 () = work.sources.fetch(&repository, &wants) => {}
             }
-            metrics::fetched(&repository, &work.sources, &wants, (work.clock)());
+            let now = (work.clock)();
+            if metrics::fetched(&repository, &work.sources, &wants, now) {
+                shared.fetched().insert(repository.clone(), now);
+            }
             fetch_due = Instant::now() + poll::jittered(interval);
             if std::mem::take(&mut first) {
                 shared.first_reading_done();

@@ -1,6 +1,9 @@
-//! The pages of a running daemon: `/healthz`, `/readyz`, `/metrics`.
+//! The pages of a running daemon: `/healthz`, `/readyz`, `/metrics`, `/status`.
 //!
-//! Not here: what is healthy; the daemon says so through [`Health`]. Nothing here can change anything.
+//! Not here: what is healthy and how things stand; the daemon says so through [`Health`] and a function that gives a
+//! [`Status`]. Nothing here can change anything.
+
+mod wire;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +17,8 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use prometheus::TextEncoder;
 use tokio::net::TcpListener;
+
+pub(crate) use wire::{ImageStatus, LimitStatus, ManifestsStatus, RegistryStatus, Status};
 
 /// How long a worker may go without a turn before it counts as stuck: the longest fetch and push together,
 /// 15 minutes each, doubled. It turns at least every [`Health::TURN_EVERY`] when all is well.
@@ -90,8 +95,13 @@ pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, ListenErr
 
 /// Serves the pages until the program ends, which waits for no client: nothing here is worth it, and a connection
 /// that stays open must not keep the program from ending.
-pub(crate) async fn serve(listener: TcpListener, health: Arc<Health>) -> std::io::Result<()> {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    health: Arc<Health>,
+    status: impl Fn() -> Status + Clone + Send + Sync + 'static,
+) -> std::io::Result<()> {
     let pages = Router::new()
+        .route("/status", get(async move || as_json(&status())))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
@@ -121,4 +131,9 @@ async fn metrics() -> impl IntoResponse {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }
+}
+
+fn as_json(status: &Status) -> impl IntoResponse + use<> {
+    let text = serde_json::to_string(status).expect("a status has only numbers, strings and lists");
+    ([(header::CONTENT_TYPE, "application/json")], text)
 }

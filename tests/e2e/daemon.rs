@@ -69,6 +69,48 @@ fn it_promotes_what_appears_and_ends_cleanly_on_sigterm() {
 }
 
 #[test]
+fn it_says_how_its_registries_and_readings_stand() {
+    let lab = Lab::portal();
+    let daemon = lab.start();
+    daemon.wait_until("readiness", || get(&daemon, "/readyz").contains("200 OK"));
+    let address = address(&daemon);
+    let ran = lab.run(&["status", "--address", &address]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    let head = lab.git(&["-C", "deploy.git", "rev-parse", "main"]);
+    let rows: Vec<Vec<&str>> = ran
+        .stdout
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(rows[1][..2], ["REGISTRY", "other"]);
+    assert_eq!(rows[4][0], "REGISTRY/acme/web");
+    assert_eq!(rows[7][..3], ["deploy", "main", &head[..7]]);
+    assert!(ran.stdout.contains(" ago"), "{}", ran.stdout);
+
+    lab.registry.fail(Fault::Refuse {
+        status: 429,
+        retry_after: Some("3600".to_owned()),
+        times: 1,
+    });
+    let json = || lab.run(&["status", "--address", &address, "--output", "json"]);
+    daemon.wait_until("the quiet to be told", || {
+        let status = json().stdout;
+        status.contains("takes no more requests for now")
+            && !status.contains("\"quietUntil\": null")
+    });
+    drop(daemon);
+    let ran = lab.run(&["status", "--address", &address]);
+    assert_eq!(ran.code, Some(1));
+    let gone = format!("error: no daemon answers at `{address}`\n");
+    assert!(ran.stderr.starts_with(&gone), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("hint: start one with `towpath run`"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
 fn a_client_that_never_finishes_its_request_does_not_keep_it_from_ending() {
     let lab = Lab::portal();
     let mut daemon = lab.start();
