@@ -1,6 +1,6 @@
-//! What holds for every registry: the same tests against the one in memory, against docker-registry (distribution 2.8)
-//! and against distribution v3, with a password behind TLS and with tokens. Where a server is known to differ, its
-//! `Quirks` say so.
+//! What holds for every registry: the same tests against the one in memory, docker-registry (distribution 2.8),
+//! distribution v3, and crane's registry; with a password behind TLS, and with tokens where the server knows them. Where
+//! a server is known to differ, its `Quirks` say so.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bed::registry::{Distribution, DockerRegistry, PASSWORD, USERNAME};
-use bed::{Authority, Pusher};
+use bed::{Authority, CraneRegistry, Pusher};
 use jiff::Timestamp;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -37,16 +37,16 @@ enum Server {
     /// The registry in memory is filled directly.
     Memory(MemoryRegistry),
     Docker(DockerRegistry),
+    Crane(CraneRegistry),
 }
 
 /// In what a server differs from the rest.
 struct Quirks {
     /// Distribution 2.8 sends all tags at once, whatever is asked.
     pages: bool,
+    /// crane's registry pages and does not say where the next page is.
+    links: bool,
 }
-
-const OLD: Quirks = Quirks { pages: false };
-const NEW: Quirks = Quirks { pages: true };
 
 macro_rules! for_each_server {
     ($($test:ident,)*) => {
@@ -56,6 +56,7 @@ macro_rules! for_each_server {
         for_each_server!(@one docker_with_tokens [$($test,)*]);
         for_each_server!(@one v3_with_password [$($test,)*]);
         for_each_server!(@one v3_with_tokens [$($test,)*]);
+        for_each_server!(@one crane_with_password [$($test,)*]);
     };
     (@one $server:ident [$($test:ident,)*]) => {
         mod $server {
@@ -105,7 +106,7 @@ async fn every_tag_is_listed_once_whatever_the_page_size(subject: Subject) {
         assert_eq!((listing.invalid, listing.shrunk), (0, None));
     }
     let page = subject.raw("tags/list?n=2").await;
-    assert_eq!(page.headers().contains_key("link"), subject.quirks.pages);
+    assert_eq!(page.headers().contains_key("link"), subject.quirks.links);
 }
 
 async fn five_thousand_tags_are_read_in_pages_of_a_hundred(subject: Subject) {
@@ -335,62 +336,66 @@ impl Subject {
     }
 
     fn docker_with_password() -> Option<Self> {
-        Some(Self::with_password(Distribution::debian(), OLD))
+        let start = |authority: &Authority| {
+            let server = Distribution::debian().with_password(authority);
+            Some(Server::Docker(server))
+        };
+        Self::with_tls(start, Quirks::OLD)
     }
 
     fn docker_with_tokens() -> Option<Self> {
-        Some(Self::with_tokens(Distribution::debian(), OLD))
+        let server = Distribution::debian().with_tokens();
+        Some(Self::without_tls(Server::Docker(server), Quirks::OLD))
     }
 
     fn v3_with_password() -> Option<Self> {
-        Some(Self::with_password(Distribution::v3()?, NEW))
+        let start = |authority: &Authority| {
+            let server = Distribution::v3()?.with_password(authority);
+            Some(Server::Docker(server))
+        };
+        Self::with_tls(start, Quirks::NONE)
     }
 
     fn v3_with_tokens() -> Option<Self> {
-        Some(Self::with_tokens(Distribution::v3()?, NEW))
+        let server = Distribution::v3()?.with_tokens();
+        Some(Self::without_tls(Server::Docker(server), Quirks::NONE))
+    }
+
+    fn crane_with_password() -> Option<Self> {
+        let start = |authority: &Authority| {
+            let server = CraneRegistry::with_password(authority)?;
+            Some(Server::Crane(server))
+        };
+        Self::with_tls(start, Quirks::CRANE)
     }
 
     fn memory(access: Access) -> Option<Self> {
         let server = MemoryRegistry::start(access).unwrap();
-        let host = server.host();
-        Some(Self::of(Server::Memory(server), host, NEW))
+        Some(Self::without_tls(Server::Memory(server), Quirks::NONE))
     }
 
-    fn with_password(distribution: Distribution, quirks: Quirks) -> Self {
+    fn with_tls(start: impl FnOnce(&Authority) -> Option<Server>, quirks: Quirks) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let authority = Authority::new(folder.path());
-        let server = distribution.with_password(&authority);
-        let host = server.host.clone();
-        Self {
-            ca_file: Some(authority.ca_file),
-            folder,
-            ..Self::of(Server::Docker(server), host, quirks)
-        }
-        .ready()
+        let server = start(&authority)?;
+        Some(Self::new(server, Some(authority.ca_file), folder, quirks))
     }
 
-    fn with_tokens(distribution: Distribution, quirks: Quirks) -> Self {
-        let server = distribution.with_tokens();
-        let host = server.host.clone();
-        Self::of(Server::Docker(server), host, quirks)
+    fn without_tls(server: Server, quirks: Quirks) -> Self {
+        Self::new(server, None, tempfile::tempdir().unwrap(), quirks)
     }
 
-    fn of(server: Server, host: String, quirks: Quirks) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        Self {
+    fn new(server: Server, ca_file: Option<PathBuf>, folder: TempDir, quirks: Quirks) -> Self {
+        let subject = Self {
+            host: server.host(),
             server,
-            host,
             path: "acme/web".to_owned(),
-            ca_file: None,
+            ca_file,
             folder,
             quirks,
-        }
-        .ready()
-    }
-
-    fn ready(self) -> Self {
-        std::fs::write(self.password_file(), PASSWORD).unwrap();
-        self
+        };
+        std::fs::write(subject.password_file(), PASSWORD).unwrap();
+        subject
     }
 
     fn password_file(&self) -> PathBuf {
@@ -461,36 +466,29 @@ impl Subject {
     }
 
     async fn push(&self, tag: &str, image: &Image) -> String {
-        match &self.server {
-            Server::Memory(server) => server.push(&self.path, tag, image),
-            Server::Docker(server) => {
-                let source = MemoryRegistry::start(Access::Anonymous).unwrap();
-                let digest = source.push(&self.path, tag, image);
-                let references = [digest.as_str(), tag];
-                server
-                    .pusher()
-                    .copy(&source.host(), &self.path, &references)
-                    .await;
-                digest
-            }
+        if let Server::Memory(server) = &self.server {
+            return server.push(&self.path, tag, image);
         }
+        let source = MemoryRegistry::start(Access::Anonymous).unwrap();
+        let digest = source.push(&self.path, tag, image);
+        self.copy(&source, &[tag]).await;
+        digest
     }
 
     async fn push_index(&self, tag: &str, image: &Image) -> String {
-        match &self.server {
-            Server::Memory(server) => server.push_index(&self.path, tag, image),
-            Server::Docker(server) => {
-                let source = MemoryRegistry::start(Access::Anonymous).unwrap();
-                let manifest = source.push(&self.path, tag, image);
-                let digest = source.push_index(&self.path, tag, image);
-                let references = [manifest.as_str(), tag];
-                server
-                    .pusher()
-                    .copy(&source.host(), &self.path, &references)
-                    .await;
-                digest
-            }
+        if let Server::Memory(server) = &self.server {
+            return server.push_index(&self.path, tag, image);
         }
+        let source = MemoryRegistry::start(Access::Anonymous).unwrap();
+        let manifest = source.push(&self.path, tag, image);
+        let digest = source.push_index(&self.path, tag, image);
+        self.copy(&source, &[&manifest, tag]).await;
+        digest
+    }
+
+    async fn copy(&self, source: &MemoryRegistry, references: &[&str]) {
+        let pusher = self.server.pusher();
+        pusher.copy(&source.host(), &self.path, references).await;
     }
 
     /// Puts `tags` on images, on one and the same where the server is real.
@@ -505,31 +503,64 @@ impl Subject {
                 }
             }
             Server::Docker(server) => server.store_tags(&self.path, first, rest),
+            Server::Crane(server) => server.open_pusher().tag(&self.path, first, rest).await,
         }
     }
 
-    /// Deletes `tag`, and with it all tags of the same image where the server knows no other way.
+    /// Deletes the one tag of an image.
     async fn delete(&self, tag: &str) {
         match &self.server {
             Server::Memory(server) => server.delete(&self.path, tag),
+            // A tag goes with its image, and no other way.
             Server::Docker(server) => {
                 let tag = tag.parse().unwrap();
                 let digest = self.registry().digest(&self.repository(), &tag).await;
                 let digest = digest.unwrap();
                 server.pusher().delete(&self.path, digest.as_str()).await;
             }
+            Server::Crane(server) => server.pusher().delete(&self.path, tag).await,
         }
     }
 
     /// What the server itself answers to a GET.
     async fn raw(&self, rest: &str) -> reqwest::Response {
-        let pusher = match &self.server {
-            Server::Docker(server) => server.pusher(),
-            Server::Memory(_) => {
-                let token_url = format!("http://{}/token?service=memory", self.host);
-                Pusher::new(&self.host, None, Some(token_url))
-            }
-        };
-        pusher.get(&self.path, rest).await
+        self.server.pusher().get(&self.path, rest).await
     }
+}
+
+impl Server {
+    fn host(&self) -> String {
+        match self {
+            Self::Memory(server) => server.host(),
+            Self::Docker(server) => server.host.clone(),
+            Self::Crane(server) => server.host.clone(),
+        }
+    }
+
+    fn pusher(&self) -> Pusher {
+        match self {
+            Self::Memory(server) => {
+                let host = server.host();
+                let token_url = format!("http://{host}/token?service=memory");
+                Pusher::new(&host, None, Some(token_url))
+            }
+            Self::Docker(server) => server.pusher(),
+            Self::Crane(server) => server.pusher(),
+        }
+    }
+}
+
+impl Quirks {
+    const NONE: Self = Self {
+        pages: true,
+        links: true,
+    };
+    const OLD: Self = Self {
+        pages: false,
+        links: false,
+    };
+    const CRANE: Self = Self {
+        pages: true,
+        links: false,
+    };
 }

@@ -3,6 +3,7 @@
 
 pub mod aws;
 mod built;
+mod crane;
 mod git;
 mod limit;
 mod nginx;
@@ -13,6 +14,7 @@ mod tls;
 mod tokens;
 
 pub use built::{Module, built, corpus, say};
+pub use crane::CraneRegistry;
 pub use git::{GitServer, create_bare, git, import, install_hook};
 pub use limit::RateLimit;
 pub use process::{Process, free_port, program, wait_until};

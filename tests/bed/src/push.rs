@@ -59,9 +59,25 @@ impl Pusher {
         }
     }
 
-    /// Deletes the manifest `digest`, and the tags that name it with it.
-    pub async fn delete(&self, repository: &str, digest: &str) {
-        let url = self.url(repository, &format!("manifests/{digest}"));
+    /// Puts further tags on what `reference` names.
+    pub async fn tag(&self, repository: &str, reference: &str, tags: &[String]) {
+        let manifest = self
+            .get(repository, &format!("manifests/{reference}"))
+            .await;
+        let media_type = manifest.headers()["content-type"].clone();
+        let bytes = manifest.bytes().await.expect("the manifest is whole");
+        for tag in tags {
+            let url = self.url(repository, &format!("manifests/{tag}"));
+            let request = self.request(Method::PUT, repository, &url).await;
+            let request = request.header("content-type", media_type.clone());
+            expect(request.body(bytes.clone()), StatusCode::CREATED).await;
+        }
+    }
+
+    /// Deletes the manifest that `reference` names: where that is a digest, with the tags that name it if the registry
+    /// takes no tag.
+    pub async fn delete(&self, repository: &str, reference: &str) {
+        let url = self.url(repository, &format!("manifests/{reference}"));
         let request = self.request(Method::DELETE, repository, &url).await;
         expect(request, StatusCode::ACCEPTED).await;
     }

@@ -180,7 +180,7 @@ pub fn basic(user: &str, secret: &str) -> String {
 }
 
 /// The file of those who have a password, as `htpasswd` writes it.
-fn write_passwords(folder: &Path) -> PathBuf {
+pub(crate) fn write_passwords(folder: &Path) -> PathBuf {
     let mut lines = Vec::new();
     for (user, password) in [(USERNAME, PASSWORD), (ECR_USER, ECR_PASSWORD)] {
         let mut command = Command::new(program("htpasswd"));

@@ -4,8 +4,8 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::thread::JoinHandle;
 use std::time::UNIX_EPOCH;
 
@@ -20,6 +20,13 @@ pub(crate) const ISSUER: &str = "bed";
 /// How long a token is good, in seconds: longer than any test.
 const TOKEN_LIFE_SECONDS: u64 = 300;
 
+/// What signs the tokens, by RS256: the registry's library reads no other JWT signature that can be made in one call.
+/// One for all, since an RSA key takes a while to find.
+static KEY: LazyLock<KeyPair> = LazyLock::new(|| {
+    let key = KeyPair::generate_for(&PKCS_RSA_SHA256);
+    key.expect("a key can be made")
+});
+
 /// Hands out tokens to those who give the password.
 pub(crate) struct TokenService {
     pub(crate) port: u16,
@@ -30,9 +37,7 @@ pub(crate) struct TokenService {
 impl TokenService {
     /// Starts on a free port, with the certificate of its key in `bundle`.
     pub(crate) fn start(bundle: &Path) -> Self {
-        // RS256: the registry's library reads no other JWT signature that can be made in one call.
-        let key = KeyPair::generate_for(&PKCS_RSA_SHA256).expect("a key can be made");
-        let certificate = CertificateParams::default().self_signed(&key);
+        let certificate = CertificateParams::default().self_signed(&*KEY);
         let certificate = certificate.expect("a certificate can be signed");
         std::fs::write(bundle, certificate.pem()).expect("the folder can be written");
         let chain = STANDARD.encode(certificate.der());
@@ -49,7 +54,7 @@ impl TokenService {
                     return;
                 }
                 // A client that went away has no complaint to hear.
-                let _ = answer(&stream, &key, &chain);
+                let _ = answer(&stream, &chain);
             }
         });
         Self {
@@ -71,7 +76,7 @@ impl Drop for TokenService {
     }
 }
 
-fn answer(stream: &TcpStream, key: &KeyPair, chain: &str) -> std::io::Result<()> {
+fn answer(stream: &TcpStream, chain: &str) -> std::io::Result<()> {
     let lines = BufReader::new(stream).lines().map_while(Result::ok);
     let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
     let basic = basic(USERNAME, PASSWORD);
@@ -96,7 +101,7 @@ fn answer(stream: &TcpStream, key: &KeyPair, chain: &str) -> std::io::Result<()>
             "200 OK",
             format!(
                 r#"{{"token":"{}","expires_in":{TOKEN_LIFE_SECONDS}}}"#,
-                jwt(key, chain, &scope)
+                jwt(chain, &scope)
             ),
         ),
         false => (
@@ -113,7 +118,7 @@ fn answer(stream: &TcpStream, key: &KeyPair, chain: &str) -> std::io::Result<()>
 }
 
 /// A token as <https://distribution.github.io/distribution/spec/auth/jwt/> describes it.
-fn jwt(key: &KeyPair, chain: &str, scope: &str) -> String {
+fn jwt(chain: &str, scope: &str) -> String {
     let now = now_seconds();
     let access = match scope.split(':').collect::<Vec<_>>()[..] {
         [kind, name, actions] => {
@@ -133,7 +138,7 @@ fn jwt(key: &KeyPair, chain: &str, scope: &str) -> String {
         URL_SAFE_NO_PAD.encode(header),
         URL_SAFE_NO_PAD.encode(claims)
     );
-    let signature = key.sign(signed.as_bytes()).expect("the key can sign");
+    let signature = KEY.sign(signed.as_bytes()).expect("the key can sign");
     format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
 
