@@ -12,10 +12,11 @@ use reqwest::StatusCode;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-use super::{HostOptions, Options, Registry};
+use super::{Connection, HostOptions, Options, Registry};
 use crate::demo::registry::{Access, Image, MemoryRegistry};
 use crate::image::Repository;
-use crate::secret::{Credentials, RegistryCredentials, Secret};
+use crate::login::{Source, SourcesByPath};
+use crate::secret::{Credentials, Secret};
 
 const NOON: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -105,8 +106,11 @@ fn reader(
     std::fs::write(&file, password).unwrap();
     let options = HostOptions {
         plain_http: ca_file.is_none(),
-        ca_file: ca_file.map(Path::to_owned),
-        credentials: Some(RegistryCredentials::Own(Credentials::Basic {
+        connection: Connection {
+            ca_file: ca_file.map(Path::to_owned),
+            ..Connection::default()
+        },
+        logins: SourcesByPath::from(Source::Own(Credentials::Basic {
             username: username.to_owned(),
             password: Secret::File(file),
         })),
