@@ -732,8 +732,8 @@ fn bombs_are_refused_at_once() {
         let problems = load_in(folder.path()).unwrap_err();
         let took = start.elapsed();
         let told = &problems.list[0].message;
-        // Unoptimised, on a machine that does other things; a bomb that goes off takes minutes.
-        assert!(took < Duration::from_secs(5), "{told}: {took:?}");
+        // No measure of speed: a bomb that goes off takes hours, and the slowest machine that does other things less than this.
+        assert!(took < Duration::from_secs(60), "{told}: {took:?}");
         assert!(problems.list.len() <= 200);
     }
 }
