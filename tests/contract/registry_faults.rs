@@ -305,6 +305,38 @@ async fn a_listing_is_whole_whatever_way_its_pages_are_linked() {
 }
 
 #[tokio::test]
+async fn a_tag_that_is_deleted_between_two_pages_takes_no_other_with_it() {
+    // The pages are v1 and v2, v3 and v4, v5.
+    for (tag, left) in [
+        ("v2", ["v1", "v2", "v3", "v4", "v5"].as_slice()),
+        ("v3", &["v1", "v2", "v4", "v5"]),
+        ("v5", &["v1", "v2", "v3", "v4"]),
+    ] {
+        let stage = Stage::new();
+        let tag = tag.to_owned();
+        stage.server.fail(Fault::DeletedBetweenPages { tag });
+        let listing = stage.tags().await.unwrap();
+        let tags: Vec<_> = listing.tags.iter().map(|tag| tag.tag.as_str()).collect();
+        assert_eq!(tags, left);
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_loses_its_place_at_a_deleted_tag_gives_no_part_of_a_listing() {
+    let stage = Stage::new();
+    let tag = "v2".to_owned();
+    stage.server.fail(Fault::DeletedBetweenPages { tag });
+    stage.server.fail(Fault::ForgetsDeletedTags);
+    let error = stage.tags().await.unwrap_err();
+    assert!(matches!(error, RegistryError::NotFound { .. }), "{error}");
+    // The next listing knows the tag no more.
+    stage.server.heal();
+    stage.server.delete(PATH, "v2");
+    stage.server.fail(Fault::ForgetsDeletedTags);
+    assert_eq!(stage.tags().await.unwrap().tags.len(), 4);
+}
+
+#[tokio::test]
 async fn a_full_last_page_ends_a_listing_whose_pages_were_linked() {
     let stage = Stage::new();
     stage.server.push(PATH, "v6", &image());

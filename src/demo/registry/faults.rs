@@ -51,6 +51,10 @@ pub enum Fault {
     Unsorted,
     /// Lists only the first so many tags.
     Shrunk { tags: usize },
+    /// Lists this tag on the first page and no more after it: someone deletes it just then.
+    DeletedBetweenPages { tag: String },
+    /// Answers 404 without a word where `last` is a tag no more, as zot does.
+    ForgetsDeletedTags,
     /// Says no `Docker-Content-Digest`.
     NoDigest,
     /// Gives other content than the digest names.
@@ -167,6 +171,10 @@ impl Faults {
 
     pub(super) fn tags_max(&self) -> Option<usize> {
         pick!(self, Fault::Shrunk { tags } => *tags)
+    }
+
+    pub(super) fn deleted(&self) -> Option<&str> {
+        pick!(self, Fault::DeletedBetweenPages { tag } => tag.as_str())
     }
 
     pub(super) fn realm(&self) -> Option<String> {

@@ -15,25 +15,36 @@ pub(super) struct Page<'a> {
     pub(super) link: Option<String>,
 }
 
-/// The client asked for a page larger than the registry gives.
-pub(super) struct TooLarge;
+/// Why there is no page.
+pub(super) enum NoPage {
+    /// The client asked for one larger than the registry gives.
+    TooLarge,
+    /// It would stand after a tag that is gone.
+    TagGone,
+}
 
 /// Finds the page that `parameters` ask for in the listing at `url`.
 pub(super) fn page<'a>(
     (repository, url): (&'a Repository, &str),
     parameters: &BTreeMap<String, String>,
     faults: &Faults,
-) -> Result<Page<'a>, TooLarge> {
+) -> Result<Page<'a>, NoPage> {
     let asked = parameters.get("n").and_then(|n| n.parse().ok());
     let size = asked.unwrap_or(PAGE_SIZE_DEFAULT);
-    let is_later = parameters.contains_key("last");
+    let last = parameters.get("last");
     let limit = faults.page_size_max();
-    let limit = limit.or(faults.later_page_size_max().filter(|_| is_later));
+    let limit = limit.or(faults.later_page_size_max().filter(|_| last.is_some()));
     if asked.is_some() && limit.is_some_and(|most| size > most) {
-        return Err(TooLarge);
+        return Err(NoPage::TooLarge);
     }
     let size = faults.page_length_max().map_or(size, |most| size.min(most));
-    let all = listed(repository, faults);
+    let mut all = listed(repository, faults);
+    if let Some(last) = last {
+        all.retain(|tag| faults.deleted() != Some(*tag));
+        if faults.has(&Fault::ForgetsDeletedTags) && !all.contains(&last.as_str()) {
+            return Err(NoPage::TagGone);
+        }
+    }
     let start = start(&all, parameters);
     let tags: Vec<&str> = all.iter().skip(start).take(size).copied().collect();
     let is_last = start + tags.len() >= all.len();

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 use super::delivery::Delivery;
 use super::faults::Fault;
-use super::pages::{self, Page};
+use super::pages::{self, NoPage, Page};
 use super::store::{Content, Repository};
 use super::{Access, Kind, Shared, State, lock};
 
@@ -211,9 +211,15 @@ fn token(state: &mut State, request: &Request<'_>) -> Answer {
 fn tags(state: &State, (name, repository): (&str, &Repository), request: &Request<'_>) -> Answer {
     let url = format!("http://{}/v2/{name}/tags/list", host(request));
     let page = pages::page((repository, &url), request.parameters, &state.faults);
-    let Ok(Page { tags, link }) = page else {
-        let message = "invalid number of results requested";
-        return error(400, "PAGINATION_NUMBER_INVALID", message);
+    let Page { tags, link } = match page {
+        Ok(page) => page,
+        Err(NoPage::TooLarge) => {
+            let message = "invalid number of results requested";
+            return error(400, "PAGINATION_NUMBER_INVALID", message);
+        }
+        Err(NoPage::TagGone) => {
+            return finish(Response::builder().status(StatusCode::NOT_FOUND), "");
+        }
     };
     let is_null = tags.is_empty() || state.faults.has(&Fault::NullTags);
     let mut answer = json_answer(&json!({ "name": name, "tags": (!is_null).then_some(tags) }));
