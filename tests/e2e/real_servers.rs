@@ -303,7 +303,7 @@ fn logins_and_authorities_that_do_not_fit_are_told_and_mended_by_the_settings_al
     insta::assert_snapshot!(told.join("\n"), @"
     the tags of `DOCKER/acme/web` are unknown: `DOCKER` refused the user `alice` with the password in file `./registry-password` for `acme/web`, saying `UNAUTHORIZED: authentication required` (check that the repository exists, and the `credentials` of `DOCKER` in the settings)
     the tags of `DOCKER/acme/web` are unknown: failed to read the credentials for `DOCKER`: the environment variable `UNSET` is not set
-    the tags of `DOCKER/acme/web` are unknown: failed to agree on TLS with `DOCKER`: error sending request: client error (Connect): invalid peer certificate: UnknownIssuer (if `DOCKER` has a certificate of your own authority, name its `ca-file` in the settings; if it speaks no TLS, `plain-http: true`)
+    the tags of `DOCKER/acme/web` are unknown: failed to agree on TLS with `DOCKER`: its certificate is signed by no authority that is trusted (if it is an authority of your own, name its `ca-file` under `DOCKER` in the settings)
     the manifests repository is unknown: failed to fetch from `GIT/deploy.git`: the server refused the credentials (set `credentials` of the repository; a token may have expired)
     the manifests repository is unknown: failed to fetch from `GIT/deploy.git`: failed to reach the server: error sending request: client error (Connect): invalid peer certificate: BadSignature (if the server has a certificate of your own authority, name it as `ca-file` of the repository)
     ");
