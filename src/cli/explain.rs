@@ -72,33 +72,34 @@ fn as_text(Explained { decided, tags }: &Explained, world: &World) -> String {
         "{} {} {} ({})\n  stands:    {current}\n  decision:  {outcome}: {reason}\n{also}\n",
         decided.policy, decided.environment, decided.image, decided.repository
     );
-    let rows: Vec<[String; 4]> = tags
+    let rows: Vec<[String; 5]> = tags
         .iter()
         .map(|(tag, verdict)| {
-            let [first_seen, created] = times(world, &decided.repository, tag);
+            let [first_seen, pushed, created] = times(world, &decided.repository, tag);
             let or_dash = |time: Option<String>| time.unwrap_or_else(|| "-".to_owned());
             let to_the_second = |time: Timestamp| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
             [
                 tag.to_string(),
                 or_dash(first_seen.map(to_the_second)),
+                or_dash(pushed.map(to_the_second)),
                 or_dash(created.map(to_the_second)),
                 verdict.to_string(),
             ]
         })
         .collect();
-    let header = ["TAG", "FIRST SEEN", "CREATED", "WHY"];
+    let header = ["TAG", "FIRST SEEN", "PUSHED", "CREATED", "WHY"];
     write!(text, "{}", table::render(header, &rows)).expect("a string can be written");
     text
 }
 
-/// When a tag was first seen, and when its image was created, where that is known.
-fn times(world: &World, repository: &Repository, tag: &Tag) -> [Option<Timestamp>; 2] {
+/// When a tag was first seen and last pushed, and when its image was created, where that is known.
+fn times(world: &World, repository: &Repository, tag: &Tag) -> [Option<Timestamp>; 3] {
     let Some(facts) = world.images.get(repository) else {
-        return [None, None];
+        return [None; 3];
     };
-    let first_seen = match &facts.listing {
-        Fact::Known(listing) => listing.tags.get(tag).copied(),
-        Fact::Unknown { .. } => None,
+    let (first_seen, pushed) = match &facts.listing {
+        Fact::Known(listing) => (listing.tags.get(tag).copied(), listing.pushed(tag)),
+        Fact::Unknown { .. } => (None, None),
     };
     let created = match facts.tags.get(tag) {
         Some(TagDetails {
@@ -107,7 +108,7 @@ fn times(world: &World, repository: &Repository, tag: &Tag) -> [Option<Timestamp
         }) => Some(*time),
         Some(_) | None => None,
     };
-    [first_seen, created]
+    [first_seen, pushed, created]
 }
 
 #[derive(Serialize)]
@@ -122,6 +123,7 @@ struct ExplainedJson<'a> {
 struct TagJson<'a> {
     tag: &'a str,
     first_seen: Option<String>,
+    pushed: Option<String>,
     created: Option<String>,
     why: String,
 }
@@ -134,10 +136,11 @@ fn as_json(explained: &[Explained], world: &World) -> String {
             tags: tags
                 .iter()
                 .map(|(tag, verdict)| {
-                    let [first_seen, created] = times(world, &decided.repository, tag);
+                    let [first_seen, pushed, created] = times(world, &decided.repository, tag);
                     TagJson {
                         tag: tag.as_str(),
                         first_seen: first_seen.map(|time| time.to_string()),
+                        pushed: pushed.map(|time| time.to_string()),
                         created: created.map(|time| time.to_string()),
                         why: verdict.to_string(),
                     }

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use super::run::Setup;
 use super::{Failure, SourceArgs, print, table};
 use crate::daemon::{now, settle};
-use crate::world::{self, Fact, File, World};
+use crate::world::{self, Fact, File, Listing, World};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -44,7 +44,14 @@ fn summary(world: &World) -> String {
         .images
         .iter()
         .map(|(name, facts)| match &facts.listing {
-            Fact::Known(listing) => [name.to_string(), format!("{} tags", listing.tags.len())],
+            Fact::Known(listing) => {
+                let tags = format!("{} tags", listing.tags.len());
+                let state = match pushes_unknown(listing) {
+                    Some(why) => format!("{tags}, push times unknown: {why}"),
+                    None => tags,
+                };
+                [name.to_string(), state]
+            }
             Fact::Unknown { why } => [name.to_string(), format!("unknown: {why}")],
         });
     let branches = world.branches.iter().map(|(name, fact)| {
@@ -66,11 +73,19 @@ fn summary(world: &World) -> String {
     )
 }
 
+/// Why the push times of a listing could not be read, if that is so.
+fn pushes_unknown(listing: &Listing) -> Option<&str> {
+    match &listing.pushes.as_ref()?.times {
+        Some(Fact::Unknown { why }) => Some(why),
+        Some(Fact::Known(_)) | None => None,
+    }
+}
+
 fn has_unknown(world: &World) -> bool {
-    let listings = world
-        .images
-        .values()
-        .any(|facts| matches!(facts.listing, Fact::Unknown { .. }));
+    let listings = world.images.values().any(|facts| match &facts.listing {
+        Fact::Known(listing) => pushes_unknown(listing).is_some(),
+        Fact::Unknown { .. } => true,
+    });
     listings
         || world
             .branches

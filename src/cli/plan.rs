@@ -15,6 +15,7 @@ use crate::daemon::{now, settle};
 use crate::plan::{
     Change, Decided, Decision, Plan, PlannedCommit, SharedPlace, also_changes, plan, short,
 };
+use crate::policy::select::Dated;
 use crate::world::{self, World};
 
 /// Exit code of `--exit-code` where something would be promoted.
@@ -252,8 +253,18 @@ pub(super) struct DecisionJson<'a> {
     reason: &'static str,
     message: String,
     next: Option<String>,
+    /// The time that makes a promotion's version the newest, where one does.
+    newest_by: Option<DatedJson>,
     /// The places that change with a promotion, since they say by an alias what stands there.
     also_changes: Vec<SharedJson>,
+}
+
+/// A time that orders versions.
+#[derive(Serialize)]
+struct DatedJson {
+    /// As under `newest-by`: `pushed`, `created` or `first-seen`.
+    order: &'static str,
+    at: String,
 }
 
 /// A place that says by an alias what stands elsewhere.
@@ -313,7 +324,23 @@ pub(super) fn decision_json(decided: &Decided) -> DecisionJson<'_> {
         },
         message,
         next: decided.next.map(|time| time.to_string()),
+        newest_by: match &decided.decision {
+            Decision::Promote(promote) => promote.dated.map(dated_json),
+            Decision::Hold(_) => None,
+        },
         also_changes: shared_with(decided).iter().map(shared_json).collect(),
+    }
+}
+
+fn dated_json(dated: Dated) -> DatedJson {
+    let (order, at) = match dated {
+        Dated::Pushed(at) => ("pushed", at),
+        Dated::Created(at) => ("created", at),
+        Dated::FirstSeen(at) => ("first-seen", at),
+    };
+    DatedJson {
+        order,
+        at: at.to_string(),
     }
 }
 

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow, bail};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Failure, Output, print, write_to};
@@ -18,7 +19,7 @@ use crate::policy::select::check::{RuleKey, RuleProblem};
 use crate::policy::select::choose::{Downgrade, Over, Selection, select};
 use crate::policy::select::explain::{Verdict, explain};
 use crate::policy::select::rule::RuleText;
-use crate::policy::select::{TagFacts, TagRule};
+use crate::policy::select::{KnownTags, PushUse, TagFacts, TagRule};
 
 /// Largest list of tags that is read: 250 times a repository of 10,000 tags of 40 bytes.
 const INPUT_BYTES_MAX: u64 = 100 * 1024 * 1024;
@@ -26,7 +27,7 @@ const INPUT_BYTES_MAX: u64 = 100 * 1024 * 1024;
 /// Chooses the newest tag that a rule allows
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// One tag per line, optionally a tab and an RFC 3339 creation time; `-` reads standard input
+    /// One tag per line, optionally a tab and an RFC 3339 creation time, and a second tab and a push time; `-` reads standard input
     #[arg(long, value_name = "FILE")]
     tags: PathBuf,
     /// Semantic versions in this range, such as `>=1.2 <2`
@@ -44,7 +45,7 @@ pub(super) struct Args {
     /// Pre-releases to take: `none`, `any`, or labels such as `rc,beta`
     #[arg(long, value_name = "LABELS", value_delimiter = ',')]
     prerelease: Option<Vec<String>>,
-    /// What says which tag is newer: version, number, timestamp, created or first-seen
+    /// What says which tag is newer: version, number, timestamp, pushed, created or first-seen
     #[arg(long, value_name = "RULE")]
     newest_by: Option<String>,
     /// Tags to leave out, such as `*-debug`; may be given several times
@@ -119,18 +120,18 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
             return Ok(ExitCode::from(2));
         }
     };
-    let facts = parse_tags(&read_input(&args.tags)?)?;
+    let known = parse_tags(&read_input(&args.tags)?)?;
     let downgrade = match args.allow_downgrade {
         true => Downgrade::Allowed,
         false => Downgrade::Forbidden,
     };
     let current = args.current.as_deref();
-    let selection = select(&rule, &facts, current, downgrade);
+    let selection = select(&rule, &known, current, downgrade);
     let detail = match args.explain {
         true => Detail::Every,
         false => Detail::Chosen,
     };
-    let verdicts = || explain(&rule, &facts, current);
+    let verdicts = || explain(&rule, &known, current);
     let out = match (args.output, detail) {
         (Output::Text, Detail::Every) => table(&verdicts(), chosen(&selection)),
         (Output::Text, Detail::Chosen) => {
@@ -148,7 +149,7 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
 
 fn chosen(selection: &Selection) -> Option<&Tag> {
     match selection {
-        Selection::Choose { tag, over: _ } | Selection::Newest { tag } => Some(tag),
+        Selection::Choose { tag, .. } | Selection::Newest { tag } => Some(tag),
         Selection::Hold(_) => None,
     }
 }
@@ -174,7 +175,7 @@ fn read_input(path: &Path) -> Result<String, anyhow::Error> {
 }
 
 /// Reads the list. The same line may stand twice, since a registry's pages may overlap.
-fn parse_tags(input: &str) -> Result<Vec<TagFacts>, anyhow::Error> {
+fn parse_tags(input: &str) -> Result<KnownTags, anyhow::Error> {
     let mut facts = Vec::new();
     let input = input.strip_prefix('\u{feff}').unwrap_or(input);
     for (number, line) in (1..).zip(input.lines()) {
@@ -185,34 +186,43 @@ fn parse_tags(input: &str) -> Result<Vec<TagFacts>, anyhow::Error> {
             .with_context(|| format!("failed to read line {number} of the tags"))?;
         facts.push(parsed);
     }
-    facts.sort_by(|a, b| (&a.tag, a.created).cmp(&(&b.tag, b.created)));
+    facts.sort_by(|a, b| {
+        let key = |facts: &TagFacts| (facts.created, facts.pushed);
+        a.tag.cmp(&b.tag).then_with(|| key(a).cmp(&key(b)))
+    });
     facts.dedup();
     let same_tag = |pair: &[TagFacts]| matches!(pair, [a, b] if a.tag == b.tag);
     if let Some([twice, ..]) = facts.windows(2).find(|pair| same_tag(pair)) {
         bail!(
-            "`{}` stands in the list twice, with different creation times",
+            "`{}` stands in the list twice, with different times",
             twice.tag
         );
     }
-    Ok(facts)
+    let is_told = facts.iter().any(|facts| facts.pushed.is_some());
+    Ok(KnownTags {
+        tags: facts,
+        pushes: is_told.then_some(PushUse::ByDefault),
+    })
 }
 
 fn parse_line(line: &str) -> Result<TagFacts, anyhow::Error> {
-    let (tag, created) = match line.split_once('\t') {
-        Some((tag, created)) => (tag.trim(), created.trim()),
-        None => (line.trim(), ""),
-    };
-    let created = match created {
-        "" => None,
-        text => Some(text.parse().map_err(|_| {
-            anyhow!("`{text}` is not a time as RFC 3339 writes it, such as `2026-11-21T08:30:00Z`")
-        })?),
-    };
+    let (tag, times) = line.split_once('\t').unwrap_or((line, ""));
+    let (created, pushed) = times.split_once('\t').unwrap_or((times, ""));
     Ok(TagFacts {
-        tag: tag.parse()?,
-        created,
+        tag: tag.trim().parse()?,
+        pushed: parse_time(pushed.trim())?,
+        created: parse_time(created.trim())?,
         first_seen: None,
     })
+}
+
+fn parse_time(text: &str) -> Result<Option<Timestamp>, anyhow::Error> {
+    let parse = |text: &str| {
+        text.parse().map_err(|_| {
+            anyhow!("`{text}` is not a time as RFC 3339 writes it, such as `2026-11-21T08:30:00Z`")
+        })
+    };
+    (!text.is_empty()).then(|| parse(text)).transpose()
 }
 
 fn table(verdicts: &[(Tag, Verdict)], chosen: Option<&Tag>) -> String {
@@ -255,7 +265,7 @@ fn json(
     let report = Report {
         tag: chosen(selection).map(Tag::as_str),
         decision: match selection {
-            Selection::Choose { tag: _, over } => match over {
+            Selection::Choose { over, .. } => match over {
                 Over::Nothing | Over::Older => "choose",
                 Over::Newer => "downgrade",
                 Over::Unordered => "replace",

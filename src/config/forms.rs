@@ -182,7 +182,9 @@ impl Shape for Newest {
     }
 
     fn schema() -> Option<Json> {
-        Some(json!({ "enum": ["version", "number", "timestamp", "created", "first-seen"] }))
+        Some(
+            json!({ "enum": ["version", "number", "timestamp", "pushed", "created", "first-seen"] }),
+        )
     }
 }
 

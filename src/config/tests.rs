@@ -401,27 +401,27 @@ fn a_missing_key_is_reported_once_and_where_it_belongs() {
 
 #[test]
 fn a_wrong_rule_points_into_the_text() {
-    let wrong = "  - name: dev\n    tags: { semver: \">=1.2 <x.y\", newest-by: pushed, ignore: [\"[\"] }\n    update: a\n";
+    let wrong = "  - name: dev\n    tags: { semver: \">=1.2 <x.y\", newest-by: commits, ignore: [\"[\"] }\n    update: a\n";
     assert_snapshot!(report(SETTINGS, &format!("{POLICY}{wrong}")), @r#"
     error: `x.y` is not a version such as `1.2.3`, `1.2` or `1.x`, with one of `^ ~ > >= < <= = !=` before it
       --> policies/portal.yaml:9:29
         |
-      9 |     tags: { semver: ">=1.2 <x.y", newest-by: pushed, ignore: ["["] }
+      9 |     tags: { semver: ">=1.2 <x.y", newest-by: commits, ignore: ["["] }
         |                             ^^^
       at: spec.environments[0].tags.semver
 
-    error: `newest-by: pushed` is not available yet: write one of `version`, `number`, `timestamp`, `created`, `first-seen`
+    error: `newest-by: commits` is not available yet: write one of `version`, `number`, `timestamp`, `pushed`, `created`, `first-seen`
       --> policies/portal.yaml:9:46
         |
-      9 |     tags: { semver: ">=1.2 <x.y", newest-by: pushed, ignore: ["["] }
-        |                                              ^^^^^^
+      9 |     tags: { semver: ">=1.2 <x.y", newest-by: commits, ignore: ["["] }
+        |                                              ^^^^^^^
       at: spec.environments[0].tags.newest-by
 
     error: `[` is not a glob: unclosed character class; missing ']'
-      --> policies/portal.yaml:9:63
+      --> policies/portal.yaml:9:64
         |
-      9 |     tags: { semver: ">=1.2 <x.y", newest-by: pushed, ignore: ["["] }
-        |                                                               ^^^
+      9 |     tags: { semver: ">=1.2 <x.y", newest-by: commits, ignore: ["["] }
+        |                                                                ^^^
       at: spec.environments[0].tags.ignore[0]
     "#);
 }

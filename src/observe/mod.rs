@@ -128,6 +128,7 @@ impl Sources {
                     shrunk: listed
                         .shrunk
                         .map(|registry::Shrunk { from, until }| Shrunk { from, until }),
+                    pushes: None,
                 }))
             }
             Err(error) => Fact::Unknown {

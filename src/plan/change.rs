@@ -111,6 +111,7 @@ fn commit(
     for decided in decisions {
         let Decision::Promote(Promote {
             to,
+            dated: _,
             from,
             sites,
             also,

@@ -7,15 +7,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::contested::{Contested, Owner};
-use super::facts::{branch_facts, created_is_known, digest_of, known_facts, listing_is_trusted};
+use super::facts::{
+    branch_facts, created_is_known, digest_of, known_tags, pushes_are_known, trusted_listing,
+};
 use super::standing::{Ask, Located, Standings, on_one_line, shared};
 use super::{Decided, Decision, Ground, HoldReason, Promote, Scope};
 use crate::image::{Repository, Tag};
 use crate::ledger::Recorded;
 use crate::manifest::{Standing, Version};
-use crate::policy::select::choose::{Downgrade, Over, Ranking, Selection, rank, select};
+use crate::policy::select::choose::{
+    Downgrade, Over, Ranking, Selection, SelectionHold, rank, select,
+};
 use crate::policy::select::rule::Needs;
-use crate::policy::select::{TagFacts, TagRule};
+use crate::policy::select::{Dated, Fact as OrderFact, KnownTags, TagFacts, TagRule};
 use crate::policy::{Deliver, Environment, ImageName, Policy, PolicyImage};
 use crate::world::{BranchName, Fact, ImageFacts, Question, World};
 
@@ -52,7 +56,7 @@ struct Notes {
 struct Desk<'a> {
     world: &'a World,
     now: Timestamp,
-    tags: &'a BTreeMap<&'a Repository, Vec<TagFacts>>,
+    tags: &'a BTreeMap<&'a Repository, KnownTags>,
     standings: &'a Standings<'a>,
     contested: &'a Contested<'a>,
     /// What each rule makes of each listing, once however many policies share the two.
@@ -64,15 +68,21 @@ struct Desk<'a> {
 struct Choice<'a> {
     subject: Subject<'a>,
     rule: &'a TagRule,
-    tags: &'a [TagFacts],
+    tags: &'a KnownTags,
     ranking: &'a Ranking<'a>,
     recorded: Option<&'a Recorded>,
 }
 
 /// Where the rule would have one site go.
 enum Step {
-    Stay { at: Tag },
-    Go { to: Tag, over: Over },
+    Stay {
+        at: Tag,
+    },
+    Go {
+        to: Tag,
+        over: Over,
+        dated: Option<Dated>,
+    },
 }
 
 /// Decides for every image in every environment where it stands.
@@ -97,7 +107,7 @@ pub(super) fn decide_all(scope: &Scope<'_>, world: &World, now: Timestamp) -> Ve
     let mut desk = Desk {
         world,
         now,
-        tags: &known_tags(world),
+        tags: &all_known_tags(world),
         standings: &standings,
         contested: &Contested::among(written),
         rankings: BTreeMap::new(),
@@ -131,9 +141,9 @@ fn subjects<'a>(scope: &Scope<'a>) -> Vec<(Subject<'a>, BranchName)> {
 }
 
 /// The tags of every image whose listing is known.
-fn known_tags(world: &World) -> BTreeMap<&Repository, Vec<TagFacts>> {
+fn all_known_tags(world: &World) -> BTreeMap<&Repository, KnownTags> {
     let known = |(repository, facts): (_, &ImageFacts)| match &facts.listing {
-        Fact::Known(listing) => Some((repository, known_facts(facts, listing))),
+        Fact::Known(listing) => Some((repository, known_tags(facts, listing))),
         Fact::Unknown { .. } => None,
     };
     world.images.iter().filter_map(known).collect()
@@ -198,7 +208,7 @@ fn judge<'a>(
     let facts = facts.ok_or_else(|| HoldReason::NotListedYet {
         repository: repository.clone(),
     })?;
-    listing_is_trusted(repository, facts, desk.now)?;
+    let listing = trusted_listing(repository, facts, desk.now)?;
     let rule = environment.rule_of(image);
     let tags = &desk.tags[repository];
     let ranking = desk.rankings.entry((repository, rule));
@@ -217,11 +227,14 @@ fn judge<'a>(
         let compared: Vec<&str> = standing
             .chain(recorded.map(|recorded| recorded.moved.tag.as_str()))
             .collect();
-        let asked = match rule.needs() {
-            Needs::Created | Needs::CreatedAndFirstSeen => ranking.asked_about(&compared),
-            Needs::Names | Needs::FirstSeen => Vec::new(),
-        };
-        created_is_known(repository, asked, facts, &mut notes.questions)?;
+        match rule.needs(tags.pushes) {
+            Needs::Pushed => pushes_are_known(repository, listing)?,
+            Needs::Created | Needs::CreatedAndFirstSeen => {
+                let asked = ranking.asked_about(&compared);
+                created_is_known(repository, asked, facts, &mut notes.questions)?;
+            }
+            Needs::Names | Needs::FirstSeen => {}
+        }
         return ordered(choice, sites, facts, notes);
     };
     match ranking.choose(None, environment.downgrade) {
@@ -267,14 +280,14 @@ fn ordered(
         let recorded = choice.recorded.filter(|_| !is_new);
         match step(Choice { recorded, ..choice }, &standing, notes)? {
             Step::Stay { at } => notes.candidate = Some(at),
-            Step::Go { to, over } => {
+            Step::Go { to, over, dated } => {
                 // Sites of one image differ at most in the spelling of the same version.
-                target.get_or_insert(to);
+                target.get_or_insert((to, dated));
                 moving.push((located, standing, over));
             }
         }
     }
-    let Some(tag) = target else {
+    let Some((tag, dated)) = target else {
         return Err(HoldReason::Newest);
     };
     notes.candidate = Some(tag.clone());
@@ -298,7 +311,7 @@ fn ordered(
         tag,
         digest: Some(digest),
     };
-    Ok(promote(version, moving, ground))
+    Ok(promote((version, dated), moving, ground))
 }
 
 fn ground(over: Over) -> Ground {
@@ -326,15 +339,19 @@ fn step(choice: Choice<'_>, standing: &Standing, notes: &mut Notes) -> Result<St
         .clone()
         .or(known_by_digest)
         .or_else(|| standing.digest.clone());
-    let (to, over) = match ranking.choose(current.as_deref(), downgrade) {
+    let (to, over, dated) = match ranking.choose(current.as_deref(), downgrade) {
         Selection::Newest { tag } => return Ok(Step::Stay { at: tag }),
+        Selection::Hold(SelectionHold::Unknown {
+            tag,
+            fact: OrderFact::Pushed,
+        }) => return Err(HoldReason::PushPending { tag }),
         Selection::Hold(hold) => return Err(HoldReason::NoChoice(hold)),
-        Selection::Choose { tag, over } => (tag, over),
+        Selection::Choose { tag, over, dated } => (tag, over, dated),
     };
     notes.candidate = Some(to.clone());
     let overwritten = recorded.filter(|recorded| !is_written(recorded, standing));
     match overwritten {
-        None => Ok(Step::Go { to, over }),
+        None => Ok(Step::Go { to, over, dated }),
         Some(recorded) if over == Over::Unordered && !is_reverted_digest(recorded, standing) => {
             Err(HoldReason::Pinned {
                 value: written(standing).unwrap_or_default(),
@@ -343,9 +360,9 @@ fn step(choice: Choice<'_>, standing: &Standing, notes: &mut Notes) -> Result<St
         Some(recorded) => match is_newer_than_undone(choice, recorded) {
             true if over == Over::Unordered => {
                 let over = Over::Older;
-                Ok(Step::Go { to, over })
+                Ok(Step::Go { to, over, dated })
             }
-            true => Ok(Step::Go { to, over }),
+            true => Ok(Step::Go { to, over, dated }),
             false => Err(HoldReason::Undone {
                 recorded: Box::new(recorded.clone()),
             }),
@@ -355,19 +372,21 @@ fn step(choice: Choice<'_>, standing: &Standing, notes: &mut Notes) -> Result<St
 
 /// Whether the best candidate is newer than the promotion that a person wrote over.
 ///
-/// A tag that is gone from the listing was there, and so made and seen, when it was promoted.
+/// A tag that is gone from the listing was there, and so made, pushed and seen, when it was promoted.
 fn is_newer_than_undone(choice: Choice<'_>, undone: &Recorded) -> bool {
     let tag = &undone.moved.tag;
     let (current, downgrade) = (Some(tag.as_str()), Downgrade::Forbidden);
-    let selection = match choice.tags.iter().any(|facts| facts.tag == *tag) {
+    let selection = match choice.tags.tags.iter().any(|facts| facts.tag == *tag) {
         true => choice.ranking.choose(current, downgrade),
         false => {
             let gone = TagFacts {
                 tag: tag.clone(),
+                pushed: Some(undone.at),
                 created: Some(undone.at),
                 first_seen: Some(undone.at),
             };
-            let tags: Vec<TagFacts> = choice.tags.iter().cloned().chain([gone]).collect();
+            let mut tags = choice.tags.clone();
+            tags.tags.push(gone);
             select(choice.rule, &tags, current, downgrade)
         }
     };
@@ -426,7 +445,7 @@ fn followed(
         tag,
         digest: Some(digest),
     };
-    Ok(promote(version, moving, Ground::OtherDigest))
+    Ok(promote((version, None), moving, Ground::OtherDigest))
 }
 
 /// Whether promotions of this environment can be delivered; asked before anything is read for them alone.
@@ -437,7 +456,11 @@ fn deliverable(environment: &Environment) -> Result<(), HoldReason> {
     }
 }
 
-fn promote(to: Version, moving: Vec<(Located, Standing)>, ground: Ground) -> Promote {
+fn promote(
+    (to, dated): (Version, Option<Dated>),
+    moving: Vec<(Located, Standing)>,
+    ground: Ground,
+) -> Promote {
     let from = current_text(&moving);
     let with = |(located, standing): &(Located, Standing)| {
         shared(&located.file, standing).collect::<Vec<_>>()
@@ -447,6 +470,7 @@ fn promote(to: Version, moving: Vec<(Located, Standing)>, ground: Ground) -> Pro
     sites.dedup();
     Promote {
         to,
+        dated,
         from,
         sites,
         also,

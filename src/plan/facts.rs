@@ -7,8 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::HoldReason;
 use crate::image::{Digest, Repository, Tag};
-use crate::policy::select::TagFacts;
-use crate::world::{BranchFacts, BranchName, Fact, ImageFacts, Listing, Question, Shrunk, World};
+use crate::policy::select::{KnownTags, TagFacts};
+use crate::world::{
+    BranchFacts, BranchName, Fact, ImageFacts, Listing, Pushes, Question, Shrunk, World,
+};
 
 /// How old a listing may be. Pollers replace or fail a reading within minutes, so an older one means a replayed
 /// world file or a stuck poller; neither may decide.
@@ -31,12 +33,12 @@ pub(super) fn branch_facts<'a>(
     }
 }
 
-/// Whether a decision may rest on the listing.
-pub(super) fn listing_is_trusted(
+/// The listing, if a decision may rest on it.
+pub(super) fn trusted_listing<'a>(
     repository: &Repository,
-    facts: &ImageFacts,
+    facts: &'a ImageFacts,
     now: Timestamp,
-) -> Result<(), HoldReason> {
+) -> Result<&'a Listing, HoldReason> {
     let listing = match &facts.listing {
         Fact::Known(listing) => listing,
         Fact::Unknown { why } => {
@@ -55,7 +57,29 @@ pub(super) fn listing_is_trusted(
             to: listing.tags.len(),
             until,
         }),
-        None => Ok(()),
+        None => Ok(listing),
+    }
+}
+
+/// Whether the push times of the listing were read. Single tags may lack one, which is for the choice to judge.
+pub(super) fn pushes_are_known(
+    repository: &Repository,
+    listing: &Listing,
+) -> Result<(), HoldReason> {
+    let repository = || repository.clone();
+    let Some(Pushes { times, of_use: _ }) = &listing.pushes else {
+        return Err(HoldReason::PushesUntold {
+            repository: repository(),
+        });
+    };
+    match times {
+        Some(Fact::Known(_)) => Ok(()),
+        Some(Fact::Unknown { why }) => Err(HoldReason::PushesUnknown {
+            repository: repository(),
+            why: why.clone(),
+        }),
+        // The policy is newer than the listing, and the next one has them.
+        None => Err(HoldReason::FactsPending),
     }
 }
 
@@ -92,17 +116,21 @@ pub(super) fn created_is_known(
 }
 
 /// What is known of every tag of a listing.
-pub(super) fn known_facts(facts: &ImageFacts, listing: &Listing) -> Vec<TagFacts> {
+pub(super) fn known_tags(facts: &ImageFacts, listing: &Listing) -> KnownTags {
     let created = |tag: &Tag| match facts.tags.get(tag)?.created {
         Some(Fact::Known(time)) => time,
         Some(Fact::Unknown { .. }) | None => None,
     };
     let of_tag = |(tag, first_seen): (&Tag, &Timestamp)| TagFacts {
         tag: tag.clone(),
+        pushed: listing.pushed(tag),
         created: created(tag),
         first_seen: Some(*first_seen),
     };
-    listing.tags.iter().map(of_tag).collect()
+    KnownTags {
+        tags: listing.tags.iter().map(of_tag).collect(),
+        pushes: listing.pushes.as_ref().map(|pushes| pushes.of_use),
+    }
 }
 
 /// The digest of `tag`, or the question for it.

@@ -22,6 +22,7 @@ use jiff::Timestamp;
 
 use crate::image::{Repository, Tag};
 use crate::manifest::Version;
+use crate::policy::select::Dated;
 use crate::policy::{
     Environment, EnvironmentName, ImageName, Policy, PolicyName, RepositoryName, SubjectTemplate,
 };
@@ -77,6 +78,8 @@ pub(crate) enum Decision {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Promote {
     pub(crate) to: Version,
+    /// The time that makes it the newest, where one does.
+    pub(crate) dated: Option<Dated>,
     /// What it replaces, as it was written.
     pub(crate) from: Option<String>,
     /// The sites that do not have it yet.
@@ -125,6 +128,7 @@ impl fmt::Display for Promote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             to,
+            dated,
             from,
             sites: _,
             also: _,
@@ -133,7 +137,9 @@ impl fmt::Display for Promote {
         let tag = &to.tag;
         let from = from.as_deref().map_or("nothing", describe::short);
         match ground {
-            Ground::Nothing => write!(f, "`{tag}` is the newest, and no version stands there yet"),
+            Ground::Nothing => {
+                write!(f, "`{tag}` is the newest, and no version stands there yet")
+            }
             Ground::Newer => write!(f, "`{tag}` is newer than `{from}`"),
             Ground::Downgrade => write!(
                 f,
@@ -147,6 +153,10 @@ impl fmt::Display for Promote {
                 write!(f, "`{tag}` points to a digest that does not stand there")
             }
             Ground::OtherDigest => write!(f, "`{tag}` points to another digest than `{from}`"),
+        }?;
+        match dated {
+            Some(dated) => write!(f, " ({dated})"),
+            None => Ok(()),
         }
     }
 }

@@ -34,6 +34,12 @@ pub(crate) enum HoldReason {
     FactsPending,
     /// A fact of a tag could not be read.
     FactUnknown { tag: Tag, why: String },
+    /// The push times of the image could not be read.
+    PushesUnknown { repository: Repository, why: String },
+    /// The registry does not tell push times, and the policy orders by them.
+    PushesUntold { repository: Repository },
+    /// The registry lists `tag` and does not tell yet when it was pushed.
+    PushPending { tag: Tag },
     /// The manifests repository could not be read.
     ManifestsUnknown { why: String },
     /// The branch does not exist.
@@ -58,6 +64,9 @@ impl HoldReason {
             | Self::ListingOld { .. }
             | Self::ListingShrank { .. }
             | Self::FactUnknown { .. }
+            | Self::PushesUnknown { .. }
+            | Self::PushesUntold { .. }
+            | Self::PushPending { .. }
             | Self::ManifestsUnknown { .. }
             | Self::BranchMissing { .. }
             | Self::SiteRefused { .. }
@@ -75,11 +84,14 @@ impl HoldReason {
             | Self::ListingOld { .. }
             | Self::FactsPending
             | Self::FactUnknown { .. }
+            | Self::PushesUnknown { .. }
+            | Self::PushesUntold { .. }
             | Self::ManifestsUnknown { .. }
             | Self::BranchMissing { .. }
             | Self::SiteRefused { .. } => true,
             Self::Newest
             | Self::NoChoice(_)
+            | Self::PushPending { .. }
             | Self::ListingShrank { .. }
             | Self::Undone { .. }
             | Self::Pinned { .. }
@@ -98,6 +110,9 @@ impl HoldReason {
             | Self::ListingOld { .. }
             | Self::FactsPending
             | Self::FactUnknown { .. }
+            | Self::PushesUnknown { .. }
+            | Self::PushesUntold { .. }
+            | Self::PushPending { .. }
             | Self::ManifestsUnknown { .. }
             | Self::BranchMissing { .. }
             | Self::SiteRefused { .. }
@@ -118,6 +133,9 @@ impl HoldReason {
             Self::ListingShrank { .. } => "listing-shrank",
             Self::FactsPending => "facts-pending",
             Self::FactUnknown { .. } => "fact-unknown",
+            Self::PushesUnknown { .. } => "pushes-unknown",
+            Self::PushesUntold { .. } => "pushes-untold",
+            Self::PushPending { .. } => "push-pending",
             Self::ManifestsUnknown { .. } => "manifests-unknown",
             Self::BranchMissing { .. } => "branch-missing",
             Self::SiteRefused { .. } => "site-refused",
@@ -158,6 +176,18 @@ impl fmt::Display for HoldReason {
             ),
             Self::FactsPending => f.write_str("facts of the candidates are being read"),
             Self::FactUnknown { tag, why } => write!(f, "facts of `{tag}` are unknown: {why}"),
+            Self::PushesUnknown { repository, why } => {
+                write!(f, "the push times of `{repository}` are unknown: {why}")
+            }
+            Self::PushesUntold { repository } => write!(
+                f,
+                "`{}` does not tell when tags were pushed; write `newest-by: created` or another order",
+                repository.registry()
+            ),
+            Self::PushPending { tag } => write!(
+                f,
+                "the registry does not tell yet when `{tag}` was pushed; it is asked again with the next listing"
+            ),
             Self::ManifestsUnknown { why } => write!(f, "the manifests repository is unknown: {why}"),
             Self::BranchMissing { branch } => {
                 write!(f, "`{}` has no branch `{}`; create it with a first commit", branch.repository, branch.branch)

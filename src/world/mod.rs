@@ -14,6 +14,7 @@ use crate::image::{Digest, Repository, Tag};
 use crate::ledger::Ledger;
 use crate::manifest::{CommitId, RepoPath};
 use crate::policy::RepositoryName;
+use crate::policy::select::PushUse;
 
 pub(crate) use saved::{load, save};
 
@@ -58,6 +59,26 @@ pub(crate) struct Listing {
     pub(crate) tags: BTreeMap<Tag, Timestamp>,
     /// Set where it is less than half of the last one that was believed.
     pub(crate) shrunk: Option<Shrunk>,
+    /// `None`: this registry does not tell when tags were pushed.
+    pub(crate) pushes: Option<Pushes>,
+}
+
+impl Listing {
+    /// When `tag` was last pushed, where that is known.
+    pub(crate) fn pushed(&self, tag: &Tag) -> Option<Timestamp> {
+        match &self.pushes.as_ref()?.times {
+            Some(Fact::Known(times)) => times.get(tag).copied(),
+            Some(Fact::Unknown { .. }) | None => None,
+        }
+    }
+}
+
+/// What a registry that tells push times told of them.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Pushes {
+    pub(crate) of_use: PushUse,
+    /// `None`: nobody needed them when the tags were listed. A tag that is missing was pushed between the two readings.
+    pub(crate) times: Option<Fact<Arc<BTreeMap<Tag, Timestamp>>>>,
 }
 
 /// A listing that lost more than half of its tags at once, and is not believed yet.

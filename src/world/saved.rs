@@ -9,9 +9,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{BranchFacts, BranchName, Fact, File, ImageFacts, Listing, Shrunk, TagDetails, World};
-use crate::image::Reference;
+use super::{
+    BranchFacts, BranchName, Fact, File, ImageFacts, Listing, Pushes, Shrunk, TagDetails, World,
+};
+use crate::image::{Reference, Tag};
 use crate::ledger::{Ledger, Moved, Promotion};
+use crate::policy::select::PushUse;
 
 /// The version of the format.
 const API_VERSION: &str = "towpath.dev/v1alpha1";
@@ -56,6 +59,8 @@ struct SavedImage {
     listed: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     shrunk: Option<SavedShrunk>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pushes: Option<SavedPushes>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     tags: BTreeMap<String, SavedTag>,
 }
@@ -67,11 +72,31 @@ struct SavedShrunk {
     until: String,
 }
 
+/// What becomes of push times; the times themselves stand at the tags.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct SavedPushes {
+    order: SavedPushUse,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    not_asked: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unknown: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum SavedPushUse {
+    ByDefault,
+    OnRequest,
+}
+
 #[derive(Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct SavedTag {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     first_seen: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pushed: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     digest: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -187,15 +212,18 @@ fn save_image(facts: &ImageFacts) -> SavedImage {
         tags: details,
     } = facts;
     let mut tags: BTreeMap<String, SavedTag> = BTreeMap::new();
+    let mut pushes = None;
     let (unknown, listed, shrunk) = match listing {
         Fact::Known(listing) => {
             for (tag, first_seen) in &listing.tags {
                 let saved = SavedTag {
                     first_seen: Some(first_seen.to_string()),
+                    pushed: listing.pushed(tag).map(|at| at.to_string()),
                     ..SavedTag::default()
                 };
                 tags.insert(tag.to_string(), saved);
             }
+            pushes = listing.pushes.as_ref().map(save_pushes);
             let shrunk = listing.shrunk.map(|Shrunk { from, until }| SavedShrunk {
                 from,
                 until: until.to_string(),
@@ -223,7 +251,41 @@ fn save_image(facts: &ImageFacts) -> SavedImage {
         unknown,
         listed,
         shrunk,
+        pushes,
         tags,
+    }
+}
+
+fn save_pushes(Pushes { of_use, times }: &Pushes) -> SavedPushes {
+    SavedPushes {
+        order: match of_use {
+            PushUse::ByDefault => SavedPushUse::ByDefault,
+            PushUse::OnRequest => SavedPushUse::OnRequest,
+        },
+        not_asked: times.is_none(),
+        unknown: match times {
+            Some(Fact::Unknown { why }) => Some(why.clone()),
+            Some(Fact::Known(_)) | None => None,
+        },
+    }
+}
+
+fn load_pushes(saved: SavedPushes, times: BTreeMap<Tag, Timestamp>) -> Pushes {
+    let SavedPushes {
+        order,
+        not_asked,
+        unknown,
+    } = saved;
+    Pushes {
+        of_use: match order {
+            SavedPushUse::ByDefault => PushUse::ByDefault,
+            SavedPushUse::OnRequest => PushUse::OnRequest,
+        },
+        times: match (not_asked, unknown) {
+            (true, _) => None,
+            (false, Some(why)) => Some(Fact::Unknown { why }),
+            (false, None) => Some(Fact::Known(Arc::new(times))),
+        },
     }
 }
 
@@ -232,14 +294,19 @@ fn load_image(saved: SavedImage) -> Result<ImageFacts, LoadWorldError> {
         unknown,
         listed,
         shrunk,
+        pushes,
         tags: saved_tags,
     } = saved;
     let mut tags = BTreeMap::new();
+    let mut pushed = BTreeMap::new();
     let mut details = BTreeMap::new();
     for (name, saved) in saved_tags {
-        let tag: crate::image::Tag = parse(&name, "a tag")?;
+        let tag: Tag = parse(&name, "a tag")?;
         if let Some(first_seen) = &saved.first_seen {
             tags.insert(tag.clone(), parse(first_seen, "a time")?);
+        }
+        if let Some(at) = &saved.pushed {
+            pushed.insert(tag.clone(), parse(at, "a time")?);
         }
         let is_listed = saved.first_seen.is_some();
         let loaded = load_details(saved)?;
@@ -264,6 +331,7 @@ fn load_image(saved: SavedImage) -> Result<ImageFacts, LoadWorldError> {
             at: parse(&at, "a time")?,
             tags,
             shrunk,
+            pushes: pushes.map(|saved| load_pushes(saved, pushed)),
         })),
         (None, None) => Fact::Unknown {
             why: "the world file has no listing of it".to_owned(),
@@ -278,6 +346,7 @@ fn load_image(saved: SavedImage) -> Result<ImageFacts, LoadWorldError> {
 fn load_details(saved: SavedTag) -> Result<TagDetails, LoadWorldError> {
     let SavedTag {
         first_seen: _,
+        pushed: _,
         digest,
         digest_unknown,
         created,
@@ -474,6 +543,14 @@ images:
       v1: { first-seen: 2026-03-01T00:00:00Z, created: none }
       v2: { first-seen: 2026-03-01T00:00:00Z, digest-unknown: down, created: 2026-02-01T00:00:00Z }
   ghcr.io/acme/api: { unknown: it is down }
+  pushed.example.com/acme/a:
+    listed: 2026-03-02T08:59:00Z
+    pushes: { order: by-default }
+    tags:
+      v1: { first-seen: 2026-03-01T00:00:00Z, pushed: 2026-02-01T00:00:00.123Z }
+      v2: { first-seen: 2026-03-01T00:00:00Z }
+  pushed.example.com/acme/b: { listed: 2026-03-02T08:59:00Z, pushes: { order: on-request, not-asked: true } }
+  pushed.example.com/acme/c: { listed: 2026-03-02T08:59:00Z, pushes: { order: on-request, unknown: it is down } }
 branches:
   - { repository: deploy, branch: dev, unknown: it is down }
   - repository: deploy
@@ -490,7 +567,7 @@ branches:
     #[test]
     fn what_is_saved_loads_as_the_same_world() {
         let (world, at) = load(TEXT).unwrap();
-        assert_eq!((world.images.len(), world.branches.len()), (2, 2));
+        assert_eq!((world.images.len(), world.branches.len()), (5, 2));
         assert_eq!(load(&save(&world, at)).unwrap(), (world, at));
     }
 

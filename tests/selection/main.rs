@@ -138,7 +138,7 @@ fn a_bad_rule_is_refused_with_all_problems_and_their_columns() {
     error: `abc` is not a version such as `1.2.3`, `1.2` or `1.x`, with one of `^ ~ > >= < <= = !=` before it
       --semver >=1.2 <abc
                       ^
-    error: `crated` is not an order (did you mean `created`?): write one of `version`, `number`, `timestamp`, `created`, `first-seen`
+    error: `crated` is not an order (did you mean `created`?): write one of `version`, `number`, `timestamp`, `pushed`, `created`, `first-seen`
       --newest-by crated
                   ^
     error: `[` is not a glob: unclosed character class; missing ']'
@@ -233,4 +233,28 @@ fn json_says_what_was_decided_and_why() {
       ]
     }
     "#);
+}
+
+#[test]
+fn the_time_that_orders_is_told_with_the_choice() {
+    let list = "main-0a1b2c3\t\t2026-11-20T14:02:59.5Z\nmain-0a1b2c4\t2026-11-21T08:00:00Z\t2026-11-20T14:02:00Z\n";
+    let output = with(&["--pattern", "main-{sha}", "--output", "json"], list);
+    insta::assert_snapshot!(text(&output.stdout), @r#"
+    {
+      "tag": "main-0a1b2c3",
+      "decision": "choose",
+      "reason": "`main-0a1b2c3` is the newest candidate, pushed 2026-11-20 14:02 UTC",
+      "current": null,
+      "seen": 2,
+      "candidates": [
+        "main-0a1b2c3",
+        "main-0a1b2c4"
+      ]
+    }
+    "#);
+    let output = with(
+        &["--pattern", "main-{sha}"],
+        "main-0a1b2c3\t\t2026-11-20T14:02:59Z\nmain-0a1b2c4\t2026-11-21T08:00:00Z\n",
+    );
+    insta::assert_snapshot!(text(&output.stderr), @"error: the push time of `main-0a1b2c4` is not known, so the newest is not known either");
 }

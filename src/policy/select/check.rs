@@ -19,7 +19,7 @@ const ORDERS: [(&str, Option<Order>); 7] = [
     ("number", Some(Order::By(Fact::Number))),
     ("timestamp", Some(Order::By(Fact::Timestamp))),
     ("commits", None),
-    ("pushed", None),
+    ("pushed", Some(Order::By(Fact::Pushed))),
     ("created", Some(Order::By(Fact::Created))),
     ("first-seen", Some(Order::By(Fact::FirstSeen))),
 ];
@@ -211,7 +211,7 @@ impl Check {
             Fact::Version => versions,
             Fact::Number => has(Part::Number),
             Fact::Timestamp => has(Part::Timestamp),
-            Fact::Created | Fact::FirstSeen => true,
+            Fact::Pushed | Fact::Created | Fact::FirstSeen => true,
         };
         if let (Some(Order::By(fact)), Some(word)) = (order, newest_by)
             && !given(fact)
@@ -326,7 +326,7 @@ mod tests {
         regex at 0: `regex` cannot stand beside `pattern`
         regex at 0: the regular expression cannot be read: unclosed group
         prerelease at 0: `any` stands alone: write `none`, `any`, or a list of labels such as `rc, beta`
-        newest-by at 0: `newest-by: commits` is not available yet: write one of `version`, `number`, `timestamp`, `created`, `first-seen`
+        newest-by at 0: `newest-by: commits` is not available yet: write one of `version`, `number`, `timestamp`, `pushed`, `created`, `first-seen`
         ignore at 0: `{a` is not a glob: unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)
         "#);
         insta::assert_snapshot!(refused(RuleText {

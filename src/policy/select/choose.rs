@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::rule::{Order, TagRule};
 use super::shape::Reading;
-use super::{Exclusion, Fact, Number, TagFacts};
+use super::{Dated, Exclusion, Fact, KnownTags, Number, PushUse, TagFacts};
 use crate::image::Tag;
 use crate::image::version::Version;
 
@@ -36,6 +36,7 @@ pub(crate) enum Selection {
     Choose {
         tag: Tag,
         over: Over,
+        dated: Option<Dated>,
     },
     /// What stands there is the newest already.
     Newest {
@@ -79,6 +80,7 @@ pub(crate) enum SelectionHold {
 pub(super) struct Candidate<'a> {
     pub(super) tag: &'a Tag,
     reading: Reading,
+    pushed: Option<Timestamp>,
     created: Option<Timestamp>,
     first_seen: Option<Timestamp>,
 }
@@ -102,20 +104,24 @@ enum Standing<'a> {
     Ordered(Candidate<'a>),
 }
 
-/// Chooses the newest candidate among `facts`, which is the whole listing with each tag once.
+/// Chooses the newest candidate among `known`.
 ///
 /// The result depends on the set of tags alone. `current` is the text that stands at the site.
 pub(crate) fn select(
     rule: &TagRule,
-    facts: &[TagFacts],
+    known: &KnownTags,
     current: Option<&str>,
     downgrade: Downgrade,
 ) -> Selection {
-    rank(rule, facts).choose(current, downgrade)
+    rank(rule, known).choose(current, downgrade)
 }
 
 /// Puts the candidates in order, newest first, and sets the other tags aside.
-pub(crate) fn rank<'a>(rule: &'a TagRule, facts: &'a [TagFacts]) -> Ranking<'a> {
+pub(crate) fn rank<'a>(rule: &'a TagRule, known: &'a KnownTags) -> Ranking<'a> {
+    let KnownTags {
+        tags: facts,
+        pushes,
+    } = known;
     let mut candidates = Vec::new();
     let mut excluded = Vec::new();
     for facts in facts {
@@ -128,6 +134,7 @@ pub(crate) fn rank<'a>(rule: &'a TagRule, facts: &'a [TagFacts]) -> Ranking<'a> 
     let fact = match rule.order() {
         Order::Follow => None,
         Order::By(fact) => Some(fact),
+        Order::Times if *pushes == Some(PushUse::ByDefault) => Some(Fact::Pushed),
         Order::Times if known(Fact::FirstSeen) && !known(Fact::Created) => Some(Fact::FirstSeen),
         Order::Times => Some(Fact::Created),
     };
@@ -150,11 +157,18 @@ impl<'a> Ranking<'a> {
             return Selection::Hold(no_candidate(self.facts.len(), self.excluded.clone()));
         };
         let Some(fact) = self.fact else {
+            let over = match current {
+                None => Over::Nothing,
+                Some(_) => Over::Unordered,
+            };
             let tag = newest.tag.clone();
             return match standing_tag.as_ref() == Some(newest.tag) {
                 true => Selection::Newest { tag },
-                false if current.is_none() => choose(&tag, Over::Nothing),
-                false => choose(&tag, Over::Unordered),
+                false => Selection::Choose {
+                    tag,
+                    over,
+                    dated: None,
+                },
             };
         };
         let standing = match (current, &standing_tag) {
@@ -183,7 +197,11 @@ impl<'a> Ranking<'a> {
                 }
             },
         };
-        choose(newest.tag, over)
+        Selection::Choose {
+            tag: newest.tag.clone(),
+            over,
+            dated: newest.dated(fact),
+        }
     }
 
     /// The tags whose facts a choice reads: the candidates, and those of `compared` that the rule can order.
@@ -216,11 +234,6 @@ impl<'a> Ranking<'a> {
     }
 }
 
-fn choose(tag: &Tag, over: Over) -> Selection {
-    let tag = tag.clone();
-    Selection::Choose { tag, over }
-}
-
 /// How the site spells versions.
 struct Spelling<'a> {
     current: Option<&'a Tag>,
@@ -249,12 +262,14 @@ impl<'a> Candidate<'a> {
     fn new(facts: &'a TagFacts, reading: Reading) -> Self {
         let TagFacts {
             tag,
+            pushed,
             created,
             first_seen,
         } = facts;
         Self {
             tag,
             reading,
+            pushed: *pushed,
             created: *created,
             first_seen: *first_seen,
         }
@@ -263,11 +278,22 @@ impl<'a> Candidate<'a> {
     /// Whether `fact` is known of this tag. What a name says is known of every candidate.
     pub(super) fn knows(&self, fact: Fact) -> bool {
         match fact {
+            Fact::Pushed => self.pushed.is_some(),
             Fact::Created => self.created.is_some(),
             Fact::FirstSeen => self.first_seen.is_some(),
             Fact::Version => self.reading.version.is_some(),
             Fact::Number => self.reading.number.is_some(),
             Fact::Timestamp => self.reading.timestamp.is_some(),
+        }
+    }
+
+    /// The time that `fact` is, where it is one.
+    fn dated(&self, fact: Fact) -> Option<Dated> {
+        match fact {
+            Fact::Pushed => self.pushed.map(Dated::Pushed),
+            Fact::Created => self.created.map(Dated::Created),
+            Fact::FirstSeen => self.first_seen.map(Dated::FirstSeen),
+            Fact::Version | Fact::Number | Fact::Timestamp => None,
         }
     }
 
@@ -300,6 +326,7 @@ pub(super) fn compare(fact: Fact, a: &Candidate<'_>, b: &Candidate<'_>) -> Order
         Fact::Version => version().then_with(number).then_with(timestamp),
         Fact::Number => number().then_with(version).then_with(timestamp),
         Fact::Timestamp => timestamp().then_with(version).then_with(number),
+        Fact::Pushed => a.pushed.cmp(&b.pushed),
         Fact::Created => a.created.cmp(&b.created),
         Fact::FirstSeen => a.first_seen.cmp(&b.first_seen),
     }
@@ -321,6 +348,7 @@ fn stand<'a>(
     let current = Candidate {
         tag,
         reading,
+        pushed: None,
         created: None,
         first_seen: None,
     };
@@ -331,9 +359,11 @@ fn stand<'a>(
     match spelled_otherwise {
         Some(TagFacts {
             tag: _,
+            pushed,
             created,
             first_seen,
         }) => Ok(Standing::Ordered(Candidate {
+            pushed: *pushed,
             created: *created,
             first_seen: *first_seen,
             ..current
@@ -432,14 +462,17 @@ fn tie(candidates: &[Candidate<'_>], standing: &Standing<'_>, fact: Fact) -> Opt
 impl fmt::Display for Selection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Choose { tag, over } => match over {
-                Over::Nothing | Over::Older => write!(f, "`{tag}` is the newest candidate"),
-                Over::Newer => write!(f, "`{tag}` is the newest candidate, and a downgrade"),
-                Over::Unordered => write!(
-                    f,
-                    "`{tag}` is the newest candidate, and replaces what the rule cannot order"
-                ),
-            },
+            Self::Choose { tag, over, dated } => {
+                write!(f, "`{tag}` is the newest candidate")?;
+                if let Some(dated) = dated {
+                    write!(f, ", {dated}")?;
+                }
+                match over {
+                    Over::Nothing | Over::Older => Ok(()),
+                    Over::Newer => f.write_str(", and a downgrade"),
+                    Over::Unordered => f.write_str(", and replaces what the rule cannot order"),
+                }
+            }
             Self::Newest { tag } => write!(f, "nothing is newer than `{tag}`"),
             Self::Hold(hold) => hold.fmt(f),
         }
@@ -505,7 +538,7 @@ impl fmt::Display for SelectionHold {
 mod tests {
     use super::rank;
     use crate::policy::select::rule::RuleText;
-    use crate::policy::select::{TagFacts, TagRule};
+    use crate::policy::select::{KnownTags, TagFacts, TagRule};
 
     #[test]
     fn facts_are_wanted_of_candidates_and_of_what_they_are_compared_with() {
@@ -517,10 +550,15 @@ mod tests {
         .unwrap();
         let facts = ["develop-0a1b2c3", "develop-fffffff", "latest"].map(|tag| TagFacts {
             tag: tag.parse().unwrap(),
+            pushed: None,
             created: None,
             first_seen: None,
         });
-        let ranking = rank(&rule, &facts);
+        let known = KnownTags {
+            tags: facts.to_vec(),
+            pushes: None,
+        };
+        let ranking = rank(&rule, &known);
         let asked = |compared: &[&str]| {
             let tags = ranking.asked_about(compared);
             tags.iter().map(|tag| tag.as_str()).collect::<Vec<_>>()

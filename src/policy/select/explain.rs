@@ -7,7 +7,7 @@ use std::fmt;
 
 use super::choose::{Candidate, compare, rank};
 use super::rule::TagRule;
-use super::{Exclusion, Fact, TagFacts};
+use super::{Exclusion, Fact, KnownTags};
 use crate::image::Tag;
 
 /// What became of one tag.
@@ -36,11 +36,11 @@ pub(crate) enum Verdict {
 /// Explains every tag, newest first, then those that are no candidates.
 pub(crate) fn explain(
     rule: &TagRule,
-    facts: &[TagFacts],
+    known: &KnownTags,
     current: Option<&str>,
 ) -> Vec<(Tag, Verdict)> {
     let current: Option<Tag> = current.and_then(|text| text.parse().ok());
-    let mut ranking = rank(rule, facts);
+    let mut ranking = rank(rule, known);
     ranking.prefer(current.as_ref());
     ranking.excluded.sort_unstable();
     let candidates = &ranking.candidates;

@@ -31,10 +31,30 @@ const SIMILARITY_MIN: f64 = 0.7;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct TagFacts {
     pub(crate) tag: Tag,
+    /// When the registry says that the tag was last pushed.
+    pub(crate) pushed: Option<Timestamp>,
     /// When the image says it was made.
     pub(crate) created: Option<Timestamp>,
     /// When this program saw the tag for the first time.
     pub(crate) first_seen: Option<Timestamp>,
+}
+
+/// The tags of a whole listing, each once.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct KnownTags {
+    pub(crate) tags: Vec<TagFacts>,
+    /// Where the registry tells push times: when they order candidates.
+    pub(crate) pushes: Option<PushUse>,
+}
+
+/// When push times order candidates. A registry is of one kind or the other for good: whether its push times can be
+/// read at the moment never changes what orders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum PushUse {
+    /// Wherever neither the rule nor the names say what orders.
+    ByDefault,
+    /// Only where the rule says `newest-by: pushed`.
+    OnRequest,
 }
 
 /// The fact that says which of two candidates is newer.
@@ -43,8 +63,17 @@ pub(crate) enum Fact {
     Version,
     Number,
     Timestamp,
+    Pushed,
     Created,
     FirstSeen,
+}
+
+/// The time that made a candidate the newest, where no part of its name did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dated {
+    Pushed(Timestamp),
+    Created(Timestamp),
+    FirstSeen(Timestamp),
 }
 
 /// Why a tag is not a candidate. Nearest to being one first.
@@ -124,9 +153,21 @@ impl fmt::Display for Fact {
             Self::Version => "version",
             Self::Number => "number",
             Self::Timestamp => "timestamp",
+            Self::Pushed => "push time",
             Self::Created => "creation time",
             Self::FirstSeen => "time of first sight",
         })
+    }
+}
+
+impl fmt::Display for Dated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (fact, at) = match self {
+            Self::Pushed(at) => ("pushed", at),
+            Self::Created(at) => ("created", at),
+            Self::FirstSeen(at) => ("first seen", at),
+        };
+        write!(f, "{fact} {}", at.strftime("%Y-%m-%d %H:%M UTC"))
     }
 }
 

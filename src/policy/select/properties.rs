@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::choose::{Downgrade, Over, Selection, select};
 use super::explain::{Verdict, explain};
 use super::rule::{RuleText, TagRule};
-use super::{Exclusion, TagFacts};
+use super::{Exclusion, KnownTags, PushUse, TagFacts};
 use crate::image::Tag;
 use crate::image::version::Version;
 
@@ -46,6 +46,7 @@ fn rules() -> impl Strategy<Value = TagRule> {
         pattern("main-{number}-{sha}"),
         pattern("main-{any}"),
         by("first-seen", pattern("{any}")),
+        by("pushed", pattern("{any}")),
         RuleText {
             follow: Some("latest".to_owned()),
             ..RuleText::default()
@@ -69,18 +70,28 @@ fn tags() -> impl Strategy<Value = Tag> {
     text.prop_map(|text| text.parse().unwrap())
 }
 
-fn listings() -> impl Strategy<Value = Vec<TagFacts>> {
+fn listings() -> impl Strategy<Value = KnownTags> {
     let time = || {
         let seconds = option::weighted(0.9, 0_i64..6);
         seconds.prop_map(|seconds| seconds.and_then(|s| Timestamp::from_second(s).ok()))
     };
-    btree_map(tags(), (time(), time()), 0..12).prop_map(|listing| {
-        let facts = |(tag, (created, first_seen))| TagFacts {
+    let pushes = one_of(vec![
+        None,
+        Some(PushUse::ByDefault),
+        Some(PushUse::OnRequest),
+    ]);
+    let listing = btree_map(tags(), (time(), time(), time()), 0..12);
+    (listing, pushes).prop_map(|(listing, pushes)| {
+        let facts = |(tag, (pushed, created, first_seen))| TagFacts {
             tag,
+            pushed,
             created,
             first_seen,
         };
-        listing.into_iter().map(facts).collect()
+        KnownTags {
+            tags: listing.into_iter().map(facts).collect(),
+            pushes,
+        }
     })
 }
 
@@ -96,11 +107,11 @@ proptest! {
         let before = select(&rule, &listing, current, Downgrade::Forbidden);
         let explained = explain(&rule, &listing, current);
         let mut turned = listing;
-        if !turned.is_empty() {
-            let middle = turn.index(turned.len());
-            turned.rotate_left(middle);
+        if !turned.tags.is_empty() {
+            let middle = turn.index(turned.tags.len());
+            turned.tags.rotate_left(middle);
         }
-        turned.reverse();
+        turned.tags.reverse();
         prop_assert_eq!(select(&rule, &turned, current, Downgrade::Forbidden), before);
         prop_assert_eq!(explain(&rule, &turned, current), explained);
     }
@@ -113,7 +124,7 @@ proptest! {
     ) {
         let current = current.as_ref().map(Tag::as_str);
         let selection = select(&rule, &listing, current, Downgrade::Forbidden);
-        if let Selection::Choose { tag, over: _ } = selection {
+        if let Selection::Choose { tag, .. } = selection {
             let again = select(&rule, &listing, Some(tag.as_str()), Downgrade::Forbidden);
             prop_assert_eq!(again, Selection::Newest { tag });
         }
@@ -127,7 +138,7 @@ proptest! {
         let text = RuleText { semver: Some("*-0".to_owned()), ..RuleText::default() };
         let rule = TagRule::new(text).unwrap();
         let selection = select(&rule, &listing, Some(current.as_str()), Downgrade::Forbidden);
-        if let Selection::Choose { tag, over } = selection {
+        if let Selection::Choose { tag, over, .. } = selection {
             let new: Version = tag.as_str().parse().unwrap();
             match current.as_str().parse::<Version>() {
                 Ok(old) => prop_assert!(new > old && over == Over::Older),
@@ -144,9 +155,9 @@ proptest! {
         let explained = explain(&rule, &listing, None);
         let mut tags: Vec<&Tag> = explained.iter().map(|(tag, _)| tag).collect();
         tags.sort();
-        let listed: Vec<&Tag> = listing.iter().map(|facts| &facts.tag).collect();
+        let listed: Vec<&Tag> = listing.tags.iter().map(|facts| &facts.tag).collect();
         prop_assert_eq!(tags, listed);
-        if let Selection::Choose { tag, over: _ } = select(&rule, &listing, None, Downgrade::Forbidden) {
+        if let Selection::Choose { tag, .. } = select(&rule, &listing, None, Downgrade::Forbidden) {
             prop_assert_eq!(&explained[0], &(tag, Verdict::Newest));
         }
     }

@@ -11,7 +11,7 @@ use globset::GlobMatcher;
 use super::constraint::{Admission, Constraint};
 use super::prerelease::{Prerelease, label_of};
 use super::shape::{Reading, Shape};
-use super::{Exclusion, Fact};
+use super::{Exclusion, Fact, PushUse};
 use crate::image::Tag;
 use crate::image::version::{ParseVersionError, Version};
 
@@ -63,7 +63,8 @@ pub(super) struct Ignore {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
     By(Fact),
-    /// The creation time, or the first sight where no image says when it was made.
+    /// The push time, where the registry gives it; else the creation time, or the first sight where no image says when
+    /// it was made.
     Times,
     /// One tag is followed: there is nothing to order.
     Follow,
@@ -73,6 +74,7 @@ pub(super) enum Order {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Needs {
     Names,
+    Pushed,
     Created,
     FirstSeen,
     /// Both: the first sight counts where no image says when it was made.
@@ -110,11 +112,13 @@ impl TagRule {
         }
     }
 
-    /// What orders this rule's candidates, beyond their names.
-    pub(crate) fn needs(&self) -> Needs {
+    /// What orders this rule's candidates, beyond their names, where a registry's push times are of use as `pushes` says.
+    pub(crate) fn needs(&self, pushes: Option<PushUse>) -> Needs {
         match self.order() {
+            Order::By(Fact::Pushed) => Needs::Pushed,
             Order::By(Fact::Created) => Needs::Created,
             Order::By(Fact::FirstSeen) => Needs::FirstSeen,
+            Order::Times if pushes == Some(PushUse::ByDefault) => Needs::Pushed,
             Order::Times => Needs::CreatedAndFirstSeen,
             Order::By(Fact::Version | Fact::Number | Fact::Timestamp) | Order::Follow => {
                 Needs::Names
@@ -226,7 +230,7 @@ fn is_attachment(tag: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Needs, RuleText, TagRule, is_attachment};
+    use super::{Needs, PushUse, RuleText, TagRule, is_attachment};
 
     fn pattern(text: &str) -> RuleText {
         RuleText {
@@ -237,11 +241,24 @@ mod tests {
 
     #[test]
     fn a_rule_asks_for_no_more_facts_than_its_order_needs() {
-        let needs = |text: RuleText| TagRule::new(text).unwrap().needs();
-        assert_eq!(needs(pattern("v{version}")), Needs::Names);
-        assert_eq!(needs(pattern("main-{number}-{sha}")), Needs::Names);
-        assert_eq!(needs(pattern("develop-{sha}")), Needs::CreatedAndFirstSeen);
+        let needs = |text: RuleText| {
+            let rule = TagRule::new(text).unwrap();
+            let of = [None, Some(PushUse::OnRequest), Some(PushUse::ByDefault)];
+            of.map(|pushes| rule.needs(pushes))
+        };
+        let whatever = |needs: Needs| [needs; 3];
+        assert_eq!(needs(pattern("v{version}")), whatever(Needs::Names));
+        assert_eq!(
+            needs(pattern("main-{number}-{sha}")),
+            whatever(Needs::Names)
+        );
+        let times = Needs::CreatedAndFirstSeen;
+        assert_eq!(
+            needs(pattern("develop-{sha}")),
+            [times, times, Needs::Pushed]
+        );
         for (word, expected) in [
+            ("pushed", Needs::Pushed),
             ("created", Needs::Created),
             ("first-seen", Needs::FirstSeen),
         ] {
@@ -249,7 +266,7 @@ mod tests {
                 newest_by: Some(word.to_owned()),
                 ..pattern("v{version}")
             };
-            assert_eq!(needs(text), expected);
+            assert_eq!(needs(text), whatever(expected));
         }
     }
 
