@@ -49,6 +49,14 @@ pub enum Fault {
     PullLimit { pulls: u32 },
     /// Lists in the order of pushes.
     Unsorted,
+    /// Answers the API that tells push times with `status`.
+    PushesRefused { status: u16 },
+    /// That API does not know `tag` yet.
+    PushHidden { tag: String },
+    /// Each page of that API that is not the last leads to itself.
+    PushLoop,
+    /// That API gives at most so many tags a page.
+    PushPages { most: usize },
     /// Lists only the first so many tags.
     Shrunk { tags: usize },
     /// Lists this tag on the first page and no more after it: someone deletes it just then.
@@ -175,6 +183,19 @@ impl Faults {
 
     pub(super) fn deleted(&self) -> Option<&str> {
         pick!(self, Fault::DeletedBetweenPages { tag } => tag.as_str())
+    }
+
+    pub(super) fn pushes_refused(&self) -> Option<u16> {
+        pick!(self, Fault::PushesRefused { status } => *status)
+    }
+
+    pub(super) fn hides_push(&self, of: &str) -> bool {
+        let is_hidden = |fault: &Fault| matches!(fault, Fault::PushHidden { tag } if tag == of);
+        self.0.iter().any(is_hidden)
+    }
+
+    pub(super) fn push_pages(&self) -> Option<usize> {
+        pick!(self, Fault::PushPages { most } => *most)
     }
 
     pub(super) fn realm(&self) -> Option<String> {

@@ -6,6 +6,7 @@
 mod delivery;
 mod faults;
 mod pages;
+mod pushes;
 mod serve;
 mod store;
 
@@ -16,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use faults::Faults;
@@ -47,7 +49,21 @@ pub enum Kind {
     Manifest,
     Blob,
     Token,
+    /// To the API that tells push times.
+    Pushes,
     Other,
+}
+
+/// An API that tells push times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PushApi {
+    Acr,
+    DockerHub,
+    GitLab,
+    /// In `tags/list` itself.
+    Google,
+    Harbor,
+    Quay,
 }
 
 /// A running registry.
@@ -67,6 +83,7 @@ type Shared = Arc<Mutex<State>>;
 struct State {
     access: Access,
     repositories: BTreeMap<String, Repository>,
+    push_api: Option<PushApi>,
     faults: Faults,
     requests: BTreeMap<Kind, u64>,
     /// Tokens given out: for which scope, and until when.
@@ -82,6 +99,7 @@ impl MemoryRegistry {
         let state = Arc::new(Mutex::new(State {
             access,
             repositories: BTreeMap::new(),
+            push_api: None,
             faults: Faults::default(),
             requests: BTreeMap::new(),
             tokens: BTreeMap::new(),
@@ -116,6 +134,18 @@ impl MemoryRegistry {
     /// Puts an index of two platforms under `tag` and gives its digest.
     pub fn push_index(&self, repository: &str, tag: &str, image: &Image) -> String {
         self.repository(repository, |repository| repository.push_index(tag, image))
+    }
+
+    /// Speaks `api` from now on, too.
+    pub fn tell_pushes(&self, api: PushApi) {
+        lock(&self.state).push_api = Some(api);
+    }
+
+    /// Says when `tag` was pushed.
+    pub fn set_pushed(&self, repository: &str, tag: &str, at: Timestamp) {
+        self.repository(repository, |repository| {
+            repository.pushed.insert(tag.to_owned(), at);
+        });
     }
 
     pub fn delete(&self, repository: &str, tag: &str) {

@@ -4,34 +4,37 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Query, State as Extracted};
 use axum::http::header::{
     AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH, LINK, LOCATION,
     RETRY_AFTER, WWW_AUTHENTICATE,
 };
+use axum::http::request::Parts;
 use axum::http::response::Builder;
-use axum::http::{HeaderMap, Method, Response, StatusCode, Uri};
-use serde_json::json;
+use axum::http::{HeaderMap, Method, Response, StatusCode};
+use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::delivery::Delivery;
-use super::faults::Fault;
+use super::faults::{Fault, Faults};
 use super::pages::{self, NoPage, Page};
+use super::pushes;
 use super::store::{Content, Repository};
-use super::{Access, Kind, Shared, State, lock};
+use super::{Access, Kind, PushApi, Shared, State, lock};
 
 const DIGEST_HEADER: &str = "Docker-Content-Digest";
 
 type Parameters = BTreeMap<String, String>;
-type Answer = Response<Body>;
+pub(super) type Answer = Response<Body>;
 
 /// One request, taken apart.
-struct Request<'a> {
+pub(super) struct Request<'a> {
     method: &'a Method,
-    path: &'a str,
-    parameters: &'a Parameters,
-    headers: &'a HeaderMap,
+    pub(super) path: &'a str,
+    pub(super) parameters: &'a Parameters,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) body: &'a [u8],
 }
 
 /// Serves until `stopped`; requests that are in flight then are cut.
@@ -51,24 +54,24 @@ pub(super) async fn serve(
 
 async fn answer(
     Extracted(state): Extracted<Shared>,
-    method: Method,
-    uri: Uri,
     Query(parameters): Query<Parameters>,
-    headers: HeaderMap,
+    parts: Parts,
+    body: Bytes,
 ) -> Answer {
     let request = Request {
-        method: &method,
-        path: uri.path(),
+        method: &parts.method,
+        path: parts.uri.path(),
         parameters: &parameters,
-        headers: &headers,
+        headers: &parts.headers,
+        body: &body,
     };
     let (answer, delivery) = {
         let mut state = lock(&state);
-        let kind = kind(request.path);
+        let kind = kind(state.push_api, request.path);
         *state.requests.entry(kind).or_default() += 1;
         match kind {
             Kind::Token => (token(&mut state, &request), Delivery::Whole),
-            Kind::Tags | Kind::Manifest | Kind::Blob | Kind::Other => {
+            Kind::Tags | Kind::Manifest | Kind::Blob | Kind::Pushes | Kind::Other => {
                 let delivery = Delivery::choose(&mut state.faults);
                 let mut answer = match pull_limit(&mut state, (&request, kind)) {
                     Some(refusal) => refusal,
@@ -82,8 +85,18 @@ async fn answer(
     delivery.carry_out(answer).await
 }
 
-fn kind(path: &str) -> Kind {
+fn kind(api: Option<PushApi>, path: &str) -> Kind {
+    let starts = match api {
+        Some(PushApi::Acr) => "/acr/v1/",
+        Some(PushApi::DockerHub) => "/v2/namespaces/",
+        Some(PushApi::GitLab) => "/gitlab/v1/",
+        Some(PushApi::Harbor) => "/api/v2.0/",
+        Some(PushApi::Quay) => "/api/v1/",
+        Some(PushApi::Google) | None => "//",
+    };
     match path {
+        path if path.starts_with(starts) => Kind::Pushes,
+        "/v2/auth/token" => Kind::Pushes,
         "/token" => Kind::Token,
         path if path.ends_with("/tags/list") => Kind::Tags,
         path if path.contains("/manifests/") => Kind::Manifest,
@@ -129,15 +142,14 @@ fn registry(state: &mut State, request: &Request<'_>) -> Answer {
     if request.path == "/v2/" {
         return json_answer(&json!({}));
     }
+    if let Some(answer) = pushes::answer(state, request) {
+        return answer;
+    }
     let Some((name, rest)) = split(request.path) else {
         return error(404, "NOT_FOUND", "no such page");
     };
-    if let Some(challenge) = challenge(state, request, name) {
-        let mut answer = error(401, "UNAUTHORIZED", "authentication required");
-        if let Ok(value) = challenge.parse() {
-            answer.headers_mut().insert(WWW_AUTHENTICATE, value);
-        }
-        return answer;
+    if let Some(refusal) = challenged(state, request, (name, "pull")) {
+        return refusal;
     }
     let Some(repository) = state.repositories.get(name) else {
         return error(404, "NAME_UNKNOWN", "repository name not known to registry");
@@ -159,8 +171,22 @@ fn split(path: &str) -> Option<(&str, &str)> {
         })
 }
 
+/// A refusal with a challenge, where the request lacks the login for `action`.
+pub(super) fn challenged(
+    state: &State,
+    request: &Request<'_>,
+    scope: (&str, &str),
+) -> Option<Answer> {
+    let challenge = challenge(state, request, scope)?;
+    let mut answer = error(401, "UNAUTHORIZED", "authentication required");
+    if let Ok(value) = challenge.parse() {
+        answer.headers_mut().insert(WWW_AUTHENTICATE, value);
+    }
+    Some(answer)
+}
+
 /// What the request lacks, if anything, as a challenge.
-fn challenge(state: &State, request: &Request<'_>, name: &str) -> Option<String> {
+fn challenge(state: &State, request: &Request<'_>, (name, action): (&str, &str)) -> Option<String> {
     let given = request.headers.get(AUTHORIZATION);
     let given = given
         .and_then(|value| value.to_str().ok())
@@ -171,7 +197,7 @@ fn challenge(state: &State, request: &Request<'_>, name: &str) -> Option<String>
             (given != basic(username, password)).then(|| r#"Basic realm="memory""#.to_owned())
         }
         Access::Token { .. } => {
-            let scope = format!("repository:{name}:pull");
+            let scope = format!("repository:{name}:{action}");
             let token = given.strip_prefix("Bearer ").unwrap_or_default();
             let good =
                 |(granted, until): &(String, Instant)| *granted == scope && Instant::now() < *until;
@@ -222,11 +248,39 @@ fn tags(state: &State, (name, repository): (&str, &Repository), request: &Reques
         }
     };
     let is_null = tags.is_empty() || state.faults.has(&Fault::NullTags);
-    let mut answer = json_answer(&json!({ "name": name, "tags": (!is_null).then_some(tags) }));
+    let mut body = json!({ "name": name, "tags": (!is_null).then_some(&tags) });
+    if state.push_api == Some(PushApi::Google) && state.faults.pushes_refused().is_none() {
+        body["manifest"] = google(repository, (&tags, &state.faults));
+    }
+    let mut answer = json_answer(&body);
     if let Some(link) = link.and_then(|link| link.parse().ok()) {
         answer.headers_mut().insert(LINK, link);
     }
     answer
+}
+
+/// What Google's registries add: each manifest with its tags. Times are texts at `gcr.io`, and numbers elsewhere.
+fn google(repository: &Repository, (tags, faults): (&[&str], &Faults)) -> Value {
+    let mut manifests = serde_json::Map::new();
+    let of_page = |(tag, _): &&(String, String)| tags.contains(&tag.as_str());
+    let told = repository.tags.iter().filter(of_page);
+    for (number, (tag, digest)) in told.filter(|(tag, _)| !faults.hides_push(tag)).enumerate() {
+        let at = repository.pushed.get(tag);
+        let at = at.map_or(0, |at| at.as_millisecond());
+        let at = match number % 2 {
+            0 => json!(at),
+            _ => json!(at.to_string()),
+        };
+        let manifest = json!({
+            "imageSizeBytes": "123",
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "tag": [tag],
+            "timeCreatedMs": "1",
+            "timeUploadedMs": at,
+        });
+        manifests.insert(digest.clone(), manifest);
+    }
+    Value::Object(manifests)
 }
 
 fn content(
@@ -277,14 +331,14 @@ fn content(
     finish(builder, bytes)
 }
 
-fn error(status: u16, code: &str, message: &str) -> Answer {
+pub(super) fn error(status: u16, code: &str, message: &str) -> Answer {
     let body = json!({ "errors": [{ "code": code, "message": message }] });
     let mut answer = json_answer(&body);
     *answer.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::IM_A_TEAPOT);
     answer
 }
 
-fn json_answer(body: &serde_json::Value) -> Answer {
+pub(super) fn json_answer(body: &serde_json::Value) -> Answer {
     let builder = Response::builder().header(CONTENT_TYPE, "application/json");
     finish(builder, body.to_string())
 }
@@ -294,13 +348,13 @@ fn finish(builder: Builder, body: impl Into<Body>) -> Answer {
     answer.expect("the headers are plain ASCII")
 }
 
-fn host<'a>(request: &Request<'a>) -> &'a str {
+pub(super) fn host<'a>(request: &Request<'a>) -> &'a str {
     let host = request.headers.get(HOST);
     host.and_then(|host| host.to_str().ok()).unwrap_or_default()
 }
 
 /// The `Authorization` of a user: base64, <https://www.rfc-editor.org/rfc/rfc7617#section-2>.
-fn basic(username: &str, password: &str) -> String {
+pub(super) fn basic(username: &str, password: &str) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::from("Basic ");
     for piece in format!("{username}:{password}").into_bytes().chunks(3) {

@@ -30,6 +30,8 @@ pub(super) struct Content {
 pub(super) struct Repository {
     /// In the order of pushes.
     pub(super) tags: Vec<(String, String)>,
+    /// When each was pushed, where somebody said so.
+    pub(super) pushed: BTreeMap<String, Timestamp>,
     pub(super) manifests: BTreeMap<String, Content>,
     pub(super) blobs: BTreeMap<String, Content>,
 }
