@@ -19,7 +19,7 @@ pub(super) async fn poll(shared: Arc<Shared>, repository: Repository) {
         let news = shared
             .work
             .sources
-            .list(&repository, (shared.work.clock)())
+            .list(&repository, &shared.work.wants, (shared.work.clock)())
             .await;
         if let Some(after) = shared.work.sources.image(&repository) {
             log::listing(&repository, before.as_ref(), &after);

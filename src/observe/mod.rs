@@ -19,9 +19,10 @@ use jiff::Timestamp;
 use crate::git::Mirror;
 use crate::image::{Repository, Tag};
 use crate::policy::RepositoryName;
+use crate::policy::select::PushUse;
 use crate::registry::{self, Registry, RegistryError};
 use crate::world::{
-    BranchFacts, BranchName, Fact, ImageFacts, Listing, Question, Shrunk, TagDetails, World,
+    BranchFacts, BranchName, Fact, ImageFacts, Listing, Pushes, Question, Shrunk, TagDetails, World,
 };
 
 pub(crate) use wants::Wants;
@@ -89,7 +90,7 @@ impl Sources {
             wants
                 .images
                 .iter()
-                .map(|repository| self.list(repository, now)),
+                .map(|repository| self.list(repository, wants, now)),
         );
         let branches = join_all(
             wants
@@ -110,13 +111,19 @@ impl Sources {
         self.readings().branches.get(name).cloned()
     }
 
-    /// Lists the tags of `repository` and keeps the reading.
+    /// Lists the tags of `repository`, with their push times where `wants` needs them, and keeps the reading.
     ///
     /// A digest is only as fresh as the listing that it belongs to, so the known ones go with the old listing,
     /// and that counts as a change. Creation times stay.
-    pub(crate) async fn list(&self, repository: &Repository, now: Timestamp) -> News {
+    pub(crate) async fn list(
+        &self,
+        repository: &Repository,
+        wants: &Wants,
+        now: Timestamp,
+    ) -> News {
         let listing = match self.registry.tags(repository, now).await {
             Ok(listed) => {
+                let pushes = self.pushes(repository, wants, (&listed, now)).await;
                 let tags = listed
                     .tags
                     .into_iter()
@@ -128,7 +135,7 @@ impl Sources {
                     shrunk: listed
                         .shrunk
                         .map(|registry::Shrunk { from, until }| Shrunk { from, until }),
-                    pushes: None,
+                    pushes,
                 }))
             }
             Err(error) => Fact::Unknown {
@@ -163,6 +170,34 @@ impl Sources {
         };
         readings.images.insert(repository.clone(), facts);
         news
+    }
+
+    /// What the registry tells of pushes; it is asked only where a policy needs the answer.
+    async fn pushes(
+        &self,
+        repository: &Repository,
+        wants: &Wants,
+        (listing, now): (&registry::Listing, Timestamp),
+    ) -> Option<Pushes> {
+        let api = self.registry.push_api(repository)?;
+        let of_use = match api.login() {
+            registry::PushLogin::Same => PushUse::ByDefault,
+            registry::PushLogin::Other => PushUse::OnRequest,
+        };
+        let wanted = wants.pushes.get(repository);
+        let is_wanted =
+            wanted.is_some_and(|wanted| of_use == PushUse::ByDefault || *wanted == of_use);
+        let times = match is_wanted {
+            true => Some(self.registry.pushed(repository, (api, listing), now).await),
+            false => None,
+        };
+        let times = times.map(|times| match times {
+            Ok(times) => Fact::Known(Arc::new(times)),
+            Err(error) => Fact::Unknown {
+                why: whole_message(&error, error.hint()),
+            },
+        });
+        Some(Pushes { of_use, times })
     }
 
     /// Fetches the branches of `repository` that `wants` names, and keeps what stands at their heads.
@@ -304,7 +339,9 @@ fn listed_at(facts: &ImageFacts) -> Option<Timestamp> {
 fn says_the_same(before: &ImageFacts, after: &ImageFacts) -> bool {
     let listings_agree = match (&before.listing, &after.listing) {
         (Fact::Known(before), Fact::Known(after)) => {
-            before.tags == after.tags && before.shrunk == after.shrunk
+            before.tags == after.tags
+                && before.shrunk == after.shrunk
+                && before.pushes == after.pushes
         }
         (Fact::Unknown { why: before }, Fact::Unknown { why: after }) => before == after,
         (Fact::Known(_), Fact::Unknown { .. }) | (Fact::Unknown { .. }, Fact::Known(_)) => false,

@@ -1,4 +1,4 @@
-//! Readings against a registry that takes its time.
+//! Readings against registries that take their time, and that tell push times.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Sources;
-use crate::image::{Repository, Tag};
-use crate::registry::{HostOptions, Options, Registry};
+use super::{News, Sources, Wants};
+use crate::demo::registry::{self as demo, Access, Fault, Image, Kind, MemoryRegistry};
+use crate::image::{RegistryKind, Repository, Tag};
+use crate::policy::select::PushUse;
+use crate::registry::{HostOptions, Options, PushApi, Registry};
 use crate::world::{Fact, Question};
 
 /// How long the registry thinks before it says what a tag points at.
@@ -77,7 +79,9 @@ fn is_known(sources: &Sources, repository: &Repository, tag: &str) -> bool {
 #[tokio::test]
 async fn an_answer_does_not_wait_for_the_others_that_were_asked_with_it() {
     let (sources, repository) = ground();
-    sources.list(&repository, Timestamp::UNIX_EPOCH).await;
+    sources
+        .list(&repository, &Wants::default(), Timestamp::UNIX_EPOCH)
+        .await;
     tokio::select! {
         () = sources.ask(questions(&repository)) => panic!("`b` takes longer"),
         () = tokio::time::sleep(THINKS / 2) => {}
@@ -89,11 +93,13 @@ async fn an_answer_does_not_wait_for_the_others_that_were_asked_with_it() {
 #[tokio::test]
 async fn a_digest_that_was_asked_before_the_latest_listing_is_not_kept() {
     let (sources, repository) = ground();
-    sources.list(&repository, Timestamp::UNIX_EPOCH).await;
+    sources
+        .list(&repository, &Wants::default(), Timestamp::UNIX_EPOCH)
+        .await;
     let later = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(60);
     let list_anew = async {
         tokio::time::sleep(THINKS / 2).await;
-        sources.list(&repository, later).await
+        sources.list(&repository, &Wants::default(), later).await
     };
     tokio::join!(sources.ask(questions(&repository)), list_anew);
     assert!(
@@ -102,4 +108,98 @@ async fn a_digest_that_was_asked_before_the_latest_listing_is_not_kept() {
     );
     sources.ask(questions(&repository)).await;
     assert!(is_known(&sources, &repository, "b"));
+}
+
+/// A registry whose push times come by Harbor's API or, with another login, by Quay's.
+fn telling_registry(api: PushApi) -> (MemoryRegistry, Sources, Repository) {
+    let server = MemoryRegistry::start(Access::Anonymous).unwrap();
+    server.tell_pushes(match api == PushApi::Quay {
+        true => demo::PushApi::Quay,
+        false => demo::PushApi::Harbor,
+    });
+    server.push("acme/web", "a", &Image::default());
+    let at = "2026-03-01T12:00:00Z".parse().unwrap();
+    server.set_pushed("acme/web", "a", at);
+    let options = HostOptions {
+        plain_http: true,
+        kind: Some(match api == PushApi::Quay {
+            true => RegistryKind::Quay,
+            false => RegistryKind::Harbor,
+        }),
+        ..HostOptions::default()
+    };
+    let registry = Registry::new(Options {
+        hosts: BTreeMap::from([(server.host(), options)]),
+        ..Options::default()
+    });
+    let repository = format!("{}/acme/web", server.host()).parse().unwrap();
+    (server, Sources::new(registry, BTreeMap::new()), repository)
+}
+
+fn wanting(repository: &Repository, of_use: Option<PushUse>) -> Wants {
+    Wants {
+        pushes: of_use
+            .map(|of_use| (repository.clone(), of_use))
+            .into_iter()
+            .collect(),
+        ..Wants::default()
+    }
+}
+
+#[tokio::test]
+async fn push_times_are_read_only_where_a_policy_needs_them() {
+    for (api, wanted, is_read) in [
+        (PushApi::Harbor, None, false),
+        (PushApi::Harbor, Some(PushUse::ByDefault), true),
+        (PushApi::Harbor, Some(PushUse::OnRequest), true),
+        (PushApi::Quay, None, false),
+        (PushApi::Quay, Some(PushUse::ByDefault), false),
+        (PushApi::Quay, Some(PushUse::OnRequest), true),
+    ] {
+        let (server, sources, repository) = telling_registry(api);
+        let wants = wanting(&repository, wanted);
+        sources
+            .list(&repository, &wants, Timestamp::UNIX_EPOCH)
+            .await;
+        let requests = server.take_requests();
+        assert_eq!(
+            requests.contains_key(&Kind::Pushes),
+            is_read,
+            "{api} {wanted:?}"
+        );
+        let Fact::Known(listing) = sources.image(&repository).unwrap().listing else {
+            panic!("it was listed");
+        };
+        assert_eq!(listing.pushed(&"a".parse().unwrap()).is_some(), is_read);
+        assert!(
+            listing
+                .pushes
+                .as_ref()
+                .is_some_and(|pushes| pushes.times.is_some() == is_read)
+        );
+    }
+}
+
+#[tokio::test]
+async fn push_times_that_cannot_be_read_are_unknown_beside_a_good_listing() {
+    let (server, sources, repository) = telling_registry(PushApi::Harbor);
+    let wants = wanting(&repository, Some(PushUse::ByDefault));
+    server.fail(Fault::PushesRefused { status: 403 });
+    let list = async || {
+        let news = sources
+            .list(&repository, &wants, Timestamp::UNIX_EPOCH)
+            .await;
+        let Fact::Known(listing) = sources.image(&repository).unwrap().listing else {
+            panic!("it was listed");
+        };
+        (news, listing.pushes.clone().unwrap())
+    };
+    let (_, failed) = list().await;
+    assert_eq!(failed.of_use, PushUse::ByDefault, "what orders stays");
+    assert!(matches!(failed.times, Some(Fact::Unknown { .. })));
+    assert_eq!(list().await.0, News::Same);
+    server.heal();
+    let (news, read) = list().await;
+    assert!(matches!(read.times, Some(Fact::Known(_))));
+    assert_eq!(news, News::Changed, "what waited for it decides anew");
 }

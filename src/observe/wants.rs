@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::image::Repository;
 use crate::manifest::RepoPath;
+use crate::policy::select::PushUse;
 use crate::policy::{Policy, RepositoryName};
 use crate::world::BranchName;
 
@@ -11,6 +12,8 @@ use crate::world::BranchName;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Wants {
     pub(crate) images: BTreeSet<Repository>,
+    /// The image repositories with a policy that push times may order: all that do not stand here need none.
+    pub(crate) pushes: BTreeMap<Repository, PushUse>,
     /// The branches of each manifests repository, and the files that may hold a site there.
     pub(crate) branches: BTreeMap<RepositoryName, BTreeMap<String, BTreeSet<RepoPath>>>,
 }
@@ -25,6 +28,17 @@ impl Wants {
                 .extend(policy.images.values().map(|image| image.repository.clone()));
             let of_repository = wants.branches.entry(policy.repository.clone()).or_default();
             for environment in &policy.environments {
+                for (name, image) in &policy.images {
+                    let is_written = environment.sites_of(name).next().is_some();
+                    if let Some(of_use) =
+                        environment.rule_of(image).push_use().filter(|_| is_written)
+                    {
+                        let wanted = wants.pushes.entry(image.repository.clone());
+                        let wanted = wanted.or_insert(of_use);
+                        // A rule that names them needs them wherever a registry tells them.
+                        *wanted = (*wanted).max(of_use);
+                    }
+                }
                 let branch = environment.branch(&branches[&policy.repository]).to_owned();
                 let files = environment
                     .update

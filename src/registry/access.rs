@@ -45,7 +45,7 @@ const REALMS_KNOWN: [(&str, &str); 2] = [
 /// How to get into one registry, and what has been learnt about it.
 pub(super) struct Access {
     options: HostOptions,
-    logins: Logins,
+    logins: Arc<Logins>,
     /// What the last challenge asked for, so that the next request need not be refused first.
     learnt: Mutex<Option<Scheme>>,
     /// By repository path.
@@ -83,7 +83,17 @@ impl Access {
     pub(super) fn new(options: HostOptions, logins: Logins) -> Self {
         Self {
             options,
-            logins,
+            logins: Arc::new(logins),
+            learnt: Mutex::new(None),
+            slots: Mutex::new(BTreeMap::new()),
+        }
+    }
+
+    /// Another way in with the same logins, which learns for itself: for what wants tokens of other scopes.
+    pub(super) fn beside(&self) -> Self {
+        Self {
+            options: self.options.clone(),
+            logins: Arc::clone(&self.logins),
             learnt: Mutex::new(None),
             slots: Mutex::new(BTreeMap::new()),
         }
@@ -139,7 +149,11 @@ impl Access {
     }
 
     /// The login for `repository` as it is now.
-    async fn found(&self, line: &Line, repository: &Repository) -> Result<Login, RegistryError> {
+    pub(super) async fn found(
+        &self,
+        line: &Line,
+        repository: &Repository,
+    ) -> Result<Login, RegistryError> {
         let found = self.logins.find(repository.path()).await;
         let found = found.map_err(|source| RegistryError::Credentials {
             host: line.host.clone(),
@@ -197,7 +211,9 @@ impl Access {
         }
         // Another repository of this registry may have other credentials, and so have taught another scheme.
         Ok(match (scheme, self.found(line, repository).await?) {
-            (Scheme::Given, Login::Bearer(token)) => Authorization::Bearer(bearer(line, &token)?),
+            (Scheme::Given, Login::Bearer(token)) => {
+                Authorization::Bearer(bearer(&line.host, &token)?)
+            }
             (Scheme::Basic, Login::Basic { username, password }) => {
                 Authorization::Basic { username, password }
             }
@@ -257,6 +273,7 @@ impl Access {
             url,
             accept: "application/json",
             authorization: &authorization,
+            json: None,
             bytes_max: TOKEN_BYTES_MAX,
         };
         let answer = line.exchange(&ask).await?;
@@ -286,7 +303,7 @@ impl Access {
                     host: line.host.clone(),
                 })?;
         Ok(Token {
-            value: bearer(line, &value.into())?,
+            value: bearer(&line.host, &value.into())?,
             good_until: asked + life.saturating_sub((life / 10).min(TOKEN_MARGIN_MAX)),
         })
     }
@@ -327,10 +344,11 @@ fn check_realm(
     }
 }
 
-fn bearer(line: &Line, token: &SecretString) -> Result<HeaderValue, RegistryError> {
+/// The header that gives `token` to `host`.
+pub(super) fn bearer(host: &str, token: &SecretString) -> Result<HeaderValue, RegistryError> {
     let text = format!("Bearer {}", token.expose_secret());
     let mut value = HeaderValue::from_str(&text).map_err(|_| RegistryError::TokenUnusable {
-        host: line.host.clone(),
+        host: host.to_owned(),
     })?;
     value.set_sensitive(true);
     Ok(value)

@@ -15,11 +15,12 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::metrics::TAGS_SEEN;
+use super::pushed::{PushApi, PushTimes};
 use super::seen::{Seen, accept};
 use super::{Listing, Metadata};
 use crate::image::{Digest, Repository, Tag};
 
-/// Version of both formats.
+/// Version of all formats.
 const VERSION: u32 = 1;
 
 /// Most images whose metadata is kept. With labels of 4 KiB at most this is 80 MB, with the usual 400 bytes 8 MB.
@@ -34,6 +35,7 @@ pub(super) struct Cache {
     folder: Option<PathBuf>,
     metadata: Mutex<BTreeMap<Digest, Metadata>>,
     seen: Mutex<BTreeMap<Repository, Seen>>,
+    pushed: Mutex<BTreeMap<Repository, PushTimes>>,
 }
 
 /// One line of the metadata file.
@@ -55,6 +57,16 @@ struct SeenFile {
     seen: BTreeMap<String, Vec<String>>,
 }
 
+/// A repository's push times.
+#[derive(Deserialize, Serialize)]
+struct PushedFile {
+    version: u32,
+    repository: String,
+    api: String,
+    whole_at: String,
+    pushed: BTreeMap<String, String>,
+}
+
 impl Cache {
     /// Opens what stands in `folder`, which need not exist.
     pub(super) fn open(folder: Option<PathBuf>) -> Self {
@@ -64,6 +76,7 @@ impl Cache {
             folder,
             metadata: Mutex::new(metadata),
             seen: Mutex::new(BTreeMap::new()),
+            pushed: Mutex::new(BTreeMap::new()),
         }
     }
 
@@ -109,12 +122,33 @@ impl Cache {
                 .with_label_values(&[repository.registry()])
                 .inc_by(new as u64);
             if let Some(folder) = &self.folder {
-                let path = seen_file(folder, repository);
+                let path = file_of(folder, "seen", repository);
                 warn_of(&path, replace(&path, &seen_text(repository, &after)));
             }
             lock(&self.seen).insert(repository.clone(), after);
         }
         listing
+    }
+
+    /// The push times that were last kept.
+    pub(super) fn push_times(&self, repository: &Repository) -> Option<PushTimes> {
+        if let Some(times) = lock(&self.pushed).get(repository) {
+            return Some(times.clone());
+        }
+        let times = read_pushed(self.folder.as_deref()?, repository)?;
+        lock(&self.pushed).insert(repository.clone(), times.clone());
+        Some(times)
+    }
+
+    pub(super) fn keep_push_times(&self, repository: &Repository, times: PushTimes) {
+        if lock(&self.pushed).get(repository) == Some(&times) {
+            return;
+        }
+        if let Some(folder) = &self.folder {
+            let path = file_of(folder, "pushed", repository);
+            warn_of(&path, replace(&path, &pushed_text(repository, &times)));
+        }
+        lock(&self.pushed).insert(repository.clone(), times);
     }
 
     fn seen(&self, repository: &Repository) -> Option<Seen> {
@@ -132,13 +166,13 @@ fn metadata_file(folder: &Path) -> PathBuf {
 }
 
 /// A repository's name has slashes and colons and may be longer than a file's; its hash has none and is not.
-fn seen_file(folder: &Path, repository: &Repository) -> PathBuf {
+fn file_of(folder: &Path, kind: &str, repository: &Repository) -> PathBuf {
     let hash = Sha256::digest(repository.to_string());
     let name: String = hash[..16]
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    folder.join("seen").join(format!("{name}.json"))
+    folder.join(kind).join(format!("{name}.json"))
 }
 
 fn line(digest: &Digest, metadata: &Metadata) -> String {
@@ -190,7 +224,7 @@ fn seen_text(repository: &Repository, seen: &Seen) -> String {
 }
 
 fn read_seen(folder: &Path, repository: &Repository) -> Option<Seen> {
-    let text = read(&seen_file(folder, repository))?;
+    let text = read(&file_of(folder, "seen", repository))?;
     let file: SeenFile = serde_json::from_str(&text).ok()?;
     if file.version != VERSION || file.repository != repository.to_string() {
         return None;
@@ -205,6 +239,39 @@ fn read_seen(folder: &Path, repository: &Repository) -> Option<Seen> {
     Some(Seen {
         tags,
         shrunk_since: file.shrunk_since.and_then(|since| since.parse().ok()),
+    })
+}
+
+fn pushed_text(repository: &Repository, times: &PushTimes) -> String {
+    let PushTimes {
+        api,
+        whole_at,
+        times,
+    } = times;
+    let pushed = times
+        .iter()
+        .map(|(tag, at)| (tag.to_string(), at.to_string()));
+    let file = PushedFile {
+        version: VERSION,
+        repository: repository.to_string(),
+        api: api.to_string(),
+        whole_at: whole_at.to_string(),
+        pushed: pushed.collect(),
+    };
+    serde_json::to_string(&file).expect("strings are JSON")
+}
+
+fn read_pushed(folder: &Path, repository: &Repository) -> Option<PushTimes> {
+    let text = read(&file_of(folder, "pushed", repository))?;
+    let file: PushedFile = serde_json::from_str(&text).ok()?;
+    if file.version != VERSION || file.repository != repository.to_string() {
+        return None;
+    }
+    let parse = |(tag, at): (String, String)| Some((tag.parse().ok()?, at.parse().ok()?));
+    Some(PushTimes {
+        api: PushApi::of_name(&file.api)?,
+        whole_at: file.whole_at.parse().ok()?,
+        times: file.pushed.into_iter().map(parse).collect::<Option<_>>()?,
     })
 }
 

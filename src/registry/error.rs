@@ -13,6 +13,7 @@ use url::Url;
 use super::budget::Quota;
 use super::fault::TlsFault;
 use super::limit::Told;
+use super::pushed::PushApi;
 use crate::image::{Digest, Repository};
 use crate::login::LoginError;
 
@@ -123,6 +124,10 @@ pub(crate) enum RegistryError {
         pages_max: usize,
         tags_max: usize,
     },
+    #[error("failed to read push times from the API of {api}")]
+    PushTimes { api: PushApi, source: Box<Self> },
+    #[error("the listing of `{repository}` tells no push times, as Google's do")]
+    NoPushTimes { repository: Repository },
     #[error(
         "the listing of `{repository}` goes in a circle: a page brings nothing new and leads on"
     )]
@@ -189,7 +194,9 @@ impl RegistryError {
                 "a proxy in front of `{}` has to pass on the host and scheme it was asked with",
                 repository.registry()
             ),
+            Self::PushTimes { api, source } => return push_times_hint(*api, source),
             Self::Silent { .. }
+            | Self::NoPushTimes { .. }
             | Self::TimedOut { .. }
             | Self::BadHost { .. }
             | Self::OriginUnusable { .. }
@@ -232,6 +239,22 @@ fn hint_of(host: &str, fault: &TlsFault) -> Option<String> {
         }
         TlsFault::OtherNames(_) | TlsFault::Revoked | TlsFault::Other(_) => return None,
     })
+}
+
+/// A refusal is most often of what the API itself needs beyond the registry's needs.
+fn push_times_hint(api: PushApi, source: &RegistryError) -> Option<String> {
+    let is_refused = matches!(
+        source,
+        RegistryError::Unauthorized { .. }
+            | RegistryError::Forbidden { .. }
+            | RegistryError::NotFound { .. }
+    );
+    match api.hint().filter(|_| is_refused) {
+        Some(hint) => Some(format!(
+            "{hint}, or write `newest-by: created` in the policy"
+        )),
+        None => source.hint(),
+    }
 }
 
 fn said(words: &str) -> String {

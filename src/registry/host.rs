@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use reqwest::{Method, StatusCode};
+use secrecy::SecretString;
 use url::Url;
 
 use super::access::Access;
@@ -12,11 +13,16 @@ use super::budget::{Budget, IN_FLIGHT, Standings};
 use super::client::Connections;
 use super::error::RegistryError;
 use super::http::{Answer, Ask, Authorization, Line, Purpose};
+use super::pushed::{PushApi, Tokens};
 use super::{HostOptions, Timeouts};
 use crate::image::{RegistryKind, Repository};
+use crate::login::Login;
 
 /// Docker Hub's API does not stand where its images are named.
 const DOCKER_HUB: (&str, &str) = ("docker.io", "registry-1.docker.io");
+
+/// Where Docker Hub tells what its registry does not.
+const DOCKER_HUB_API: &str = "hub.docker.com";
 
 /// A registry and everything that is kept about it between requests.
 pub(super) struct Host {
@@ -24,6 +30,13 @@ pub(super) struct Host {
     origin: Url,
     line: Line,
     access: Access,
+    /// Which API beside the distribution API tells push times, where there is one.
+    pub(super) push_api: Option<PushApi>,
+    /// Where that API is, if it is on another host.
+    elsewhere: Option<(Url, Line)>,
+    /// Logins at that API apart from those of the registry: the same credentials give tokens of other scopes.
+    access_beside: Access,
+    pub(super) tokens: Tokens,
     paging: Mutex<Paging>,
     /// Whether the registry has been asked once.
     is_met: AtomicBool,
@@ -58,6 +71,28 @@ pub(crate) struct HostStanding {
     pub(crate) budget: Standings,
 }
 
+impl<'a> Question<'a> {
+    fn ask(&self, authorization: &'a Authorization) -> Ask<'a>
+    where
+        Self: 'a,
+    {
+        let purpose = match self.url.path().contains("/manifests/") {
+            true => Purpose::Manifest,
+            false => Purpose::Other,
+        };
+        Ask {
+            repository: self.repository,
+            purpose,
+            method: self.method.clone(),
+            url: self.url,
+            accept: self.accept,
+            authorization,
+            json: None,
+            bytes_max: self.bytes_max,
+        }
+    }
+}
+
 impl Host {
     pub(super) fn new(
         host: &str,
@@ -76,20 +111,29 @@ impl Host {
             host: host.to_owned(),
         })?;
         let kind = options.kind.unwrap_or(RegistryKind::of_host(host));
+        let line = |host: &str| Line {
+            host: host.to_owned(),
+            kind,
+            connections: Arc::clone(&connections),
+            budget: Budget::new(
+                host,
+                options.pace.or(kind.pace()),
+                options.in_flight.unwrap_or(IN_FLIGHT),
+            ),
+            timeouts,
+            outcomes: Mutex::default(),
+        };
+        let elsewhere = (host == DOCKER_HUB.0).then(|| {
+            let origin = Url::parse(&format!("https://{DOCKER_HUB_API}/"));
+            (origin.expect("it is a URL"), line(DOCKER_HUB_API))
+        });
         Ok(Self {
             origin,
-            line: Line {
-                host: host.to_owned(),
-                kind,
-                connections,
-                budget: Budget::new(
-                    host,
-                    options.pace.or(kind.pace()),
-                    options.in_flight.unwrap_or(IN_FLIGHT),
-                ),
-                timeouts,
-                outcomes: Mutex::default(),
-            },
+            line: line(host),
+            push_api: PushApi::of(kind),
+            elsewhere,
+            access_beside: access.beside(),
+            tokens: Tokens::default(),
             paging: Mutex::new(Paging {
                 size: Some(options.page_size.unwrap_or(kind.page_size())),
                 longest: 0,
@@ -105,6 +149,25 @@ impl Host {
         let mut url = self.origin.clone();
         url.set_path(&format!("/v2/{}/{rest}", repository.path()));
         url
+    }
+
+    /// The URL of a path with a query at the API beside the registry's.
+    pub(super) fn api_url(&self, path: &str, query: &str) -> Url {
+        let origin = self.elsewhere.as_ref().map(|(origin, _)| origin);
+        let mut url = origin.unwrap_or(&self.origin).clone();
+        url.set_path(path);
+        url.set_query((!query.is_empty()).then_some(query));
+        url
+    }
+
+    /// The host of the API beside the registry's.
+    pub(super) fn api_host(&self) -> &str {
+        &self.line_beside().host
+    }
+
+    fn line_beside(&self) -> &Line {
+        let line = self.elsewhere.as_ref().map(|(_, line)| line);
+        line.unwrap_or(&self.line)
     }
 
     pub(super) fn is_same_origin(&self, url: &Url) -> bool {
@@ -154,55 +217,78 @@ impl Host {
     /// Asks, logs in where the registry wants it, and gives back a success or says why there is none.
     pub(super) async fn ask(&self, question: &Question<'_>) -> Result<Answer, RegistryError> {
         if self.is_met.load(Ordering::Acquire) {
-            return self.ask_known(question).await;
+            return self.ask_by(&self.access, question).await;
         }
         // A thousand repositories that are read for the first time would else be refused a thousand times.
         let first = self.meeting.lock().await;
         if self.is_met.load(Ordering::Acquire) {
             drop(first);
-            return self.ask_known(question).await;
+            return self.ask_by(&self.access, question).await;
         }
-        let outcome = self.ask_known(question).await;
+        let outcome = self.ask_by(&self.access, question).await;
         self.is_met.store(true, Ordering::Release);
         outcome
     }
 
-    async fn ask_known(&self, question: &Question<'_>) -> Result<Answer, RegistryError> {
+    /// Asks the API beside the registry's in the same way: it sends the registry's own challenges.
+    pub(super) async fn ask_beside(
+        &self,
+        question: &Question<'_>,
+    ) -> Result<Answer, RegistryError> {
+        self.ask_by(&self.access_beside, question).await
+    }
+
+    async fn ask_by(
+        &self,
+        access: &Access,
+        question: &Question<'_>,
+    ) -> Result<Answer, RegistryError> {
         let repository = question.repository;
-        let sent = self.access.standing(&self.line, repository).await?;
-        let answer = self.exchange(question, &sent).await?;
+        let sent = access.standing(&self.line, repository).await?;
+        let answer = self.line.exchange(&question.ask(&sent)).await?;
         if answer.status != StatusCode::UNAUTHORIZED {
             return self.judge(question, answer).await;
         }
         let refused = (&answer, &sent);
-        match self.access.renewed(&self.line, repository, refused).await? {
+        match access.renewed(&self.line, repository, refused).await? {
             Some(authorization) => {
-                let answer = self.exchange(question, &authorization).await?;
+                let answer = self.line.exchange(&question.ask(&authorization)).await?;
                 self.judge(question, answer).await
             }
             None => self.judge(question, answer).await,
         }
     }
 
-    async fn exchange(
+    /// The login for `repository`, for an API that wants it in a way of its own.
+    pub(super) async fn login(&self, repository: &Repository) -> Result<Login, RegistryError> {
+        self.access_beside
+            .found(self.line_beside(), repository)
+            .await
+    }
+
+    /// Asks the API beside the registry's with this login.
+    pub(super) async fn ask_as(
         &self,
         question: &Question<'_>,
-        authorization: &Authorization,
+        login: &Authorization,
     ) -> Result<Answer, RegistryError> {
-        let purpose = match question.url.path().contains("/manifests/") {
-            true => Purpose::Manifest,
-            false => Purpose::Other,
-        };
+        let answer = self.line_beside().exchange(&question.ask(login)).await?;
+        self.judge(question, answer).await
+    }
+
+    /// Posts `json` to the API beside the registry's, which it tells who asks.
+    pub(super) async fn post(
+        &self,
+        question: &Question<'_>,
+        json: &SecretString,
+    ) -> Result<Answer, RegistryError> {
         let ask = Ask {
-            repository: question.repository,
-            purpose,
-            method: question.method.clone(),
-            url: question.url,
-            accept: question.accept,
-            authorization,
-            bytes_max: question.bytes_max,
+            method: Method::POST,
+            json: Some(json),
+            ..question.ask(&Authorization::Anonymous)
         };
-        self.line.exchange(&ask).await
+        let answer = self.line_beside().exchange(&ask).await?;
+        self.judge(question, answer).await
     }
 
     async fn judge(
@@ -245,7 +331,7 @@ impl Host {
             Some((kind, tag)) if kind.ends_with("/manifests") && !tag.contains(':') => {
                 format!("`{repository}:{tag}`")
             }
-            Some((kind, digest)) if !kind.ends_with("/tags") => format!("`{repository}@{digest}`"),
+            Some((_, digest)) if digest.contains(':') => format!("`{repository}@{digest}`"),
             _ => format!("`{repository}`"),
         }
     }

@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
-use reqwest::header::{ACCEPT, AUTHORIZATION, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
-use reqwest::{Method, Response, StatusCode};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER,
+};
+use reqwest::{Body, Method, Response, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
@@ -55,6 +57,8 @@ pub(super) struct Ask<'a> {
     pub(super) url: &'a Url,
     pub(super) accept: &'static str,
     pub(super) authorization: &'a Authorization,
+    /// A body, which may hold a secret.
+    pub(super) json: Option<&'a SecretString>,
     pub(super) bytes_max: usize,
 }
 
@@ -131,6 +135,14 @@ impl Line {
                 request.basic_auth(username, Some(password.expose_secret()))
             }
             Authorization::Bearer(value) => request.header(AUTHORIZATION, value.clone()),
+        };
+        let request = match ask.json {
+            None => request,
+            Some(json) => {
+                // Wrapped, it can be sent once, and so never follows a redirect to another host.
+                let body = Body::wrap(Body::from(json.expose_secret().to_owned()));
+                request.header(CONTENT_TYPE, "application/json").body(body)
+            }
         };
         let outcome = request.send().await;
         self.count(outcome.as_ref().ok().map(Response::status));

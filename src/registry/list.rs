@@ -1,7 +1,8 @@
 //! A repository's tags, page by page. Invariant: the whole listing or an error; a part of one never leaves this file.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use reqwest::Method;
 use url::Url;
 
@@ -9,6 +10,7 @@ use super::error::RegistryError;
 use super::host::{Host, Question, json};
 use super::http::Answer;
 use super::link;
+use super::pushed::{PushApi, google};
 use super::wire::TagPage;
 use crate::image::{Repository, Tag};
 
@@ -34,6 +36,8 @@ pub(super) struct Listed {
     pub(super) tags: BTreeSet<Tag>,
     /// Names that are no tags by the grammar.
     pub(super) invalid: usize,
+    /// When what the tags point at was uploaded, where the listing itself tells it.
+    pub(super) uploaded: BTreeMap<Tag, Timestamp>,
 }
 
 /// A page as far as it matters for the next one.
@@ -72,6 +76,7 @@ async fn pages(
     let mut listed = Listed {
         tags: BTreeSet::new(),
         invalid: 0,
+        uploaded: BTreeMap::new(),
     };
     let mut visited = BTreeSet::new();
     let mut is_linked = false;
@@ -83,6 +88,9 @@ async fn pages(
         let page: TagPage = json(&answer, || format!("the list of tags of `{repository}`"))?;
         let end = listed.add(page.tags.unwrap_or_default());
         host.saw_page(end.length);
+        if host.push_api == Some(PushApi::Google) {
+            listed.uploaded.extend(google::uploaded(&answer));
+        }
         if let Some(cut) = guess.take().filter(|_| end.is_new) {
             page_size = Some(cut);
         }
@@ -189,7 +197,7 @@ fn page_url(
 }
 
 /// Where a page's `link` leads, if that is still the same registry.
-fn follow(
+pub(super) fn follow(
     host: &Host,
     repository: &Repository,
     (answer, link): (&Answer, &str),

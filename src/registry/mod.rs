@@ -20,6 +20,7 @@ mod list;
 mod metrics;
 mod mirrors;
 mod patience;
+mod pushed;
 mod seen;
 mod wire;
 
@@ -42,6 +43,7 @@ pub(crate) use client::{ClientCertificate, Connection, Proxy};
 pub(crate) use error::RegistryError;
 pub(crate) use host::HostStanding;
 pub(crate) use mirrors::Mirrors;
+pub(crate) use pushed::{PushApi, PushLogin};
 
 /// How registries are read.
 #[derive(Clone, Debug, Default)]
@@ -96,6 +98,8 @@ pub(crate) struct Listing {
     pub(crate) invalid: usize,
     /// Set while more than half of the tags have gone and that has not lasted yet.
     pub(crate) shrunk: Option<Shrunk>,
+    /// When what the tags point at was uploaded, where the listing itself tells it.
+    uploaded: BTreeMap<Tag, Timestamp>,
 }
 
 /// A listing that lost more than half of its tags at once.
@@ -206,8 +210,48 @@ impl Registry {
         self.lock_listed().insert(named.clone(), good);
         Ok(Listing {
             invalid: listed.invalid,
+            uploaded: listed.uploaded,
             ..listing
         })
+    }
+
+    /// The API of the repository's registry that tells push times, if there is one. Nothing is asked.
+    pub(crate) fn push_api(&self, repository: &Repository) -> Option<PushApi> {
+        let Inner {
+            options,
+            others,
+            mirrors,
+            ..
+        } = &*self.inner;
+        let origin = mirrors.origin(repository).ok()?;
+        let host = origin.registry();
+        let named = options.get(host).unwrap_or(others).kind;
+        PushApi::of(named.unwrap_or(RegistryKind::of_host(host)))
+    }
+
+    /// When each tag of `listing`, the latest, was last pushed; a tag that is missing has no time yet.
+    ///
+    /// After the first time only what is new is asked for, restarts included where the cache survives.
+    pub(crate) async fn pushed(
+        &self,
+        repository: &Repository,
+        (api, listing): (PushApi, &Listing),
+        now: Timestamp,
+    ) -> Result<BTreeMap<Tag, Timestamp>, RegistryError> {
+        let repository = &self.inner.mirrors.origin(repository)?;
+        let host = self.host(repository)?;
+        let what = || format!("the push times of `{repository}`");
+        let before = self.inner.cache.push_times(repository);
+        let reading = pushed::read(&host, repository, (api, listing), before, now);
+        let read = self.within(what, reading).await?;
+        let times = read.times.clone();
+        let inner = Arc::clone(&self.inner);
+        let repository = repository.clone();
+        // As for listings: a file of up to some megabytes.
+        let keep = move || inner.cache.keep_push_times(&repository, read);
+        let done = tokio::task::spawn_blocking(keep).await;
+        done.expect("the cache does not panic and is not cancelled");
+        Ok(times)
     }
 
     /// Asks what `tag` points at now.
@@ -335,3 +379,7 @@ mod faults;
 #[cfg(test)]
 #[path = "../../tests/contract/registry_real.rs"]
 mod real;
+
+#[cfg(test)]
+#[path = "../../tests/contract/registry_pushed.rs"]
+mod pushed_contract;

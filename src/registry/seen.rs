@@ -45,6 +45,7 @@ pub(super) fn accept(
         tags: tags.collect(),
         invalid: 0,
         shrunk: None,
+        uploaded: BTreeMap::new(),
     };
     let accepted = Seen {
         tags: fresh,

@@ -247,10 +247,10 @@ fn explain_says_of_every_tag_why_it_is_or_is_not_the_one() {
     stands: | develop-1-0a1b2c3
     decision: | promote: `develop-2-1b2c3d4` is newer than `develop-1-0a1b2c3`
 
-    TAG | FIRST SEEN | CREATED | WHY
-    develop-2-1b2c3d4 | - | the newest
-    develop-1-0a1b2c3 | - | older than `develop-2-1b2c3d4`
-    latest | - | does not match the pattern `develop-{number}-{sha}`
-    v1.0.0 | - | does not match the pattern `develop-{number}-{sha}`
+    TAG | FIRST SEEN | PUSHED | CREATED | WHY
+    develop-2-1b2c3d4 | - | - | the newest
+    develop-1-0a1b2c3 | - | - | older than `develop-2-1b2c3d4`
+    latest | - | - | does not match the pattern `develop-{number}-{sha}`
+    v1.0.0 | - | - | does not match the pattern `develop-{number}-{sha}`
     ");
 }

@@ -126,6 +126,18 @@ impl TagRule {
         }
     }
 
+    /// How this rule may come to need push times.
+    pub(crate) fn push_use(&self) -> Option<PushUse> {
+        match self.order() {
+            Order::By(Fact::Pushed) => Some(PushUse::OnRequest),
+            Order::Times => Some(PushUse::ByDefault),
+            Order::By(
+                Fact::Version | Fact::Number | Fact::Timestamp | Fact::Created | Fact::FirstSeen,
+            )
+            | Order::Follow => None,
+        }
+    }
+
     pub(super) fn order(&self) -> Order {
         match &self.kind {
             Kind::Follow(_) => Order::Follow,

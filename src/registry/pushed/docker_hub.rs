@@ -1,0 +1,96 @@
+//! Docker Hub: the API of `hub.docker.com`, which is another host than the registry's and counts its requests apart. A
+//! token for it is had for the registry's own user and password; public repositories need none.
+//!
+//! <https://docs.docker.com/reference/api/hub/latest/>
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use reqwest::header::HeaderValue;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::wire::{HubLogin, HubTags, HubToken};
+use super::{PAGE_SIZE, Page, collect, number, number_after};
+use crate::image::Repository;
+use crate::login::Login;
+use crate::registry::access::bearer;
+use crate::registry::error::RegistryError;
+use crate::registry::host::{Host, Question, json};
+use crate::registry::http::{Answer, Authorization};
+
+/// Tokens of the API by user, each until it is refused: they live for minutes, and how many they do not say.
+#[derive(Default)]
+pub(in crate::registry) struct Tokens(Mutex<BTreeMap<String, HeaderValue>>);
+
+pub(super) async fn page(
+    host: &Host,
+    repository: &Repository,
+    after: Option<&str>,
+) -> Result<Page, RegistryError> {
+    let (namespace, name) = repository.path().split_once('/').unwrap_or_default();
+    let path = format!("/v2/namespaces/{namespace}/repositories/{name}/tags");
+    let page = number(after);
+    let query = format!("page_size={PAGE_SIZE}&page={page}&ordering=last_updated");
+    let url = host.api_url(&path, &query);
+    let answer = ask(host, &super::question(repository, &url)).await?;
+    let HubTags { results, next } = json(&answer, || super::what(repository))?;
+    let told = results.into_iter().map(|tag| {
+        let at = tag.tag_last_pushed.and_then(|at| at.parse().ok());
+        (tag.name, at)
+    });
+    Ok(Page {
+        times: collect(told),
+        next: next.map(|_| number_after(after).to_string()),
+    })
+}
+
+async fn ask(host: &Host, question: &Question<'_>) -> Result<Answer, RegistryError> {
+    let (username, password) = match host.login(question.repository).await? {
+        Login::Basic { username, password } => (username, password),
+        Login::Bearer(token) => {
+            let login = Authorization::Bearer(bearer(host.api_host(), &token)?);
+            return host.ask_as(question, &login).await;
+        }
+        Login::Anonymous => return host.ask_as(question, &Authorization::Anonymous).await,
+    };
+    let kept = host.tokens.lock().get(&username).cloned();
+    if let Some(token) = kept {
+        let answer = host.ask_as(question, &Authorization::Bearer(token)).await;
+        match answer {
+            Err(RegistryError::Unauthorized { .. }) => {}
+            answer => return answer,
+        }
+    }
+    let token = token(host, question.repository, (&username, &password)).await?;
+    host.tokens.lock().insert(username, token.clone());
+    host.ask_as(question, &Authorization::Bearer(token)).await
+}
+
+/// Has a token made.
+async fn token(
+    host: &Host,
+    repository: &Repository,
+    (username, password): (&str, &SecretString),
+) -> Result<HeaderValue, RegistryError> {
+    let login = HubLogin {
+        identifier: username,
+        secret: password.expose_secret(),
+    };
+    let login = serde_json::to_string(&login).expect("strings are JSON");
+    let url = host.api_url("/v2/auth/token", "");
+    let answer = host
+        .post(&super::question(repository, &url), &login.into())
+        .await?;
+    // What cannot be read is not shown: it may hold the token.
+    let token: Option<HubToken> = serde_json::from_slice(&answer.body).ok();
+    let token = token.ok_or_else(|| RegistryError::TokenMissing {
+        host: host.api_host().to_owned(),
+    })?;
+    bearer(host.api_host(), &token.access_token.into())
+}
+
+impl Tokens {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, HeaderValue>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
