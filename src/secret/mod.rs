@@ -2,10 +2,14 @@
 //!
 //! Invariant: a value is never printed, and never stored longer than one use, so that a rotated file counts at once.
 
+mod guard;
+
 use std::fmt;
 use std::path::PathBuf;
 
 use secrecy::SecretString;
+
+pub(crate) use guard::Guard;
 
 /// Where a secret is kept. Settings name it; they never hold it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
