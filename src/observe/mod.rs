@@ -63,6 +63,11 @@ impl Sources {
         self.mirrors.into_values()
     }
 
+    /// Where `repository` is read, which is elsewhere for what a mirror copies.
+    pub(crate) fn origin(&self, repository: &Repository) -> Repository {
+        self.registry.origin(repository)
+    }
+
     /// A snapshot of the latest readings of what `wants` names.
     pub(crate) fn world(&self, wants: &Wants) -> World {
         let readings = self.readings();

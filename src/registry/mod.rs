@@ -9,6 +9,7 @@ mod cache;
 mod challenge;
 mod client;
 mod error;
+mod events;
 mod fault;
 mod host;
 mod http;
@@ -41,6 +42,7 @@ use host::Host;
 pub(crate) use budget::QuotaStanding;
 pub(crate) use client::{ClientCertificate, Connection, Proxy};
 pub(crate) use error::RegistryError;
+pub(crate) use events::{EventError, EventKind, Extent, Message, Named, pushed};
 pub(crate) use host::HostStanding;
 pub(crate) use mirrors::Mirrors;
 pub(crate) use pushed::{PushApi, PushLogin};
@@ -185,6 +187,12 @@ impl Registry {
                 listed: Mutex::default(),
             }),
         }
+    }
+
+    /// Where `repository` is read; at itself where its origin has no name that can be used.
+    pub(crate) fn origin(&self, repository: &Repository) -> Repository {
+        let origin = self.inner.mirrors.origin(repository);
+        origin.unwrap_or_else(|_| repository.clone())
     }
 
     /// Lists all tags of `repository`; of what it is a copy of, if it is one.
