@@ -21,6 +21,8 @@ pub const PASSWORD: &str = "s3cret";
 pub struct Distribution {
     program: PathBuf,
     ip: IpAddr,
+    /// The end of its configuration.
+    notifications: String,
 }
 
 /// A running registry.
@@ -47,13 +49,27 @@ impl Distribution {
     }
 
     fn of(program: PathBuf) -> Self {
-        let ip = Ipv4Addr::LOCALHOST.into();
-        Self { program, ip }
+        Self {
+            program,
+            ip: Ipv4Addr::LOCALHOST.into(),
+            notifications: String::new(),
+        }
     }
 
     pub fn on(self, ip: impl Into<IpAddr>) -> Self {
         let ip = ip.into();
         Self { ip, ..self }
+    }
+
+    /// Lets it tell `url` of pushes and pulls, with this `Authorization`, twice before it waits for a moment.
+    pub fn telling(self, url: &str, authorization: &str) -> Self {
+        let notifications = format!(
+            "notifications:\n  endpoints:\n    - name: bed\n      url: '{url}'\n      headers: {{Authorization: ['{authorization}']}}\n      timeout: 5s\n      threshold: 2\n      backoff: 200ms\n"
+        );
+        Self {
+            notifications,
+            ..self
+        }
     }
 
     /// Starts it with https by `authority` and the password in every request.
@@ -94,8 +110,9 @@ impl Distribution {
         let host = SocketAddr::new(self.ip, free_port()).to_string();
         let data = folder.path().join("data");
         let config = format!(
-            "version: 0.1\nlog: {{level: info}}\nstorage:\n  filesystem: {{rootdirectory: '{}'}}\n  delete: {{enabled: true}}\nhttp:\n  addr: '{host}'\n  secret: bed\n{tls}auth:\n{auth}",
-            data.display()
+            "version: 0.1\nlog: {{level: info}}\nstorage:\n  filesystem: {{rootdirectory: '{}'}}\n  delete: {{enabled: true}}\nhttp:\n  addr: '{host}'\n  secret: bed\n{tls}auth:\n{auth}{}",
+            data.display(),
+            self.notifications
         );
         std::fs::write(folder.path().join("config.yml"), config)
             .expect("the folder can be written");
