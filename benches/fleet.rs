@@ -228,6 +228,13 @@ impl Fleet {
         seen
     }
 
+    /// Adds these lines to the settings.
+    pub(crate) fn add_settings(&self, lines: &str) {
+        let path = self.path().join("towpath.yaml");
+        let settings = std::fs::read_to_string(&path).expect("the settings were written");
+        write(&path, &(settings + lines));
+    }
+
     /// Starts the daemon.
     pub(crate) fn daemon(&self) -> Process {
         let mut command = towpath(self.path());
@@ -274,7 +281,7 @@ impl Fleet {
         }
     }
 
-    fn image(&self, application: usize) -> String {
+    pub(crate) fn image(&self, application: usize) -> String {
         let image = application % self.plan.images;
         format!("{}/acme/app-{image:04}", self.registry.host())
     }

@@ -9,6 +9,7 @@
 #[path = "../src/edit/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "the figures use little of it")]
 mod edit;
+mod events;
 mod fleet;
 mod helpers;
 mod idle;
@@ -26,12 +27,13 @@ use table::Table;
 /// A figure's name, and what measures it.
 type Figure = (&'static str, fn(&mut Table));
 
-const FIGURES: [Figure; 8] = [
+const FIGURES: [Figure; 9] = [
     ("select", helpers::select),
     ("set", helpers::set),
     ("scan", scan::scan),
     ("files", scan::files),
     ("one-edit", one_edit::one_edit),
+    ("events", events::events),
     ("thousand", thousand::thousand),
     ("ten-thousand", ten_thousand::ten_thousand),
     ("idle", idle::idle),

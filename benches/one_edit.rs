@@ -55,7 +55,7 @@ pub(crate) fn one_edit(table: &mut Table) {
     daemon(table, &mut fleet);
 }
 
-/// The same by the daemon, which gathers for 100 ms what comes together.
+/// The same by the daemon, which gathers for 20 ms what comes together.
 fn daemon(table: &mut Table, fleet: &mut Fleet) {
     let daemon = fleet.daemon();
     daemon.wait_until("a first view", || {
@@ -70,7 +70,7 @@ fn daemon(table: &mut Table, fleet: &mut Fleet) {
         times.push(fleet.watch_to_push(&daemon).known_to_pushed());
     }
     table.times(
-        "the same, `towpath run`: tag listed to pushed, with its 100 ms of gathering",
+        "the same, `towpath run`: tag listed to pushed, with its 20 ms of gathering",
         &Samples::new(times),
         Aim::Time(Duration::from_millis(200)),
     );
