@@ -33,6 +33,6 @@ ENV XDG_CACHE_HOME=/var/cache
 # The only folder that towpath writes. It may be a volume, and may be lost at any time.
 VOLUME /var/cache/towpath
 USER 65532:65532
-EXPOSE 8080
+EXPOSE 8080 8081
 ENTRYPOINT ["/towpath"]
 CMD ["run"]

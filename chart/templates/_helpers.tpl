@@ -49,5 +49,8 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $_ := set $own "policies" (list "/etc/towpath/policies") }}
 {{- $_ := set $own "cache" "/var/cache/towpath" }}
 {{- $_ := set $own "listen" "0.0.0.0:8080" }}
+{{- if .Values.settings.hooks }}
+{{- $_ := set $own "hooks" (dict "listen" "0.0.0.0:8081") }}
+{{- end }}
 {{- merge $own .Values.settings | toYaml }}
 {{- end }}
