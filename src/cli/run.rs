@@ -24,8 +24,8 @@ use crate::login::{Environment, Source, SourcesByPath};
 use crate::observe::{Sources, Wants};
 use crate::plan::Scope;
 use crate::policy::{Policy, RepositoryName, SubjectTemplate};
-use crate::registry::{self, Connection, HostOptions, Options, Registry};
-use crate::web::{self, Health};
+use crate::registry::{self, Connection, EventKind, HostOptions, Options, Registry};
+use crate::web::{self, Bells, Health, HookSource, Hooks};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -144,6 +144,7 @@ impl Setup {
             commit: _,
             cache,
             listen: _,
+            hooks: _,
         } = &self.settings;
         *repositories == other.settings.repositories
             && *registries == other.settings.registries
@@ -211,10 +212,13 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let shown = board.clone();
     let status = move || shown.status(daemon::now());
     tokio::spawn(web::serve(listener, health.clone(), status));
+    let bells = Arc::new(Bells::default());
+    let hooks = serve_hooks(&setup.settings, &bells).await?;
     loop {
+        hooks.open(hook_sources(&setup.settings));
         let generation = stop.child_token();
         let mut daemon = tokio::spawn(daemon::run(
-            work(&setup, &live),
+            work(&setup, &live, &bells),
             (board.clone(), health.clone()),
             generation.clone(),
         ));
@@ -228,9 +232,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
         generation.cancel();
         let Some(next) = next else { break };
         let next = next.with_cache(cache.as_deref());
-        if next.settings.listen != setup.settings.listen {
-            tracing::warn!(address = %next.settings.listen, "`listen` changed, which counts after a restart");
-        }
+        warn_of_addresses(&setup.settings, &next.settings);
         daemon
             .await?
             .map_err(|why| anyhow::anyhow!("the daemon ended: {why}"))?;
@@ -312,7 +314,43 @@ fn end_at_once() {
     std::process::exit(1);
 }
 
-fn work(setup: &Setup, live: &Live) -> Work {
+/// Listens for registries that tell of pushes, where the settings say so. Who may is told later.
+async fn serve_hooks(settings: &Settings, bells: &Arc<Bells>) -> Result<Arc<Hooks>, Failure> {
+    let hooks = Arc::new(Hooks::new(bells.clone()));
+    if let Some(settings) = &settings.hooks {
+        let listener = web::listen(settings.listen).await?;
+        tracing::info!(address = %listener.local_addr()?, "hooks are served");
+        tokio::spawn(hooks.clone().serve(listener));
+    }
+    Ok(hooks)
+}
+
+/// Says which new addresses count only after a restart.
+fn warn_of_addresses(settings: &Settings, next: &Settings) {
+    let hooks = |settings: &Settings| settings.hooks.as_ref().map(|hooks| hooks.listen);
+    if next.listen != settings.listen {
+        tracing::warn!(address = %next.listen, "`listen` changed, which counts after a restart");
+    }
+    if hooks(next) != hooks(settings) {
+        tracing::warn!("the address of `hooks` changed, which counts after a restart");
+    }
+}
+
+/// Who may tell of pushes, as the settings say.
+fn hook_sources(settings: &Settings) -> BTreeMap<EventKind, Vec<HookSource>> {
+    let source = |source: &config::HookSource| {
+        let config::HookSource { guard, host } = source.clone();
+        HookSource { guard, host }
+    };
+    let kinds = settings.hooks.iter().flat_map(|hooks| &hooks.sources);
+    let kinds = kinds.map(|(name, sources)| {
+        let kind = EventKind::named(name).expect("settings and events know the same kinds");
+        (kind, sources.iter().map(source).collect())
+    });
+    kinds.collect()
+}
+
+fn work(setup: &Setup, live: &Live, bells: &Arc<Bells>) -> Work {
     let interval_of = |repository: &Repository| {
         let settings = setup.settings.registries.get(repository.registry());
         let interval = settings.map_or(RegistrySettings::default().poll_interval, |settings| {
@@ -335,6 +373,7 @@ fn work(setup: &Setup, live: &Live) -> Work {
                 .map(|(name, settings)| (name.clone(), settings.poll_interval))
                 .collect(),
         },
+        bells: bells.clone(),
         clock: daemon::now,
     }
 }

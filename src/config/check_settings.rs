@@ -1,25 +1,27 @@
 //! Settings as written in, settings as used out: defaults, paths, and what keys mean together.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::forms::{
-    Credentials as Written, GoogleCredentials, GoogleIdentity, Proxy as ProxyWritten,
-    ProxyWithLogin, RegistryCredentials as RegistryWritten, SecretPlace,
+    Credentials as Written, GoogleCredentials, GoogleIdentity, HmacSource,
+    HookSource as HookWritten, OneOrMany, OpenSource, Proxy as ProxyWritten, ProxyWithLogin,
+    RegistryCredentials as RegistryWritten, SecretPlace, TokenSource,
 };
 use super::nouns::RegistryName;
 use super::problem::Faults;
-use super::raw::{self, Author, Commit, RegistryEntry, RepositoryEntry};
+use super::raw::{self, Author, Commit, Hooks, RegistryEntry, RepositoryEntry};
 use super::settings::{
-    ClientCertificate, CommitSettings, Person, Proxy, RegistrySettings, RepositorySettings,
-    RepositoryUrl, Settings,
+    ClientCertificate, CommitSettings, HookSettings, HookSource, Person, Proxy, RegistrySettings,
+    RepositorySettings, RepositoryUrl, Settings,
 };
 use super::shape::Placed;
 use super::source::Span;
 use crate::login::{DockerConfig, Google, Source};
 use crate::policy::{RepositoryName, SubjectTemplate};
-use crate::secret::{Credentials, Secret};
+use crate::secret::{Credentials, Guard, Secret};
 
 /// The branch where none is named.
 const BRANCH: &str = "main";
@@ -37,9 +39,11 @@ pub(super) fn check(raw: raw::Settings, folder: &Path, faults: &mut Faults) -> S
         commit: written,
         cache,
         listen,
+        hooks,
     } = raw;
     let mut check = Check { folder, faults };
     let docker_config = docker_config.map(|file| check.docker_config(file));
+    let listen = listen.map_or(([127, 0, 0, 1], 8080).into(), |listen| listen.value);
     let mut settings = Settings {
         repositories: BTreeMap::new(),
         registries: BTreeMap::new(),
@@ -47,7 +51,8 @@ pub(super) fn check(raw: raw::Settings, folder: &Path, faults: &mut Faults) -> S
         docker_config,
         commit: commit(written),
         cache: cache.map_or_else(default_cache, |cache| folder.join(cache.value)),
-        listen: listen.map_or(([127, 0, 0, 1], 8080).into(), |listen| listen.value),
+        listen,
+        hooks: hooks.map(|hooks| check.hooks(hooks, listen)),
     };
     for entry in repositories.entries {
         let Some(repository) = entry.value else {
@@ -231,6 +236,60 @@ impl Check<'_> {
                 account: service_account.map_or("default".to_owned(), |account| account.value),
             }),
         }
+    }
+
+    fn hooks(&mut self, hooks: Hooks, pages: SocketAddr) -> HookSettings {
+        let Hooks { listen, registry } = hooks;
+        if let Some(listen) = listen
+            .as_ref()
+            .filter(|l| l.value == pages && pages.port() != 0)
+        {
+            self.faults.error_with_hint(
+                listen.span,
+                "health and metrics are served on this address",
+                "give the hooks a port of their own, since others may reach them",
+            );
+        }
+        let mut sources = BTreeMap::new();
+        for entry in registry.entries {
+            if let Some(OneOrMany(written)) = entry.value {
+                sources.insert(entry.key.value.0, self.hook_sources(written));
+            }
+        }
+        HookSettings {
+            listen: listen.map_or(([127, 0, 0, 1], 8081).into(), |listen| listen.value),
+            sources,
+        }
+    }
+
+    fn hook_sources(&mut self, written: Vec<Placed<HookWritten>>) -> Vec<HookSource> {
+        let several = written.len() > 1;
+        let source = |written: Placed<HookWritten>| {
+            let (guard, host) = match written.value {
+                HookWritten::Token(TokenSource { token, host }) => {
+                    (Guard::Token(self.secret(token)), host)
+                }
+                HookWritten::Hmac(HmacSource { hmac, host }) => {
+                    (Guard::Hmac(self.secret(hmac)), host)
+                }
+                HookWritten::Open(OpenSource {
+                    unauthenticated,
+                    host,
+                }) => {
+                    if several {
+                        self.faults.error_with_hint(
+                            unauthenticated.span,
+                            "this opens the hook to all, whatever stands beside it",
+                            "leave it as the only entry, or take it out",
+                        );
+                    }
+                    (Guard::Open, host)
+                }
+            };
+            let host = host.map(|host| host.value.0);
+            HookSource { guard, host }
+        };
+        written.into_iter().map(source).collect()
     }
 
     fn credentials(&mut self, written: Written) -> Credentials {

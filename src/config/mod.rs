@@ -41,7 +41,8 @@ use tree::{Node, Value};
 pub(crate) use problem::{Problem, Problems, Severity};
 pub(crate) use schema::{Kind, schema};
 pub(crate) use settings::{
-    CommitSettings, Person, Proxy, RegistrySettings, RepositorySettings, RepositoryUrl, Settings,
+    CommitSettings, HookSource, Person, Proxy, RegistrySettings, RepositorySettings, RepositoryUrl,
+    Settings,
 };
 pub(crate) use watch::Watch;
 

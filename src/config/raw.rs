@@ -7,11 +7,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::forms::{
-    Credentials, Deliver, Image, Newest, OneOrMany, Prerelease, Proxy, RegistryCredentials, Update,
+    Credentials, Deliver, HookSource, Image, Newest, OneOrMany, Prerelease, Proxy,
+    RegistryCredentials, Update,
 };
 use super::nouns::{
-    ApiVersion, BranchName, CommitSubject, Group, HostName, MarkerPolicy, PageSize, RegistryName,
-    RequestsInFlight, RequestsPerSecond,
+    ApiVersion, BranchName, CommitSubject, Group, HookKind, HostName, MarkerPolicy, PageSize,
+    RegistryName, RequestsInFlight, RequestsPerSecond,
 };
 use super::settings::RepositoryUrl;
 use super::shape::{Block, Later, Named, Placed, shape};
@@ -38,6 +39,8 @@ shape! {
         cache: Option<Placed<String>> = "cache",
         /// Address and port for health and metrics. Default: `127.0.0.1:8080`.
         listen: Option<Placed<SocketAddr>> = "listen",
+        /// Where registries say that a tag was pushed, so that it is promoted at once. Default: none is listened to.
+        hooks: Option<Hooks> = "hooks",
     } also {
         /// The version of the language: `towpath.dev/v1alpha1`.
         Option<Placed<ApiVersion>> = "apiVersion",
@@ -95,6 +98,14 @@ shape! {
         certificate: Placed<String> = "certificate",
         /// A file with its private key in PEM, relative to this file.
         key: Placed<String> = "key",
+    }
+
+    /// Where registries say that a tag was pushed.
+    struct Hooks {
+        /// Address and port, apart from those of health and metrics. Default: `127.0.0.1:8081`.
+        listen: Option<Placed<SocketAddr>> = "listen",
+        /// Who may tell, by kind of registry; each is served at `/hooks/registry/KIND`.
+        registry: Named<HookKind, OneOrMany<HookSource>> = "registry",
     }
 
     /// How commits are written.

@@ -10,7 +10,7 @@ use url::Url;
 use crate::image::RegistryKind;
 use crate::login::{DockerConfig, SourcesByPath};
 use crate::policy::{RepositoryName, SubjectTemplate};
-use crate::secret::{Credentials, Secret};
+use crate::secret::{Credentials, Guard, Secret};
 
 /// What is true for all policies. Paths are relative to the process's folder, or absolute.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,23 @@ pub(crate) struct Settings {
     /// A folder for mirrors and metadata, which may be deleted at any time.
     pub(crate) cache: PathBuf,
     pub(crate) listen: SocketAddr,
+    pub(crate) hooks: Option<HookSettings>,
+}
+
+/// Where registries tell of pushes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HookSettings {
+    pub(crate) listen: SocketAddr,
+    /// By the name of the kind of registry, each with at least one.
+    pub(crate) sources: BTreeMap<&'static str, Vec<HookSource>>,
+}
+
+/// Who may tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HookSource {
+    pub(crate) guard: Guard,
+    /// The host by which policies name the registry.
+    pub(crate) host: Option<String>,
 }
 
 /// A manifests repository.

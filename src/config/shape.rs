@@ -312,11 +312,16 @@ impl<K: Leaf, T: Shape> Shape for Named<K, T> {
     }
 
     fn schema() -> Option<Json> {
-        Some(json!({
+        let mut schema = json!({
             "type": "object",
             "additionalProperties": T::schema()?,
             "minProperties": 1,
-        }))
+        });
+        let key = K::schema();
+        if key.get("enum").is_some() {
+            schema["propertyNames"] = key;
+        }
+        Some(schema)
     }
 }
 

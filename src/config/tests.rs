@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 use insta::assert_snapshot;
 use tempfile::TempDir;
 
-use super::{Config, Problems, Proxy, load};
+use super::{Config, HookSource, Problems, Proxy, load};
 use crate::image::RegistryKind;
 use crate::login::{DockerConfig, Google, Source, SourcesByPath};
 use crate::manifest::Write;
 use crate::policy::Deliver;
 use crate::policy::select::choose::Downgrade;
-use crate::secret::{Credentials, Secret};
+use crate::registry::EventKind;
+use crate::secret::{Credentials, Guard, Secret};
 
 /// The least that a settings file can say.
 pub(super) const SETTINGS: &str = "\
@@ -704,6 +705,86 @@ fn an_unset_secret_is_a_warning() {
 }
 
 #[test]
+fn hooks_are_read_with_one_source_or_several() {
+    let hooks = "
+hooks:
+  listen: 0.0.0.0:8081
+  registry:
+    harbor:
+      - { token: { file: one }, host: harbor.example.com }
+      - { token: { env: TOWPATH_TEST_UNSET } }
+    ghcr: { hmac: { file: one } }
+    distribution: { unauthenticated: true }
+";
+    let folder = folder(&format!("{SETTINGS}{hooks}"), "");
+    fs::write(folder.path().join("one"), "x").unwrap();
+    let config = load_in(folder.path()).unwrap();
+    let warnings: Vec<_> = config.warnings.iter().map(|w| &*w.message).collect();
+    assert_eq!(
+        warnings,
+        ["the environment variable `TOWPATH_TEST_UNSET` is not set"]
+    );
+    let hooks = config.settings.hooks.unwrap();
+    assert_eq!(hooks.listen.to_string(), "0.0.0.0:8081");
+    let one = || Secret::File(folder.path().join("one"));
+    let source = |guard, host: Option<&str>| HookSource {
+        guard,
+        host: host.map(str::to_owned),
+    };
+    let unset = Secret::Env("TOWPATH_TEST_UNSET".to_owned());
+    let harbor = vec![
+        source(Guard::Token(one()), Some("harbor.example.com")),
+        source(Guard::Token(unset), None),
+    ];
+    let expected = [
+        ("distribution", vec![source(Guard::Open, None)]),
+        ("ghcr", vec![source(Guard::Hmac(one()), None)]),
+        ("harbor", harbor),
+    ];
+    assert_eq!(hooks.sources, expected.into());
+}
+
+#[test]
+fn what_is_wrong_with_hooks_is_told() {
+    let told = |hooks: &str| messages(&format!("{SETTINGS}{hooks}"), "");
+    assert_snapshot!(told("hooks:
+  listen: 127.0.0.1:8080
+  registry:
+    harbour: { token: { env: X } }
+    quay: {}
+    harbor: { token: { env: X }, hmac: { env: X } }
+    zot: { token: hunter2 }
+    acr: { unauthenticated: false }
+    ecr: [{ unauthenticated: true }, { token: { env: PATH } }]
+    google: { token: { env: PATH }, host: https://x.example.com }
+    generic: []
+"), @"
+    7:11 health and metrics are served on this address [give the hooks a port of their own, since others may reach them]
+    9:5 `harbour` is not one of `acr`, `distribution`, `docker-hub`, `ecr`, `generic`, `ghcr`, `gitlab`, `google`, `harbor`, `quay`, `zot` [did you mean `harbor`?]
+    10:5 expected one of `token`, `hmac`, `unauthenticated`
+    11:34 `token` and `hmac` cannot stand together
+    12:19 a secret is never written in this file [name where it is kept: `{ env: NAME }` or `{ file: PATH }`]
+    13:29 `unauthenticated` is `true` or not there [name a secret: `token: { env: NAME }`]
+    14:30 this opens the hook to all, whatever stands beside it [leave it as the only entry, or take it out]
+    15:43 this is not a host [write the host alone, without scheme or path: `registry.example.com:5000`]
+    16:14 expected at least one, found an empty list
+    ");
+    assert_snapshot!(told("hooks: { listen: 0.0.0.0:8081 }"), @"6:1 the key `registry` is missing");
+}
+
+#[test]
+fn settings_and_events_know_the_same_kinds_of_registries() {
+    for kind in EventKind::ALL {
+        let name = kind.name();
+        let hooks = format!("hooks: {{ registry: {{ {name}: {{ unauthenticated: true }} }} }}");
+        let config = load_in(folder(&format!("{SETTINGS}{hooks}"), "").path()).unwrap();
+        let hooks = config.settings.hooks.unwrap();
+        let known = hooks.sources.keys().map(|name| EventKind::named(name));
+        assert_eq!(known.collect::<Vec<_>>(), [Some(kind)], "{name}");
+    }
+}
+
+#[test]
 fn bombs_are_refused_at_once() {
     let laughs: String = (1..9)
         .map(|i| {
@@ -765,7 +846,7 @@ fn a_thousand_policies_are_read_quickly() {
 #[test]
 fn columns_count_characters_and_a_byte_order_mark_is_none() {
     let settings = SETTINGS.replace("kind: Settings", "kind: Settings\r\nübel: 1");
-    assert_snapshot!(messages(&format!("\u{feff}{settings}"), ""), @"3:1 unknown key `übel` [known here: `repositories`, `registries`, `docker-config`, `policies`, `commit`, `cache`, `listen`, `apiVersion`, `kind`]");
+    assert_snapshot!(messages(&format!("\u{feff}{settings}"), ""), @"3:1 unknown key `übel` [known here: `repositories`, `registries`, `docker-config`, `policies`, `commit`, `cache`, `listen`, `hooks`, `apiVersion`, `kind`]");
     assert!(load_in(folder(&format!("\u{feff}{SETTINGS}"), "").path()).is_ok());
     assert!(load_in(folder(&SETTINGS.replace('\n', "\r\n"), "").path()).is_ok());
 }

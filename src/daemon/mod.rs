@@ -28,7 +28,7 @@ use crate::image::Repository;
 use crate::observe::{Sources, Wants};
 use crate::policy::{Policy, RepositoryName, SubjectTemplate};
 use crate::registry::Registry;
-use crate::web::Health;
+use crate::web::{Bells, Health};
 
 pub(crate) use clock::now;
 pub(crate) use round::{Hands, Report, round, settle};
@@ -46,6 +46,8 @@ pub(crate) struct Work {
     pub(crate) registry: Registry,
     pub(crate) wants: Wants,
     pub(crate) intervals: Intervals,
+    /// Rung by the events of registries; they outlast the work.
+    pub(crate) bells: Arc<Bells>,
     pub(crate) clock: fn() -> Timestamp,
 }
 
@@ -109,6 +111,8 @@ pub(crate) async fn run(
     let unread = AtomicUsize::new(workers.len() + images.len());
     health.watch_workers(workers.len());
     metrics::begin();
+    let origin = |image: &Repository| (image.clone(), work.sources.origin(image));
+    work.bells.hang(&images.iter().map(origin).collect());
     if workers.is_empty() {
         tracing::warn!("no policy is configured; waiting for one");
         health.became_ready();

@@ -1,29 +1,58 @@
 //! Lists one image repository again and again, and wakes the workers that use it when the reading changed.
+//!
+//! It is time when the interval is over, or at once when an event rang the repository's bell.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::{Instant, sleep, sleep_until};
+
 use super::{Shared, log, metrics};
 use crate::image::Repository;
 use crate::observe::News;
+use crate::web::Bell;
+use crate::world::Fact;
 
 /// How far an interval is stretched or shortened at random, so that many pollers spread out.
 const JITTER: f64 = 0.1;
 
+/// Least time between two listings that events ask for. A registry allows many more; a flood of events would not.
+const BETWEEN_EVENTS: Duration = Duration::from_secs(1);
+
+/// When to list again after an event whose listing brought nothing new. Some registries tell of a push before their
+/// listing shows it: caches and replicas follow within a second or so. After 6 s, the next poll is soon enough.
+const LOOK_AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
+
+/// When a repository is to be listed again.
+struct Pace {
+    interval: Duration,
+    bell: Arc<Bell>,
+    /// When an event last had the repository listed.
+    by_event: Option<Instant>,
+    /// What is left of [`LOOK_AGAIN`] since then.
+    looks: &'static [Duration],
+}
+
 /// Polls `repository` until it is cut.
 pub(super) async fn poll(shared: Arc<Shared>, repository: Repository) {
-    let interval = shared.work.intervals.images[&repository];
+    let mut pace = Pace {
+        interval: shared.work.intervals.images[&repository],
+        bell: shared.work.bells.of(&repository),
+        by_event: None,
+        looks: &[],
+    };
+    let sources = &shared.work.sources;
     let mut first = true;
     loop {
-        let before = shared.work.sources.image(&repository);
-        let news = shared
-            .work
-            .sources
-            .list(&repository, &shared.work.wants, (shared.work.clock)())
-            .await;
-        if let Some(after) = shared.work.sources.image(&repository) {
-            log::listing(&repository, before.as_ref(), &after);
-            metrics::listed(&repository, &after);
+        let before = sources.image(&repository);
+        // What rings from here on may be missing in this listing.
+        pace.bell.answer();
+        let now = (shared.work.clock)();
+        let news = sources.list(&repository, &shared.work.wants, now).await;
+        let after = sources.image(&repository);
+        if let Some(after) = &after {
+            log::listing(&repository, before.as_ref(), after);
+            metrics::listed(&repository, after);
         }
         if std::mem::take(&mut first) {
             shared.first_reading_done();
@@ -32,11 +61,142 @@ pub(super) async fn poll(shared: Arc<Shared>, repository: Repository) {
             News::Changed => shared.wake_users_of(&repository),
             News::Same => {}
         }
-        tokio::time::sleep(jittered(interval)).await;
+        let is_read = after.is_some_and(|facts| matches!(facts.listing, Fact::Known(_)));
+        pace.next(if is_read { news } else { News::Same }).await;
+    }
+}
+
+impl Pace {
+    /// Waits until the repository is to be listed again after a listing with `news`.
+    async fn next(&mut self, news: News) {
+        let poll = jittered(self.interval);
+        let wait = match (news, self.looks.split_first()) {
+            (News::Same, Some((wait, rest))) => {
+                self.looks = rest;
+                poll.min(*wait)
+            }
+            (News::Changed, _) | (News::Same, None) => {
+                self.looks = &[];
+                poll
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.bell.due() => {
+                if let Some(before) = self.by_event {
+                    sleep_until(before + BETWEEN_EVENTS).await;
+                }
+                self.by_event = Some(Instant::now());
+                self.looks = &LOOK_AGAIN;
+            }
+            () = sleep(wait) => {}
+        }
     }
 }
 
 /// `interval`, give or take [`JITTER`].
 pub(super) fn jittered(interval: Duration) -> Duration {
     interval.mul_f64(1.0 - JITTER + 2.0 * JITTER * fastrand::f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::Pace;
+    use crate::observe::News;
+    use crate::web::{Bell, Rung};
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn pace() -> Pace {
+        Pace {
+            interval: HOUR,
+            bell: Arc::default(),
+            by_event: None,
+            looks: &[],
+        }
+    }
+
+    /// Seconds until the next listing, which takes no time.
+    async fn seconds(pace: &mut Pace, news: News) -> f64 {
+        let start = Instant::now();
+        pace.next(news).await;
+        pace.bell.answer();
+        start.elapsed().as_secs_f64()
+    }
+
+    fn about(seconds: f64, expected: f64) -> bool {
+        (seconds - expected).abs() < 0.01
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_an_event_the_interval_decides() {
+        let mut pace = pace();
+        for news in [News::Changed, News::Same] {
+            let seconds = seconds(&mut pace, news).await;
+            assert!((3240.0..3960.1).contains(&seconds), "{seconds}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_event_is_answered_at_once_and_twice_more_while_nothing_is_new() {
+        let mut pace = pace();
+        pace.bell.ring();
+        assert!(about(seconds(&mut pace, News::Same).await, 0.0));
+        assert!(about(seconds(&mut pace, News::Same).await, 1.0));
+        assert!(about(seconds(&mut pace, News::Same).await, 5.0));
+        assert!(seconds(&mut pace, News::Same).await > 3000.0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn news_end_the_looking() {
+        let mut pace = pace();
+        pace.bell.ring();
+        assert!(about(seconds(&mut pace, News::Same).await, 0.0));
+        assert!(about(seconds(&mut pace, News::Same).await, 1.0));
+        assert!(seconds(&mut pace, News::Changed).await > 3000.0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_is_one_listing_a_second() {
+        let mut pace = pace();
+        let bell: Arc<Bell> = pace.bell.clone();
+        let flood = tokio::spawn(async move {
+            for _ in 0..10_000 {
+                bell.ring();
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        });
+        let start = Instant::now();
+        let mut listings = 0;
+        while !flood.is_finished() {
+            pace.next(News::Changed).await;
+            pace.bell.answer();
+            listings += 1;
+        }
+        assert!(
+            (10..=12).contains(&listings),
+            "{listings} in {:?}",
+            start.elapsed()
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_is_one_listing_and_one_more_for_what_rang_during_it() {
+        let mut pace = pace();
+        for _ in 0..10_000 {
+            pace.bell.ring();
+        }
+        assert!(about(seconds(&mut pace, News::Changed).await, 0.0));
+        assert_eq!(pace.bell.ring(), Rung::Now);
+        for _ in 0..10_000 {
+            assert_eq!(pace.bell.ring(), Rung::Already);
+        }
+        assert!(about(seconds(&mut pace, News::Changed).await, 1.0));
+        assert!(seconds(&mut pace, News::Changed).await > 3000.0);
+    }
 }

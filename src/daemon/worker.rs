@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::ask::Asking;
 use super::round::{Hands, Report, round};
@@ -18,9 +19,14 @@ use crate::policy::{Policy, RepositoryName};
 use crate::web::Health;
 use crate::world::BranchName;
 
-/// How long a worker waits after a wake-up for the others that come with it: polls of many repositories end
-/// together, and one push should carry all that they bring.
-const GATHER: Duration = Duration::from_millis(100);
+/// How long a worker waits after a wake-up for one more, and after each of those, since one push should carry all that
+/// comes together. Polls that are answered by one registry end a few milliseconds apart: at the start, after an outage, and
+/// when one pipeline pushes several images. A push that comes alone waits no longer than this.
+const GATHER: Duration = Duration::from_millis(20);
+
+/// How long it gathers at most while wake-ups keep coming: five gaps. By then it is a stream, and what comes later goes
+/// with the next push.
+const GATHER_MAX: Duration = Duration::from_millis(100);
 
 /// Works for `repository` until `stop`.
 pub(super) async fn work(shared: Arc<Shared>, repository: RepositoryName, index: usize) {
@@ -116,9 +122,54 @@ async fn wait(
             () = shared.stop.cancelled() => return,
             // At once: the answers are only as good as the listing that they belong to.
             () = asking.answered(), if hears_news => return,
-            () = shared.wake[repository].notified(), if hears_news => return sleep(GATHER).await,
+            () = shared.wake[repository].notified(), if hears_news => {
+                return gather(&shared.wake[repository]).await;
+            }
             () = sleep_until(fetch_due) => return,
             () = sleep(Health::TURN_EVERY) => {}
         }
+    }
+}
+
+/// Waits for the wake-ups that come with the first.
+async fn gather(wake: &Notify) {
+    let end = Instant::now() + GATHER_MAX;
+    while Instant::now() < end && timeout(GATHER, wake.notified()).await.is_ok() {}
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use tokio::sync::Notify;
+    use tokio::time::{Instant, sleep};
+
+    use super::{GATHER, GATHER_MAX, gather};
+
+    /// How long is gathered where wake-ups come with this gap.
+    async fn gathered(gap: Duration) -> Duration {
+        let wake = Arc::new(Notify::new());
+        let (rung, start) = (wake.clone(), Instant::now());
+        let ringing = tokio::spawn(async move {
+            for _ in 0..100 {
+                sleep(gap).await;
+                rung.notify_one();
+            }
+        });
+        gather(&wake).await;
+        ringing.abort();
+        start.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wake_up_that_comes_alone_waits_for_one_gap_and_a_stream_for_so_long_and_no_longer() {
+        let ms = Duration::from_millis;
+        assert_eq!(gathered(ms(60_000)).await.as_millis(), GATHER.as_millis());
+        let stream = gathered(ms(10)).await;
+        assert!(
+            stream >= GATHER_MAX && stream <= GATHER_MAX + GATHER,
+            "{stream:?}"
+        );
     }
 }

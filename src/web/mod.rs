@@ -1,8 +1,14 @@
-//! The pages of a running daemon: `/healthz`, `/readyz`, `/metrics`, `/status`.
+//! The pages of a running daemon, `/healthz`, `/readyz`, `/metrics` and `/status`, and on a listener of its own the hooks
+//! for registries.
 //!
 //! Not here: what is healthy and how things stand; the daemon says so through [`Health`] and a function that gives a
-//! [`Status`]. Nothing here can change anything.
+//! [`Status`]. Nothing on the pages can change anything; a hook can make an image repository be listed.
 
+mod bells;
+mod door;
+mod hooks;
+mod metrics;
+mod server;
 mod wire;
 
 use std::net::SocketAddr;
@@ -18,6 +24,11 @@ use axum::routing::get;
 use prometheus::TextEncoder;
 use tokio::net::TcpListener;
 
+#[cfg(test)]
+pub(crate) use bells::Rung;
+pub(crate) use bells::{Bell, Bells};
+pub(crate) use door::HookSource;
+pub(crate) use hooks::Hooks;
 pub(crate) use wire::{ImageStatus, LimitStatus, ManifestsStatus, RegistryStatus, Status};
 
 /// How long a worker may go without a turn before it counts as stuck: the longest fetch and push together,
@@ -104,7 +115,7 @@ pub(crate) async fn serve(
         .route("/status", get(async move || as_json(&status())))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics))
+        .route("/metrics", get(counts))
         .with_state(health);
     axum::serve(listener, pages).await
 }
@@ -126,7 +137,7 @@ async fn readyz(State(health): State<Arc<Health>>) -> impl IntoResponse {
     }
 }
 
-async fn metrics() -> impl IntoResponse {
+async fn counts() -> impl IntoResponse {
     match TextEncoder::new().encode_to_string(&prometheus::gather()) {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
@@ -137,3 +148,6 @@ fn as_json(status: &Status) -> impl IntoResponse + use<> {
     let text = serde_json::to_string(status).expect("a status has only numbers, strings and lists");
     ([(header::CONTENT_TYPE, "application/json")], text)
 }
+
+#[cfg(test)]
+mod tests;

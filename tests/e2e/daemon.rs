@@ -13,8 +13,13 @@ const OVERLAY: &str = "apps/portal/overlays/dev/kustomization.yaml";
 
 /// Where the daemon listens, as its log tells.
 fn address(daemon: &Process) -> String {
+    address_of(daemon, "listening")
+}
+
+/// The address in the first line of the log that contains `what`.
+pub(crate) fn address_of(daemon: &Process, what: &str) -> String {
     let log = daemon.log();
-    let line = log.lines().find(|line| line.contains("listening"));
+    let line = log.lines().find(|line| line.contains(what));
     let address = line.and_then(|line| line.rsplit("address=").next());
     address.unwrap_or_default().trim().to_owned()
 }
@@ -291,7 +296,8 @@ fn each_metric_stands_in_the_manual_and_each_of_the_manual_is_there() {
         .map(|word| word.trim_end_matches("_count"))
         .collect();
 
-    let lab = Lab::portal();
+    let mut lab = Lab::portal();
+    lab.waits_for_events("127.0.0.1:0", "{ generic: { unauthenticated: true } }");
     lab.push(&["develop-2-1b2c3d4"]);
     for (name, value) in [
         ("ratelimit-limit", "100;w=60"),

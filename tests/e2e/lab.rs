@@ -17,6 +17,10 @@ pub(crate) struct Lab {
     repository: String,
     /// What stands behind each host of `registries:` besides the interval.
     registries: BTreeMap<String, String>,
+    /// How often everything is read.
+    interval: &'static str,
+    /// What stands behind `hooks:`, if anything.
+    hooks: Option<String>,
     /// What the program finds in its environment.
     environment: BTreeMap<String, String>,
 }
@@ -41,6 +45,8 @@ impl Lab {
             folder,
             repository,
             registries,
+            interval: "1s",
+            hooks: None,
             environment: BTreeMap::new(),
         };
         lab.git(&["init", "-q", "--bare", "-b", "main", "deploy.git"]);
@@ -90,6 +96,14 @@ impl Lab {
         self.configure();
     }
 
+    /// Reads registries and repository every hour and waits for events from these sources, as `hooks: registry:` has
+    /// them, at `address`.
+    pub(crate) fn waits_for_events(&mut self, address: &str, sources: &str) {
+        self.interval = "1h";
+        self.hooks = Some(format!("{{ listen: '{address}', registry: {sources} }}"));
+        self.configure();
+    }
+
     /// Puts a variable into the program's environment.
     pub(crate) fn set(&mut self, name: &str, value: &str) {
         self.environment.insert(name.to_owned(), value.to_owned());
@@ -134,13 +148,18 @@ impl Lab {
     }
 
     fn configure(&self) {
+        let interval = self.interval;
         let registries: String = self
             .registries
             .iter()
-            .map(|(host, settings)| format!("  {host}: {{ {settings}, poll-interval: 1s }}\n"))
+            .map(|(host, settings)| {
+                format!("  {host}: {{ {settings}, poll-interval: {interval} }}\n")
+            })
             .collect();
+        let hooks = self.hooks.as_ref();
+        let hooks = hooks.map_or_else(String::new, |hooks| format!("hooks: {hooks}\n"));
         let text = format!(
-            "apiVersion: towpath.dev/v1alpha1\nkind: Settings\npolicies: [policies]\ncache: cache\nlisten: 127.0.0.1:0\nrepositories:\n  deploy: {{ {}, poll-interval: 1s }}\nregistries:\n{registries}",
+            "apiVersion: towpath.dev/v1alpha1\nkind: Settings\npolicies: [policies]\ncache: cache\nlisten: 127.0.0.1:0\nrepositories:\n  deploy: {{ {}, poll-interval: {interval} }}\nregistries:\n{registries}{hooks}",
             self.repository,
         );
         self.write("towpath.yaml", &text);

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
 mod daemon;
+mod events;
 mod faults;
 mod hard_times;
 mod lab;

@@ -1,0 +1,144 @@
+//! `POST /hooks/registry/KIND`: a registry says that a tag was pushed, and the image repository becomes due.
+//!
+//! Not here: who may come in (`door`), what a message says (`registry`), what being due means (`bells`, `daemon`), and the
+//! bounds of connections (`server`). Invariant: whoever may call can make what is watched be listed, and nothing else.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::{Request, Response, StatusCode};
+use tokio::net::TcpListener;
+
+use super::bells::{Bells, Rung};
+use super::door::{Door, HookSource, Refusal};
+use super::metrics::{self, Outcome};
+use super::server;
+use crate::registry::{EventKind, Named};
+
+const PATH: &str = "/hooks/registry/";
+
+/// The doors by kind of registry.
+type Doors = BTreeMap<EventKind, Arc<Door>>;
+
+/// The hooks that are served.
+#[derive(Debug)]
+pub(crate) struct Hooks {
+    doors: Mutex<Doors>,
+    bells: Arc<Bells>,
+}
+
+impl Hooks {
+    /// Serves nothing until it is told what.
+    pub(crate) fn new(bells: Arc<Bells>) -> Self {
+        Self {
+            doors: Mutex::default(),
+            bells,
+        }
+    }
+
+    /// Serves `sources` from now on and nothing else.
+    pub(crate) fn open(&self, sources: BTreeMap<EventKind, Vec<HookSource>>) {
+        let door = |(kind, sources)| {
+            metrics::begin(kind);
+            (kind, Arc::new(Door::new(kind, sources)))
+        };
+        *self.doors() = sources.into_iter().map(door).collect();
+    }
+
+    /// Answers on `listener` until the program ends.
+    pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener) -> io::Result<()> {
+        let answer = move |from, request| {
+            let hooks = self.clone();
+            async move { hooks.answer(from, request).await }
+        };
+        server::serve(listener, answer).await
+    }
+
+    async fn answer(&self, from: SocketAddr, request: Request<Incoming>) -> Response<String> {
+        let Some(door) = self.door(request.uri().path()) else {
+            tracing::debug!(%from, "a request for no hook");
+            return refused(&Refusal::NoHook);
+        };
+        match door.enter(request).await {
+            Ok((source, named)) => {
+                let text = self.ring(door.kind(), source, named);
+                answered(StatusCode::ACCEPTED, text)
+            }
+            Err(refusal) => {
+                door.tell(from, &refusal);
+                metrics::count(door.kind(), refusal.outcome());
+                refused(&refusal)
+            }
+        }
+    }
+
+    fn door(&self, path: &str) -> Option<Arc<Door>> {
+        let kind = EventKind::named(path.strip_prefix(PATH)?)?;
+        self.doors().get(&kind).cloned()
+    }
+
+    /// Makes due what is watched of `named`, and says what was done.
+    fn ring(&self, kind: EventKind, source: &HookSource, named: Vec<Named>) -> String {
+        let event = kind.name();
+        if named.is_empty() {
+            metrics::count(kind, Outcome::NoPush);
+            tracing::debug!(event, "an event that is no push of a tag");
+            return "this is no push of a tag".to_owned();
+        }
+        let mut watched = 0;
+        for named in named {
+            let named = Named {
+                host: source.host.clone().or(named.host),
+                ..named
+            };
+            let rung = self.bells.ring(&named);
+            if rung.is_empty() {
+                let Named { host, path, .. } = &named;
+                tracing::debug!(event, host, path, "an event of what is not watched");
+            }
+            watched += rung.len();
+            for (repository, rung) in rung {
+                match rung {
+                    Rung::Now => tracing::info!(%repository, event, "due by an event"),
+                    Rung::Already => tracing::debug!(%repository, event, "due already"),
+                }
+            }
+        }
+        let (outcome, text) = match watched {
+            0 => (Outcome::Unknown, "nothing of this is watched".to_owned()),
+            watched => (
+                Outcome::Accepted,
+                format!("image repositories that are due: {watched}"),
+            ),
+        };
+        metrics::count(kind, outcome);
+        text
+    }
+
+    fn doors(&self) -> MutexGuard<'_, Doors> {
+        self.doors
+            .lock()
+            .expect("nothing panics while it holds the doors")
+    }
+}
+
+fn refused(refusal: &Refusal) -> Response<String> {
+    let mut response = answered(refusal.status(), refusal.to_string());
+    if let Some((name, value)) = refusal.header() {
+        let value = HeaderValue::from_static(value);
+        response.headers_mut().insert(name, value);
+    }
+    response
+}
+
+fn answered(status: StatusCode, text: String) -> Response<String> {
+    let mut response = Response::new(text + "\n");
+    *response.status_mut() = status;
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, plain);
+    response
+}

@@ -1,0 +1,318 @@
+//! The hooks as a registry meets them, over TCP: who may come in, what is answered in words, and what has an end.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::FutureExt as _;
+use futures_util::future::join_all;
+use insta::assert_snapshot;
+use tempfile::NamedTempFile;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::{Bells, HookSource, Hooks, listen};
+use crate::image::Repository;
+use crate::registry::EventKind;
+use crate::secret::{Guard, Secret};
+
+const WEB: &str = "r.example.com/acme/web";
+const HOOK: &str = "/hooks/registry/generic";
+/// A header that says nothing.
+const OTHER: &str = "X-Other: hunter2";
+const EVENT: &str = r#"{"repository": "r.example.com/acme/web"}"#;
+
+/// Hooks that are served.
+struct Served {
+    address: SocketAddr,
+    bells: Arc<Bells>,
+    hooks: Arc<Hooks>,
+}
+
+impl Served {
+    async fn start(sources: impl IntoIterator<Item = (EventKind, Vec<HookSource>)>) -> Self {
+        let bells = Arc::new(Bells::default());
+        bells.hang(&[(WEB.parse().unwrap(), WEB.parse().unwrap())].into());
+        let hooks = Arc::new(Hooks::new(bells.clone()));
+        hooks.open(sources.into_iter().collect());
+        let listener = listen(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(hooks.clone().serve(listener));
+        Self {
+            address,
+            bells,
+            hooks,
+        }
+    }
+
+    async fn generic(sources: Vec<HookSource>) -> Self {
+        Self::start([(EventKind::Generic, sources)]).await
+    }
+
+    /// The whole answer to `request`, after which the connection ends.
+    async fn send(&self, request: &str) -> String {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        // The answer may come, and the connection end, before all is written.
+        drop(stream.write_all(request.as_bytes()).await);
+        let mut answer = Vec::new();
+        drop(stream.read_to_end(&mut answer).await);
+        String::from_utf8(answer).unwrap()
+    }
+
+    /// The status and the words for a message with this header at `target`.
+    async fn post(&self, target: &str, header: &str, body: &str) -> String {
+        let length = body.len();
+        let request = format!(
+            "POST {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{header}\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        status(&self.send(&request).await)
+    }
+
+    /// The same for an event at the generic hook.
+    async fn event(&self, header: &str) -> String {
+        self.post(HOOK, header, EVENT).await
+    }
+
+    /// Sends the start of a request and waits for what comes of it.
+    async fn send_and_hold(&self, start: &str) {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(start.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        drop(stream.read_to_end(&mut answer).await);
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.is_empty() || answer.contains(" 408 "), "{answer}");
+    }
+
+    fn is_due(&self) -> bool {
+        let web: Repository = WEB.parse().unwrap();
+        let bell = self.bells.of(&web);
+        let is_due = bell.due().now_or_never().is_some();
+        bell.answer();
+        is_due
+    }
+}
+
+/// `202: words`, and the headers that matter.
+fn status(answer: &str) -> String {
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((answer, ""));
+    let status = head.split(' ').nth(1).unwrap_or_default();
+    let mut text = format!("{status}: {}", body.trim_end());
+    for line in head.lines() {
+        if ["allow:", "retry-after:", "www-auth"]
+            .iter()
+            .any(|name| line.starts_with(name))
+        {
+            write!(text, " [{line}]").unwrap();
+        }
+    }
+    text
+}
+
+fn kept(value: &str) -> (NamedTempFile, Secret) {
+    let file = NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), value).unwrap();
+    let secret = Secret::File(file.path().to_owned());
+    (file, secret)
+}
+
+fn source(guard: Guard) -> HookSource {
+    HookSource { guard, host: None }
+}
+
+fn signed(key: &str, body: &str) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes());
+    let signature = hmac::sign(&key, body.as_bytes());
+    let digits = signature.as_ref().iter().map(|byte| format!("{byte:02x}"));
+    format!("X-Hub-Signature-256: sha256={}", digits.collect::<String>())
+}
+
+fn basic(password: &str) -> String {
+    let login = STANDARD.encode(format!("towpath:{password}"));
+    format!("Authorization: Basic {login}")
+}
+
+#[tokio::test]
+async fn a_token_is_taken_wherever_products_can_put_it_and_no_other_token_is() {
+    let (_file, secret) = kept("hunter2");
+    let served = Served::generic(vec![source(Guard::Token(secret))]).await;
+    let bearer = |token: &str| format!("Authorization: Bearer {token}");
+    for (header, query, expected) in [
+        (bearer("hunter2"), "", "202"),
+        (bearer("hunter2").to_lowercase(), "", "202"),
+        (basic("hunter2"), "", "202"),
+        ("Authorization: hunter2".to_owned(), "", "202"),
+        ("X-Gitlab-Token: hunter2".to_owned(), "", "202"),
+        (OTHER.to_owned(), "?token=hunter2", "202"),
+        (OTHER.to_owned(), "?a=b&token=%68unter2", "202"),
+        (bearer("wrong"), "?token=hunter2", "202"),
+        (OTHER.to_owned(), "", "401"),
+        (OTHER.to_owned(), "?tokens=hunter2", "401"),
+        (OTHER.to_owned(), "?token=", "403"),
+        (bearer("wrong"), "", "403"),
+        (bearer("hunter22"), "", "403"),
+        ("Authorization: Digest hunter2".to_owned(), "", "403"),
+        ("Authorization: Basic hunter2".to_owned(), "", "403"),
+        (basic("hunter"), "", "403"),
+        ("X-Gitlab-Token: ".to_owned(), "", "403"),
+        (signed("hunter2", EVENT), "", "403"),
+    ] {
+        let answer = served.post(&format!("{HOOK}{query}"), &header, EVENT).await;
+        assert!(answer.starts_with(expected), "{header} {query}: {answer}");
+        assert_eq!(served.is_due(), expected == "202", "{header} {query}");
+    }
+}
+
+#[tokio::test]
+async fn a_signature_is_taken_over_the_very_body_and_no_token_instead() {
+    let (_file, secret) = kept("hunter2");
+    let served = Served::generic(vec![source(Guard::Hmac(secret))]).await;
+    let other = EVENT.replace("web", "api");
+    for (header, expected) in [
+        (signed("hunter2", EVENT), "202"),
+        (signed("hunter2", EVENT).replace("sha256=", "sha1="), "403"),
+        (signed("hunter2", EVENT) + "0", "403"),
+        (signed("hunter2", &other), "403"),
+        (signed("hunter", EVENT), "403"),
+        ("X-Hub-Signature-256: sha256=".to_owned(), "403"),
+        ("X-Hub-Signature-256: sha256=zz".to_owned(), "403"),
+        ("Authorization: Bearer hunter2".to_owned(), "403"),
+        (OTHER.to_owned(), "401"),
+    ] {
+        let answer = served.event(&header).await;
+        assert!(answer.starts_with(expected), "{header}: {answer}");
+        assert_eq!(served.is_due(), expected == "202", "{header}");
+    }
+}
+
+#[tokio::test]
+async fn each_of_several_sources_is_known_by_its_secret_and_rotates_at_once() {
+    let (file, one) = kept("one");
+    let (_other, two) = kept("two");
+    let mapped = HookSource {
+        guard: Guard::Token(two),
+        host: Some("elsewhere.example.com".to_owned()),
+    };
+    let served = Served::generic(vec![source(Guard::Token(one)), mapped]).await;
+    let mut told = Vec::new();
+    for token in ["one", "two", "three"] {
+        let header = format!("Authorization: Bearer {token}");
+        told.push(served.event(&header).await);
+    }
+    std::fs::write(file.path(), "three").unwrap();
+    told.push(served.event("Authorization: Bearer three").await);
+    std::fs::write(file.path(), "").unwrap();
+    told.push(served.event("Authorization: Bearer three").await);
+    told.push(served.event("Authorization: Bearer two").await);
+    assert_snapshot!(told.join("\n"), @"
+    202: image repositories that are due: 1
+    202: nothing of this is watched
+    403: the token or signature is not the one that the settings name
+    202: image repositories that are due: 1
+    503: the secret of this hook has no value
+    202: nothing of this is watched
+    ");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_request_is_answered_in_words() {
+    let served = Served::generic(vec![source(Guard::Open)]).await;
+    let json = "Content-Type: application/json; charset=utf-8";
+    let form = "Content-Type: application/x-www-form-urlencoded";
+    let mut told = Vec::new();
+    for (target, header, body) in [
+        (HOOK, json, EVENT),
+        (HOOK, "Content-Type: application/vnd.x+json", EVENT),
+        (HOOK, json, r#"{"repository": []}"#),
+        (HOOK, json, r#"{"repository": "nginx"}"#),
+        ("/hooks/registry/harbor", json, EVENT),
+        ("/hooks/registry/generic/", json, EVENT),
+        ("/hooks/registry/", json, EVENT),
+        ("/healthz", json, EVENT),
+        ("/metrics", json, EVENT),
+        (HOOK, form, EVENT),
+        (HOOK, json, "{"),
+        (HOOK, json, "{}"),
+    ] {
+        told.push(served.post(target, header, body).await);
+    }
+    let head = |line: &str, header: &str| {
+        format!("{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{header}\r\n\r\n")
+    };
+    let post = format!("POST {HOOK}");
+    // Nothing is sent that is not read, since the answer would get lost with the connection.
+    let large = "x".repeat(512 * 1024 + 1);
+    for request in [
+        head(&format!("GET {HOOK}"), OTHER),
+        head(&post, "Content-Length: 524289"),
+        head(&post, "Transfer-Encoding: chunked") + "80001\r\n" + &large,
+    ] {
+        told.push(status(&served.send(&request).await));
+    }
+    assert_snapshot!(told.join("\n"), @"
+    202: image repositories that are due: 1
+    202: image repositories that are due: 1
+    202: this is no push of a tag
+    202: nothing of this is watched
+    404: there is no such hook: the settings name those that are served under `hooks`
+    404: there is no such hook: the settings name those that are served under `hooks`
+    404: there is no such hook: the settings name those that are served under `hooks`
+    404: there is no such hook: the settings name those that are served under `hooks`
+    404: there is no such hook: the settings name those that are served under `hooks`
+    415: an event is JSON: have it sent with the content type `application/json`
+    400: the body is not JSON at line 1, column 1
+    400: the body is not an event of the kind `generic` at line 1, column 2
+    405: a hook is called with POST [allow: POST]
+    413: an event has at most 524288 bytes
+    413: an event has at most 524288 bytes
+    ");
+}
+
+#[tokio::test]
+async fn what_is_no_longer_in_the_settings_is_no_longer_served() {
+    let served = Served::generic(vec![source(Guard::Open)]).await;
+    assert!(served.event(OTHER).await.starts_with("202"));
+    served.hooks.open(BTreeMap::new());
+    assert!(served.event(OTHER).await.starts_with("404"));
+}
+
+#[tokio::test]
+async fn more_events_than_a_kind_may_send_are_refused_for_a_second_and_none_is_lost() {
+    let harbor = (EventKind::Harbor, vec![source(Guard::Open)]);
+    let generic = (EventKind::Generic, vec![source(Guard::Open)]);
+    let served = Served::start([generic, harbor]).await;
+    // 20 connections that send 600 each.
+    let body = EVENT.len();
+    let request = format!(
+        "POST /hooks/registry/generic HTTP/1.1\r\nHost: x\r\nContent-Length: {body}\r\n\r\n{EVENT}"
+    );
+    let last = request.replacen("Host: x", "Host: x\r\nConnection: close", 1);
+    let requests = request.repeat(599) + &last;
+    let answers = join_all((0..20).map(|_| served.send(&requests)))
+        .await
+        .concat();
+    let accepted = answers.matches("HTTP/1.1 202").count();
+    let refused = answers.matches("HTTP/1.1 429").count();
+    assert_eq!(accepted + refused, 12_000);
+    assert!(accepted >= 10_000, "{accepted}");
+    assert!(served.is_due());
+    let other = r#"{"type": "PULL_ARTIFACT"}"#;
+    let other = served.post("/hooks/registry/harbor", OTHER, other).await;
+    assert_eq!(other, "202: this is no push of a tag");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_does_not_go_on_is_cut_off_and_keeps_nobody_out() {
+    let served = Served::generic(vec![source(Guard::Open)]).await;
+    let starts = [
+        "",
+        "POST /hooks/registry/generic HTTP/1.1\r\nHo",
+        "POST /hooks/registry/generic HTTP/1.1\r\nHost: x\r\nContent-Length: 40\r\n\r\n{",
+    ];
+    let slow = (0..200).map(|n| served.send_and_hold(starts[n % starts.len()]));
+    join_all(slow).await;
+    assert!(served.event(OTHER).await.starts_with("202"));
+}
