@@ -20,7 +20,7 @@ use crate::config::{
 use crate::daemon::{self, Board, Hands, Intervals, Work};
 use crate::git::{self, Mirror, Remote};
 use crate::image::Repository;
-use crate::login::{Environment, Source, SourcesByPath};
+use crate::login::{Clock, Environment, Source, SourcesByPath};
 use crate::observe::{Sources, Wants};
 use crate::plan::Scope;
 use crate::policy::{Policy, RepositoryName, SubjectTemplate};
@@ -431,6 +431,7 @@ fn options(settings: &Settings) -> Options {
         cache: Some(settings.cache.join("registries")),
         timeouts: registry::Timeouts::default(),
         environment: Environment::default(),
+        clock: Clock(daemon::now),
     }
 }
 

@@ -31,7 +31,7 @@ impl Google {
         let host = host.as_deref().unwrap_or(METADATA_HOST);
         let url =
             format!("http://{host}/computeMetadata/v1/instance/service-accounts/{account}/token");
-        let client = asker.client(METADATA)?;
+        let client = asker.near_client(METADATA)?;
         let request = || client.get(&url).header("Metadata-Flavor", "Google");
         let body = asker.send(METADATA, request).await?;
         let token: Option<AccessToken> = serde_json::from_slice(&body).ok();

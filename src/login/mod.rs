@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio::time::Instant;
 
@@ -80,6 +81,10 @@ pub(crate) enum Environment {
     Given(BTreeMap<String, String>),
 }
 
+/// The clock whose time is signed where a service wants that, and by which its dates are read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock(pub(crate) fn() -> Timestamp);
+
 /// The logins for one registry, as they are now.
 pub(crate) struct Logins {
     host: String,
@@ -121,7 +126,12 @@ impl SourcesByPath {
 }
 
 impl Logins {
-    pub(crate) fn new(host: &str, sources: SourcesByPath, environment: Environment) -> Self {
+    pub(crate) fn new(
+        host: &str,
+        sources: SourcesByPath,
+        environment: Environment,
+        clock: Clock,
+    ) -> Self {
         let held = |(prefix, source)| {
             let granted = tokio::sync::Mutex::default();
             (prefix, Held { source, granted })
@@ -129,7 +139,7 @@ impl Logins {
         Self {
             host: host.to_owned(),
             held: sources.0.into_iter().map(held).collect(),
-            asker: Asker::new(environment),
+            asker: Asker::new(environment, clock),
         }
     }
 
@@ -213,6 +223,13 @@ impl Environment {
             Self::Given(variables) => variables.get(name).cloned(),
         };
         value.filter(|value| !value.is_empty())
+    }
+}
+
+#[cfg(test)]
+impl Default for Clock {
+    fn default() -> Self {
+        Self(crate::daemon::now)
     }
 }
 

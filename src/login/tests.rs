@@ -10,7 +10,7 @@ use insta::assert_snapshot;
 use secrecy::ExposeSecret as _;
 
 use super::{
-    Environment, Google, Login, LoginError, Logins, MARGIN_MAX, REFUSED_AFTER, Source,
+    Clock, Environment, Google, Login, LoginError, Logins, MARGIN_MAX, REFUSED_AFTER, Source,
     SourcesByPath,
 };
 use crate::secret::{Credentials, Secret};
@@ -20,7 +20,12 @@ fn token(path: &str) -> Source {
 }
 
 fn logins(sources: SourcesByPath) -> Logins {
-    Logins::new("r.example.com", sources, Environment::default())
+    Logins::new(
+        "r.example.com",
+        sources,
+        Environment::default(),
+        Clock::default(),
+    )
 }
 
 /// Answers each request with this status and body, where `{n}` is the number of the request; the place and the count.
@@ -57,7 +62,12 @@ fn google(address: &str) -> Logins {
     let sources = Source::Google(Google::Ambient { account }).into();
     let variable = ("GCE_METADATA_HOST".to_owned(), address.to_owned());
     let environment = Environment::Given(BTreeMap::from([variable]));
-    Logins::new("europe-docker.pkg.dev", sources, environment)
+    Logins::new(
+        "europe-docker.pkg.dev",
+        sources,
+        environment,
+        Clock::default(),
+    )
 }
 
 async fn password(logins: &Logins) -> String {

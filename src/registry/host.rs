@@ -363,14 +363,15 @@ mod tests {
 
     use super::{Access, Connections, Host};
     use crate::image::Repository;
-    use crate::login::{Environment, Logins};
+    use crate::login::{Clock, Environment, Logins};
     use crate::registry::client::Tls;
     use crate::registry::{Connection, HostOptions, RegistryError, Timeouts};
 
     fn host(name: &str, options: HostOptions) -> Result<Host, RegistryError> {
         let timeouts = Timeouts::default();
         let connections = Connections::new(Connection::default(), Tls::Perhaps, timeouts);
-        let logins = Logins::new(name, options.logins.clone(), Environment::default());
+        let sources = options.logins.clone();
+        let logins = Logins::new(name, sources, Environment::default(), Clock::default());
         let access = Access::new(options.clone(), logins);
         Host::new(name, &options, (Arc::new(connections), timeouts), access)
     }

@@ -33,7 +33,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::image::{Digest, RegistryKind, Repository, Tag};
-use crate::login::{Environment, Logins, SourcesByPath};
+use crate::login::{Clock, Environment, Logins, SourcesByPath};
 use access::Access;
 use cache::Cache;
 use client::{Connections, Tls};
@@ -48,7 +48,8 @@ pub(crate) use mirrors::Mirrors;
 pub(crate) use pushed::{PushApi, PushLogin};
 
 /// How registries are read.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
+#[cfg_attr(test, derive(Default))]
 pub(crate) struct Options {
     /// By host, with the port where one is written.
     pub(crate) hosts: BTreeMap<String, HostOptions>,
@@ -60,6 +61,8 @@ pub(crate) struct Options {
     pub(crate) timeouts: Timeouts,
     /// Where clouds tell their programs who they are.
     pub(crate) environment: Environment,
+    /// The clock for logins.
+    pub(crate) clock: Clock,
 }
 
 /// How one registry is read.
@@ -141,6 +144,7 @@ struct Inner {
     mirrors: Mirrors,
     timeouts: Timeouts,
     environment: Environment,
+    clock: Clock,
     cache: Cache,
     /// Held while a listing goes into the cache.
     accepting: tokio::sync::Mutex<()>,
@@ -172,6 +176,7 @@ impl Registry {
             cache,
             timeouts,
             environment,
+            clock,
         } = options;
         Self {
             inner: Arc::new(Inner {
@@ -180,6 +185,7 @@ impl Registry {
                 mirrors,
                 timeouts,
                 environment,
+                clock,
                 cache: Cache::open(cache),
                 accepting: tokio::sync::Mutex::new(()),
                 hosts: Mutex::default(),
@@ -337,6 +343,7 @@ impl Registry {
             others,
             timeouts,
             environment,
+            clock,
             hosts,
             ..
         } = &*self.inner;
@@ -346,7 +353,8 @@ impl Registry {
             return Ok(Arc::clone(host));
         }
         let options = options.get(name).unwrap_or(others).clone();
-        let logins = Logins::new(name, options.logins.clone(), environment.clone());
+        let sources = options.logins.clone();
+        let logins = Logins::new(name, sources, environment.clone(), *clock);
         let access = Access::new(options.clone(), logins);
         let host = Arc::new(Host::new(
             name,
