@@ -88,9 +88,9 @@ pub(super) fn check(raw: raw::Settings, folder: &Path, faults: &mut Faults) -> S
     settings
 }
 
-struct Check<'a> {
+pub(super) struct Check<'a> {
     folder: &'a Path,
-    faults: &'a mut Faults,
+    pub(super) faults: &'a mut Faults,
 }
 
 impl Check<'_> {
@@ -160,7 +160,7 @@ impl Check<'_> {
         } = entry;
         let RegistryName { host, prefix } = &name.value;
         if let Some(written) = credentials {
-            let source = self.source(written);
+            let source = self.source(written, name);
             settings.logins.insert(prefix.clone(), source);
         }
         let whole_only = [
@@ -224,9 +224,10 @@ impl Check<'_> {
         }
     }
 
-    fn source(&mut self, written: RegistryWritten) -> Source {
+    fn source(&mut self, written: RegistryWritten, name: &Placed<RegistryName>) -> Source {
         match written {
             RegistryWritten::Own(own) => self.credentials(own).into(),
+            RegistryWritten::Aws(written) => Source::Aws(self.aws(written.aws, name)),
             RegistryWritten::DockerConfig(file) => {
                 Source::DockerConfig(self.docker_config(file.docker_config))
             }
@@ -303,7 +304,7 @@ impl Check<'_> {
     }
 
     /// Warns of a secret that has no value now: it may come later, and only what needs it is held.
-    fn secret(&mut self, place: SecretPlace) -> Secret {
+    pub(super) fn secret(&mut self, place: SecretPlace) -> Secret {
         let (secret, span) = match place {
             SecretPlace::Env(env) => (Secret::Env(env.env.value.0), env.env.span),
             SecretPlace::File(file) => {

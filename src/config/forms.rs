@@ -5,7 +5,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::nouns::{HostName, ProxyUrl, Unauthenticated, VariableName, unknown_word};
+use super::nouns::{AccessKeyId, HostName, ProxyUrl, RoleArn, Unauthenticated, VariableName, unknown_word};
 use super::problem::Faults;
 use super::raw::{
     ApplicationUpdate, CommitDelivery, HelmUpdate, ImageEntry, ManifestUpdate, MarkersUpdate,
@@ -247,6 +247,7 @@ impl Shape for Newest {
 #[derive(Clone, Debug)]
 pub(super) enum RegistryCredentials {
     Own(Credentials),
+    Aws(Box<AwsCredentials>),
     DockerConfig(DockerConfigCredentials),
     Google(GoogleCredentials),
 }
@@ -255,12 +256,13 @@ impl Shape for RegistryCredentials {
     fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
         let has = |key: &&str| node.get(key).is_some();
         let own = ["token", "username", "password"];
-        let others = ["docker-config", "google"];
+        let others = ["aws", "docker-config", "google"];
         let is_map = matches!(node.value, Value::Map(_));
         if !is_map || (own.iter().any(has) && !others.iter().any(has)) {
             return Credentials::read(node, faults).map(Self::Own);
         }
         match choose(node, &[&others[..], &own].concat(), &LOGINS_LATER, faults)? {
+            "aws" => AwsCredentials::read(node, faults).map(|aws| Self::Aws(Box::new(aws))),
             "google" => GoogleCredentials::read(node, faults).map(Self::Google),
             _ => DockerConfigCredentials::read(node, faults).map(Self::DockerConfig),
         }
@@ -270,6 +272,7 @@ impl Shape for RegistryCredentials {
         Some(json!({ "anyOf": [
             TokenCredentials::schema()?,
             BasicCredentials::schema()?,
+            AwsCredentials::schema()?,
             DockerConfigCredentials::schema()?,
             GoogleCredentials::schema()?,
         ] }))
@@ -321,6 +324,28 @@ shape! {
         username: Placed<String> = "username",
         /// Where the password is kept.
         password: SecretPlace = "password",
+    }
+
+    /// An AWS identity, for ECR.
+    struct AwsCredentials {
+        /// Which identity. Default: the one that towpath runs as, found as AWS's SDKs do.
+        aws: AwsIdentity = "aws",
+    }
+
+    /// Which AWS identity: nothing means the one that towpath runs as.
+    struct AwsIdentity {
+        /// The id of an access key.
+        access_key_id: Option<Placed<AccessKeyId>> = "access-key-id",
+        /// Where the key's secret is kept.
+        secret_access_key: Option<SecretPlace> = "secret-access-key",
+        /// Where the key's session token is kept, if it is a temporary one.
+        session_token: Option<SecretPlace> = "session-token",
+        /// A role that the identity takes on, such as one of another account.
+        role: Option<Placed<RoleArn>> = "role",
+        /// The external id that the role asks for.
+        external_id: Option<Placed<String>> = "external-id",
+        /// The region of the registry, where its host is none of ECR's own.
+        region: Option<Placed<String>> = "region",
     }
 
     /// A file with the logins of registries, as `docker login` and Kubernetes write it.

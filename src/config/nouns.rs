@@ -117,6 +117,53 @@ impl Leaf for VariableName {
     }
 }
 
+/// The id of an AWS access key.
+#[derive(Clone, Debug)]
+pub(super) struct AccessKeyId(pub(super) String);
+
+impl Leaf for AccessKeyId {
+    /// <https://docs.aws.amazon.com/IAM/latest/APIReference/API_AccessKey.html>
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        let allowed = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit();
+        match (16..=128).contains(&text.len()) && text.chars().all(allowed) {
+            true => Ok(Self(text.to_owned())),
+            // The text may be the secret itself.
+            false => Err(Refusal::new("this is not the id of an access key")
+                .hint("capital letters and digits, such as `AKIAIOSFODNN7EXAMPLE`")),
+        }
+    }
+
+    fn schema() -> Json {
+        json!({ "type": "string", "pattern": "^[A-Z0-9]{16,128}$" })
+    }
+}
+
+/// The name of an AWS role.
+#[derive(Clone, Debug)]
+pub(super) struct RoleArn(pub(super) String);
+
+impl Leaf for RoleArn {
+    /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-arns>
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        let parts: Vec<&str> = text.splitn(6, ':').collect();
+        match parts[..] {
+            ["arn", partition, "iam", "", account, role]
+                if partition.starts_with("aws")
+                    && account.len() == 12
+                    && role.starts_with("role/") =>
+            {
+                Ok(Self(text.to_owned()))
+            }
+            _ => Err(Refusal::new(format!("`{text}` is not the ARN of a role"))
+                .hint("such as `arn:aws:iam::123456789012:role/towpath`")),
+        }
+    }
+
+    fn schema() -> Json {
+        json!({ "type": "string", "pattern": "^arn:aws[a-z-]*:iam::[0-9]{12}:role/" })
+    }
+}
+
 /// A registry's host, with its port where it has one.
 #[derive(Clone, Debug)]
 pub(super) struct HostName(pub(super) String);

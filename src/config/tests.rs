@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::{Config, HookSource, Problems, Proxy, load};
 use crate::image::RegistryKind;
-use crate::login::{DockerConfig, Google, Source, SourcesByPath};
+use crate::login::{Aws, DockerConfig, Ecr, Google, Identity, Role, Source, SourcesByPath};
 use crate::manifest::Write;
 use crate::policy::Deliver;
 use crate::policy::select::choose::Downgrade;
@@ -312,6 +312,85 @@ registries:
     8:31 `a.example.com` cannot be a mirror of `a.example.com/hub`
     9:35 `b.example.com/x/y` cannot be a mirror of `b.example.com/x`
     11:31 this is not a host [write the host alone, without scheme or path: `registry.example.com:5000`]
+    ");
+}
+
+#[test]
+fn an_aws_identity_is_for_the_ecr_that_the_host_or_a_region_names() {
+    let extra = "
+registries:
+  123456789012.dkr.ecr.eu-west-1.amazonaws.com: { credentials: { aws: {} } }
+  public.ecr.aws:
+    credentials: { aws: { access-key-id: AKIAIOSFODNN7EXAMPLE, secret-access-key: { file: key } } }
+  images.example.com:
+    credentials:
+      aws: { region: eu-west-1, role: 'arn:aws:iam::123456789012:role/pull', external-id: x }
+";
+    let folder = folder(&format!("{SETTINGS}{extra}"), "");
+    fs::write(folder.path().join("key"), "x").unwrap();
+    let registries = load_in(folder.path()).unwrap().settings.registries;
+    let ambient = |registry: Option<Ecr>| Aws {
+        registry: registry.unwrap(),
+        identity: Identity::Ambient,
+        role: None,
+    };
+    let host = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
+    let private = ambient(Ecr::of_host(host));
+    assert_eq!(registries[host].logins, Source::Aws(private).into());
+    let public = Aws {
+        identity: Identity::Key {
+            id: "AKIAIOSFODNN7EXAMPLE".to_owned(),
+            secret: Secret::File(folder.path().join("key")),
+            session_token: None,
+        },
+        ..ambient(Ecr::of_host("public.ecr.aws"))
+    };
+    assert_eq!(
+        registries["public.ecr.aws"].logins,
+        Source::Aws(public).into()
+    );
+    let named = Aws {
+        role: Some(Role {
+            arn: "arn:aws:iam::123456789012:role/pull".to_owned(),
+            external_id: Some("x".to_owned()),
+        }),
+        ..ambient(Ecr::of_region("eu-west-1"))
+    };
+    assert_eq!(
+        registries["images.example.com"].logins,
+        Source::Aws(named).into()
+    );
+}
+
+#[test]
+fn an_aws_identity_is_whole_and_is_for_an_ecr() {
+    let host = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
+    let told = |host: &str, aws: &str| {
+        let entry = format!("registries: {{ {host}: {{ credentials: {{ aws: {aws} }} }} }}\n");
+        messages(&format!("{SETTINGS}{entry}"), "")
+    };
+    let told = [
+        told("images.example.com", "{}"),
+        told("images.example.com", "{ region: Ireland }"),
+        told(host, "{ region: eu-west-1, external-id: x }"),
+        told(host, "{ access-key-id: AKIAIOSFODNN7EXAMPLE }"),
+        told(host, "{ session-token: { file: towpath.yaml } }"),
+        told(
+            host,
+            "{ access-key-id: wJalrXUtnFEMI/K7MDENG+, secret-access-key: hunter2 }",
+        ),
+        told(host, "{ role: pull }"),
+    ];
+    assert_snapshot!(told.join("\n"), @"
+    6:15 `images.example.com` is not a registry of ECR [write its host as `123456789012.dkr.ecr.eu-west-1.amazonaws.com` or `public.ecr.aws`; for a name of your own, write `region` beside]
+    6:67 `Ireland` is not a region of AWS [such as `eu-west-1`]
+    6:93 `123456789012.dkr.ecr.eu-west-1.amazonaws.com` says its region itself [remove `region`]
+    6:117 `external-id` is for a `role`, and there is none
+    6:15 `access-key-id` and `secret-access-key` belong together [write both, or neither for the identity that towpath runs as]
+    6:15 `access-key-id` and `secret-access-key` belong together [write both, or neither for the identity that towpath runs as]
+    6:100 this is not the id of an access key [capital letters and digits, such as `AKIAIOSFODNN7EXAMPLE`]
+    6:143 a secret is never written in this file [name where it is kept: `{ env: NAME }` or `{ file: PATH }`]
+    6:91 `pull` is not the ARN of a role [such as `arn:aws:iam::123456789012:role/towpath`]
     ");
 }
 

@@ -2,7 +2,7 @@
 
 use reqwest::StatusCode;
 
-use super::DockerConfigError;
+use super::{AwsError, DockerConfigError};
 use crate::secret::SecretError;
 
 /// Why a source gives no login.
@@ -10,6 +10,8 @@ use crate::secret::SecretError;
 pub(crate) enum LoginError {
     #[error(transparent)]
     Secret(#[from] SecretError),
+    #[error(transparent)]
+    Aws(#[from] AwsError),
     #[error(transparent)]
     DockerConfig(#[from] DockerConfigError),
     #[error("failed to set up TLS for {service}")]
@@ -45,6 +47,7 @@ impl LoginError {
     /// What a person can do about it, if we know.
     pub(crate) fn hint(&self) -> Option<&'static str> {
         match self {
+            Self::Aws(error) => error.hint(),
             Self::DockerConfig(error) => error.hint(),
             Self::NoTrust { .. } => Some(
                 "install CA certificates (the package `ca-certificates`), or set SSL_CERT_FILE",

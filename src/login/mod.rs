@@ -6,6 +6,7 @@
 //! grants is kept until shortly before it expires, and forgotten when the registry refused it.
 
 mod ask;
+mod aws;
 mod docker_config;
 mod error;
 mod google;
@@ -22,6 +23,7 @@ use tokio::time::Instant;
 use crate::secret::Credentials;
 use ask::Asker;
 
+pub(crate) use aws::{Aws, AwsError, Ecr, Identity, Role};
 pub(crate) use docker_config::{DockerConfig, DockerConfigError};
 pub(crate) use error::LoginError;
 pub(crate) use google::Google;
@@ -39,6 +41,8 @@ const REFUSED_AFTER: Duration = Duration::from_secs(10 * 60);
 pub(crate) enum Source {
     /// The settings say it.
     Own(Credentials),
+    /// An AWS identity.
+    Aws(Aws),
     /// A file says it, for each repository; where it says nothing, access is anonymous.
     DockerConfig(DockerConfig),
     /// A Google Cloud identity.
@@ -150,6 +154,11 @@ impl Logins {
         };
         match &held.source {
             Source::Own(own) => Found::own(own),
+            Source::Aws(aws) => {
+                let login = self.granted(held, aws.grant(&self.asker)).await?;
+                let place = aws.place(&self.asker.environment);
+                Ok(Found { login, place })
+            }
             Source::DockerConfig(file) => Ok(Found::by_docker_config(file, &self.host, path)?),
             Source::Google(google) => {
                 let login = self.granted(held, google.grant(&self.asker)).await?;
@@ -285,6 +294,7 @@ impl fmt::Display for Source {
                 write!(f, "the user `{username}` with the password in {password}")
             }
             Self::Own(Credentials::Token(token)) => write!(f, "the token in {token}"),
+            Self::Aws(aws) => aws.fmt(f),
             Self::DockerConfig(file) => write!(f, "the {file}"),
             Self::Google(google) => google.fmt(f),
         }
