@@ -22,7 +22,7 @@ const ATTEMPTS_MAX: u32 = 3;
 const BACK_OFF: Duration = Duration::from_millis(300);
 
 /// Largest answer: tokens are headers, and servers take no headers beyond 8 to 16 KiB.
-const BYTES_MAX: usize = 64 * 1024;
+pub(super) const BYTES_MAX: usize = 64 * 1024;
 
 /// Characters of a service's own words that are passed on.
 const WORDS_MAX: usize = 200;
@@ -93,9 +93,19 @@ impl Asker {
         service: &'static str,
         request: impl Fn() -> RequestBuilder,
     ) -> Result<Reply, LoginError> {
+        self.exchange_large(service, BYTES_MAX, request).await
+    }
+
+    /// The same for answers that hold more than a login.
+    pub(super) async fn exchange_large(
+        &self,
+        service: &'static str,
+        bytes_max: usize,
+        request: impl Fn() -> RequestBuilder,
+    ) -> Result<Reply, LoginError> {
         let mut attempt = 1;
         loop {
-            let outcome = answer(service, request()).await;
+            let outcome = answer(service, bytes_max, request()).await;
             if attempt == ATTEMPTS_MAX || !is_passing(&outcome) {
                 return outcome;
             }
@@ -138,7 +148,11 @@ fn made<'a>(
     Ok(cell.get_or_init(|| client))
 }
 
-async fn answer(service: &'static str, request: RequestBuilder) -> Result<Reply, LoginError> {
+async fn answer(
+    service: &'static str,
+    bytes_max: usize,
+    request: RequestBuilder,
+) -> Result<Reply, LoginError> {
     let unreachable = |source: reqwest::Error| LoginError::Unreachable {
         service,
         source: source.without_url(),
@@ -151,8 +165,7 @@ async fn answer(service: &'static str, request: RequestBuilder) -> Result<Reply,
     });
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-        if body.len() + chunk.len() > BYTES_MAX {
-            let bytes_max = BYTES_MAX;
+        if body.len() + chunk.len() > bytes_max {
             return Err(LoginError::TooLarge { service, bytes_max });
         }
         body.extend_from_slice(&chunk);

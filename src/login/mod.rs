@@ -22,8 +22,9 @@ use tokio::time::Instant;
 
 use crate::secret::Credentials;
 use ask::Asker;
+use aws::KeptKeys;
 
-pub(crate) use aws::{Aws, AwsError, Ecr, Identity, Role};
+pub(crate) use aws::{Aws, AwsError, Ecr, EcrImages, Identity, Role};
 pub(crate) use docker_config::{DockerConfig, DockerConfigError};
 pub(crate) use error::LoginError;
 pub(crate) use google::Google;
@@ -101,6 +102,7 @@ struct Held {
     source: Source,
     /// Whoever holds the lock is the one who asks for a new grant.
     granted: tokio::sync::Mutex<Option<Granted>>,
+    aws_keys: KeptKeys,
 }
 
 /// A login that a service gave for some time.
@@ -137,8 +139,12 @@ impl Logins {
         clock: Clock,
     ) -> Self {
         let held = |(prefix, source)| {
-            let granted = tokio::sync::Mutex::default();
-            (prefix, Held { source, granted })
+            let held = Held {
+                source,
+                granted: tokio::sync::Mutex::default(),
+                aws_keys: KeptKeys::default(),
+            };
+            (prefix, held)
         };
         Self {
             host: host.to_owned(),
@@ -187,6 +193,26 @@ impl Logins {
         let mut granted = held.granted.lock().await;
         let is_old = |granted: &Granted| granted.at.elapsed() >= REFUSED_AFTER;
         granted.take_if(|granted| is_old(granted)).is_some()
+    }
+
+    /// Asks ECR for a page of the images of the repository `path`, the first or the one `after` another, in the name of its
+    /// AWS identity; `None` where it has none, or the registry does not tell.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the reading of push times calls it")
+    )]
+    pub(crate) async fn ecr_images(
+        &self,
+        path: &str,
+        after: Option<&str>,
+    ) -> Result<Option<EcrImages>, LoginError> {
+        let held = self.closest(path);
+        match held.map(|held| (&held.source, &held.aws_keys)) {
+            Some((Source::Aws(aws), kept)) => aws.images(&self.asker, kept, (path, after)).await,
+            Some((Source::Own(_) | Source::DockerConfig(_) | Source::Google(_), _)) | None => {
+                Ok(None)
+            }
+        }
     }
 
     async fn granted(

@@ -55,6 +55,7 @@ pub(super) async fn keys(asker: &Asker, registry: &Ecr) -> Result<Keys, LoginErr
             id: both(environment, KEY_ID, SECRET)?,
             secret: both(environment, SECRET, KEY_ID)?.into(),
             session_token: environment.var("AWS_SESSION_TOKEN").map(Into::into),
+            expires_at: None,
         }),
         Ambient::WebIdentity { .. } => {
             let file = both(environment, TOKEN_FILE, ROLE)?;

@@ -10,17 +10,21 @@ use super::sign::{Scope, Unsigned, signed};
 use super::wire::{Fault, element};
 use super::{AwsError, Keys};
 use crate::login::LoginError;
-use crate::login::ask::{Asker, Reply, words};
+use crate::login::ask::{Asker, BYTES_MAX, Reply, words};
 
 /// How far the clocks may be apart before that is the reason of a refusal: AWS takes five minutes, and a date is of
 /// whole seconds. <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html>
 const SKEW_SECONDS_MIN: i64 = 4 * 60;
+
+/// Largest page of images: 1,000 of 0.6 KiB are 0.6 MiB, and 100 tags of 60 letters for one in ten are another 0.6.
+const IMAGES_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// What an API is asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     AuthorizationToken,
     PublicAuthorizationToken,
+    DescribeImages,
     AssumeRole,
     AssumeRoleByWebIdentity,
 }
@@ -35,7 +39,7 @@ pub(super) struct Call<'a> {
 impl Action {
     pub(super) fn service(self) -> Service {
         match self {
-            Self::AuthorizationToken => Service::Ecr,
+            Self::AuthorizationToken | Self::DescribeImages => Service::Ecr,
             Self::PublicAuthorizationToken => Service::EcrPublic,
             Self::AssumeRole | Self::AssumeRoleByWebIdentity => Service::Sts,
         }
@@ -48,7 +52,18 @@ impl Action {
                 Some("AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken")
             }
             Self::PublicAuthorizationToken => Some("SpencerFrontendService.GetAuthorizationToken"),
+            Self::DescribeImages => Some("AmazonEC2ContainerRegistry_V20150921.DescribeImages"),
             Self::AssumeRole | Self::AssumeRoleByWebIdentity => None,
+        }
+    }
+
+    fn bytes_max(self) -> usize {
+        match self {
+            Self::DescribeImages => IMAGES_BYTES_MAX,
+            Self::AuthorizationToken
+            | Self::PublicAuthorizationToken
+            | Self::AssumeRole
+            | Self::AssumeRoleByWebIdentity => BYTES_MAX,
         }
     }
 
@@ -61,6 +76,9 @@ impl Action {
             // <https://docs.aws.amazon.com/AmazonECR/latest/public/public-registry-auth.html>
             Self::PublicAuthorizationToken => {
                 "allow `ecr-public:GetAuthorizationToken` and `sts:GetServiceBearerToken` on `*` in a policy of the identity"
+            }
+            Self::DescribeImages => {
+                "allow `ecr:DescribeImages` on the repository in a policy of the identity, or of the repository if it is another account's"
             }
             Self::AssumeRole => {
                 "name the identity in the role's trust policy, allow the identity `sts:AssumeRole` on the role, and compare `external-id`"
@@ -115,7 +133,9 @@ impl Call<'_> {
             let request = client.post(url.clone()).headers(headers.clone());
             request.body((*body).to_owned())
         };
-        let reply = asker.exchange(service.name(), request).await?;
+        let bytes_max = action.bytes_max();
+        let reply = asker.exchange_large(service.name(), bytes_max, request);
+        let reply = reply.await?;
         match reply.status.is_success() {
             true => Ok(reply.body),
             false => Err(self.refusal(&reply, at).into()),
@@ -169,6 +189,7 @@ impl fmt::Display for Action {
         f.write_str(match self {
             Self::AuthorizationToken => "ecr:GetAuthorizationToken",
             Self::PublicAuthorizationToken => "ecr-public:GetAuthorizationToken",
+            Self::DescribeImages => "ecr:DescribeImages",
             Self::AssumeRole => "sts:AssumeRole",
             Self::AssumeRoleByWebIdentity => "sts:AssumeRoleWithWebIdentity",
         })
@@ -177,9 +198,10 @@ impl fmt::Display for Action {
 
 /// The code and the message of a refusal, in JSON or in XML.
 fn told(body: &[u8]) -> (String, String) {
-    if let Ok(Fault { code, message }) = serde_json::from_slice(body) {
-        let code = code.rsplit('#').next().unwrap_or_default();
-        return (words(code), message);
+    if let Ok(fault) = serde_json::from_slice::<Fault>(body) {
+        let code = fault.code.rsplit('#').next().unwrap_or_default();
+        let message = fault.message.or(fault.capital_message);
+        return (words(code), message.unwrap_or_default());
     }
     let text = String::from_utf8_lossy(body);
     match element(&text, "Code") {

@@ -104,6 +104,7 @@ impl AwsError {
                 }
                 Action::AuthorizationToken
                 | Action::PublicAuthorizationToken
+                | Action::DescribeImages
                 | Action::AssumeRole => {
                     "temporary keys end; use IRSA, Pod Identity, an instance's role, or an access key without a session token"
                 }

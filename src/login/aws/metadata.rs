@@ -147,6 +147,7 @@ fn keys(service: &'static str, body: &[u8]) -> Result<Keys, LoginError> {
             id: read.access_key_id?,
             secret: read.secret_access_key?.into(),
             session_token: read.token.map(Into::into),
+            expires_at: read.expiration.and_then(|at| at.parse().ok()),
         })
     });
     keys.ok_or(LoginError::Incomplete {

@@ -1,7 +1,8 @@
 //! Amazon Web Services: an identity's password for ECR, private and public.
 //!
 //! Reading order: this file, `place` (which ECR a registry is, and where AWS's APIs stand), `call` (one request to such an
-//! API), `sign` (Signature Version 4), `ambient` and `metadata` (whose keys there are), `sts` (roles), `ecr` (passwords).
+//! API), `sign` (Signature Version 4), `ambient` and `metadata` (whose keys there are), `sts` (roles), `ecr` (passwords),
+//! `images` (push times).
 //! Invariant: keys are read or asked for anew at each grant, and go nowhere but to AWS's own hosts, over TLS, unless
 //! variables of AWS's SDKs say otherwise.
 
@@ -9,6 +10,7 @@ mod ambient;
 mod call;
 mod ecr;
 mod error;
+mod images;
 mod metadata;
 mod place;
 mod sign;
@@ -18,14 +20,17 @@ mod wire;
 use std::fmt;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::ask::Asker;
-use super::{Environment, Login, LoginError};
+use super::{Environment, Login, LoginError, MARGIN_MAX};
 use crate::secret::Secret;
 use ambient::Ambient;
+use place::Kind;
 
 pub(crate) use error::AwsError;
+pub(crate) use images::EcrImages;
 pub(crate) use place::Ecr;
 
 /// An AWS identity, and the registry that it logs in to.
@@ -65,13 +70,46 @@ struct Keys {
     secret: SecretString,
     /// Temporary keys have one.
     session_token: Option<SecretString>,
+    /// Where that is known; those without are read anew each time.
+    expires_at: Option<Timestamp>,
 }
+
+/// Temporary keys, kept for requests that follow one another.
+#[derive(Default)]
+pub(super) struct KeptKeys(tokio::sync::Mutex<Option<Keys>>);
 
 impl Aws {
     /// Asks for a login, and how long it is good.
     pub(super) async fn grant(&self, asker: &Asker) -> Result<(Login, Duration), LoginError> {
         let keys = self.keys(asker).await?;
         ecr::password(asker, &self.registry, &keys).await
+    }
+
+    /// Asks for a page of the images that the repository `path` has, the first or the one `after` another; `None` where the
+    /// registry tells of none.
+    pub(super) async fn images(
+        &self,
+        asker: &Asker,
+        kept: &KeptKeys,
+        (path, after): (&str, Option<&str>),
+    ) -> Result<Option<EcrImages>, LoginError> {
+        if self.registry.kind == Kind::Public {
+            return Ok(None);
+        }
+        // Held while keys are asked for, on purpose: the others that wait here want these very keys.
+        let mut held = kept.0.lock().await;
+        let soon = asker.now() + MARGIN_MAX;
+        let keys = match held.take_if(|keys| keys.expires_at.is_some_and(|at| soon < at)) {
+            Some(keys) => keys,
+            None => self.keys(asker).await?,
+        };
+        *held = Some(keys.clone());
+        drop(held);
+        let page = images::page(asker, &self.registry, (&keys, path, after)).await;
+        if page.is_err() {
+            *kept.0.lock().await = None;
+        }
+        page.map(Some)
     }
 
     async fn keys(&self, asker: &Asker) -> Result<Keys, LoginError> {
@@ -85,6 +123,7 @@ impl Aws {
                 id: id.clone(),
                 secret: secret.read()?,
                 session_token: session_token.as_ref().map(Secret::read).transpose()?,
+                expires_at: None,
             },
         };
         match &self.role {

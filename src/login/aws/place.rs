@@ -32,6 +32,8 @@ const REGION_LENGTH_MAX: usize = 63;
 pub(crate) struct Ecr {
     pub(super) kind: Kind,
     pub(super) region: String,
+    /// Whose it is, where the host says that.
+    pub(super) account: Option<String>,
     network: Network,
 }
 
@@ -64,6 +66,7 @@ impl Ecr {
         let public = |dual_stack| Self {
             kind: Kind::Public,
             region: PUBLIC_REGION.to_owned(),
+            account: None,
             network: Network {
                 fips: false,
                 dual_stack,
@@ -93,6 +96,7 @@ impl Ecr {
         };
         let registry = Self::of_region(region)?;
         (is_account && is_domain).then_some(Self {
+            account: Some(account.to_owned()),
             network: Network { fips, dual_stack },
             ..registry
         })
@@ -103,6 +107,7 @@ impl Ecr {
         is_region(region).then(|| Self {
             kind: Kind::Private,
             region: region.to_owned(),
+            account: None,
             network: Network::default(),
         })
     }

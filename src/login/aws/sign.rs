@@ -142,6 +142,7 @@ mod tests {
                 id: "AKIDEXAMPLE".to_owned(),
                 secret: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".into(),
                 session_token: session_token.map(Into::into),
+                expires_at: None,
             };
             let request = Unsigned {
                 url: &"https://example.amazonaws.com/".parse().unwrap(),
@@ -169,6 +170,7 @@ mod tests {
             id: "AKID\nX".to_owned(),
             secret: "s".into(),
             session_token: None,
+            expires_at: None,
         };
         let request = Unsigned {
             url: &"https://example.amazonaws.com/".parse().unwrap(),

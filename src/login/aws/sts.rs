@@ -78,6 +78,7 @@ async fn ask(
             id: element(&xml, "AccessKeyId")?,
             secret: element(&xml, "SecretAccessKey")?.into(),
             session_token: Some(element(&xml, "SessionToken")?.into()),
+            expires_at: element(&xml, "Expiration").and_then(|at| at.parse().ok()),
         })
     };
     keys().ok_or(LoginError::Incomplete {

@@ -610,6 +610,91 @@ async fn a_registry_that_takes_only_the_granted_password_is_listed() {
 }
 
 #[tokio::test]
+async fn images_come_in_pages_by_keys_that_are_kept_while_they_are_good() {
+    let sts = StandIn::start(|_| {
+        let hour = daemon::now() + SignedDuration::from_hours(1);
+        said(
+            200,
+            &STS_KEYS.replace("2026-11-21T18:00:00Z", &hour.to_string()),
+        )
+    })
+    .await;
+    let ecr = StandIn::start(|asked| match asked.body.contains("\"nextToken\":\"two\"") {
+        false => said(
+            200,
+            r#"{"imageDetails": [{"imageDigest": "sha256:x", "imageTags": ["v1", "latest"],
+                "imagePushedAt": 1.7E9}, {"imageTags": ["v0"]}], "nextToken": "two"}"#,
+        ),
+        true => said(200, r#"{"imageDetails": []}"#),
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "one").unwrap();
+    let variables = [
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", file.to_str().unwrap()),
+        ("AWS_ROLE_ARN", ROLE),
+        ("AWS_ENDPOINT_URL_STS", &sts.origin),
+        ("AWS_ENDPOINT_URL_ECR", &ecr.origin),
+    ];
+    let logins = logins(ambient(), &variables);
+    let first = logins.ecr_images("acme/web", None).await.unwrap().unwrap();
+    let pushed = Some("2023-11-14T22:13:20Z".parse().unwrap());
+    let tags = |tags: &[&str]| tags.iter().map(|tag| (*tag).to_owned()).collect::<Vec<_>>();
+    let expected = [(tags(&["v1", "latest"]), pushed), (tags(&["v0"]), None)];
+    assert_eq!(first.images, expected);
+    let second = logins.ecr_images("acme/web", first.next.as_deref()).await;
+    let second = second.unwrap().unwrap();
+    assert_eq!((second.images.len(), second.next), (0, None));
+    let asked = ecr.take();
+    assert_eq!(
+        asked[0].body,
+        r#"{"registryId":"123456789012","repositoryName":"acme/web","maxResults":1000,"filter":{"tagStatus":"TAGGED"}}"#
+    );
+    assert!(
+        asked
+            .iter()
+            .all(|asked| asked.signer() == "ASIAROLE eu-west-1/ecr")
+    );
+    assert_eq!(sts.take().len(), 1, "the keys are good for an hour");
+}
+
+#[tokio::test]
+async fn ecr_public_and_other_sources_tell_of_no_images() {
+    let public = Aws {
+        registry: Ecr::of_host("public.ecr.aws").unwrap(),
+        ..ambient()
+    };
+    let told = logins(public, &[]).ecr_images("acme/web", None).await;
+    assert_eq!(told.unwrap(), None);
+}
+
+#[tokio::test]
+async fn moto_describes_images_for_our_signature() {
+    let Some(moto) = Moto::start().await else {
+        return;
+    };
+    moto.create_repository("team/app").await;
+    for tag in ["v1", "v2"] {
+        moto.put_image("team/app", tag).await;
+    }
+    let keys = [
+        ("AWS_ACCESS_KEY_ID", moto.access_key.as_str()),
+        ("AWS_SECRET_ACCESS_KEY", &moto.secret_key),
+        ("AWS_ENDPOINT_URL", &moto.endpoint),
+    ];
+    let images = logins(ambient(), &keys).ecr_images("team/app", None).await;
+    let images = images.unwrap().unwrap();
+    let mut tags: Vec<_> = images.images.iter().flat_map(|(tags, _)| tags).collect();
+    tags.sort();
+    assert_eq!(tags, ["v1", "v2"]);
+    assert!(images.images.iter().all(|(_, pushed)| pushed.is_some()));
+
+    let missing = logins(ambient(), &keys).ecr_images("team/none", None).await;
+    assert_snapshot!(missing.unwrap_err().to_string(), @"Amazon ECR answered `ecr:DescribeImages` with status 400 (`RepositoryNotFoundException`), saying `The repository with name 'team/none' does not exist in the registry with id '123456789012'`");
+}
+
+#[tokio::test]
 async fn moto_takes_our_signatures_and_a_registry_the_password_that_it_gives() {
     let Some(moto) = Moto::start().await else {
         return;

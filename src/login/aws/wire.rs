@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing here has a `Debug`, for it holds secrets.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// <https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_GetAuthorizationToken.html>
 #[derive(Deserialize)]
@@ -36,6 +36,42 @@ pub(super) struct RoleKeys {
     pub(super) access_key_id: Option<String>,
     pub(super) secret_access_key: Option<String>,
     pub(super) token: Option<String>,
+    pub(super) expiration: Option<String>,
+}
+
+/// <https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_DescribeImages.html>
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DescribeImages<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) registry_id: Option<&'a str>,
+    pub(super) repository_name: &'a str,
+    pub(super) max_results: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) next_token: Option<&'a str>,
+    pub(super) filter: Filter,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Filter {
+    pub(super) tag_status: &'static str,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Images {
+    pub(super) image_details: Vec<Image>,
+    pub(super) next_token: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Image {
+    #[serde(default)]
+    pub(super) image_tags: Vec<String>,
+    /// In seconds since 1970.
+    pub(super) image_pushed_at: Option<f64>,
 }
 
 /// A refusal of an API that speaks JSON:
@@ -45,8 +81,10 @@ pub(super) struct Fault {
     /// Its end after a `#` is the code.
     #[serde(rename = "__type")]
     pub(super) code: String,
-    #[serde(alias = "Message", default)]
-    pub(super) message: String,
+    /// In either case, and in moto's answers in both.
+    pub(super) message: Option<String>,
+    #[serde(rename = "Message")]
+    pub(super) capital_message: Option<String>,
 }
 
 /// The text of the first element `name`. The answers of STS are plain enough for that: no attributes where values are, no
