@@ -173,12 +173,21 @@ impl Call<'_> {
             "InvalidClientTokenId" | "UnrecognizedClientException" | "InvalidAccessKeyId" => {
                 AwsError::UnknownKey { action, code }
             }
-            _ => AwsError::Answered {
-                action,
-                status: reply.status,
-                code,
-                words: words(&message),
-            },
+            _ => {
+                // It repeats the value that it does not like, which may be the token.
+                let is_echo =
+                    code == "ValidationError" && action == Action::AssumeRoleByWebIdentity;
+                AwsError::Answered {
+                    action,
+                    status: reply.status,
+                    code,
+                    words: if is_echo {
+                        String::new()
+                    } else {
+                        words(&message)
+                    },
+                }
+            }
         }
     }
 }

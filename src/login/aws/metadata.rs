@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::{Host, Url};
 
 use super::error::NoInstance;
+use super::place::is_true;
 use super::wire::RoleKeys;
 use super::{AwsError, Keys};
 use crate::login::LoginError;
@@ -71,8 +72,7 @@ pub(super) async fn of_container(
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html>.
 pub(super) async fn of_instance(asker: &Asker) -> Result<Keys, LoginError> {
     let environment = &asker.environment;
-    let disabled = environment.var("AWS_EC2_METADATA_DISABLED");
-    if disabled.is_some_and(|disabled| disabled.eq_ignore_ascii_case("true")) {
+    if is_true(environment, "AWS_EC2_METADATA_DISABLED") {
         return Err(none_found(NoInstance::SwitchedOff, None));
     }
     let mode = environment.var("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE");

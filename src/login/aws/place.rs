@@ -112,11 +112,13 @@ impl Ecr {
         })
     }
 
-    /// The region whose STS is asked: that of the program, which its network reaches, or else the registry's.
+    /// The region whose STS is asked: that of the program, which its network reaches, or else the registry's; for the keys
+    /// of one partition are nothing in another.
     pub(super) fn sts_region(&self, environment: &Environment) -> String {
         let mut names = ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter();
         let told = names.find_map(|name| environment.var(name));
-        told.filter(|region| is_region(region))
+        let partition = |region: &str| (domains(region), is_of_gov_cloud(region));
+        told.filter(|told| is_region(told) && partition(told) == partition(&self.region))
             .unwrap_or_else(|| self.region.clone())
     }
 
@@ -127,15 +129,14 @@ impl Ecr {
         region: &str,
         environment: &Environment,
     ) -> Result<Url, AwsError> {
-        let ignored = environment.var("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
-        if ignored.is_none_or(|ignored| !ignored.eq_ignore_ascii_case("true")) {
+        if !is_true(environment, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") {
             for variable in [service.endpoint_variable(), "AWS_ENDPOINT_URL"] {
                 if let Some(url) = environment.var(variable) {
                     return url.parse().map_err(|_| AwsError::NoUrl { variable });
                 }
             }
         }
-        let Network { fips, dual_stack } = self.network;
+        let Network { fips, dual_stack } = self.network(service, region, environment);
         let (_, plain, dual) = domains(region);
         let (name, domain) = match (service, dual_stack) {
             (Service::Ecr, false) => ("api.ecr", plain.to_owned()),
@@ -148,6 +149,24 @@ impl Ecr {
         let fips = if fips { "-fips" } else { "" };
         let url = format!("https://{name}{fips}.{region}.{domain}/");
         Ok(url.parse().expect("a region is a part of a host name"))
+    }
+
+    /// What the registry's host says is for ECR: FIPS is not everywhere where STS may be asked.
+    fn network(&self, service: Service, region: &str, environment: &Environment) -> Network {
+        let told = Network {
+            fips: is_true(environment, "AWS_USE_FIPS_ENDPOINT"),
+            dual_stack: is_true(environment, "AWS_USE_DUALSTACK_ENDPOINT"),
+        };
+        match service {
+            Service::Ecr => Network {
+                fips: self.network.fips || told.fips,
+                dual_stack: self.network.dual_stack || told.dual_stack,
+            },
+            Service::EcrPublic => self.network,
+            // GovCloud's plain endpoint is the one with FIPS.
+            Service::Sts if is_of_gov_cloud(region) && !told.dual_stack => Network::default(),
+            Service::Sts => told,
+        }
     }
 }
 
@@ -180,10 +199,21 @@ impl Service {
     }
 }
 
+/// Whether the variable says yes, as AWS's SDKs read it.
+pub(super) fn is_true(environment: &Environment, variable: &str) -> bool {
+    let value = environment.var(variable);
+    value.is_some_and(|value| value.eq_ignore_ascii_case("true"))
+}
+
 fn domains(region: &str) -> (&'static str, &'static str, &'static str) {
     let mut partitions = DOMAINS[1..].iter();
     let own = partitions.find(|(start, ..)| region.starts_with(start));
     *own.unwrap_or(&DOMAINS[0])
+}
+
+/// GovCloud has accounts of its own under the same domains.
+fn is_of_gov_cloud(region: &str) -> bool {
+    region.starts_with("us-gov-")
 }
 
 /// Whether the text can be the name of a region, such as `eu-west-1`.

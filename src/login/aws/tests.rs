@@ -2,6 +2,7 @@
 //! moto, which holds them against the key.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use super::{Aws, Ecr, Identity, Role};
 use crate::daemon;
 use crate::demo::registry::{Access, Image, MemoryRegistry};
 use crate::login::ask::Asker;
-use crate::login::{Clock, Environment, Login, Logins, MARGIN_MAX, Source};
+use crate::login::{Clock, Environment, Login, Logins, MARGIN_MAX, REFUSED_AFTER, Source};
 use crate::registry::{HostOptions, Options, Registry};
 use crate::secret::Secret;
 
@@ -204,7 +205,7 @@ fn own_key() -> [(&'static str, &'static str); 2] {
 
 #[test]
 fn the_host_of_a_registry_says_where_its_logins_are() {
-    let none = Environment::Given(BTreeMap::new());
+    let none = given(&[]);
     let mut lines = Vec::new();
     for host in [
         HOST,
@@ -225,17 +226,36 @@ fn the_host_of_a_registry_says_where_its_logins_are() {
         let url = |service| ecr.endpoint(service, &ecr.region, &none).unwrap();
         lines.push(format!("{host} {} {}", url(service), url(Service::Sts)));
     }
+    let told = ["AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT"];
+    let told = told.map(|name| given(&[(name, "true")]));
+    for environment in &told {
+        let ecr = Ecr::of_host(HOST).unwrap();
+        let url = |service| ecr.endpoint(service, "us-east-1", environment).unwrap();
+        lines.push(format!("{} {}", url(Service::Ecr), url(Service::Sts)));
+    }
     assert_snapshot!(lines.join("\n"), @"
     123456789012.dkr.ecr.eu-west-1.amazonaws.com https://api.ecr.eu-west-1.amazonaws.com/ https://sts.eu-west-1.amazonaws.com/
-    123456789012.dkr.ecr-fips.us-gov-west-1.amazonaws.com https://api.ecr-fips.us-gov-west-1.amazonaws.com/ https://sts-fips.us-gov-west-1.amazonaws.com/
+    123456789012.dkr.ecr-fips.us-gov-west-1.amazonaws.com https://api.ecr-fips.us-gov-west-1.amazonaws.com/ https://sts.us-gov-west-1.amazonaws.com/
     123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn https://api.ecr.cn-north-1.amazonaws.com.cn/ https://sts.cn-north-1.amazonaws.com.cn/
     123456789012.dkr.ecr.eusc-de-east-1.amazonaws.eu https://api.ecr.eusc-de-east-1.amazonaws.eu/ https://sts.eusc-de-east-1.amazonaws.eu/
-    123456789012.dkr-ecr.eu-west-1.on.aws https://ecr.eu-west-1.api.aws/ https://sts.eu-west-1.api.aws/
-    123456789012.dkr-ecr-fips.us-east-1.on.aws https://ecr-fips.us-east-1.api.aws/ https://sts-fips.us-east-1.api.aws/
-    123456789012.dkr-ecr.cn-north-1.on.amazonwebservices.com.cn https://ecr.cn-north-1.api.amazonwebservices.com.cn/ https://sts.cn-north-1.api.amazonwebservices.com.cn/
+    123456789012.dkr-ecr.eu-west-1.on.aws https://ecr.eu-west-1.api.aws/ https://sts.eu-west-1.amazonaws.com/
+    123456789012.dkr-ecr-fips.us-east-1.on.aws https://ecr-fips.us-east-1.api.aws/ https://sts.us-east-1.amazonaws.com/
+    123456789012.dkr-ecr.cn-north-1.on.amazonwebservices.com.cn https://ecr.cn-north-1.api.amazonwebservices.com.cn/ https://sts.cn-north-1.amazonaws.com.cn/
     public.ecr.aws https://api.ecr-public.us-east-1.amazonaws.com/ https://sts.us-east-1.amazonaws.com/
-    ecr-public.aws.com https://ecr-public.us-east-1.api.aws/ https://sts.us-east-1.api.aws/
+    ecr-public.aws.com https://ecr-public.us-east-1.api.aws/ https://sts.us-east-1.amazonaws.com/
+    https://api.ecr-fips.us-east-1.amazonaws.com/ https://sts-fips.us-east-1.amazonaws.com/
+    https://ecr.us-east-1.api.aws/ https://sts.us-east-1.api.aws/
     ");
+    for (told, asked) in [
+        ("eu-central-1", "eu-central-1"),
+        ("cn-north-1", "eu-west-1"),
+        ("us-gov-west-1", "eu-west-1"),
+        ("evil.example.com/", "eu-west-1"),
+    ] {
+        let environment = given(&[("AWS_REGION", told)]);
+        let ecr = Ecr::of_host(HOST).unwrap();
+        assert_eq!(ecr.sts_region(&environment), asked);
+    }
     for host in [
         "ghcr.io",
         "r.example.com",
@@ -610,6 +630,44 @@ async fn a_registry_that_takes_only_the_granted_password_is_listed() {
 }
 
 #[tokio::test]
+async fn a_password_that_the_registry_refuses_is_replaced_once_it_is_old() {
+    let n = Arc::new(AtomicUsize::new(0));
+    let aws = StandIn::start(move |_| {
+        let n = n.fetch_add(1, Ordering::SeqCst) + 1;
+        let token = token(
+            &format!("AWS:p{n}"),
+            daemon::now() + SignedDuration::from_hours(12),
+        );
+        said(200, &format!(r#"{{"authorizationData": [{token}]}}"#))
+    })
+    .await;
+    let server = MemoryRegistry::start(Access::Basic {
+        username: "AWS".to_owned(),
+        password: "p2".to_owned(),
+    });
+    let server = server.unwrap();
+    server.push("acme/web", "v1", &Image::default());
+    let mut variables = own_key().to_vec();
+    variables.push(("AWS_ENDPOINT_URL", &aws.origin));
+    let options = HostOptions {
+        plain_http: true,
+        ..HostOptions::default()
+    };
+    let host = server.host();
+    let registry = registry(&host, ambient(), (options, &variables));
+    let repository = format!("{host}/acme/web").parse().unwrap();
+    let error = registry.tags(&repository, daemon::now()).await.unwrap_err();
+    assert_snapshot!(error.to_string().replace(&host, "HOST"), @"`HOST` refused the AWS access key in `AWS_ACCESS_KEY_ID` for `acme/web`, saying `UNAUTHORIZED: authentication required`");
+    assert_eq!(aws.take().len(), 1, "a fresh password is not replaced");
+    tokio::time::pause();
+    tokio::time::advance(REFUSED_AFTER).await;
+    tokio::time::resume();
+    let listing = registry.tags(&repository, daemon::now()).await.unwrap();
+    assert_eq!(listing.tags.len(), 1);
+    assert_eq!(aws.take().len(), 1);
+}
+
+#[tokio::test]
 async fn images_come_in_pages_by_keys_that_are_kept_while_they_are_good() {
     let sts = StandIn::start(|_| {
         let hour = daemon::now() + SignedDuration::from_hours(1);
@@ -794,20 +852,8 @@ async fn moto_gives_the_keys_of_a_role_for_a_signature_and_for_a_web_identity() 
     assert!(keys.id.starts_with("ASIA") && keys.session_token.is_some());
 }
 
-async fn tags(
-    host: &str,
-    source: Aws,
-    (options, variables): (HostOptions, &[(&str, &str)]),
-) -> Vec<String> {
-    let options = HostOptions {
-        logins: Source::Aws(source).into(),
-        ..options
-    };
-    let registry = Registry::new(Options {
-        hosts: BTreeMap::from([(host.to_owned(), options)]),
-        environment: given(variables),
-        ..Options::default()
-    });
+async fn tags(host: &str, source: Aws, options: (HostOptions, &[(&str, &str)])) -> Vec<String> {
+    let registry = registry(host, source, options);
     let repository = format!("{host}/acme/web").parse().unwrap();
     let listing = registry.tags(&repository, daemon::now()).await.unwrap();
     let tags = listing
@@ -815,4 +861,20 @@ async fn tags(
         .into_iter()
         .map(|listed| listed.tag.to_string());
     tags.collect()
+}
+
+fn registry(
+    host: &str,
+    source: Aws,
+    (options, variables): (HostOptions, &[(&str, &str)]),
+) -> Registry {
+    let options = HostOptions {
+        logins: Source::Aws(source).into(),
+        ..options
+    };
+    Registry::new(Options {
+        hosts: BTreeMap::from([(host.to_owned(), options)]),
+        environment: given(variables),
+        ..Options::default()
+    })
 }
