@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 
 use super::place::{Ecr, Service};
@@ -14,7 +14,7 @@ use crate::login::ask::{Asker, BYTES_MAX, Reply, words};
 
 /// How far the clocks may be apart before that is the reason of a refusal: AWS takes five minutes, and a date is of
 /// whole seconds. <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html>
-const SKEW_SECONDS_MIN: i64 = 4 * 60;
+const SKEW_MIN: SignedDuration = SignedDuration::from_mins(4);
 
 /// Largest page of images: 1,000 of 0.6 KiB are 0.6 MiB, and 100 tags of 60 letters for one in ten are another 0.6.
 const IMAGES_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -147,10 +147,7 @@ impl Call<'_> {
     fn refusal(&self, reply: &Reply, ours: Timestamp) -> AwsError {
         let action = self.action;
         let (code, message) = told(&reply.body);
-        let is_skewed = |theirs: &Timestamp| {
-            let apart = theirs.as_second().abs_diff(ours.as_second());
-            apart >= SKEW_SECONDS_MIN.unsigned_abs()
-        };
+        let is_skewed = |theirs: &Timestamp| theirs.duration_since(ours).abs() >= SKEW_MIN;
         match code.as_str() {
             "AccessDenied" | "AccessDeniedException" => AwsError::Forbidden {
                 action,

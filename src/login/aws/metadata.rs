@@ -114,7 +114,7 @@ pub(super) async fn of_instance(asker: &Asker) -> Result<Keys, LoginError> {
 }
 
 /// Whether keys may come from there: over TLS, from this machine, or from the addresses that AWS has set aside.
-pub(super) fn is_trusted(url: &Url) -> bool {
+fn is_trusted(url: &Url) -> bool {
     let is_own = |address: IpAddr| {
         let text = address.to_string();
         address.is_loopback() || text == ECS_ADDRESS || EKS_ADDRESSES.contains(&text.as_str())
@@ -154,4 +154,29 @@ fn keys(service: &'static str, body: &[u8]) -> Result<Keys, LoginError> {
         service,
         what: "an access key",
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_trusted;
+
+    #[test]
+    fn keys_may_come_over_tls_from_this_machine_and_from_what_aws_has_set_aside() {
+        for (url, expected) in [
+            ("https://credentials.example.com/", true),
+            ("http://127.0.0.2/", true),
+            ("http://[::1]:80/", true),
+            ("http://localhost/", true),
+            ("http://169.254.170.2/x", true),
+            ("http://169.254.170.23/v1/credentials", true),
+            ("http://[fd00:ec2::23]/v1/credentials", true),
+            ("http://credentials.example.com/", false),
+            ("http://169.254.170.2@credentials.example.com/", false),
+            ("http://localhost.example.com/", false),
+            ("http://169.254.169.254/", false),
+            ("ftp://127.0.0.1/", false),
+        ] {
+            assert_eq!(is_trusted(&url.parse().unwrap()), expected, "{url}");
+        }
+    }
 }

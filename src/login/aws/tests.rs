@@ -68,11 +68,7 @@ impl Asked {
         let authorization = self.header("authorization");
         let credential = authorization.strip_prefix("AWS4-HMAC-SHA256 Credential=");
         let (credential, rest) = credential.unwrap().split_once(", ").unwrap();
-        let names = "SignedHeaders=content-type;host;x-amz-date;";
-        assert!(
-            rest.starts_with(names) || rest.contains("host;x-amz-date,"),
-            "{rest}"
-        );
+        assert!(rest.starts_with("SignedHeaders=content-type;host;x-amz-date"));
         let parts: Vec<_> = credential.split('/').collect();
         let [id, date, region, service, "aws4_request"] = parts[..] else {
             panic!("{credential}");
@@ -406,17 +402,6 @@ async fn keys_come_from_no_other_host_without_tls() {
     `AWS_CONTAINER_CREDENTIALS_FULL_URI` is not a URL
       hint: write it whole, with `https://`
     ");
-    for url in [
-        "http://127.0.0.2/",
-        "http://[::1]:80/",
-        "http://localhost/",
-        "http://169.254.170.2/x",
-        "http://169.254.170.23/v1/credentials",
-        "http://[fd00:ec2::23]/v1/credentials",
-        "https://credentials.example.com/",
-    ] {
-        assert!(super::metadata::is_trusted(&url.parse().unwrap()), "{url}");
-    }
 }
 
 #[tokio::test]
@@ -578,6 +563,51 @@ async fn what_aws_refuses_is_told_with_what_to_do_and_without_a_key() {
     Amazon ECR answered `ecr:GetAuthorizationToken` with status 404, saying `<html>not here</html>`
     Amazon ECR gave an answer without an authorization token
     Amazon ECR gave an answer without an authorization token
+    ");
+}
+
+#[tokio::test]
+async fn what_sts_refuses_is_told_without_the_token_of_the_service_account() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "secrettoken").unwrap();
+    let mut all = Vec::new();
+    for (code, message) in [
+        (
+            "ValidationError",
+            "Value 'secrettoken' at 'webIdentityToken' failed to satisfy constraint",
+        ),
+        (
+            "AccessDenied",
+            "Not authorized to perform sts:AssumeRoleWithWebIdentity",
+        ),
+        (
+            "ExpiredTokenException",
+            "Token expired: current date/time 1 must be before 0",
+        ),
+        (
+            "InvalidIdentityToken",
+            "No OpenIDConnect provider found in your account for https://oidc.example.com",
+        ),
+    ] {
+        let body = format!(
+            "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"
+        );
+        let sts = StandIn::start(move |_| said(400, &body)).await;
+        let variables = [
+            ("AWS_WEB_IDENTITY_TOKEN_FILE", file.to_str().unwrap()),
+            ("AWS_ROLE_ARN", ROLE),
+            ("AWS_ENDPOINT_URL_STS", &sts.origin),
+        ];
+        all.push(told(&logins(ambient(), &variables)).await);
+    }
+    assert_snapshot!(all.join("\n"), @"
+    AWS STS answered `sts:AssumeRoleWithWebIdentity` with status 400 (`ValidationError`)
+    AWS STS does not allow `sts:AssumeRoleWithWebIdentity`, saying `Not authorized to perform sts:AssumeRoleWithWebIdentity`
+      hint: name the cluster's OIDC provider and towpath's service account in the role's trust policy, with `sts:AssumeRoleWithWebIdentity`
+    AWS STS says that the credentials have expired (`ExpiredTokenException`)
+      hint: the file of `AWS_WEB_IDENTITY_TOKEN_FILE` has to be renewed; a projected volume of Kubernetes is
+    AWS STS answered `sts:AssumeRoleWithWebIdentity` with status 400 (`InvalidIdentityToken`), saying `No OpenIDConnect provider found in your account for https://oidc.example.com`
     ");
 }
 
