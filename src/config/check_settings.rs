@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::forms::{
-    Credentials as Written, GoogleCredentials, GoogleIdentity, HmacSource,
-    HookSource as HookWritten, OneOrMany, OpenSource, Proxy as ProxyWritten, ProxyWithLogin,
-    RegistryCredentials as RegistryWritten, SecretPlace, TokenSource,
+    Credentials as Written, HmacSource, HookSource as HookWritten, OneOrMany, OpenSource,
+    Proxy as ProxyWritten, ProxyWithLogin, RegistryCredentials as RegistryWritten, SecretPlace,
+    TokenSource,
 };
 use super::nouns::RegistryName;
 use super::problem::Faults;
@@ -19,7 +19,7 @@ use super::settings::{
 };
 use super::shape::Placed;
 use super::source::Span;
-use crate::login::{DockerConfig, Google, Source};
+use crate::login::{DockerConfig, Source};
 use crate::policy::{RepositoryName, SubjectTemplate};
 use crate::secret::{Credentials, Guard, Secret};
 
@@ -161,6 +161,12 @@ impl Check<'_> {
         let RegistryName { host, prefix } = &name.value;
         if let Some(written) = credentials {
             let source = self.source(written, name);
+            if !source.is_for(host) {
+                let message = format!(
+                    "`{host}` is sent these credentials, though by its name it is no registry that they are for"
+                );
+                self.faults.warning(name.span, message);
+            }
             settings.logins.insert(prefix.clone(), source);
         }
         let whole_only = [
@@ -231,11 +237,11 @@ impl Check<'_> {
             RegistryWritten::DockerConfig(file) => {
                 Source::DockerConfig(self.docker_config(file.docker_config))
             }
-            RegistryWritten::Google(GoogleCredentials {
-                google: GoogleIdentity { service_account },
-            }) => Source::Google(Google::Ambient {
-                account: service_account.map_or("default".to_owned(), |account| account.value),
-            }),
+            RegistryWritten::Azure(written) => Source::Azure(self.azure(written.azure)),
+            RegistryWritten::GithubApp(written) => {
+                Source::GithubApp(self.github_app(written.github_app))
+            }
+            RegistryWritten::Google(written) => Source::Google(self.google(written.google)),
         }
     }
 

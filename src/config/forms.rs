@@ -5,7 +5,10 @@
 
 use serde_json::{Value as Json, json};
 
-use super::nouns::{AccessKeyId, HostName, ProxyUrl, RoleArn, Unauthenticated, VariableName, unknown_word};
+use super::nouns::{
+    AccessKeyId, ApiUrl, AppId, HostName, InstallationId, ProxyUrl, RoleArn, Unauthenticated,
+    VariableName, unknown_word,
+};
 use super::problem::Faults;
 use super::raw::{
     ApplicationUpdate, CommitDelivery, HelmUpdate, ImageEntry, ManifestUpdate, MarkersUpdate,
@@ -14,12 +17,14 @@ use super::raw::{
 use super::shape::{
     LATER, Placed, Shape, list, nearest, refuse, shape, text, unexpected, unknown_key,
 };
+use super::source::Span;
 use super::tree::{Node, Scalar, Value};
 use crate::image::Repository;
 use crate::manifest::RepoPath;
 
-/// Keys of logins that are not supported yet.
+/// Keys of logins that are not supported yet, by manifests repositories and by registries.
 const LOGINS_LATER: [&str; 2] = ["ssh-key", "github-app"];
+const REGISTRY_LOGINS_LATER: [&str; 1] = ["ssh-key"];
 
 /// One value or a list of them.
 #[derive(Clone, Debug)]
@@ -248,7 +253,9 @@ impl Shape for Newest {
 pub(super) enum RegistryCredentials {
     Own(Credentials),
     Aws(Box<AwsCredentials>),
+    Azure(AzureCredentials),
     DockerConfig(DockerConfigCredentials),
+    GithubApp(GithubAppCredentials),
     Google(GoogleCredentials),
 }
 
@@ -256,13 +263,16 @@ impl Shape for RegistryCredentials {
     fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
         let has = |key: &&str| node.get(key).is_some();
         let own = ["token", "username", "password"];
-        let others = ["aws", "docker-config", "google"];
+        let others = ["aws", "azure", "docker-config", "github-app", "google"];
         let is_map = matches!(node.value, Value::Map(_));
         if !is_map || (own.iter().any(has) && !others.iter().any(has)) {
             return Credentials::read(node, faults).map(Self::Own);
         }
-        match choose(node, &[&others[..], &own].concat(), &LOGINS_LATER, faults)? {
+        let forms = [&others[..], &own].concat();
+        match choose(node, &forms, &REGISTRY_LOGINS_LATER, faults)? {
             "aws" => AwsCredentials::read(node, faults).map(|aws| Self::Aws(Box::new(aws))),
+            "azure" => AzureCredentials::read(node, faults).map(Self::Azure),
+            "github-app" => GithubAppCredentials::read(node, faults).map(Self::GithubApp),
             "google" => GoogleCredentials::read(node, faults).map(Self::Google),
             _ => DockerConfigCredentials::read(node, faults).map(Self::DockerConfig),
         }
@@ -273,7 +283,9 @@ impl Shape for RegistryCredentials {
             TokenCredentials::schema()?,
             BasicCredentials::schema()?,
             AwsCredentials::schema()?,
+            AzureCredentials::schema()?,
             DockerConfigCredentials::schema()?,
+            GithubAppCredentials::schema()?,
             GoogleCredentials::schema()?,
         ] }))
     }
@@ -348,22 +360,61 @@ shape! {
         region: Option<Placed<String>> = "region",
     }
 
+    /// An identity in Azure, for its container registry.
+    struct AzureCredentials {
+        /// Which identity. Default: the one that towpath runs as: of its pod, its app or its machine.
+        azure: AzureIdentity = "azure",
+    }
+
+    /// Which identity in Azure: nothing means the one that towpath runs as.
+    struct AzureIdentity {
+        /// The directory (tenant) id.
+        tenant_id: Option<Placed<String>> = "tenant-id",
+        /// The application (client) id.
+        client_id: Option<Placed<String>> = "client-id",
+        /// Where the application's client secret is kept.
+        client_secret: Option<SecretPlace> = "client-secret",
+        /// Where the application's certificate is kept, with its private RSA key, in PEM form.
+        client_certificate: Option<SecretPlace> = "client-certificate",
+    }
+
     /// A file with the logins of registries, as `docker login` and Kubernetes write it.
     struct DockerConfigCredentials {
         /// The Docker config file, relative to the settings file. It is read anew each time.
         docker_config: Placed<String> = "docker-config",
     }
 
+    /// A GitHub App, for GitHub's container registry.
+    struct GithubAppCredentials {
+        /// Which app, and where it is installed.
+        github_app: GithubAppInstallation = "github-app",
+    }
+
+    /// An installation of a GitHub App.
+    struct GithubAppInstallation {
+        /// The app's id or its client id.
+        app_id: Placed<AppId> = "app-id",
+        /// The installation. Default: the only one.
+        installation_id: Option<Placed<InstallationId>> = "installation-id",
+        /// Where the app's private key is kept, as GitHub gives it: in PEM form.
+        private_key: SecretPlace = "private-key",
+        /// The URL of the REST API of a GitHub Enterprise Server. Default: GitHub's own.
+        api: Option<Placed<ApiUrl>> = "api",
+    }
+
     /// A Google Cloud identity, for Artifact Registry and `gcr.io`.
     struct GoogleCredentials {
-        /// Which identity. Default: the one that towpath runs as, by Google's metadata server.
-        google: GoogleIdentity = "google",
+        /// Which identity. Default: the one that towpath runs as, by the file that GOOGLE_APPLICATION_CREDENTIALS names or
+        /// by Google's metadata server.
+        google: GoogleCloud = "google",
     }
 
     /// Which Google Cloud identity: nothing means the one that towpath runs as.
-    struct GoogleIdentity {
+    struct GoogleCloud {
         /// The service account, of those that the machine has. Default: `default`.
         service_account: Option<Placed<String>> = "service-account",
+        /// Where a credentials file in JSON is kept: a service account's key, or one for workload identity federation.
+        key: Option<SecretPlace> = "key",
     }
 
     /// A proxy that asks who comes.
@@ -430,6 +481,16 @@ impl Shape for SecretPlace {
 
     fn schema() -> Option<Json> {
         Some(json!({ "anyOf": [SecretEnv::schema()?, SecretFile::schema()?] }))
+    }
+}
+
+impl SecretPlace {
+    /// Where the name of the place stands.
+    pub(super) fn span(&self) -> Span {
+        match self {
+            Self::Env(env) => env.env.span,
+            Self::File(file) => file.file.span,
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use super::shape::{LATER, Leaf, Refusal, Shape, list, nearest, unexpected};
 use super::tree::{Node, Scalar, Value};
 use crate::edit::{Document, Path as YamlPath};
 use crate::image::{RegistryKind, Repository};
+use crate::login::secure_url;
 use crate::manifest::{RepoPath, Write};
 use crate::policy::{
     EnvironmentName, ImageName, ParseSubjectTemplateError, PolicyName, RepositoryName,
@@ -161,6 +162,72 @@ impl Leaf for RoleArn {
 
     fn schema() -> Json {
         json!({ "type": "string", "pattern": "^arn:aws[a-z-]*:iam::[0-9]{12}:role/" })
+    }
+}
+
+/// The id of a GitHub App, a number, or its client id.
+#[derive(Clone, Debug)]
+pub(super) struct AppId(pub(super) String);
+
+impl Leaf for AppId {
+    const TAKES_NUMBERS: bool = true;
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || c == '.';
+        match !text.is_empty() && text.chars().all(allowed) {
+            true => Ok(Self(text.to_owned())),
+            // Somebody may have written the key here.
+            false => Err(Refusal::new("this is not the id of a GitHub App")
+                .hint("its settings page shows the app id, such as `123456`, and the client id")),
+        }
+    }
+
+    fn schema() -> Json {
+        json!({ "anyOf": [
+            { "type": "integer", "minimum": 1 },
+            { "type": "string", "pattern": "^[A-Za-z0-9.]+$" },
+        ] })
+    }
+}
+
+/// The number of an installation of a GitHub App.
+#[derive(Clone, Debug)]
+pub(super) struct InstallationId(pub(super) u64);
+
+impl Leaf for InstallationId {
+    const TAKES_NUMBERS: bool = true;
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        let refusal = || {
+            Refusal::new("this is not the number of an installation")
+                .hint("it stands at the end of the URL of the installation's page")
+        };
+        text.parse().map(Self).map_err(|_| refusal())
+    }
+
+    fn schema() -> Json {
+        json!({ "type": "integer", "minimum": 1 })
+    }
+}
+
+/// The URL of an API that is sent secrets.
+#[derive(Clone, Debug)]
+pub(super) struct ApiUrl(pub(super) Url);
+
+impl Leaf for ApiUrl {
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        let url = secure_url(text).filter(|url| {
+            let has_login = !url.username().is_empty() || url.password().is_some();
+            !has_login && url.query().is_none() && url.fragment().is_none()
+        });
+        url.map(Self).ok_or_else(|| {
+            Refusal::new("this is not the URL of an API over https")
+                .hint("that of a GitHub Enterprise Server is `https://HOST/api/v3`")
+        })
+    }
+
+    fn schema() -> Json {
+        json!({ "type": "string", "pattern": "^https?://" })
     }
 }
 

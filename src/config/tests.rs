@@ -9,7 +9,10 @@ use tempfile::TempDir;
 
 use super::{Config, HookSource, Problems, Proxy, load};
 use crate::image::RegistryKind;
-use crate::login::{Aws, DockerConfig, Ecr, Google, Identity, Role, Source, SourcesByPath};
+use crate::login::{
+    Aws, Azure, DockerConfig, Ecr, GithubApp, Google, GoogleIdentity, Identity, Proof, Role,
+    Source, SourcesByPath,
+};
 use crate::manifest::Write;
 use crate::policy::Deliver;
 use crate::policy::select::choose::Downgrade;
@@ -205,18 +208,14 @@ registries:
     let folder = folder(&format!("{SETTINGS}{extra}"), "");
     fs::write(folder.path().join("acme"), "x").unwrap();
     let registries = load_in(folder.path()).unwrap().settings.registries;
-    let google = |account: &str| {
-        Source::Google(Google::Ambient {
-            account: account.to_owned(),
-        })
-    };
+    let pull = GoogleIdentity::Account("pull".to_owned());
     let acme = Secret::File(folder.path().join("acme"));
-    let mut ghcr = SourcesByPath::from(google("default"));
+    let mut ghcr = SourcesByPath::from(Source::Google(Google::Ambient));
     ghcr.insert("acme".to_owned(), Credentials::Token(acme).into());
     assert_eq!(registries["ghcr.io"].logins, ghcr);
     assert_eq!(registries["ghcr.io"].poll_interval.as_secs(), 60);
     let mut hub = SourcesByPath::default();
-    hub.insert("acme/web".to_owned(), google("pull"));
+    hub.insert("acme/web".to_owned(), Source::Google(Google::Named(pull)));
     assert_eq!(registries["docker.io"].logins, hub);
 
     let extra = "
@@ -228,8 +227,9 @@ registries:
     assert_snapshot!(messages(&format!("{SETTINGS}{extra}"), ""), @"
     8:3 `page-size` is for a whole registry, and this is a part of one [write it under `ghcr.io`]
     8:3 `plain-http` is for a whole registry, and this is a part of one [write it under `ghcr.io`]
+    9:3 `ghcr.io` is sent these credentials, though by its name it is no registry that they are for
     9:3 the registry `ghcr.io/acme` stands here twice
-    9:45 unknown key `account` [known here: `service-account`]
+    9:45 unknown key `account` [known here: `service-account`, `key`]
     10:3 `Acme` is not the start of a repository's path [write a registry, or a registry and whole segments: `ghcr.io/acme`]
     ");
 }
@@ -392,6 +392,104 @@ fn an_aws_identity_is_whole_and_is_for_an_ecr() {
     6:143 a secret is never written in this file [name where it is kept: `{ env: NAME }` or `{ file: PATH }`]
     6:91 `pull` is not the ARN of a role [such as `arn:aws:iam::123456789012:role/towpath`]
     ");
+}
+
+#[test]
+fn identities_in_clouds_are_read_as_they_are_meant() {
+    let extra = "
+registries:
+  a.azurecr.io: { credentials: { azure: {} } }
+  b.azurecr.io:
+    credentials: { azure: { tenant-id: contoso, client-id: app-1, client-secret: { file: secret } } }
+  ghcr.io:
+    credentials: { github-app: { app-id: 1234, installation-id: 5678, private-key: { file: secret } } }
+  ghe.example.com:
+    credentials:
+      github-app: { app-id: Iv1.0a, private-key: { file: secret }, api: https://ghe.example.com/api/v3 }
+  eu.gcr.io: { credentials: { google: { key: { file: secret } } } }
+  r.example.com: { credentials: { azure: { client-id: app-1 } } }
+";
+    let folder = folder(&format!("{SETTINGS}{extra}"), "");
+    fs::write(folder.path().join("secret"), "x").unwrap();
+    let config = load_in(folder.path()).unwrap();
+    let secret = || Secret::File(folder.path().join("secret"));
+    let ambient = |client_id: Option<&str>| {
+        Source::Azure(Azure::Ambient {
+            tenant_id: None,
+            client_id: client_id.map(str::to_owned),
+        })
+    };
+    let application = Azure::Application {
+        tenant_id: "contoso".to_owned(),
+        client_id: "app-1".to_owned(),
+        proof: Proof::Secret(secret()),
+    };
+    let app = |app_id: &str, installation_id, api: Option<&str>| {
+        Source::GithubApp(GithubApp {
+            app_id: app_id.to_owned(),
+            installation_id,
+            private_key: secret(),
+            api: api.map(|api| api.parse().unwrap()),
+        })
+    };
+    let key = Google::Named(GoogleIdentity::Key(secret()));
+    let api = Some("https://ghe.example.com/api/v3");
+    for (host, source) in [
+        ("a.azurecr.io", ambient(None)),
+        ("b.azurecr.io", Source::Azure(application)),
+        ("ghcr.io", app("1234", Some(5678), None)),
+        ("ghe.example.com", app("Iv1.0a", None, api)),
+        ("eu.gcr.io", Source::Google(key)),
+        ("r.example.com", ambient(Some("app-1"))),
+    ] {
+        let logins = &config.settings.registries[host].logins;
+        assert_eq!(logins, &SourcesByPath::from(source), "{host}");
+    }
+    let warnings: Vec<_> = config.warnings.iter().map(|w| &*w.message).collect();
+    assert_snapshot!(warnings.join("\n"), @"`r.example.com` is sent these credentials, though by its name it is no registry that they are for");
+}
+
+#[test]
+fn what_an_identity_lacks_or_has_twice_is_told() {
+    let extra = "
+registries:
+  a.azurecr.io: { credentials: { azure: { client-id: app-1, client-secret: { file: one } } } }
+  b.azurecr.io:
+    credentials: { azure: { client-secret: { file: one }, client-certificate: { file: two } } }
+  c.azurecr.io: { credentials: { azure: { client-secret: hunter2 } } }
+  ghcr.io/a: { credentials: { github-app: { app-id: 1234 } } }
+  ghcr.io/b:
+    credentials:
+      github-app:
+        app-id: hunter 2
+        installation-id: hunter2
+        private-key: hunter2
+        api: http://ghe.example.com/hunter2
+  a.pkg.dev: { credentials: { google: { service-account: pull, key: { file: one } } } }
+  b.pkg.dev: { credentials: { google: {}, azure: {} } }
+  r.example.com: { credentials: { ssh-key: { file: one } } }
+";
+    let told = messages(&format!("{SETTINGS}{extra}"), "");
+    assert!(!told.contains("hunter"), "{told}");
+    assert_snapshot!(told, @"
+    8:84 an application needs a `tenant-id` and a `client-id` too
+    8:84 failed to read the secret in `one`
+    10:87 `client-secret` and `client-certificate` cannot stand together
+    11:58 a secret is never written in this file [name where it is kept: `{ env: NAME }` or `{ file: PATH }`]
+    12:31 the key `private-key` is missing
+    16:17 this is not the id of a GitHub App [its settings page shows the app id, such as `123456`, and the client id]
+    17:26 this is not the number of an installation [it stands at the end of the URL of the installation's page]
+    18:22 a secret is never written in this file [name where it is kept: `{ env: NAME }` or `{ file: PATH }`]
+    19:14 this is not the URL of an API over https [that of a GitHub Enterprise Server is `https://HOST/api/v3`]
+    20:77 `service-account` and `key` cannot stand together
+    21:43 `azure` and `google` cannot stand together
+    22:35 `ssh-key` is not supported by this version of towpath yet
+    ");
+    let report = report(&format!("{SETTINGS}{extra}"), "");
+    assert!(!report.contains("hunter"), "{report}");
+    let git = "url: ../deploy.git, credentials: { github-app: { app-id: 1 } }";
+    let git = SETTINGS.replace("url: ../deploy.git", git);
+    assert_snapshot!(messages(&git, ""), @"4:48 `github-app` is not supported by this version of towpath yet");
 }
 
 #[test]

@@ -6,7 +6,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use reqwest::header::DATE;
-use reqwest::{Client, ClientBuilder, RequestBuilder, StatusCode, redirect};
+use reqwest::{Certificate, Client, ClientBuilder, RequestBuilder, StatusCode, redirect};
+use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
+use url::{Host, Url};
 
 use super::{Clock, Environment, LoginError};
 
@@ -34,6 +37,7 @@ pub(super) struct Asker {
     clock: Clock,
     client: OnceLock<Client>,
     near_client: OnceLock<Client>,
+    registry_client: OnceLock<Client>,
 }
 
 /// What a service answered, whatever its status.
@@ -51,6 +55,7 @@ impl Asker {
             clock,
             client: OnceLock::new(),
             near_client: OnceLock::new(),
+            registry_client: OnceLock::new(),
         }
     }
 
@@ -70,6 +75,28 @@ impl Asker {
         made(&self.near_client, service, ClientBuilder::no_proxy)
     }
 
+    /// A client that trusts `authorities` beside the system's: for the registry itself and for what its owner runs.
+    pub(super) fn registry_client(
+        &self,
+        service: &'static str,
+        authorities: &[Certificate],
+    ) -> Result<&Client, LoginError> {
+        let trusting = |builder: ClientBuilder| builder.tls_certs_merge(authorities.to_vec());
+        made(&self.registry_client, service, trusting)
+    }
+
+    /// Sends what `request` makes, which is called for each try, and reads `what` from the body of a success.
+    pub(super) async fn ask<T: DeserializeOwned>(
+        &self,
+        service: &'static str,
+        what: &'static str,
+        request: impl Fn() -> RequestBuilder,
+    ) -> Result<T, LoginError> {
+        let body = self.send(service, request).await?;
+        let answer = serde_json::from_slice(&body).ok();
+        answer.ok_or(LoginError::Incomplete { service, what })
+    }
+
     /// Sends what `request` makes, which is called for each try, and gives back the body of a success.
     pub(super) async fn send(
         &self,
@@ -82,7 +109,7 @@ impl Asker {
             status => Err(LoginError::Refused {
                 service,
                 status,
-                words: words(&String::from_utf8_lossy(&reply.body)),
+                words: refusal(&reply.body),
             }),
         }
     }
@@ -187,9 +214,93 @@ fn is_passing(outcome: &Result<Reply, LoginError>) -> bool {
     }
 }
 
+/// What a service says of its refusal: of a JSON object the text that is for people, of all else how it starts.
+fn refusal(body: &[u8]) -> String {
+    let json: Json = serde_json::from_slice(body).unwrap_or_default();
+    let told = [
+        // OAuth 2.0: <https://www.rfc-editor.org/rfc/rfc6749#section-5.2>.
+        "/error_description",
+        // Google's interfaces: <https://cloud.google.com/apis/design/errors#http_mapping>.
+        "/error/message",
+        // GitHub's.
+        "/message",
+        // Registries': <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes>.
+        "/errors/0/message",
+    ];
+    let told = told.iter().find_map(|path| json.pointer(path)?.as_str());
+    let code = json.get("error").and_then(Json::as_str);
+    match (code, told) {
+        (Some(code), Some(told)) => words(&format!("{code}: {told}")),
+        (Some(text), None) | (None, Some(text)) => words(text),
+        (None, None) => words(&String::from_utf8_lossy(body)),
+    }
+}
+
+/// Reads the address of a service that is sent secrets: https, or http to this very machine.
+pub(crate) fn secure_url(text: &str) -> Option<Url> {
+    let url: Url = text.parse().ok()?;
+    let is_secure = match (url.scheme(), url.host()?) {
+        ("https", _) => true,
+        ("http", Host::Ipv4(address)) => address.is_loopback(),
+        ("http", Host::Ipv6(address)) => address.is_loopback(),
+        ("http", Host::Domain(name)) => name == "localhost",
+        _ => false,
+    };
+    is_secure.then_some(url)
+}
+
 /// What a service says, on one line and not too long.
 pub(super) fn words(text: &str) -> String {
     let spaced = text.split(|c: char| c.is_whitespace() || c.is_control());
     let words: Vec<&str> = spaced.filter(|word| !word.is_empty()).collect();
     words.join(" ").chars().take(WORDS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{refusal, secure_url};
+
+    #[test]
+    fn of_a_refusal_the_words_for_people_are_told() {
+        for (body, expected) in [
+            (
+                r#"{"error": "invalid_grant", "error_description": "Invalid JWT\nSignature."}"#,
+                "invalid_grant: Invalid JWT Signature.",
+            ),
+            (r#"{"error": "invalid_grant"}"#, "invalid_grant"),
+            (
+                r#"{"error": {"code": 403, "message": "no right"}}"#,
+                "no right",
+            ),
+            (r#"{"message": "Not Found", "status": "404"}"#, "Not Found"),
+            (r#"{"errors": [{"code": "DENIED", "message": "no"}]}"#, "no"),
+            ("<html>\n gateway", "<html> gateway"),
+            ("", ""),
+        ] {
+            assert_eq!(refusal(body.as_bytes()), expected);
+        }
+    }
+
+    #[test]
+    fn secrets_go_over_https_or_stay_on_the_machine() {
+        for url in [
+            "https://sts.googleapis.com/v1/token",
+            "http://127.0.0.1:80/",
+            "http://[::1]/",
+            "http://localhost/",
+        ] {
+            assert!(secure_url(url).is_some(), "{url}");
+        }
+        for url in [
+            "http://sts.googleapis.com/v1/token",
+            "http://169.254.169.254/",
+            "http://localhost.example.com/",
+            "ftp://127.0.0.1/",
+            "file:///etc/passwd",
+            "sts.googleapis.com",
+            "",
+        ] {
+            assert!(secure_url(url).is_none(), "{url}");
+        }
+    }
 }

@@ -1,33 +1,43 @@
 //! How a registry is logged in to: where its credentials come from, and the login that they give now.
 //!
-//! Reading order: this file, `ask` (one request to a service that gives logins), then one file for each source. Not here:
-//! what a registry's challenge wants (`registry`).
+//! Reading order: this file, `ask` (one request to a service that gives logins), `jwt` (how a key proves itself there),
+//! then one file for each source. Not here: what a registry's challenge wants (`registry`).
 //! Invariant: no message and no `Debug` holds a secret. What the settings name is read anew each time; what a service
 //! grants is kept until shortly before it expires, and forgotten when the registry refused it.
 
 mod ask;
 mod aws;
+mod azure;
 mod docker_config;
 mod error;
+mod github_app;
 mod google;
+mod jwt;
 mod wire;
 
+#[cfg(test)]
+mod fake;
+
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use reqwest::Certificate;
 use secrecy::SecretString;
 use tokio::time::Instant;
+use url::Url;
 
-use crate::secret::Credentials;
+use crate::secret::{Credentials, SecretError};
 use ask::Asker;
 use aws::KeptKeys;
 
+pub(crate) use ask::secure_url;
 pub(crate) use aws::{Aws, AwsError, Ecr, EcrImages, Identity, Role};
+pub(crate) use azure::{Azure, Proof};
 pub(crate) use docker_config::{DockerConfig, DockerConfigError};
 pub(crate) use error::LoginError;
-pub(crate) use google::Google;
+pub(crate) use github_app::GithubApp;
+pub(crate) use google::{Google, GoogleIdentity};
 
 /// A granted login is not used in the last tenth of its life, or its last 5 minutes if that is less: a listing may take
 /// as long from its first page to its last.
@@ -44,8 +54,12 @@ pub(crate) enum Source {
     Own(Credentials),
     /// An AWS identity.
     Aws(Aws),
+    /// An identity in Azure.
+    Azure(Azure),
     /// A file says it, for each repository; where it says nothing, access is anonymous.
     DockerConfig(DockerConfig),
+    /// An installation of a GitHub App.
+    GithubApp(GithubApp),
     /// A Google Cloud identity.
     Google(Google),
 }
@@ -90,9 +104,20 @@ pub(crate) enum Environment {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock(pub(crate) fn() -> Timestamp);
 
+/// The registry that logins are for.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    /// As images name it.
+    pub(crate) host: String,
+    /// The root of its API.
+    pub(crate) origin: Url,
+    /// The authorities that it is trusted by beside the system's.
+    pub(crate) authorities: Vec<Certificate>,
+}
+
 /// The logins for one registry, as they are now.
 pub(crate) struct Logins {
-    host: String,
+    target: Target,
     held: BTreeMap<String, Held>,
     asker: Asker,
 }
@@ -124,6 +149,34 @@ impl From<Source> for SourcesByPath {
     }
 }
 
+impl Source {
+    /// Whether a registry at `host` is one that the source has logins for, as far as names tell.
+    pub(crate) fn is_for(&self, host: &str) -> bool {
+        match self {
+            // The settings say which ECR an AWS identity is for.
+            Self::Own(_) | Self::Aws(_) | Self::DockerConfig(_) => true,
+            Self::Azure(_) => Azure::is_for(host),
+            Self::GithubApp(app) => app.is_for(host),
+            Self::Google(_) => Google::is_for(host),
+        }
+    }
+
+    /// Where the login comes from, for messages.
+    fn place(&self, environment: &Environment) -> String {
+        match self {
+            Self::Own(Credentials::Basic { username, password }) => {
+                format!("the user `{username}` with the password in {password}")
+            }
+            Self::Own(Credentials::Token(token)) => format!("the token in {token}"),
+            Self::Aws(aws) => aws.place(environment),
+            Self::Azure(azure) => azure.place(environment),
+            Self::DockerConfig(file) => format!("the {file}"),
+            Self::GithubApp(app) => app.to_string(),
+            Self::Google(google) => google.identity(environment).to_string(),
+        }
+    }
+}
+
 impl SourcesByPath {
     /// Gives the repositories below `prefix` a source, unless they have one.
     pub(crate) fn insert(&mut self, prefix: String, source: Source) {
@@ -133,7 +186,7 @@ impl SourcesByPath {
 
 impl Logins {
     pub(crate) fn new(
-        host: &str,
+        target: Target,
         sources: SourcesByPath,
         environment: Environment,
         clock: Clock,
@@ -147,7 +200,7 @@ impl Logins {
             (prefix, held)
         };
         Self {
-            host: host.to_owned(),
+            target,
             held: sources.0.into_iter().map(held).collect(),
             asker: Asker::new(environment, clock),
         }
@@ -159,29 +212,44 @@ impl Logins {
             return Ok(Found::anonymous());
         };
         match &held.source {
-            Source::Own(own) => Found::own(own),
-            Source::Aws(aws) => {
-                let login = self.granted(held, aws.grant(&self.asker)).await?;
-                let place = aws.place(&self.asker.environment);
-                Ok(Found { login, place })
+            Source::Own(own) => Ok(Found {
+                login: own_login(own)?,
+                place: held.source.place(&self.asker.environment),
+            }),
+            Source::Aws(aws) => self.granted(held, aws.grant(&self.asker)).await,
+            Source::Azure(azure) => {
+                let grant = azure.grant(&self.asker, &self.target);
+                self.granted(held, grant).await
             }
-            Source::DockerConfig(file) => Ok(Found::by_docker_config(file, &self.host, path)?),
-            Source::Google(google) => {
-                let login = self.granted(held, google.grant(&self.asker)).await?;
-                let place = google.to_string();
-                Ok(Found { login, place })
+            Source::DockerConfig(file) => {
+                Ok(Found::by_docker_config(file, &self.target.host, path)?)
             }
+            Source::GithubApp(app) => {
+                let grant = app.grant(&self.asker, &self.target);
+                self.granted(held, grant).await
+            }
+            Source::Google(google) => self.granted(held, google.grant(&self.asker)).await,
         }
     }
 
     /// Where the login for the repository `path` comes from, for messages.
-    pub(crate) async fn place(&self, path: &str) -> String {
-        match self.find(path).await {
-            Ok(found) => found.place,
-            Err(_) => self.closest(path).map_or_else(
-                || Found::anonymous().place,
-                |held| format!("the login of {}", held.source),
-            ),
+    pub(crate) fn place(&self, path: &str) -> String {
+        let Some(held) = self.closest(path) else {
+            return Found::anonymous().place;
+        };
+        let place = held.source.place(&self.asker.environment);
+        match &held.source {
+            Source::DockerConfig(file) => {
+                match Found::by_docker_config(file, &self.target.host, path) {
+                    Ok(found) => found.place,
+                    Err(_) => format!("the login of {place}"),
+                }
+            }
+            Source::Own(_)
+            | Source::Aws(_)
+            | Source::Azure(_)
+            | Source::GithubApp(_)
+            | Source::Google(_) => place,
         }
     }
 
@@ -209,9 +277,15 @@ impl Logins {
         let held = self.closest(path);
         match held.map(|held| (&held.source, &held.aws_keys)) {
             Some((Source::Aws(aws), kept)) => aws.images(&self.asker, kept, (path, after)).await,
-            Some((Source::Own(_) | Source::DockerConfig(_) | Source::Google(_), _)) | None => {
-                Ok(None)
-            }
+            Some((
+                Source::Own(_)
+                | Source::Azure(_)
+                | Source::DockerConfig(_)
+                | Source::GithubApp(_)
+                | Source::Google(_),
+                _,
+            ))
+            | None => Ok(None),
         }
     }
 
@@ -219,22 +293,30 @@ impl Logins {
         &self,
         held: &Held,
         grant: impl Future<Output = Result<(Login, Duration), LoginError>>,
-    ) -> Result<Login, LoginError> {
+    ) -> Result<Found, LoginError> {
+        let place = held.source.place(&self.asker.environment);
         // Held while the grant is asked for, on purpose: the others that wait here want this very login.
         let mut kept = held.granted.lock().await;
         if let Some(granted) = &*kept
             && Instant::now() < granted.good_until
         {
-            return Ok(granted.login.clone());
+            let login = granted.login.clone();
+            return Ok(Found { login, place });
         }
         let at = Instant::now();
-        let (login, life) = grant.await?;
+        let (login, life) = match grant.await {
+            Ok(granted) => granted,
+            Err(source) => {
+                let source = Box::new(source);
+                return Err(LoginError::NotGranted { place, source });
+            }
+        };
         *kept = Some(Granted {
             login: login.clone(),
             at,
             good_until: at + life.saturating_sub((life / 10).min(MARGIN_MAX)),
         });
-        Ok(login)
+        Ok(Found { login, place })
     }
 
     /// The source of the longest prefix of `path`, in whole segments.
@@ -262,6 +344,18 @@ impl Environment {
 }
 
 #[cfg(test)]
+impl Target {
+    /// A registry over https.
+    pub(crate) fn of_host(host: &str) -> Self {
+        Self {
+            host: host.to_owned(),
+            origin: format!("https://{host}/").parse().unwrap(),
+            authorities: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
 impl Default for Clock {
     fn default() -> Self {
         Self(crate::daemon::now)
@@ -274,22 +368,6 @@ impl Found {
             login: Login::Anonymous,
             place: "anonymous access".to_owned(),
         }
-    }
-
-    fn own(own: &Credentials) -> Result<Self, LoginError> {
-        Ok(match own {
-            Credentials::Basic { username, password } => Self {
-                place: format!("the user `{username}` with the password in {password}"),
-                login: Login::Basic {
-                    username: username.clone(),
-                    password: password.read()?,
-                },
-            },
-            Credentials::Token(token) => Self {
-                place: format!("the token in {token}"),
-                login: Login::Bearer(token.read()?),
-            },
-        })
     }
 
     fn by_docker_config(
@@ -313,18 +391,14 @@ impl Found {
     }
 }
 
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Own(Credentials::Basic { username, password }) => {
-                write!(f, "the user `{username}` with the password in {password}")
-            }
-            Self::Own(Credentials::Token(token)) => write!(f, "the token in {token}"),
-            Self::Aws(aws) => aws.fmt(f),
-            Self::DockerConfig(file) => write!(f, "the {file}"),
-            Self::Google(google) => google.fmt(f),
-        }
-    }
+fn own_login(own: &Credentials) -> Result<Login, SecretError> {
+    Ok(match own {
+        Credentials::Basic { username, password } => Login::Basic {
+            username: username.clone(),
+            password: password.read()?,
+        },
+        Credentials::Token(token) => Login::Bearer(token.read()?),
+    })
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use secrecy::ExposeSecret as _;
 
 use super::{
     Clock, Environment, Google, Login, LoginError, Logins, MARGIN_MAX, REFUSED_AFTER, Source,
-    SourcesByPath,
+    SourcesByPath, Target,
 };
 use crate::secret::{Credentials, Secret};
 
@@ -21,7 +21,7 @@ fn token(path: &str) -> Source {
 
 fn logins(sources: SourcesByPath) -> Logins {
     Logins::new(
-        "r.example.com",
+        Target::of_host("r.example.com"),
         sources,
         Environment::default(),
         Clock::default(),
@@ -58,12 +58,11 @@ fn service(status: &'static str, body: &'static str) -> (String, Arc<AtomicUsize
 }
 
 fn google(address: &str) -> Logins {
-    let account = "default".to_owned();
-    let sources = Source::Google(Google::Ambient { account }).into();
+    let sources = Source::Google(Google::Ambient).into();
     let variable = ("GCE_METADATA_HOST".to_owned(), address.to_owned());
     let environment = Environment::Given(BTreeMap::from([variable]));
     Logins::new(
-        "europe-docker.pkg.dev",
+        Target::of_host("europe-docker.pkg.dev"),
         sources,
         environment,
         Clock::default(),
@@ -101,7 +100,7 @@ async fn the_closest_prefix_in_whole_segments_has_the_login() {
         ("acme-b/x", "acme-b"),
         ("acme-c/x", ""),
     ] {
-        let place = logins.place(path).await;
+        let place = logins.place(path);
         let end = format!("`/none/{expected}`");
         assert!(place.ends_with(&end), "{path}: {place}");
     }
@@ -159,15 +158,15 @@ async fn what_a_service_says_is_told_and_what_it_gives_is_not() {
         let error = logins.find("acme/web").await.unwrap_err();
         assert!(!format!("{error:?}").contains("hunter2"));
         all.push(told(error, &address));
-        let place = logins.place("acme/web").await;
+        let place = logins.place("acme/web");
         assert_eq!(
             place,
-            "the login of the service account `default` of Google's metadata server"
+            "the service account `default` of Google's metadata server"
         );
     }
     assert_snapshot!(all.join("\n"), @"
-    Google's metadata server answered with status 404, saying `no such [31m account`
-    Google's metadata server gave an answer without an access token
-    Google's metadata server answered with status 503
+    failed to get a login for the service account `default` of Google's metadata server: Google's metadata server answered with status 404, saying `no such [31m account`
+    failed to get a login for the service account `default` of Google's metadata server: Google's metadata server gave an answer without an access token
+    failed to get a login for the service account `default` of Google's metadata server: Google's metadata server answered with status 503
     ");
 }

@@ -144,8 +144,8 @@ impl Access {
     }
 
     /// Where the login for `repository` comes from, for messages.
-    pub(super) async fn place(&self, repository: &Repository) -> String {
-        self.logins.place(repository.path()).await
+    pub(super) fn place(&self, repository: &Repository) -> String {
+        self.logins.place(repository.path())
     }
 
     /// The login for `repository` as it is now.
@@ -285,7 +285,7 @@ impl Access {
             return Err(RegistryError::TokenRefused {
                 host: line.host.clone(),
                 realm_host: url.host_str().unwrap_or_default().to_owned(),
-                credentials: self.place(repository).await,
+                credentials: self.place(repository),
                 status: answer.status,
                 words: answer.words(),
             });

@@ -145,9 +145,7 @@ impl Connections {
             certificate,
             proxy,
         } = &self.connection;
-        if let Some(path) = ca_file {
-            builder = builder.tls_certs_merge(authorities(path)?);
-        }
+        builder = builder.tls_certs_merge(authorities(ca_file.as_deref())?);
         if let Some(certificate) = certificate {
             builder = builder.identity(certificate.identity()?);
         }
@@ -195,7 +193,11 @@ impl ClientCertificate {
     }
 }
 
-fn authorities(path: &Path) -> Result<Vec<Certificate>, RegistryError> {
+/// The authorities in `ca_file`, if there is one.
+pub(super) fn authorities(ca_file: Option<&Path>) -> Result<Vec<Certificate>, RegistryError> {
+    let Some(path) = ca_file else {
+        return Ok(Vec::new());
+    };
     match Certificate::from_pem_bundle(&read(path)?) {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
         Ok(_) | Err(_) => Err(RegistryError::CaFileEmpty {

@@ -100,16 +100,6 @@ impl Host {
         (connections, timeouts): (Arc<Connections>, Timeouts),
         access: Access,
     ) -> Result<Self, RegistryError> {
-        let scheme = if options.plain_http { "http" } else { "https" };
-        let address = if host == DOCKER_HUB.0 {
-            DOCKER_HUB.1
-        } else {
-            host
-        };
-        let origin = Url::parse(&format!("{scheme}://{address}/"));
-        let origin = origin.map_err(|_| RegistryError::BadHost {
-            host: host.to_owned(),
-        })?;
         let kind = options.kind.unwrap_or(RegistryKind::of_host(host));
         let line = |host: &str| Line {
             host: host.to_owned(),
@@ -128,7 +118,7 @@ impl Host {
             (origin.expect("it is a URL"), line(DOCKER_HUB_API))
         });
         Ok(Self {
-            origin,
+            origin: origin(host, options)?,
             line: line(host),
             push_api: PushApi::of(kind),
             elsewhere,
@@ -303,12 +293,12 @@ impl Host {
         let words = answer.words();
         Err(match answer.status {
             StatusCode::UNAUTHORIZED => RegistryError::Unauthorized {
-                credentials: self.access.place(&repository).await,
+                credentials: self.access.place(&repository),
                 repository,
                 words,
             },
             StatusCode::FORBIDDEN => RegistryError::Forbidden {
-                credentials: self.access.place(&repository).await,
+                credentials: self.access.place(&repository),
                 repository,
                 words,
             },
@@ -341,6 +331,20 @@ impl Host {
     }
 }
 
+/// The root of the API of the registry that images name `host`.
+pub(super) fn origin(host: &str, options: &HostOptions) -> Result<Url, RegistryError> {
+    let scheme = if options.plain_http { "http" } else { "https" };
+    let address = if host == DOCKER_HUB.0 {
+        DOCKER_HUB.1
+    } else {
+        host
+    };
+    let origin = Url::parse(&format!("{scheme}://{address}/"));
+    origin.map_err(|_| RegistryError::BadHost {
+        host: host.to_owned(),
+    })
+}
+
 /// Reads `answer` as JSON, or says what came instead.
 pub(super) fn json<T: serde::de::DeserializeOwned>(
     answer: &Answer,
@@ -363,7 +367,7 @@ mod tests {
 
     use super::{Access, Connections, Host};
     use crate::image::Repository;
-    use crate::login::{Clock, Environment, Logins};
+    use crate::login::{Clock, Environment, Logins, Target};
     use crate::registry::client::Tls;
     use crate::registry::{Connection, HostOptions, RegistryError, Timeouts};
 
@@ -371,7 +375,8 @@ mod tests {
         let timeouts = Timeouts::default();
         let connections = Connections::new(Connection::default(), Tls::Perhaps, timeouts);
         let sources = options.logins.clone();
-        let logins = Logins::new(name, sources, Environment::default(), Clock::default());
+        let target = Target::of_host("any");
+        let logins = Logins::new(target, sources, Environment::default(), Clock::default());
         let access = Access::new(options.clone(), logins);
         Host::new(name, &options, (Arc::new(connections), timeouts), access)
     }

@@ -33,7 +33,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::image::{Digest, RegistryKind, Repository, Tag};
-use crate::login::{Clock, Environment, Logins, SourcesByPath};
+use crate::login::{Clock, Environment, Logins, SourcesByPath, Target};
 use access::Access;
 use cache::Cache;
 use client::{Connections, Tls};
@@ -354,7 +354,12 @@ impl Registry {
         }
         let options = options.get(name).unwrap_or(others).clone();
         let sources = options.logins.clone();
-        let logins = Logins::new(name, sources, environment.clone(), *clock);
+        let target = Target {
+            host: name.to_owned(),
+            origin: host::origin(name, &options)?,
+            authorities: client::authorities(options.connection.ca_file.as_deref())?,
+        };
+        let logins = Logins::new(target, sources, environment.clone(), *clock);
         let access = Access::new(options.clone(), logins);
         let host = Arc::new(Host::new(
             name,

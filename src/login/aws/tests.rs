@@ -23,8 +23,8 @@ use super::{Aws, Ecr, Identity, Role};
 use crate::daemon;
 use crate::demo::registry::{Access, Image, MemoryRegistry};
 use crate::login::ask::Asker;
-use crate::login::{Clock, Environment, Login, Logins, MARGIN_MAX, REFUSED_AFTER, Source};
-use crate::registry::{HostOptions, Options, Registry};
+use crate::login::{Clock, Environment, Login, Logins, MARGIN_MAX, REFUSED_AFTER, Source, Target};
+use crate::registry::{Connection, HostOptions, Options, Registry};
 use crate::secret::Secret;
 
 const HOST: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
@@ -151,7 +151,7 @@ fn logins(source: Aws, variables: &[(&str, &str)]) -> Logins {
 
 fn logins_by(clock: Clock, source: Aws, variables: &[(&str, &str)]) -> Logins {
     let source = Source::Aws(source).into();
-    Logins::new(HOST, source, given(variables), clock)
+    Logins::new(Target::of_host(HOST), source, given(variables), clock)
 }
 
 fn asker(variables: &[(&str, &str)]) -> Asker {
@@ -365,7 +365,7 @@ async fn a_container_has_its_keys_from_the_server_beside_it() {
         ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "old"),
         ("AWS_ENDPOINT_URL_ECR", &aws.origin),
     ];
-    assert_snapshot!(told(&logins(ambient(), &variables)).await, @"the container's credentials server answered with status 401, saying `no token`");
+    assert_snapshot!(told(&logins(ambient(), &variables)).await, @"failed to get a login for the AWS role of the container: the container's credentials server answered with status 401, saying `no token`");
     let file = (
         "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
         file.to_str().unwrap(),
@@ -393,13 +393,13 @@ async fn keys_come_from_no_other_host_without_tls() {
         all.push(told(&logins(ambient(), &variables)).await);
     }
     assert_snapshot!(all.join("\n"), @"
-    `AWS_CONTAINER_CREDENTIALS_FULL_URI` names the host `credentials.example.com`, which without TLS is no place to get credentials from
+    failed to get a login for the AWS role of the container: `AWS_CONTAINER_CREDENTIALS_FULL_URI` names the host `credentials.example.com`, which without TLS is no place to get credentials from
       hint: use https, a loopback address, or the addresses of ECS and EKS: `169.254.170.2`, `169.254.170.23`, `[fd00:ec2::23]`
-    `AWS_CONTAINER_CREDENTIALS_FULL_URI` names the host `169.254.169.254`, which without TLS is no place to get credentials from
+    failed to get a login for the AWS role of the container: `AWS_CONTAINER_CREDENTIALS_FULL_URI` names the host `169.254.169.254`, which without TLS is no place to get credentials from
       hint: use https, a loopback address, or the addresses of ECS and EKS: `169.254.170.2`, `169.254.170.23`, `[fd00:ec2::23]`
-    `AWS_CONTAINER_CREDENTIALS_FULL_URI` names the host `127.0.0.1`, which without TLS is no place to get credentials from
+    failed to get a login for the AWS role of the container: `AWS_CONTAINER_CREDENTIALS_FULL_URI` names the host `127.0.0.1`, which without TLS is no place to get credentials from
       hint: use https, a loopback address, or the addresses of ECS and EKS: `169.254.170.2`, `169.254.170.23`, `[fd00:ec2::23]`
-    `AWS_CONTAINER_CREDENTIALS_FULL_URI` is not a URL
+    failed to get a login for the AWS role of the container: `AWS_CONTAINER_CREDENTIALS_FULL_URI` is not a URL
       hint: write it whole, with `https://`
     ");
 }
@@ -459,15 +459,15 @@ async fn where_no_credentials_are_is_told_with_all_places() {
         all.push(told(&logins(ambient(), &[variable])).await);
     }
     assert_snapshot!(all.join("\n"), @"
-    found no AWS credentials: `AWS_ACCESS_KEY_ID`, `AWS_WEB_IDENTITY_TOKEN_FILE`, `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI` and `AWS_CONTAINER_CREDENTIALS_FULL_URI` are not set, and the instance's metadata server knows no role
+    failed to get a login for the AWS role of the instance: found no AWS credentials: `AWS_ACCESS_KEY_ID`, `AWS_WEB_IDENTITY_TOKEN_FILE`, `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI` and `AWS_CONTAINER_CREDENTIALS_FULL_URI` are not set, and the instance's metadata server knows no role
       hint: give towpath an identity: IRSA or EKS Pod Identity for its service account, a role for its instance, or an access key in the settings
-    found no AWS credentials: `AWS_ACCESS_KEY_ID`, `AWS_WEB_IDENTITY_TOKEN_FILE`, `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI` and `AWS_CONTAINER_CREDENTIALS_FULL_URI` are not set, and the instance's metadata server did not give a token: the instance's metadata server answered with status 403
+    failed to get a login for the AWS role of the instance: found no AWS credentials: `AWS_ACCESS_KEY_ID`, `AWS_WEB_IDENTITY_TOKEN_FILE`, `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI` and `AWS_CONTAINER_CREDENTIALS_FULL_URI` are not set, and the instance's metadata server did not give a token: the instance's metadata server answered with status 403
       hint: give towpath's service account IRSA or EKS Pod Identity, or name an access key in the settings; in a container on EC2, a hop limit of 1 keeps the metadata server's token away: 2 lets it through
-    found no AWS credentials: `AWS_ACCESS_KEY_ID`, `AWS_WEB_IDENTITY_TOKEN_FILE`, `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI` and `AWS_CONTAINER_CREDENTIALS_FULL_URI` are not set, and the instance's metadata server is switched off by `AWS_EC2_METADATA_DISABLED`
+    failed to get a login for the AWS role of the instance: found no AWS credentials: `AWS_ACCESS_KEY_ID`, `AWS_WEB_IDENTITY_TOKEN_FILE`, `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI` and `AWS_CONTAINER_CREDENTIALS_FULL_URI` are not set, and the instance's metadata server is switched off by `AWS_EC2_METADATA_DISABLED`
       hint: give towpath an identity: IRSA or EKS Pod Identity for its service account, a role for its instance, or an access key in the settings
-    `AWS_ACCESS_KEY_ID` is set without `AWS_SECRET_ACCESS_KEY`
+    failed to get a login for the AWS access key in `AWS_ACCESS_KEY_ID`: `AWS_ACCESS_KEY_ID` is set without `AWS_SECRET_ACCESS_KEY`
       hint: set both, or neither
-    `AWS_WEB_IDENTITY_TOKEN_FILE` is set without `AWS_ROLE_ARN`
+    failed to get a login for an AWS role by web identity: `AWS_WEB_IDENTITY_TOKEN_FILE` is set without `AWS_ROLE_ARN`
       hint: set both, or neither
     ");
 }
@@ -549,20 +549,20 @@ async fn what_aws_refuses_is_told_with_what_to_do_and_without_a_key() {
         all.push(told(&logins(ambient(), &variables)).await);
     }
     assert_snapshot!(all.join("\n"), @"
-    Amazon ECR does not allow `ecr:GetAuthorizationToken`, saying `User: arn:aws:iam::123456789012:user/x is not authorized to perform: ecr:GetAuthorizationToken on resource: *`
+    failed to get a login for the AWS access key in `AWS_ACCESS_KEY_ID`: Amazon ECR does not allow `ecr:GetAuthorizationToken`, saying `User: arn:aws:iam::123456789012:user/x is not authorized to perform: ecr:GetAuthorizationToken on resource: *`
       hint: allow `ecr:GetAuthorizationToken` on `*` in a policy of the identity
-    Amazon ECR found another signature than ours (`InvalidSignatureException`): the secret access key does not belong to the access key id, or is not whole
+    failed to get a login for the AWS access key in `AWS_ACCESS_KEY_ID`: Amazon ECR found another signature than ours (`InvalidSignatureException`): the secret access key does not belong to the access key id, or is not whole
       hint: write the secret access key anew, or make a new one
-    Amazon ECR says that the credentials have expired (`ExpiredTokenException`)
+    failed to get a login for the AWS access key in `AWS_ACCESS_KEY_ID`: Amazon ECR says that the credentials have expired (`ExpiredTokenException`)
       hint: temporary keys end; use IRSA, Pod Identity, an instance's role, or an access key without a session token
-    Amazon ECR does not know the access key or its session token (`UnrecognizedClientException`)
+    failed to get a login for the AWS access key in `AWS_ACCESS_KEY_ID`: Amazon ECR does not know the access key or its session token (`UnrecognizedClientException`)
       hint: the key may be deleted, switched off, of another partition, or a temporary one without its session token
-    Amazon ECR answered `ecr:GetAuthorizationToken` with status 400 (`ThrottlingException`), saying `Rate exceeded`
-    Amazon ECR does not allow `ecr:GetAuthorizationToken`, saying `no & no`
+    failed to get a login for the AWS access key in `AWS_ACCESS_KEY_ID`: Amazon ECR answered `ecr:GetAuthorizationToken` with status 400 (`ThrottlingException`), saying `Rate exceeded`
+    failed to get a login for the AWS access key in `AWS_ACCESS_KEY_ID`: Amazon ECR does not allow `ecr:GetAuthorizationToken`, saying `no & no`
       hint: allow `ecr:GetAuthorizationToken` on `*` in a policy of the identity
-    Amazon ECR answered `ecr:GetAuthorizationToken` with status 404, saying `<html>not here</html>`
-    Amazon ECR gave an answer without an authorization token
-    Amazon ECR gave an answer without an authorization token
+    failed to get a login for the AWS access key in `AWS_ACCESS_KEY_ID`: Amazon ECR answered `ecr:GetAuthorizationToken` with status 404, saying `<html>not here</html>`
+    failed to get a login for the AWS access key in `AWS_ACCESS_KEY_ID`: Amazon ECR gave an answer without an authorization token
+    failed to get a login for the AWS access key in `AWS_ACCESS_KEY_ID`: Amazon ECR gave an answer without an authorization token
     ");
 }
 
@@ -634,7 +634,7 @@ async fn clocks_that_differ_are_told_as_such() {
     let clock = Clock(|| "2026-01-01T12:00:00Z".parse().unwrap());
     let logins = logins_by(clock, ambient(), &variables);
     assert_snapshot!(told(&logins).await, @"
-    Amazon ECR refused the time of the request (`InvalidSignatureException`): it is 2026-01-01 11:00 UTC there and 2026-01-01 12:00 UTC here
+    failed to get a login for the AWS access key in `AWS_ACCESS_KEY_ID`: Amazon ECR refused the time of the request (`InvalidSignatureException`): it is 2026-01-01 11:00 UTC there and 2026-01-01 12:00 UTC here
       hint: set the clock of this machine; AWS allows five minutes
     ");
 }
@@ -811,7 +811,10 @@ async fn moto_takes_our_signatures_and_a_registry_the_password_that_it_gives() {
         .copy(&memory.host(), "acme/web", &references)
         .await;
     let options = HostOptions {
-        ca_file: Some(authority.ca_file.clone()),
+        connection: Connection {
+            ca_file: Some(authority.ca_file.clone()),
+            ..Connection::default()
+        },
         ..HostOptions::default()
     };
     let tags = tags(&server.host, source, (options, &keys)).await;
@@ -836,9 +839,9 @@ async fn moto_refuses_another_secret_and_an_unknown_key() {
         all.push(told(&logins(ambient(), &keys)).await);
     }
     assert_snapshot!(all.join("\n"), @"
-    Amazon ECR found another signature than ours (`SignatureDoesNotMatch`): the secret access key does not belong to the access key id, or is not whole
+    failed to get a login for the AWS access key in `AWS_ACCESS_KEY_ID`: Amazon ECR found another signature than ours (`SignatureDoesNotMatch`): the secret access key does not belong to the access key id, or is not whole
       hint: write the secret access key anew, or make a new one
-    Amazon ECR does not know the access key or its session token (`InvalidClientTokenId`)
+    failed to get a login for the AWS access key in `AWS_ACCESS_KEY_ID`: Amazon ECR does not know the access key or its session token (`InvalidClientTokenId`)
       hint: the key may be deleted, switched off, of another partition, or a temporary one without its session token
     ");
 }
