@@ -20,7 +20,7 @@ use crate::config::{
 use crate::daemon::{self, Board, Hands, Intervals, Work};
 use crate::git::{self, Mirror, Remote};
 use crate::image::Repository;
-use crate::login::{Clock, Environment, Source, SourcesByPath};
+use crate::login::{Clock, Environment, SourcesByPath};
 use crate::observe::{Sources, Wants};
 use crate::plan::Scope;
 use crate::policy::{Policy, RepositoryName, SubjectTemplate};
@@ -140,7 +140,7 @@ impl Setup {
             repositories,
             registries,
             mirrors,
-            docker_config,
+            shared_login,
             commit: _,
             cache,
             listen: _,
@@ -149,7 +149,7 @@ impl Setup {
         *repositories == other.settings.repositories
             && *registries == other.settings.registries
             && *mirrors == other.settings.mirrors
-            && *docker_config == other.settings.docker_config
+            && *shared_login == other.settings.shared_login
             && *cache == other.settings.cache
     }
 
@@ -420,7 +420,7 @@ fn options(settings: &Settings) -> Options {
             },
         )
     });
-    let others = settings.docker_config.clone().map(Source::DockerConfig);
+    let others = settings.shared_login.clone();
     Options {
         hosts: hosts.collect(),
         others: HostOptions {

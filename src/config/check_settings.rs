@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::forms::{
-    Credentials as Written, HmacSource, HookSource as HookWritten, OneOrMany, OpenSource,
-    Proxy as ProxyWritten, ProxyWithLogin, RegistryCredentials as RegistryWritten, SecretPlace,
-    TokenSource,
+    ClusterCredentials, Credentials as Written, HmacSource, HookSource as HookWritten, OneOrMany,
+    OpenSource, Proxy as ProxyWritten, ProxyWithLogin, PullSecretCredentials,
+    PullSecretsCredentials, RegistryCredentials as RegistryWritten, SecretPlace,
+    ServiceAccountCredentials, TokenSource,
 };
 use super::nouns::RegistryName;
 use super::problem::Faults;
@@ -19,7 +20,7 @@ use super::settings::{
 };
 use super::shape::Placed;
 use super::source::Span;
-use crate::login::{DockerConfig, Source};
+use crate::login::{DockerConfig, Environment, PullSecrets, Source, Which};
 use crate::policy::{RepositoryName, SubjectTemplate};
 use crate::secret::{Credentials, Guard, Secret};
 
@@ -35,6 +36,7 @@ pub(super) fn check(raw: raw::Settings, folder: &Path, faults: &mut Faults) -> S
         repositories,
         registries,
         docker_config,
+        credentials,
         policies: _,
         commit: written,
         cache,
@@ -42,13 +44,13 @@ pub(super) fn check(raw: raw::Settings, folder: &Path, faults: &mut Faults) -> S
         hooks,
     } = raw;
     let mut check = Check { folder, faults };
-    let docker_config = docker_config.map(|file| check.docker_config(file));
+    let shared_login = check.shared_login(docker_config, credentials);
     let listen = listen.map_or(([127, 0, 0, 1], 8080).into(), |listen| listen.value);
     let mut settings = Settings {
         repositories: BTreeMap::new(),
         registries: BTreeMap::new(),
         mirrors: BTreeMap::new(),
-        docker_config,
+        shared_login,
         commit: commit(written),
         cache: cache.map_or_else(default_cache, |cache| folder.join(cache.value)),
         listen,
@@ -80,8 +82,7 @@ pub(super) fn check(raw: raw::Settings, folder: &Path, faults: &mut Faults) -> S
         check.registry(&name, registry, of_host.or_default());
     }
     for registry in settings.registries.values_mut() {
-        if let Some(file) = settings.docker_config.clone() {
-            let source = Source::DockerConfig(file);
+        if let Some(source) = settings.shared_login.clone() {
             registry.logins.insert(String::new(), source);
         }
     }
@@ -230,6 +231,19 @@ impl Check<'_> {
         }
     }
 
+    fn shared_login(
+        &mut self,
+        docker_config: Option<Placed<String>>,
+        credentials: Option<ClusterCredentials>,
+    ) -> Option<Source> {
+        if let (Some(file), Some(_)) = (&docker_config, &credentials) {
+            let message = "`docker-config` and `credentials` cannot stand together";
+            self.faults.error(file.span, message);
+        }
+        let file = docker_config.map(|file| Source::DockerConfig(self.docker_config(file)));
+        file.or(credentials.map(|written| Source::PullSecrets(pull_secrets(written))))
+    }
+
     fn source(&mut self, written: RegistryWritten, name: &Placed<RegistryName>) -> Source {
         match written {
             RegistryWritten::Own(own) => self.credentials(own).into(),
@@ -238,6 +252,7 @@ impl Check<'_> {
                 Source::DockerConfig(self.docker_config(file.docker_config))
             }
             RegistryWritten::Azure(written) => Source::Azure(self.azure(written.azure)),
+            RegistryWritten::Cluster(written) => Source::PullSecrets(pull_secrets(written)),
             RegistryWritten::GithubApp(written) => {
                 Source::GithubApp(self.github_app(written.github_app))
             }
@@ -327,7 +342,7 @@ impl Check<'_> {
     /// Warns of what is wrong with the file now: another program writes it, and may yet do so.
     fn docker_config(&mut self, file: Placed<String>) -> DockerConfig {
         let config = DockerConfig::new(self.folder.join(file.value));
-        for problem in config.problems() {
+        for problem in config.problems(&Environment::default()) {
             let problem = anyhow::Error::new(problem);
             self.faults.warning(file.span, format!("{problem:#}"));
         }
@@ -342,6 +357,31 @@ impl Check<'_> {
             self.faults.warning(file.span, message);
         }
         path
+    }
+}
+
+/// The cluster is not asked: settings are checked elsewhere too.
+fn pull_secrets(written: ClusterCredentials) -> PullSecrets {
+    let (which, namespace) = match written {
+        ClusterCredentials::One(PullSecretCredentials {
+            pull_secret,
+            namespace,
+        }) => (Which::Named(vec![pull_secret.value.0]), namespace),
+        ClusterCredentials::Several(PullSecretsCredentials {
+            pull_secrets: OneOrMany(names),
+            namespace,
+        }) => {
+            let names = names.into_iter().map(|name| name.value.value.0).collect();
+            (Which::Named(names), namespace)
+        }
+        ClusterCredentials::Account(ServiceAccountCredentials {
+            service_account,
+            namespace,
+        }) => (Which::ServiceAccount(service_account.value.0), namespace),
+    };
+    PullSecrets {
+        namespace: namespace.map(|name| name.value.0),
+        which,
     }
 }
 

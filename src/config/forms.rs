@@ -6,8 +6,8 @@
 use serde_json::{Value as Json, json};
 
 use super::nouns::{
-    AccessKeyId, ApiUrl, AppId, HostName, InstallationId, ProxyUrl, RoleArn, Unauthenticated,
-    VariableName, unknown_word,
+    AccessKeyId, ApiUrl, AppId, HostName, InstallationId, ObjectName, ProxyUrl, RoleArn,
+    Unauthenticated, VariableName, unknown_word,
 };
 use super::problem::Faults;
 use super::raw::{
@@ -25,6 +25,9 @@ use crate::manifest::RepoPath;
 /// Keys of logins that are not supported yet, by manifests repositories and by registries.
 const LOGINS_LATER: [&str; 2] = ["ssh-key", "github-app"];
 const REGISTRY_LOGINS_LATER: [&str; 1] = ["ssh-key"];
+
+/// Keys that name pull secrets of a cluster.
+const CLUSTER: [&str; 3] = ["pull-secret", "pull-secrets", "service-account"];
 
 /// One value or a list of them.
 #[derive(Clone, Debug)]
@@ -257,6 +260,7 @@ pub(super) enum RegistryCredentials {
     DockerConfig(DockerConfigCredentials),
     GithubApp(GithubAppCredentials),
     Google(GoogleCredentials),
+    Cluster(ClusterCredentials),
 }
 
 impl Shape for RegistryCredentials {
@@ -264,6 +268,7 @@ impl Shape for RegistryCredentials {
         let has = |key: &&str| node.get(key).is_some();
         let own = ["token", "username", "password"];
         let others = ["aws", "azure", "docker-config", "github-app", "google"];
+        let others = [&others[..], &CLUSTER].concat();
         let is_map = matches!(node.value, Value::Map(_));
         if !is_map || (own.iter().any(has) && !others.iter().any(has)) {
             return Credentials::read(node, faults).map(Self::Own);
@@ -274,6 +279,9 @@ impl Shape for RegistryCredentials {
             "azure" => AzureCredentials::read(node, faults).map(Self::Azure),
             "github-app" => GithubAppCredentials::read(node, faults).map(Self::GithubApp),
             "google" => GoogleCredentials::read(node, faults).map(Self::Google),
+            form if CLUSTER.contains(&form) => {
+                ClusterCredentials::read(node, faults).map(Self::Cluster)
+            }
             _ => DockerConfigCredentials::read(node, faults).map(Self::DockerConfig),
         }
     }
@@ -287,6 +295,37 @@ impl Shape for RegistryCredentials {
             DockerConfigCredentials::schema()?,
             GithubAppCredentials::schema()?,
             GoogleCredentials::schema()?,
+            ClusterCredentials::schema()?,
+        ] }))
+    }
+}
+
+/// Pull secrets of a Kubernetes cluster.
+#[derive(Clone, Debug)]
+pub(super) enum ClusterCredentials {
+    One(PullSecretCredentials),
+    Several(PullSecretsCredentials),
+    Account(ServiceAccountCredentials),
+}
+
+impl Shape for ClusterCredentials {
+    fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
+        let Value::Map(_) = &node.value else {
+            unexpected(node, "a map such as `{ pull-secret: NAME }`", faults);
+            return None;
+        };
+        match choose(node, &CLUSTER, &[], faults)? {
+            "pull-secret" => PullSecretCredentials::read(node, faults).map(Self::One),
+            "pull-secrets" => PullSecretsCredentials::read(node, faults).map(Self::Several),
+            _ => ServiceAccountCredentials::read(node, faults).map(Self::Account),
+        }
+    }
+
+    fn schema() -> Option<Json> {
+        Some(json!({ "anyOf": [
+            PullSecretCredentials::schema()?,
+            PullSecretsCredentials::schema()?,
+            ServiceAccountCredentials::schema()?,
         ] }))
     }
 }
@@ -425,6 +464,30 @@ shape! {
         username: Placed<String> = "username",
         /// Where the password is kept.
         password: SecretPlace = "password",
+    }
+
+    /// A pull secret of a Kubernetes cluster.
+    struct PullSecretCredentials {
+        /// The name of the secret, of the type `kubernetes.io/dockerconfigjson` or `kubernetes.io/dockercfg`.
+        pull_secret: Placed<ObjectName> = "pull-secret",
+        /// Its namespace. Default: that of the pod.
+        namespace: Option<Placed<ObjectName>> = "namespace",
+    }
+
+    /// Pull secrets of a Kubernetes cluster.
+    struct PullSecretsCredentials {
+        /// The names of the secrets; the closest entry of all of them counts.
+        pull_secrets: OneOrMany<Placed<ObjectName>> = "pull-secrets",
+        /// Their namespace. Default: that of the pod.
+        namespace: Option<Placed<ObjectName>> = "namespace",
+    }
+
+    /// The pull secrets of a service account of a Kubernetes cluster.
+    struct ServiceAccountCredentials {
+        /// The name of the service account, whose `imagePullSecrets` count.
+        service_account: Placed<ObjectName> = "service-account",
+        /// Its namespace. Default: that of the pod.
+        namespace: Option<Placed<ObjectName>> = "namespace",
     }
 
     /// A secret in an environment variable.

@@ -10,7 +10,15 @@ use super::tree::{Entry, Node, Value};
 const WORDS: [&str; 6] = ["credential", "token", "passw", "secret", "key", "auth"];
 
 /// Keys below such a key whose values are names of places, not secrets.
-const NAMES: [&str; 4] = ["env", "file", "username", "docker-config"];
+const NAMES: [&str; 7] = [
+    "env",
+    "file",
+    "username",
+    "docker-config",
+    "namespace",
+    "pull-secret",
+    "service-account",
+];
 
 /// Finds the byte ranges that no snippet of `text` may show, in order.
 pub(super) fn find(text: &str, documents: &[Node]) -> Vec<Range<usize>> {

@@ -17,7 +17,7 @@ use super::shape::{LATER, Leaf, Refusal, Shape, list, nearest, unexpected};
 use super::tree::{Node, Scalar, Value};
 use crate::edit::{Document, Path as YamlPath};
 use crate::image::{RegistryKind, Repository};
-use crate::login::secure_url;
+use crate::login::{is_object_name, secure_url};
 use crate::manifest::{RepoPath, Write};
 use crate::policy::{
     EnvironmentName, ImageName, ParseSubjectTemplateError, PolicyName, RepositoryName,
@@ -303,6 +303,21 @@ impl Leaf for RegistryKind {
 
     fn schema() -> Json {
         json!({ "enum": Self::ALL.map(Self::as_str) })
+    }
+}
+
+/// The name of an object in a Kubernetes cluster.
+#[derive(Clone, Debug)]
+pub(super) struct ObjectName(pub(super) String);
+
+impl Leaf for ObjectName {
+    /// What is no name is not echoed: a secret may stand there instead of its name.
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        match is_object_name(text) {
+            true => Ok(Self(text.to_owned())),
+            false => Err(Refusal::new("this is no name of a Kubernetes object")
+                .hint("a name has lower-case letters, digits, `-` and `.`")),
+        }
     }
 }
 

@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::forms::{
-    Credentials, Deliver, HookSource, Image, Newest, OneOrMany, Prerelease, Proxy,
-    RegistryCredentials, Update,
+    ClusterCredentials, Credentials, Deliver, HookSource, Image, Newest, OneOrMany, Prerelease,
+    Proxy, RegistryCredentials, Update,
 };
 use super::nouns::{
     ApiVersion, BranchName, CommitSubject, Group, HookKind, HostName, MarkerPolicy, PageSize,
@@ -27,10 +27,12 @@ shape! {
     struct Settings {
         /// The manifests repositories, by the names that policies use.
         repositories: Named<RepositoryName, RepositoryEntry> = "repositories",
-        /// The registries that need credentials or other settings, by host; `HOST/PATH` gives `credentials` or `mirror-of` to what is below a path. Others are read over https, anonymously or with `docker-config`.
+        /// The registries that need credentials or other settings, by host; `HOST/PATH` gives `credentials` or `mirror-of` to what is below a path. Others are read over https, anonymously or with `docker-config` or `credentials`.
         registries: Option<Named<RegistryName, RegistryEntry>> = "registries",
         /// A Docker config file (`~/.docker/config.json`, a mounted `.dockerconfigjson`) with the logins of all registries that have no `credentials` of their own, relative to this file. It is read anew each time.
         docker_config: Option<Placed<String>> = "docker-config",
+        /// Pull secrets of a Kubernetes cluster with the logins of all registries that have no `credentials` of their own; they stand instead of `docker-config`.
+        credentials: Option<ClusterCredentials> = "credentials",
         /// Files and folders with policies, relative to this file. They are re-read when they change.
         policies: Vec<Placed<String>> = "policies",
         /// How commits are written.
@@ -66,7 +68,7 @@ shape! {
 
     /// A registry.
     struct RegistryEntry {
-        /// How to log in: a token, a user name and a password, a Docker config file, or an identity in a cloud. Default: the settings' `docker-config`.
+        /// How to log in: a token, a user name and a password, a Docker config file, pull secrets of a Kubernetes cluster, or an identity in a cloud. Default: the settings' `docker-config` or `credentials`.
         credentials: Option<RegistryCredentials> = "credentials",
         /// Whether the registry is spoken to without TLS. Default: `false`.
         plain_http: Option<bool> = "plain-http",

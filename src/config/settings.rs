@@ -8,7 +8,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::image::RegistryKind;
-use crate::login::{DockerConfig, SourcesByPath};
+use crate::login::{Source, SourcesByPath};
 use crate::policy::{RepositoryName, SubjectTemplate};
 use crate::secret::{Credentials, Guard, Secret};
 
@@ -21,8 +21,8 @@ pub(crate) struct Settings {
     /// The starts of names whose images are copies, `harbor.example.com/hub`, each with that of what they are copies of,
     /// `docker.io`.
     pub(crate) mirrors: BTreeMap<String, String>,
-    /// Logins for the registries that are not named.
-    pub(crate) docker_config: Option<DockerConfig>,
+    /// Where the logins come from for the registries that have none of their own.
+    pub(crate) shared_login: Option<Source>,
     pub(crate) commit: CommitSettings,
     /// A folder for mirrors and metadata, which may be deleted at any time.
     pub(crate) cache: PathBuf,

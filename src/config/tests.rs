@@ -10,8 +10,8 @@ use tempfile::TempDir;
 use super::{Config, HookSource, Problems, Proxy, load};
 use crate::image::RegistryKind;
 use crate::login::{
-    Aws, Azure, DockerConfig, Ecr, GithubApp, Google, GoogleIdentity, Identity, Proof, Role,
-    Source, SourcesByPath,
+    Aws, Azure, DockerConfig, Ecr, GithubApp, Google, GoogleIdentity, Identity, Proof, PullSecrets,
+    Role, Source, SourcesByPath, Which,
 };
 use crate::manifest::Write;
 use crate::policy::Deliver;
@@ -187,7 +187,10 @@ registries:
     ];
     let expected = expected.map(|(host, from)| (host.to_owned(), SourcesByPath::from(from)));
     assert_eq!(found, expected);
-    assert_eq!(config.settings.docker_config, Some(all));
+    assert_eq!(
+        config.settings.shared_login,
+        Some(Source::DockerConfig(all))
+    );
     let warnings: Vec<_> = config.warnings.iter().map(|w| &*w.message).collect();
     let warnings = warnings.join("\n");
     let warnings = warnings.replace(&folder.path().display().to_string(), "FOLDER");
@@ -514,6 +517,54 @@ fn a_docker_config_file_is_a_path_and_stands_alone() {
     let inline = "docker-config: { auths: { a.example.com: { auth: hunter2 } } }";
     let report = report(&format!("{SETTINGS}{inline}\n"), "");
     assert!(report.contains("auth: ***"), "{report}");
+}
+
+#[test]
+fn pull_secrets_are_named_for_a_registry_or_for_all_that_have_nothing_of_their_own() {
+    let extra = "
+credentials: { pull-secret: all }
+registries:
+  a.example.com: { plain-http: true }
+  b.example.com: { credentials: { pull-secrets: [one, two.x], namespace: apps } }
+  b.example.com/acme: { credentials: { service-account: default } }
+";
+    let folder = folder(&format!("{SETTINGS}{extra}"), "");
+    let settings = load_in(folder.path()).unwrap().settings;
+    let secrets = |namespace: Option<&str>, which| {
+        let namespace = namespace.map(str::to_owned);
+        Source::PullSecrets(PullSecrets { namespace, which })
+    };
+    let named = |names: &[&str]| Which::Named(names.iter().map(|name| (*name).into()).collect());
+    let all = secrets(None, named(&["all"]));
+    assert_eq!(settings.shared_login, Some(all.clone()));
+    let logins = |host: &str| settings.registries[host].logins.clone();
+    assert_eq!(logins("a.example.com"), all.into());
+    let mut b = SourcesByPath::from(secrets(Some("apps"), named(&["one", "two.x"])));
+    let account = Which::ServiceAccount("default".to_owned());
+    b.insert("acme".to_owned(), secrets(None, account));
+    assert_eq!(logins("b.example.com"), b);
+
+    let told = |line: &str| messages(&format!("{SETTINGS}{line}\n"), "");
+    let told = [
+        told("credentials: { pull-secret: a }\ndocker-config: b.json"),
+        told("credentials: { pull-secret: a, service-account: b }"),
+        told("credentials: { pull-secret: hunter2/../x }"),
+        told("credentials: { pull-secrets: [] }"),
+        told("credentials: { pull-secrets: [a, A], namespace: [x] }"),
+        told("credentials: { token: { env: X } }"),
+        told("credentials: hunter2"),
+    ];
+    assert_snapshot!(told.join("\n"), @"
+    7:16 `docker-config` and `credentials` cannot stand together
+    7:16 failed to read the Docker config file `b.json`: No such file or directory (os error 2)
+    6:32 `pull-secret` and `service-account` cannot stand together
+    6:29 this is no name of a Kubernetes object [a name has lower-case letters, digits, `-` and `.`]
+    6:30 expected at least one, found an empty list
+    6:34 this is no name of a Kubernetes object [a name has lower-case letters, digits, `-` and `.`]
+    6:49 expected a text, found a list
+    6:1 expected one of `pull-secret`, `pull-secrets`, `service-account`
+    6:14 expected a map such as `{ pull-secret: NAME }`, found a text
+    ");
 }
 
 #[test]
@@ -1023,7 +1074,7 @@ fn a_thousand_policies_are_read_quickly() {
 #[test]
 fn columns_count_characters_and_a_byte_order_mark_is_none() {
     let settings = SETTINGS.replace("kind: Settings", "kind: Settings\r\nübel: 1");
-    assert_snapshot!(messages(&format!("\u{feff}{settings}"), ""), @"3:1 unknown key `übel` [known here: `repositories`, `registries`, `docker-config`, `policies`, `commit`, `cache`, `listen`, `hooks`, `apiVersion`, `kind`]");
+    assert_snapshot!(messages(&format!("\u{feff}{settings}"), ""), @"3:1 unknown key `übel` [known here: `repositories`, `registries`, `docker-config`, `credentials`, `policies`, `commit`, `cache`, `listen`, `hooks`, `apiVersion`, `kind`]");
     assert!(load_in(folder(&format!("\u{feff}{SETTINGS}"), "").path()).is_ok());
     assert!(load_in(folder(&SETTINGS.replace('\n', "\r\n"), "").path()).is_ok());
 }

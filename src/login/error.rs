@@ -1,7 +1,11 @@
 //! Why there is no login, in words that serve a person. Names the source, never a value.
 
+use std::sync::Arc;
+
 use reqwest::StatusCode;
 
+use super::helper::HelperError;
+use super::kubernetes::KubernetesError;
 use super::{AwsError, DockerConfigError};
 use crate::secret::SecretError;
 
@@ -14,6 +18,10 @@ pub(crate) enum LoginError {
     Aws(#[from] AwsError),
     #[error(transparent)]
     DockerConfig(#[from] DockerConfigError),
+    #[error(transparent)]
+    Helper(#[from] HelperError),
+    #[error(transparent)]
+    Kubernetes(#[from] Arc<KubernetesError>),
     #[error("failed to set up TLS for {service}")]
     NoTrust {
         service: &'static str,
@@ -151,6 +159,8 @@ impl LoginError {
         match self {
             Self::Aws(error) => error.hint(),
             Self::DockerConfig(error) => error.hint(),
+            Self::Helper(error) => error.hint(),
+            Self::Kubernetes(error) => error.hint(),
             Self::NotGranted { source, .. } => source.hint(),
             Self::NoTrust { .. } => Some(
                 "install CA certificates (the package `ca-certificates`), or set SSL_CERT_FILE",

@@ -12,7 +12,10 @@ mod docker_config;
 mod error;
 mod github_app;
 mod google;
+mod helper;
 mod jwt;
+mod kubernetes;
+mod recent;
 mod wire;
 
 #[cfg(test)]
@@ -23,13 +26,18 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use reqwest::Certificate;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 use url::Url;
 
 use crate::secret::{Credentials, SecretError};
 use ask::Asker;
 use aws::KeptKeys;
+use docker_config::DockerLogin;
+use helper::{Helper, HelperError};
+use kubernetes::Keyring;
+use recent::Recent;
 
 pub(crate) use ask::secure_url;
 pub(crate) use aws::{Aws, AwsError, Ecr, EcrImages, Identity, Role};
@@ -38,6 +46,7 @@ pub(crate) use docker_config::{DockerConfig, DockerConfigError};
 pub(crate) use error::LoginError;
 pub(crate) use github_app::GithubApp;
 pub(crate) use google::{Google, GoogleIdentity};
+pub(crate) use kubernetes::{PullSecrets, Which, is_object_name};
 
 /// A granted login is not used in the last tenth of its life, or its last 5 minutes if that is less: a listing may take
 /// as long from its first page to its last.
@@ -62,6 +71,8 @@ pub(crate) enum Source {
     GithubApp(GithubApp),
     /// A Google Cloud identity.
     Google(Google),
+    /// Pull secrets of a Kubernetes cluster, for each repository; where they say nothing, access is anonymous.
+    PullSecrets(PullSecrets),
 }
 
 /// Where the logins for one registry come from: each source for the repositories below a path, the empty one for all.
@@ -79,7 +90,13 @@ pub(crate) enum Login {
     },
     /// A bearer token for the registry itself.
     Bearer(SecretString),
+    /// A refresh token for the registry's token service.
+    Identity(SecretString),
 }
+
+/// What tells one login from another, and neither from anything else.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Fingerprint([u8; 32]);
 
 /// A login for a repository.
 #[derive(Clone, Debug)]
@@ -128,6 +145,10 @@ struct Held {
     /// Whoever holds the lock is the one who asks for a new grant.
     granted: tokio::sync::Mutex<Option<Granted>>,
     aws_keys: KeptKeys,
+    /// What programs said.
+    helped: Recent<Helper, Result<Option<Login>, HelperError>>,
+    /// What pull secrets say.
+    keyring: Keyring,
 }
 
 /// A login that a service gave for some time.
@@ -154,7 +175,7 @@ impl Source {
     pub(crate) fn is_for(&self, host: &str) -> bool {
         match self {
             // The settings say which ECR an AWS identity is for.
-            Self::Own(_) | Self::Aws(_) | Self::DockerConfig(_) => true,
+            Self::Own(_) | Self::Aws(_) | Self::DockerConfig(_) | Self::PullSecrets(_) => true,
             Self::Azure(_) => Azure::is_for(host),
             Self::GithubApp(app) => app.is_for(host),
             Self::Google(_) => Google::is_for(host),
@@ -173,6 +194,7 @@ impl Source {
             Self::DockerConfig(file) => format!("the {file}"),
             Self::GithubApp(app) => app.to_string(),
             Self::Google(google) => google.identity(environment).to_string(),
+            Self::PullSecrets(secrets) => secrets.to_string(),
         }
     }
 }
@@ -196,6 +218,8 @@ impl Logins {
                 source,
                 granted: tokio::sync::Mutex::default(),
                 aws_keys: KeptKeys::default(),
+                helped: Recent::default(),
+                keyring: Keyring::default(),
             };
             (prefix, held)
         };
@@ -221,30 +245,32 @@ impl Logins {
                 let grant = azure.grant(&self.asker, &self.target);
                 self.granted(held, grant).await
             }
-            Source::DockerConfig(file) => {
-                Ok(Found::by_docker_config(file, &self.target.host, path)?)
-            }
+            Source::DockerConfig(file) => self.by_docker_config(held, file, path).await,
             Source::GithubApp(app) => {
                 let grant = app.grant(&self.asker, &self.target);
                 self.granted(held, grant).await
             }
             Source::Google(google) => self.granted(held, google.grant(&self.asker)).await,
+            Source::PullSecrets(secrets) => {
+                let wanted = (&*self.target.host, path);
+                let environment = &self.asker.environment;
+                Ok(held.keyring.find(secrets, wanted, environment).await?)
+            }
         }
     }
 
     /// Where the login for the repository `path` comes from, for messages.
-    pub(crate) fn place(&self, path: &str) -> String {
+    pub(crate) async fn place(&self, path: &str) -> String {
         let Some(held) = self.closest(path) else {
             return Found::anonymous().place;
         };
         let place = held.source.place(&self.asker.environment);
         match &held.source {
-            Source::DockerConfig(file) => {
-                match Found::by_docker_config(file, &self.target.host, path) {
-                    Ok(found) => found.place,
-                    Err(_) => format!("the login of {place}"),
-                }
-            }
+            // Which of several logins it is stands in what was read.
+            Source::DockerConfig(_) | Source::PullSecrets(_) => match self.find(path).await {
+                Ok(found) => found.place,
+                Err(_) => format!("the login of {place}"),
+            },
             Source::Own(_)
             | Source::Aws(_)
             | Source::Azure(_)
@@ -258,9 +284,50 @@ impl Logins {
         let Some(held) = self.closest(path) else {
             return false;
         };
-        let mut granted = held.granted.lock().await;
-        let is_old = |granted: &Granted| granted.at.elapsed() >= REFUSED_AFTER;
-        granted.take_if(|granted| is_old(granted)).is_some()
+        match &held.source {
+            Source::Own(_) => false,
+            Source::DockerConfig(_) => {
+                let before = self.fingerprint(path).await;
+                held.helped.refused().await;
+                before.is_some() && self.fingerprint(path).await != before
+            }
+            Source::Aws(_) | Source::Azure(_) | Source::GithubApp(_) | Source::Google(_) => {
+                let mut granted = held.granted.lock().await;
+                let is_old = |granted: &Granted| granted.at.elapsed() >= REFUSED_AFTER;
+                granted.take_if(|granted| is_old(granted)).is_some()
+            }
+            Source::PullSecrets(secrets) => {
+                let wanted = (&*self.target.host, path);
+                let environment = &self.asker.environment;
+                held.keyring.refused(secrets, wanted, environment).await
+            }
+        }
+    }
+
+    async fn fingerprint(&self, path: &str) -> Option<Fingerprint> {
+        let found = self.find(path).await.ok()?;
+        Some(found.login.fingerprint())
+    }
+
+    async fn by_docker_config(
+        &self,
+        held: &Held,
+        file: &DockerConfig,
+        path: &str,
+    ) -> Result<Found, LoginError> {
+        match file.login(&self.target.host, path)? {
+            Some(DockerLogin::Entry(found)) => Ok(found),
+            Some(DockerLogin::Helper { helper, server }) => {
+                let place = format!("the program `{}` of the {file}", helper.program());
+                let environment = &self.asker.environment;
+                let get = helper.get(&server, environment);
+                Ok(match held.helped.get(helper.clone(), get).await? {
+                    Some(login) => Found { login, place },
+                    None => Found::nothing_in(&place),
+                })
+            }
+            None => Ok(Found::nothing_in(&format!("the {file}"))),
+        }
     }
 
     /// Asks ECR for a page of the images of the repository `path`, the first or the one `after` another, in the name of its
@@ -282,7 +349,8 @@ impl Logins {
                 | Source::Azure(_)
                 | Source::DockerConfig(_)
                 | Source::GithubApp(_)
-                | Source::Google(_),
+                | Source::Google(_)
+                | Source::PullSecrets(_),
                 _,
             ))
             | None => Ok(None),
@@ -331,6 +399,23 @@ impl Logins {
     }
 }
 
+impl Login {
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        let (kind, name, secret) = match self {
+            Self::Anonymous => ("anonymous", "", ""),
+            Self::Basic { username, password } => ("basic", &**username, password.expose_secret()),
+            Self::Bearer(token) => ("bearer", "", token.expose_secret()),
+            Self::Identity(token) => ("identity", "", token.expose_secret()),
+        };
+        let mut hash = Sha256::new();
+        for part in [kind, name, secret] {
+            hash.update(part.len().to_le_bytes());
+            hash.update(part);
+        }
+        Fingerprint(hash.finalize().into())
+    }
+}
+
 impl Environment {
     /// The value of `name`, if it has one that is not empty.
     fn var(&self, name: &str) -> Option<String> {
@@ -370,24 +455,12 @@ impl Found {
         }
     }
 
-    fn by_docker_config(
-        file: &DockerConfig,
-        host: &str,
-        path: &str,
-    ) -> Result<Self, DockerConfigError> {
-        Ok(match file.login(host, path)? {
-            Some(found) => Self {
-                place: format!("the entry `{}` of the {file}", found.entry),
-                login: Login::Basic {
-                    username: found.username,
-                    password: found.password,
-                },
-            },
-            None => Self {
-                place: format!("anonymous access (no login in the {file})"),
-                login: Login::Anonymous,
-            },
-        })
+    /// Where a source was looked through and has no login.
+    fn nothing_in(source: &str) -> Self {
+        Self {
+            login: Login::Anonymous,
+            place: format!("anonymous access (no login in {source})"),
+        }
     }
 }
 

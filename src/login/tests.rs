@@ -100,7 +100,7 @@ async fn the_closest_prefix_in_whole_segments_has_the_login() {
         ("acme-b/x", "acme-b"),
         ("acme-c/x", ""),
     ] {
-        let place = logins.place(path);
+        let place = logins.place(path).await;
         let end = format!("`/none/{expected}`");
         assert!(place.ends_with(&end), "{path}: {place}");
     }
@@ -158,7 +158,7 @@ async fn what_a_service_says_is_told_and_what_it_gives_is_not() {
         let error = logins.find("acme/web").await.unwrap_err();
         assert!(!format!("{error:?}").contains("hunter2"));
         all.push(told(error, &address));
-        let place = logins.place("acme/web");
+        let place = logins.place("acme/web").await;
         assert_eq!(
             place,
             "the service account `default` of Google's metadata server"

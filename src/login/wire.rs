@@ -117,6 +117,17 @@ pub(super) struct ImpersonatedToken {
     pub(super) access_token: String,
 }
 
+/// What a program that keeps logins writes:
+/// <https://docs.docker.com/reference/cli/docker/login/#credential-helper-protocol>.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct HelperAnswer {
+    #[serde(default)]
+    pub(super) username: String,
+    #[serde(default)]
+    pub(super) secret: String,
+}
+
 /// An access token, as OAuth 2.0 services give it: <https://www.rfc-editor.org/rfc/rfc6749#section-5.1>.
 #[derive(Deserialize)]
 pub(super) struct AccessToken {

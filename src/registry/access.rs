@@ -11,15 +11,15 @@ use reqwest::header::HeaderValue;
 use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::Instant;
-use url::Url;
+use url::{Url, form_urlencoded};
 
 use super::HostOptions;
 use super::challenge::{Challenge, challenges};
 use super::error::RegistryError;
-use super::http::{Answer, Ask, Authorization, Line, Purpose};
+use super::http::{Answer, Ask, Authorization, FORM, Line, Purpose};
 use super::wire::TokenAnswer;
 use crate::image::Repository;
-use crate::login::{Login, Logins};
+use crate::login::{Fingerprint, Login, Logins};
 
 /// How long a token without `expires_in` is good: what the token specification says.
 ///
@@ -36,6 +36,16 @@ const TOKEN_MARGIN_MAX: Duration = Duration::from_secs(10);
 /// Largest answer of a token service: tokens are headers, and servers take no headers beyond 8 to 16 KiB.
 const TOKEN_BYTES_MAX: usize = 64 * 1024;
 
+/// Logins that are tried for one repository in one go, and so requests beside the one for a repository. People have one
+/// pull secret for a registry, and two while they change it; teams that share an account have a handful.
+pub(super) const LOGINS_TRIED_MAX: u32 = 8;
+
+/// Refresh tokens that are kept: one for each entry of the files for one registry. Without one, the first is used again.
+const REFRESHED_MAX: usize = 256;
+
+/// How we are called in the logs of token services.
+const CLIENT_ID: &str = "towpath";
+
 /// Token services on another host that are known to belong to their registry.
 const REALMS_KNOWN: [(&str, &str); 2] = [
     ("docker.io", "auth.docker.io"),
@@ -50,6 +60,8 @@ pub(super) struct Access {
     learnt: Mutex<Option<Scheme>>,
     /// By repository path.
     slots: Mutex<BTreeMap<String, Arc<Slot>>>,
+    /// The refresh tokens that the token service gave in exchange for others.
+    refreshed: Mutex<BTreeMap<Fingerprint, SecretString>>,
 }
 
 /// A repository's token; whoever holds the lock is the one who asks for a new one.
@@ -64,7 +76,16 @@ struct Kept {
 
 struct Token {
     value: HeaderValue,
+    /// The login that it was given for.
+    login: Fingerprint,
     good_until: Instant,
+}
+
+/// A token that is wanted of a token service.
+struct Wanted<'a> {
+    realm: &'a Url,
+    service: Option<&'a str>,
+    scope: &'a str,
 }
 
 /// What a registry wants of those who ask.
@@ -86,6 +107,7 @@ impl Access {
             logins: Arc::new(logins),
             learnt: Mutex::new(None),
             slots: Mutex::new(BTreeMap::new()),
+            refreshed: Mutex::new(BTreeMap::new()),
         }
     }
 
@@ -96,6 +118,7 @@ impl Access {
             logins: Arc::clone(&self.logins),
             learnt: Mutex::new(None),
             slots: Mutex::new(BTreeMap::new()),
+            refreshed: Mutex::new(BTreeMap::new()),
         }
     }
 
@@ -122,7 +145,7 @@ impl Access {
         &self,
         line: &Line,
         repository: &Repository,
-        (answer, sent): (&Answer, &Authorization),
+        (answer, sent, round): (&Answer, &Authorization, u32),
     ) -> Result<Option<Authorization>, RegistryError> {
         let offered = challenges(&answer.headers);
         let found = self.found(line, repository).await?;
@@ -132,7 +155,9 @@ impl Access {
         let is_refused = match (&scheme, sent) {
             (Scheme::Basic, Authorization::Basic { .. })
             | (Scheme::Given, Authorization::Bearer(_)) => true,
-            (Scheme::Basic | Scheme::Given | Scheme::Token { .. }, _) => false,
+            // A token that was given just now is as good as any other for this login.
+            (Scheme::Token { .. }, _) => round > 0,
+            (Scheme::Basic | Scheme::Given, _) => false,
         };
         if is_refused && !self.logins.refused(repository.path()).await {
             return Ok(None);
@@ -144,8 +169,8 @@ impl Access {
     }
 
     /// Where the login for `repository` comes from, for messages.
-    pub(super) fn place(&self, repository: &Repository) -> String {
-        self.logins.place(repository.path())
+    pub(super) async fn place(&self, repository: &Repository) -> String {
+        self.logins.place(repository.path()).await
     }
 
     /// The login for `repository` as it is now.
@@ -180,7 +205,7 @@ impl Access {
                 Ok(Some((Scheme::Token { realm, service }, scope)))
             }
             (Login::Basic { .. }, None, Some(_)) => Ok(Some((Scheme::Basic, None))),
-            (Login::Anonymous | Login::Bearer(_), None, Some(_)) => Ok(None),
+            (Login::Anonymous | Login::Bearer(_) | Login::Identity(_), None, Some(_)) => Ok(None),
             (_, None, None) => match offered.first() {
                 Some(challenge) => Err(self.unknown(line, &challenge.scheme)),
                 None => Ok(None),
@@ -232,80 +257,116 @@ impl Access {
         let slot = self.slot(repository);
         // Held while the token is fetched, on purpose: the others that wait here want this very token.
         let mut kept = slot.lock().await;
+        let found = self.found(line, repository).await;
         if let Some(token) = &kept.token {
             let was_refused =
                 matches!(refused, Authorization::Bearer(value) if value == token.value);
-            if Instant::now() < token.good_until && !was_refused {
+            // A login that cannot be read just now takes nothing from the token that it got.
+            let is_for = |login: &Login| login.fingerprint() == token.login;
+            let is_ours = found.as_ref().map_or(true, is_for);
+            if Instant::now() < token.good_until && is_ours && !was_refused {
                 return Ok(token.value.clone());
             }
         }
         let default = || format!("repository:{}:pull", repository.path());
         let scope = kept.scope.clone().unwrap_or_else(default);
-        let mut url = realm.clone();
-        if let Some(service) = service {
-            url.query_pairs_mut().append_pair("service", service);
-        }
-        url.query_pairs_mut().append_pair("scope", &scope);
-        let token = self.fetch(line, repository, &url).await?;
+        let wanted = Wanted {
+            realm,
+            service,
+            scope: &scope,
+        };
+        let token = self.fetch(line, repository, (&wanted, found?)).await?;
         let value = token.value.clone();
         kept.token = Some(token);
         Ok(value)
     }
 
+    /// Fetches a token for the login, or for the one that follows it where the service refuses it.
     async fn fetch(
         &self,
         line: &Line,
         repository: &Repository,
-        url: &Url,
+        (wanted, mut login): (&Wanted<'_>, Login),
     ) -> Result<Token, RegistryError> {
-        let found = self.found(line, repository).await?;
-        // Here and not where the realm is learnt: other repositories, or this one later, may have more to lose.
-        check_realm(&line.host, &self.options, &found, url)?;
-        let authorization = match found {
-            Login::Basic { username, password } => Authorization::Basic { username, password },
-            Login::Anonymous | Login::Bearer(_) => Authorization::Anonymous,
-        };
-        let asked = Instant::now();
-        let ask = Ask {
-            repository,
-            purpose: Purpose::Login,
-            method: Method::GET,
-            url,
-            accept: "application/json",
-            authorization: &authorization,
-            json: None,
-            bytes_max: TOKEN_BYTES_MAX,
-        };
-        let answer = line.exchange(&ask).await?;
-        if answer.status != StatusCode::OK {
-            if answer.status == StatusCode::UNAUTHORIZED {
-                // The next request may get another.
-                self.logins.refused(repository.path()).await;
+        for _ in 1..LOGINS_TRIED_MAX {
+            let refused = match self.fetch_for(line, repository, (wanted, &login)).await {
+                Err(refused @ RegistryError::TokenRefused { .. }) => refused,
+                done => return done,
+            };
+            let was_refreshed = self.lock_refreshed().remove(&login.fingerprint());
+            if was_refreshed.is_none() && !self.logins.refused(repository.path()).await {
+                return Err(refused);
             }
+            login = self.found(line, repository).await?;
+        }
+        self.fetch_for(line, repository, (wanted, &login)).await
+    }
+
+    async fn fetch_for(
+        &self,
+        line: &Line,
+        repository: &Repository,
+        (wanted, login): (&Wanted<'_>, &Login),
+    ) -> Result<Token, RegistryError> {
+        // Here and not where the realm is learnt: other repositories, or this one later, may have more to lose.
+        check_realm(&line.host, &self.options, login, wanted.realm)?;
+        let fingerprint = login.fingerprint();
+        let asked = Instant::now();
+        let answer = match login {
+            Login::Identity(token) => {
+                let refreshed = self.lock_refreshed().get(&fingerprint).cloned();
+                let token = refreshed.as_ref().unwrap_or(token);
+                post((line, repository), wanted, token).await?
+            }
+            Login::Basic { username, password } => {
+                let (username, password) = (username.clone(), password.clone());
+                let authorization = Authorization::Basic { username, password };
+                get((line, repository), wanted, &authorization).await?
+            }
+            Login::Anonymous | Login::Bearer(_) => {
+                get((line, repository), wanted, &Authorization::Anonymous).await?
+            }
+        };
+        if answer.status != StatusCode::OK {
             return Err(RegistryError::TokenRefused {
                 host: line.host.clone(),
-                realm_host: url.host_str().unwrap_or_default().to_owned(),
-                credentials: self.place(repository),
+                realm_host: wanted.realm.host_str().unwrap_or_default().to_owned(),
+                credentials: self.place(repository).await,
                 status: answer.status,
                 words: answer.words(),
             });
         }
         // What cannot be read is not shown: it may hold a token.
         let token: Option<TokenAnswer> = serde_json::from_slice(&answer.body).ok();
-        let life = token.as_ref().and_then(|token| token.expires_in);
-        let life = life
-            .map_or(TOKEN_LIFE_DEFAULT, Duration::from_secs)
-            .min(TOKEN_LIFE_MAX);
-        let value =
-            token
-                .and_then(TokenAnswer::into_token)
-                .ok_or_else(|| RegistryError::TokenMissing {
-                    host: line.host.clone(),
-                })?;
+        let missing = || RegistryError::TokenMissing {
+            host: line.host.clone(),
+        };
+        let mut token = token.ok_or_else(missing)?;
+        let life = token.expires_in.map(Duration::from_secs);
+        let life = life.unwrap_or(TOKEN_LIFE_DEFAULT).min(TOKEN_LIFE_MAX);
+        if let (Login::Identity(_), Some(next)) = (login, token.refresh_token.take()) {
+            self.keep_refreshed(fingerprint, next.into());
+        }
+        let value = token.into_token().ok_or_else(missing)?;
         Ok(Token {
             value: bearer(&line.host, &value.into())?,
+            login: fingerprint,
             good_until: asked + life.saturating_sub((life / 10).min(TOKEN_MARGIN_MAX)),
         })
+    }
+
+    fn keep_refreshed(&self, login: Fingerprint, token: SecretString) {
+        let mut refreshed = self.lock_refreshed();
+        if refreshed.len() >= REFRESHED_MAX {
+            refreshed.clear();
+        }
+        refreshed.insert(login, token);
+    }
+
+    fn lock_refreshed(&self) -> MutexGuard<'_, BTreeMap<Fingerprint, SecretString>> {
+        self.refreshed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_learnt(&self) -> MutexGuard<'_, Option<Scheme>> {
@@ -316,6 +377,57 @@ impl Access {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(slots.entry(repository.path().to_owned()).or_default())
     }
+}
+
+/// <https://distribution.github.io/distribution/spec/auth/token/>
+async fn get(
+    (line, repository): (&Line, &Repository),
+    wanted: &Wanted<'_>,
+    authorization: &Authorization,
+) -> Result<Answer, RegistryError> {
+    let mut url = wanted.realm.clone();
+    if let Some(service) = wanted.service {
+        url.query_pairs_mut().append_pair("service", service);
+    }
+    url.query_pairs_mut().append_pair("scope", wanted.scope);
+    let ask = Ask {
+        repository,
+        purpose: Purpose::Login,
+        method: Method::GET,
+        url: &url,
+        accept: "application/json",
+        authorization,
+        content: None,
+        bytes_max: TOKEN_BYTES_MAX,
+    };
+    line.exchange(&ask).await
+}
+
+/// <https://distribution.github.io/distribution/spec/auth/oauth/>
+async fn post(
+    (line, repository): (&Line, &Repository),
+    wanted: &Wanted<'_>,
+    token: &SecretString,
+) -> Result<Answer, RegistryError> {
+    let form = form_urlencoded::Serializer::new(String::new())
+        .append_pair("grant_type", "refresh_token")
+        .append_pair("service", wanted.service.unwrap_or_default())
+        .append_pair("scope", wanted.scope)
+        .append_pair("client_id", CLIENT_ID)
+        .append_pair("refresh_token", token.expose_secret())
+        .finish();
+    let form = form.into();
+    let ask = Ask {
+        repository,
+        purpose: Purpose::Login,
+        method: Method::POST,
+        url: wanted.realm,
+        accept: "application/json",
+        authorization: &Authorization::Anonymous,
+        content: Some((FORM, &form)),
+        bytes_max: TOKEN_BYTES_MAX,
+    };
+    line.exchange(&ask).await
 }
 
 /// The realm comes from the other side, so it is believed only as far as the settings go.
@@ -337,10 +449,10 @@ fn check_realm(
         || options.realms.contains(&realm_host)
         || REALMS_KNOWN.contains(&(registry_host, &realm_host));
     match found {
-        Login::Basic { .. } | Login::Bearer(_) if !belongs => {
+        Login::Basic { .. } | Login::Bearer(_) | Login::Identity(_) if !belongs => {
             Err(RegistryError::RealmUntrusted { host, realm_host })
         }
-        Login::Anonymous | Login::Basic { .. } | Login::Bearer(_) => Ok(()),
+        Login::Anonymous | Login::Basic { .. } | Login::Bearer(_) | Login::Identity(_) => Ok(()),
     }
 }
 

@@ -8,11 +8,11 @@ use reqwest::{Method, StatusCode};
 use secrecy::SecretString;
 use url::Url;
 
-use super::access::Access;
+use super::access::{Access, LOGINS_TRIED_MAX};
 use super::budget::{Budget, IN_FLIGHT, Standings};
 use super::client::Connections;
 use super::error::RegistryError;
-use super::http::{Answer, Ask, Authorization, Line, Purpose};
+use super::http::{Answer, Ask, Authorization, JSON, Line, Purpose};
 use super::pushed::{PushApi, Tokens};
 use super::{HostOptions, Timeouts};
 use crate::image::{RegistryKind, Repository};
@@ -87,7 +87,7 @@ impl<'a> Question<'a> {
             url: self.url,
             accept: self.accept,
             authorization,
-            json: None,
+            content: None,
             bytes_max: self.bytes_max,
         }
     }
@@ -234,19 +234,21 @@ impl Host {
         question: &Question<'_>,
     ) -> Result<Answer, RegistryError> {
         let repository = question.repository;
-        let sent = access.standing(&self.line, repository).await?;
-        let answer = self.line.exchange(&question.ask(&sent)).await?;
-        if answer.status != StatusCode::UNAUTHORIZED {
-            return self.judge(question, answer).await;
-        }
-        let refused = (&answer, &sent);
-        match access.renewed(&self.line, repository, refused).await? {
-            Some(authorization) => {
-                let answer = self.line.exchange(&question.ask(&authorization)).await?;
-                self.judge(question, answer).await
+        let mut sent = access.standing(&self.line, repository).await?;
+        let mut answer = self.line.exchange(&question.ask(&sent)).await?;
+        for round in 0..LOGINS_TRIED_MAX {
+            if answer.status != StatusCode::UNAUTHORIZED {
+                break;
             }
-            None => self.judge(question, answer).await,
+            let refused = (&answer, &sent, round);
+            let renewed = access.renewed(&self.line, repository, refused).await?;
+            let Some(authorization) = renewed else {
+                break;
+            };
+            answer = self.line.exchange(&question.ask(&authorization)).await?;
+            sent = authorization;
         }
+        self.judge(question, answer).await
     }
 
     /// The login for `repository`, for an API that wants it in a way of its own.
@@ -274,7 +276,7 @@ impl Host {
     ) -> Result<Answer, RegistryError> {
         let ask = Ask {
             method: Method::POST,
-            json: Some(json),
+            content: Some((JSON, json)),
             ..question.ask(&Authorization::Anonymous)
         };
         let answer = self.line_beside().exchange(&ask).await?;
@@ -293,12 +295,12 @@ impl Host {
         let words = answer.words();
         Err(match answer.status {
             StatusCode::UNAUTHORIZED => RegistryError::Unauthorized {
-                credentials: self.access.place(&repository),
+                credentials: self.access.place(&repository).await,
                 repository,
                 words,
             },
             StatusCode::FORBIDDEN => RegistryError::Forbidden {
-                credentials: self.access.place(&repository),
+                credentials: self.access.place(&repository).await,
                 repository,
                 words,
             },

@@ -37,6 +37,10 @@ const WORDS_MAX: usize = 200;
 /// 6 hours, a pull comes back every 216 s.
 const PULLS_WAIT: Duration = Duration::from_secs(216);
 
+/// Types of what is sent.
+pub(super) const FORM: &str = "application/x-www-form-urlencoded";
+pub(super) const JSON: &str = "application/json";
+
 /// The way to one registry.
 pub(super) struct Line {
     pub(super) host: String,
@@ -57,8 +61,8 @@ pub(super) struct Ask<'a> {
     pub(super) url: &'a Url,
     pub(super) accept: &'static str,
     pub(super) authorization: &'a Authorization,
-    /// A body, which may hold a secret.
-    pub(super) json: Option<&'a SecretString>,
+    /// What is sent, which may hold a secret, and of which type it is.
+    pub(super) content: Option<(&'static str, &'a SecretString)>,
     pub(super) bytes_max: usize,
 }
 
@@ -136,12 +140,12 @@ impl Line {
             }
             Authorization::Bearer(value) => request.header(AUTHORIZATION, value.clone()),
         };
-        let request = match ask.json {
+        let request = match ask.content {
             None => request,
-            Some(json) => {
+            Some((kind, text)) => {
                 // Wrapped, it can be sent once, and so never follows a redirect to another host.
-                let body = Body::wrap(Body::from(json.expose_secret().to_owned()));
-                request.header(CONTENT_TYPE, "application/json").body(body)
+                let body = Body::wrap(Body::from(text.expose_secret().to_owned()));
+                request.header(CONTENT_TYPE, kind).body(body)
             }
         };
         let outcome = request.send().await;

@@ -404,3 +404,11 @@ mod real;
 #[cfg(test)]
 #[path = "../../tests/contract/registry_pushed.rs"]
 mod pushed_contract;
+
+#[cfg(test)]
+#[path = "../../tests/contract/identity.rs"]
+mod identity;
+
+#[cfg(test)]
+#[path = "../../tests/contract/pull_secrets.rs"]
+mod pull_secrets;

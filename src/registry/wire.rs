@@ -19,6 +19,8 @@ pub(super) struct TokenAnswer {
     token: Option<String>,
     access_token: Option<String>,
     pub(super) expires_in: Option<u64>,
+    /// What to ask with from now on.
+    pub(super) refresh_token: Option<String>,
 }
 
 impl TokenAnswer {
@@ -27,6 +29,7 @@ impl TokenAnswer {
             token,
             access_token,
             expires_in: _,
+            refresh_token: _,
         } = self;
         token.or(access_token).filter(|token| !token.is_empty())
     }

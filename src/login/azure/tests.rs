@@ -145,6 +145,7 @@ async fn an_application_with_a_certificate_signs_for_it() {
     login(&logins).await;
     let place = logins
         .place("acme/web")
+        .await
         .replace(file.to_str().unwrap(), "FILE");
     assert_eq!(
         place,
@@ -194,6 +195,7 @@ async fn a_pod_shows_the_token_of_its_cluster_as_it_is_now() {
     }
     let place = logins
         .place("acme/web")
+        .await
         .replace(file.to_str().unwrap(), "FILE");
     assert_eq!(
         place,
@@ -243,7 +245,7 @@ async fn an_app_is_asked_for_its_identity() {
     assert_eq!((&*asked.method, &*asked.path), ("GET", "/msi/token"));
     assert_eq!(asked.headers["x-identity-header"], "marked");
     assert_snapshot!(serde_json::to_string(&asked.query).unwrap(), @r#"{"api-version":"2019-08-01","client_id":"user-assigned","resource":"https://containerregistry.azure.net"}"#);
-    let place = logins.place("acme/web");
+    let place = logins.place("acme/web").await;
     assert_eq!(
         place,
         "the managed identity `user-assigned` of this Azure app"

@@ -1,13 +1,13 @@
 //! Logins of registries in a Docker config file, as `docker login` and Kubernetes' pull secrets write it.
 //!
 //! <https://docs.docker.com/reference/cli/docker/login/>,
-//! <https://kubernetes.io/docs/concepts/containers/images/#config-json>. Not here: programs that keep logins
-//! (`credHelpers`, `credsStore`) and identity tokens; an entry that needs one is an error in words, never passed over.
+//! <https://kubernetes.io/docs/concepts/containers/images/#config-json>. Not here: running the programs that keep logins
+//! (`helper`), and reading pull secrets (`kubernetes`).
 //! Invariant: the file is read anew each time, and no message holds more of an entry than its name.
 
 mod scope;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::{self, Read as _};
 use std::path::PathBuf;
@@ -15,10 +15,12 @@ use std::path::PathBuf;
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use secrecy::SecretString;
+use serde::de::DeserializeOwned;
 
+use super::helper::Helper;
 use super::wire::{DockerConfigFile, Entry};
-use scope::{Weight, fit};
+use super::{Environment, Found, Login};
+use scope::{Fit, Weight, fit};
 
 /// Largest file: what a Kubernetes secret holds at most.
 const BYTES_MAX: u64 = 1024 * 1024;
@@ -33,46 +35,62 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DockerConfig(PathBuf);
 
-/// What the file holds for a repository.
-#[derive(Debug)]
-pub(crate) struct DockerLogin {
-    pub(crate) username: String,
-    pub(crate) password: SecretString,
-    /// The name of the entry, for messages.
-    pub(crate) entry: String,
+/// A Docker config as it was read, from a file or a secret.
+pub(super) struct Written {
+    place: Place,
+    text: String,
+    file: DockerConfigFile,
 }
 
-/// Why a Docker config file gives no login. Names the file, the line and the entry, never a value.
+/// Where a Docker config stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    File(PathBuf),
+    /// A secret of a Kubernetes cluster: `NAMESPACE/NAME`.
+    Secret(String),
+}
+
+/// What a Docker config says of a repository.
+#[derive(Debug)]
+pub(super) enum DockerLogin {
+    /// An entry has the login.
+    Entry(Found),
+    /// A program has it, for this server.
+    Helper { helper: Helper, server: String },
+}
+
+/// Why a Docker config gives no login. Names the place, the line and the entry, never a value.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DockerConfigError {
-    #[error("failed to read the Docker config file `{}`", path.display())]
-    Unreadable { path: PathBuf, source: io::Error },
-    #[error("the Docker config file `{}` is larger than {BYTES_MAX} bytes", path.display())]
-    TooLarge { path: PathBuf },
-    #[error("the Docker config file `{}` is not JSON at line {line}, column {column}", path.display())]
+    #[error("failed to read the {place}")]
+    Unreadable { place: Place, source: io::Error },
+    #[error("the {place} is larger than {BYTES_MAX} bytes")]
+    TooLarge { place: Place },
+    #[error("the {place} is not JSON at line {line}, column {column}")]
     NotJson {
-        path: PathBuf,
+        place: Place,
         line: usize,
         column: usize,
     },
-    #[error(
-        "the Docker config file `{}` has a value of the wrong type at line {line}, column {column}",
-        path.display()
-    )]
+    #[error("the {place} has a value of the wrong type at line {line}, column {column}")]
     WrongType {
-        path: PathBuf,
+        place: Place,
         line: usize,
         column: usize,
     },
-    #[error("the file `{}` has the form of the old `.dockercfg`, without `auths`", path.display())]
-    OldForm { path: PathBuf },
-    #[error("the entry `{entry}` of the Docker config file `{}`{} {fault}", path.display(), in_line(*line))]
+    #[error("the {place} has the form of the old `.dockercfg`, without `auths`")]
+    OldForm { place: Place },
+    #[error("the entry `{entry}` of the {place}{} {fault}", in_line(*line))]
     Entry {
-        path: PathBuf,
+        place: Place,
         entry: String,
         line: Option<usize>,
         fault: EntryFault,
     },
+    #[error("the {place} leaves logins to a program whose name is no name of a file")]
+    BadProgram { place: Place },
+    #[error("the {place} leaves logins to the program `{program}`, which is in no folder of PATH")]
+    NoProgram { place: Place, program: String },
 }
 
 /// Why one entry gives no login.
@@ -84,18 +102,12 @@ pub(crate) enum EntryFault {
     NotLogin,
     #[error("has a `username` without a `password`, or the other way round")]
     Incomplete,
-    #[error("holds `{key}`, which is not supported by this version of towpath yet")]
-    Unsupported { key: &'static str },
-    #[error(
-        "leaves its login to the program `docker-credential-{program}`, which this version of towpath does not run yet"
-    )]
-    Program { program: String },
 }
 
 /// What an entry says of its login.
 enum Held {
     Nothing,
-    Login { username: String, password: String },
+    Login(Login),
 }
 
 impl DockerConfig {
@@ -103,72 +115,27 @@ impl DockerConfig {
         Self(path)
     }
 
-    /// The login for the repository `path` of the registry `host`, as the file says now; `None` where it has none.
-    pub(crate) fn login(
+    /// What the file says now of the login for the repository `path` of the registry `host`, if anything.
+    pub(super) fn login(
         &self,
         host: &str,
         path: &str,
     ) -> Result<Option<DockerLogin>, DockerConfigError> {
-        let (text, written) = self.read()?;
-        let DockerConfigFile {
-            auths,
-            helpers,
-            store,
-        } = &written;
-        let entries = auths.iter().flatten().filter_map(|(name, entry)| {
-            let weight = match entry.as_ref().is_some_and(Entry::says_something) {
-                true => Weight::Entry,
-                false => Weight::Empty,
-            };
-            Some((fit(name, (host, path), weight)?, name, entry.as_ref(), None))
-        });
-        let helpers = helpers.iter().flatten().filter_map(|(name, program)| {
-            let fit = fit(name, (host, path), Weight::Helper)?;
-            Some((fit, name, None, Some(program)))
-        });
-        // The first of equals by name, whatever their order in the file.
-        let best = entries.chain(helpers).min_by(|a, b| b.0.cmp(&a.0));
-        let Some((_, name, entry, helper)) = best else {
-            return Ok(None);
-        };
-        if let Some(program) = helper {
-            let fault = EntryFault::program(program);
-            return Err(self.fault(&text, ("credHelpers", name), fault));
-        }
-        let fault = |fault| self.fault(&text, ("auths", name), fault);
-        match (entry.map_or(Ok(Held::Nothing), Entry::held), store) {
-            (Err(of_entry), _) => Err(fault(of_entry)),
-            (Ok(Held::Login { username, password }), _) => Ok(Some(DockerLogin {
-                username,
-                password: password.into(),
-                entry: shown(name),
-            })),
-            // `docker login` leaves an empty entry behind for what it gave to the store.
-            (Ok(Held::Nothing), Some(store)) if !store.is_empty() => {
-                Err(fault(EntryFault::program(store)))
-            }
-            (Ok(Held::Nothing), _) => Ok(None),
-        }
+        self.read()?.login(host, path)
     }
 
     /// Everything that is wrong with the file and its entries now, needed or not.
-    pub(crate) fn problems(&self) -> Vec<DockerConfigError> {
-        let (text, written) = match self.read() {
-            Ok(read) => read,
-            Err(error) => return vec![error],
-        };
-        let entries = written.auths.iter().flatten();
-        let faults = entries.filter_map(|(name, entry)| {
-            let fault = entry.as_ref()?.held().err()?;
-            Some(self.fault(&text, ("auths", name), fault))
-        });
-        faults.collect()
+    pub(crate) fn problems(&self, environment: &Environment) -> Vec<DockerConfigError> {
+        match self.read() {
+            Ok(written) => written.problems(environment),
+            Err(error) => vec![error],
+        }
     }
 
-    fn read(&self) -> Result<(String, DockerConfigFile), DockerConfigError> {
-        let path = || self.0.clone();
+    fn read(&self) -> Result<Written, DockerConfigError> {
+        let place = || Place::File(self.0.clone());
         let unreadable = |source| DockerConfigError::Unreadable {
-            path: path(),
+            place: place(),
             source,
         };
         let mut text = String::new();
@@ -177,32 +144,127 @@ impl DockerConfig {
             .read_to_string(&mut text)
             .map_err(unreadable)?;
         if text.len() as u64 > BYTES_MAX {
-            return Err(DockerConfigError::TooLarge { path: path() });
+            return Err(DockerConfigError::TooLarge { place: place() });
         }
-        // What serde_json says of a value may hold the value, so only the place is passed on.
-        let written: DockerConfigFile = serde_json::from_str(&text).map_err(|error| {
-            let (path, line, column) = (path(), error.line(), error.column());
-            match error.is_data() {
-                true => DockerConfigError::WrongType { path, line, column },
-                false => DockerConfigError::NotJson { path, line, column },
-            }
-        })?;
-        if written.auths.is_none() && is_old_form(&text) {
-            return Err(DockerConfigError::OldForm { path: path() });
+        Written::parse(place(), text)
+    }
+}
+
+impl Written {
+    pub(super) fn parse(place: Place, text: String) -> Result<Self, DockerConfigError> {
+        let file: DockerConfigFile = from_json(&place, &text)?;
+        if file.auths.is_none() && is_old_form(&text) {
+            return Err(DockerConfigError::OldForm { place });
         }
-        Ok((text, written))
+        Ok(Self { place, text, file })
     }
 
-    fn fault(
-        &self,
-        text: &str,
-        (section, name): (&str, &str),
-        fault: EntryFault,
-    ) -> DockerConfigError {
+    /// Reads the form that has entries and nothing around them, which one type of secret still has.
+    pub(super) fn parse_old(place: Place, text: String) -> Result<Self, DockerConfigError> {
+        let file = DockerConfigFile {
+            auths: Some(from_json(&place, &text)?),
+            helpers: None,
+            store: None,
+        };
+        Ok(Self { place, text, file })
+    }
+
+    /// How closely each entry fits that fits a repository at all, with its name.
+    pub(super) fn fitting(&self, (host, path): (&str, &str)) -> impl Iterator<Item = (Fit, &str)> {
+        let entries = self.file.auths.iter().flatten();
+        entries.filter_map(move |(name, entry)| {
+            let weight = match entry.as_ref().is_some_and(Entry::says_something) {
+                true => Weight::Entry,
+                false => Weight::Empty,
+            };
+            Some((fit(name, (host, path), weight)?, name.as_str()))
+        })
+    }
+
+    /// The login that the entry `name` holds, if any.
+    pub(super) fn entry(&self, name: &str) -> Result<Option<Found>, DockerConfigError> {
+        let auths = self.file.auths.as_ref();
+        let entry = auths.and_then(|auths| auths.get(name)?.as_ref());
+        let place = || format!("the entry `{}` of the {}", shown(name), self.place);
+        match entry.map_or(Ok(Held::Nothing), Entry::held) {
+            Ok(Held::Login(login)) => Ok(Some(Found {
+                login,
+                place: place(),
+            })),
+            Ok(Held::Nothing) => Ok(None),
+            Err(fault) => Err(self.fault(name, fault)),
+        }
+    }
+
+    /// Docker asks a registry's own program first, and the one for all where no entry has a login.
+    fn login(&self, host: &str, path: &str) -> Result<Option<DockerLogin>, DockerConfigError> {
+        let entries = self.fitting((host, path));
+        let entries = entries.map(|(fit, name)| (fit, name, None));
+        let helpers = self.file.helpers.iter().flatten();
+        let helpers = helpers.filter_map(|(name, program)| {
+            let fit = fit(name, (host, path), Weight::Helper)?;
+            Some((fit, name.as_str(), Some(program)))
+        });
+        // The first of equals by name, whatever their order in the file.
+        let best = entries.chain(helpers).min_by(|a, b| b.0.cmp(&a.0));
+        let store = self.file.store.as_ref().filter(|store| !store.is_empty());
+        let program = match best {
+            Some((_, _, Some(program))) => Some(program),
+            Some((_, name, None)) => match self.entry(name)? {
+                Some(found) => return Ok(Some(DockerLogin::Entry(found))),
+                // `docker login` leaves an empty entry behind for what it gave to the store.
+                None => store,
+            },
+            None => store,
+        };
+        let Some(program) = program else {
+            return Ok(None);
+        };
+        let server = scope::server(host).to_owned();
+        let helper = self.helper(program)?;
+        Ok(Some(DockerLogin::Helper { helper, server }))
+    }
+
+    fn problems(&self, environment: &Environment) -> Vec<DockerConfigError> {
+        let DockerConfigFile {
+            auths,
+            helpers,
+            store,
+        } = &self.file;
+        let names = auths.iter().flatten().map(|(name, _)| name);
+        let faults = names.filter_map(|name| self.entry(name).err());
+        let store = store.iter().filter(|store| !store.is_empty());
+        let programs: BTreeSet<_> = helpers
+            .iter()
+            .flat_map(BTreeMap::values)
+            .chain(store)
+            .collect();
+        let missing = programs.into_iter().filter_map(|program| {
+            let helper = match self.helper(program) {
+                Ok(helper) => helper,
+                Err(error) => return Some(error),
+            };
+            let is_missing = helper.find(environment).is_none();
+            is_missing.then(|| DockerConfigError::NoProgram {
+                place: self.place.clone(),
+                program: helper.program(),
+            })
+        });
+        faults.chain(missing).collect()
+    }
+
+    fn helper(&self, program: &str) -> Result<Helper, DockerConfigError> {
+        let bad = || DockerConfigError::BadProgram {
+            place: self.place.clone(),
+        };
+        Helper::parse(program).ok_or_else(bad)
+    }
+
+    fn fault(&self, name: &str, fault: EntryFault) -> DockerConfigError {
         DockerConfigError::Entry {
-            path: self.0.clone(),
+            place: self.place.clone(),
             entry: shown(name),
-            line: line_of(text, section, name),
+            line: line_of(&self.text, name),
             fault,
         }
     }
@@ -211,6 +273,15 @@ impl DockerConfig {
 impl fmt::Display for DockerConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Docker config file `{}`", self.0.display())
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "Docker config file `{}`", path.display()),
+            Self::Secret(name) => write!(f, "secret `{name}`"),
+        }
     }
 }
 
@@ -223,22 +294,17 @@ impl DockerConfigError {
                 EntryFault::NotBase64 | EntryFault::NotLogin | EntryFault::Incomplete => {
                     Some("write the entry anew with `docker login`")
                 }
-                EntryFault::Unsupported { .. } | EntryFault::Program { .. } => Some(
-                    "give the registry `credentials` of its own in the settings, or the file an entry with `auth`",
-                ),
             },
+            Self::BadProgram { .. } => Some(
+                "name the program by what follows `docker-credential-` in the name of its file",
+            ),
+            Self::NoProgram { .. } => Some(
+                "install it (towpath's container image has no such program), or give its registries `credentials` of their own in the settings",
+            ),
             Self::Unreadable { .. }
             | Self::TooLarge { .. }
             | Self::NotJson { .. }
             | Self::WrongType { .. } => None,
-        }
-    }
-}
-
-impl EntryFault {
-    fn program(name: &str) -> Self {
-        Self::Program {
-            program: name.replace(char::is_control, "?"),
         }
     }
 }
@@ -258,24 +324,25 @@ impl Entry {
             registrytoken,
         } = self;
         let given = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
-        for (key, token) in [
-            ("identitytoken", identitytoken),
-            ("registrytoken", registrytoken),
-        ] {
-            if given(token).is_some() {
-                return Err(EntryFault::Unsupported { key });
-            }
+        if let Some(token) = given(registrytoken) {
+            return Ok(Held::Login(Login::Bearer(token.into())));
+        }
+        if let Some(token) = given(identitytoken) {
+            return Ok(Held::Login(Login::Identity(token.into())));
         }
         match (given(auth), given(username), given(password)) {
-            (Some(auth), _, _) => decode(&auth),
-            (None, Some(username), Some(password)) => Ok(Held::Login { username, password }),
+            (Some(auth), _, _) => decode(&auth).map(Held::Login),
+            (None, Some(username), Some(password)) => Ok(Held::Login(Login::Basic {
+                username,
+                password: password.into(),
+            })),
             (None, None, None) => Ok(Held::Nothing),
             (None, Some(_), None) | (None, None, Some(_)) => Err(EntryFault::Incomplete),
         }
     }
 }
 
-fn decode(auth: &str) -> Result<Held, EntryFault> {
+fn decode(auth: &str) -> Result<Login, EntryFault> {
     let bytes = BASE64.decode(auth.trim()).ok();
     let bytes = bytes.ok_or(EntryFault::NotBase64)?;
     let text = String::from_utf8(bytes).map_err(|_| EntryFault::NotLogin)?;
@@ -283,13 +350,32 @@ fn decode(auth: &str) -> Result<Held, EntryFault> {
     let login = text.trim_end_matches('\0').split_once(':');
     match login {
         Some((username, password)) if !username.is_empty() && !password.is_empty() => {
-            Ok(Held::Login {
+            Ok(Login::Basic {
                 username: username.to_owned(),
-                password: password.to_owned(),
+                password: password.to_owned().into(),
             })
         }
         Some(_) | None => Err(EntryFault::NotLogin),
     }
+}
+
+/// What serde_json says of a value may hold the value, so only the place is passed on.
+fn from_json<T: DeserializeOwned>(place: &Place, text: &str) -> Result<T, DockerConfigError> {
+    serde_json::from_str(text).map_err(|error| {
+        let (place, line, column) = (place.clone(), error.line(), error.column());
+        match error.is_data() {
+            true => DockerConfigError::WrongType {
+                place,
+                line,
+                column,
+            },
+            false => DockerConfigError::NotJson {
+                place,
+                line,
+                column,
+            },
+        }
+    })
 }
 
 /// Whether logins stand where a Docker config file has its keys.
@@ -313,9 +399,10 @@ fn shown(name: &str) -> String {
     }
 }
 
-/// The line in which an entry of a section starts. JSON allows spellings that are not found, and then there is none.
-fn line_of(text: &str, section: &str, name: &str) -> Option<usize> {
-    let start = text.find(&format!("\"{section}\""))?;
+/// The line in which an entry starts. JSON allows spellings that are not found, and then there is none.
+fn line_of(text: &str, name: &str) -> Option<usize> {
+    // Without `auths`, the entries have nothing around them.
+    let start = text.find("\"auths\"").unwrap_or(0);
     let name = serde_json::to_string(name).ok()?;
     let end = start + text[start..].find(&name)?;
     Some(text[..end].matches('\n').count() + 1)

@@ -3,6 +3,16 @@
 /// The names that Docker Hub has in these files, and the one that it has here.
 const DOCKER_HUB: ([&str; 2], &str) = (["index.docker.io", "registry-1.docker.io"], "docker.io");
 
+/// The name by which Docker asks its programs for the login of a registry.
+///
+/// <https://github.com/docker/cli/blob/master/cli/command/registry.go>: the index of Docker Hub, else the host.
+pub(super) fn server(host: &str) -> &str {
+    match host == DOCKER_HUB.1 {
+        true => "https://index.docker.io/v1/",
+        false => host,
+    }
+}
+
 /// The repositories that an entry is for.
 struct Scope {
     host: String,
@@ -12,7 +22,7 @@ struct Scope {
 
 /// How closely an entry fits. The fields count in this order.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Fit {
+pub(in crate::login) struct Fit {
     path_segments: usize,
     host: HostFit,
     /// Of two ways to spell the same, the one that says something.

@@ -6,7 +6,8 @@ use insta::assert_snapshot;
 use secrecy::ExposeSecret as _;
 use tempfile::NamedTempFile;
 
-use super::{BYTES_MAX, DockerConfig, DockerConfigError, DockerLogin};
+use super::{BYTES_MAX, DockerConfig, DockerConfigError, DockerLogin, Place, Written};
+use crate::login::{Environment, Found, Login};
 
 fn file(text: &str) -> (NamedTempFile, DockerConfig) {
     let file = NamedTempFile::new().unwrap();
@@ -20,20 +21,26 @@ fn login(text: &str, image: &str) -> Result<Option<DockerLogin>, DockerConfigErr
     file(text).1.login(host, path)
 }
 
-/// The user, the password and the entry for `image`.
+/// The user, the password and the entry for `image`, or the program and the server that it is asked for.
 fn found(text: &str, image: &str) -> String {
-    let login = login(text, image).unwrap();
-    login.map_or_else(
-        || "nothing".to_owned(),
-        |login| {
-            let DockerLogin {
-                username,
-                password,
-                entry,
-            } = login;
-            format!("{username} {} by {entry}", password.expose_secret())
-        },
-    )
+    match login(text, image).unwrap() {
+        None => "nothing".to_owned(),
+        Some(DockerLogin::Helper { helper, server }) => {
+            format!("{} for {server}", helper.program())
+        }
+        Some(DockerLogin::Entry(Found { login, place })) => {
+            let entry = place.split('`').nth(1).unwrap();
+            let login = match login {
+                Login::Anonymous => "nobody".to_owned(),
+                Login::Basic { username, password } => {
+                    format!("{username} {}", password.expose_secret())
+                }
+                Login::Bearer(token) => format!("bearer {}", token.expose_secret()),
+                Login::Identity(token) => format!("identity {}", token.expose_secret()),
+            };
+            format!("{login} by {entry}")
+        }
+    }
 }
 
 /// A file whose entries have their own place in the list as the password.
@@ -95,7 +102,6 @@ fn a_file_without_a_login_for_the_registry_gives_none() {
         r#"{"auths": null, "credsStore": ""}"#,
         r#"{"auths": {"r.example.com": {}, "other.example.com": {"auth": "?"}}}"#,
         r#"{"auths": {"r.example.com": null}}"#,
-        r#"{"auths": {}, "credsStore": "desktop"}"#,
         r#"{"credHelpers": {"other.example.com": "ecr-login"}}"#,
     ] {
         assert_eq!(found(text, "r.example.com/acme/web"), "nothing", "{text}");
@@ -210,7 +216,7 @@ fn what_is_malformed_is_told_by_its_place_and_never_by_its_value() {
     the Docker config file `FILE` is not JSON at line 3, column 29
     the Docker config file `FILE` has a value of the wrong type at line 3, column 18
     the Docker config file `FILE` has a value of the wrong type at line 3, column 18
-    the file `FILE` has the form of the old `.dockercfg`, without `auths` [put its entries under `auths`]
+    the Docker config file `FILE` has the form of the old `.dockercfg`, without `auths` [put its entries under `auths`]
     the entry `https://***@r.example.com` of the Docker config file `FILE`, line 3, has an `auth` that is not base64 [write the entry anew with `docker login`]
     the entry `https://***@r.example.com` of the Docker config file `FILE`, line 3, has an `auth` that is not a user, a colon and a password in base64 [write the entry anew with `docker login`]
     the entry `https://***@r.example.com` of the Docker config file `FILE`, line 3, has an `auth` that is not a user, a colon and a password in base64 [write the entry anew with `docker login`]
@@ -221,23 +227,103 @@ fn what_is_malformed_is_told_by_its_place_and_never_by_its_value() {
 }
 
 #[test]
-fn an_entry_that_needs_more_than_the_file_is_told_and_not_passed_over() {
-    let texts = [
-        "{\"auths\": {\n\"r.example.com\": {\"auth\": \"dTo=\", \"identitytoken\": \"hunter2\"}}}",
-        "{\"auths\": {\n\"r.example.com\": {\"registrytoken\": \"hunter2\"}}}",
-        "{\"credsStore\": \"desktop\", \"auths\": {\n\"r.example.com\": {}}}",
-        "{\"auths\": {\"r.example.com\": {\"auth\": \"dTpw\"}},\n\"credHelpers\": {\n\"r.example.com\": \"ecr-login\"}}",
-    ];
-    let told: Vec<_> = texts.iter().map(|text| told(text)).collect();
-    assert_snapshot!(told.join("\n"), @"
-    the entry `r.example.com` of the Docker config file `FILE`, line 2, holds `identitytoken`, which is not supported by this version of towpath yet [give the registry `credentials` of its own in the settings, or the file an entry with `auth`]
-    the entry `r.example.com` of the Docker config file `FILE`, line 2, holds `registrytoken`, which is not supported by this version of towpath yet [give the registry `credentials` of its own in the settings, or the file an entry with `auth`]
-    the entry `r.example.com` of the Docker config file `FILE`, line 2, leaves its login to the program `docker-credential-desktop`, which this version of towpath does not run yet [give the registry `credentials` of its own in the settings, or the file an entry with `auth`]
-    the entry `r.example.com` of the Docker config file `FILE`, line 3, leaves its login to the program `docker-credential-ecr-login`, which this version of towpath does not run yet [give the registry `credentials` of its own in the settings, or the file an entry with `auth`]
+fn a_token_counts_before_a_user_and_the_registrys_own_before_that_of_its_token_service() {
+    for (entry, expected) in [
+        (
+            r#"{"auth": "dTo=", "identitytoken": "abc"}"#,
+            "identity abc",
+        ),
+        (r#"{"auth": "?", "registrytoken": "def"}"#, "bearer def"),
+        (
+            r#"{"identitytoken": "abc", "registrytoken": "def"}"#,
+            "bearer def",
+        ),
+    ] {
+        let text = format!(r#"{{"auths": {{"r.example.com": {entry}}}}}"#);
+        let found = found(&text, "r.example.com/acme/web");
+        assert_eq!(found, format!("{expected} by r.example.com"), "{entry}");
+    }
+}
+
+#[test]
+fn a_program_is_asked_for_its_registries_and_one_for_those_whose_entry_has_no_login() {
+    let web = "r.example.com/acme/web";
+    let auth = r#""r.example.com": {"auth": "dTpw"}"#;
+    for (text, image, expected) in [
+        (
+            format!(
+                r#"{{"auths": {{{auth}}}, "credHelpers": {{"r.example.com": "ecr-login"}}, "credsStore": "x"}}"#
+            ),
+            web,
+            "docker-credential-ecr-login for r.example.com",
+        ),
+        (
+            format!(r#"{{"auths": {{{auth}}}, "credsStore": "x"}}"#),
+            web,
+            "u p by r.example.com",
+        ),
+        (
+            r#"{"auths": {"https://r.example.com:5000/v2/": {}}, "credsStore": "pass"}"#.to_owned(),
+            "r.example.com:5000/web",
+            "docker-credential-pass for r.example.com:5000",
+        ),
+        (
+            r#"{"credsStore": "ecr-login"}"#.to_owned(),
+            web,
+            "docker-credential-ecr-login for r.example.com",
+        ),
+        (
+            r#"{"credHelpers": {"https://index.docker.io/v1/": "pass"}}"#.to_owned(),
+            "docker.io/library/nginx",
+            "docker-credential-pass for https://index.docker.io/v1/",
+        ),
+        (
+            r#"{"auths": {"r.example.com/acme": {"auth": "dTpw"}}, "credHelpers": {"r.example.com": "x"}}"#.to_owned(),
+            web,
+            "u p by r.example.com/acme",
+        ),
+    ] {
+        assert_eq!(found(&text, image), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_program_is_named_by_no_path_and_the_check_says_where_there_is_none() {
+    for name in ["../sh", "/bin/sh", "a b", "a\\u0000", ""] {
+        let text = format!(r#"{{"credHelpers": {{"r.example.com": "{name}"}}}}"#);
+        let (_file, config) = file(&text);
+        let error = config.login("r.example.com", "web").unwrap_err();
+        assert!(
+            matches!(error, DockerConfigError::BadProgram { .. }),
+            "{name}: {error}"
+        );
+    }
+    let (file, config) = file(
+        r#"{"credHelpers": {"a.example.com": "x", "b.example.com": "x", "c": "a/b"}, "credsStore": "y"}"#,
+    );
+    let problems = config.problems(&Environment::Given(std::collections::BTreeMap::new()));
+    let told: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    let path = file.path().display().to_string();
+    assert_snapshot!(told.join("\n").replace(&path, "FILE"), @"
+    the Docker config file `FILE` leaves logins to a program whose name is no name of a file
+    the Docker config file `FILE` leaves logins to the program `docker-credential-x`, which is in no folder of PATH
+    the Docker config file `FILE` leaves logins to the program `docker-credential-y`, which is in no folder of PATH
     ");
-    let closer = r#"{"auths": {"r.example.com/acme": {"auth": "dTpw"}}, "credHelpers": {"r.example.com": "x"}}"#;
-    let found = found(closer, "r.example.com/acme/web");
-    assert_eq!(found, "u p by r.example.com/acme");
+}
+
+#[test]
+fn the_old_form_is_read_where_it_belongs_and_programs_of_a_secret_are_not_entries() {
+    let place = || Place::Secret("acme/pull".to_owned());
+    let old = "{\n\"r.example.com\": {\"auth\": \"dTpw\"},\n\"s.example.com\": {\"auth\": \"?\"}}";
+    let written = Written::parse_old(place(), old.to_owned()).ok().unwrap();
+    let names: Vec<_> = written.fitting(("r.example.com", "web")).collect();
+    assert_eq!(names.len(), 1);
+    assert!(written.entry("r.example.com").unwrap().is_some());
+    let error = written.entry("s.example.com").unwrap_err();
+    assert_snapshot!(error, @"the entry `s.example.com` of the secret `acme/pull`, line 3, has an `auth` that is not base64");
+    let text = r#"{"credHelpers": {"r.example.com": "x"}, "credsStore": "x"}"#;
+    let written = Written::parse(place(), text.to_owned()).ok().unwrap();
+    assert_eq!(written.fitting(("r.example.com", "web")).count(), 0);
 }
 
 #[test]
@@ -249,18 +335,24 @@ fn the_file_is_read_anew_each_time_and_its_problems_are_all_told() {
         let auth = STANDARD.encode(format!("alice:{password}"));
         let text = format!(r#"{{"auths": {{"r.example.com": {{"auth": "{auth}"}}}}}}"#);
         std::fs::write(file.path(), text).unwrap();
-        assert_eq!(login().unwrap().password.expose_secret(), password);
+        match login() {
+            Some(DockerLogin::Entry(Found {
+                login: Login::Basic { password: read, .. },
+                ..
+            })) => assert_eq!(read.expose_secret(), password),
+            other => panic!("{other:?}"),
+        }
     }
-    assert_eq!(config.problems().len(), 0);
+    assert_eq!(config.problems(&Environment::default()).len(), 0);
     let text = r#"{"auths": {"a": {"auth": "?"}, "b": {}, "c": {"username": "x"}}}"#;
     std::fs::write(file.path(), text).unwrap();
-    assert_eq!(config.problems().len(), 2);
+    assert_eq!(config.problems(&Environment::default()).len(), 2);
     let size = usize::try_from(BYTES_MAX).unwrap() + 1;
     std::fs::write(file.path(), " ".repeat(size)).unwrap();
-    let problems = config.problems();
+    let problems = config.problems(&Environment::default());
     assert!(matches!(problems[..], [DockerConfigError::TooLarge { .. }]));
     let folder = file.path().parent().unwrap().to_owned();
-    let problems = DockerConfig::new(folder).problems();
+    let problems = DockerConfig::new(folder).problems(&Environment::default());
     assert!(matches!(
         problems[..],
         [DockerConfigError::Unreadable { .. }]

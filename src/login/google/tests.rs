@@ -157,6 +157,7 @@ async fn another_provider_vouches_by_a_url_for_a_service_account() {
     assert_eq!(found.1, "ya29.account");
     let place = logins
         .place("acme/web")
+        .await
         .replace(file.to_str().unwrap(), "FILE");
     assert_eq!(place, "the Google credentials in file `FILE`");
 

@@ -51,7 +51,9 @@ async fn ask(host: &Host, question: &Question<'_>) -> Result<Answer, RegistryErr
             let login = Authorization::Bearer(bearer(host.api_host(), &token)?);
             return host.ask_as(question, &login).await;
         }
-        Login::Anonymous => return host.ask_as(question, &Authorization::Anonymous).await,
+        Login::Anonymous | Login::Identity(_) => {
+            return host.ask_as(question, &Authorization::Anonymous).await;
+        }
     };
     let kept = host.tokens.lock().get(&username).cloned();
     if let Some(token) = kept {

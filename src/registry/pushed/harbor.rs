@@ -30,7 +30,7 @@ pub(super) async fn page(
     let login = match host.login(repository).await? {
         Login::Basic { username, password } => Authorization::Basic { username, password },
         Login::Bearer(token) => Authorization::Bearer(bearer(host.api_host(), &token)?),
-        Login::Anonymous => Authorization::Anonymous,
+        Login::Anonymous | Login::Identity(_) => Authorization::Anonymous,
     };
     let answer = host
         .ask_as(&super::question(repository, &url), &login)

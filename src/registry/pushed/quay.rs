@@ -32,7 +32,7 @@ pub(super) async fn page(
         Login::Basic { username, password } if username == OAUTH_USER => {
             Authorization::Bearer(bearer(host.api_host(), &password)?)
         }
-        Login::Basic { .. } | Login::Anonymous => Authorization::Anonymous,
+        Login::Basic { .. } | Login::Anonymous | Login::Identity(_) => Authorization::Anonymous,
     };
     let answer = host
         .ask_as(&super::question(repository, &url), &login)
