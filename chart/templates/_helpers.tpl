@@ -28,6 +28,10 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- default (include "towpath.fullname" .) .Values.serviceAccount.name }}
 {{- end }}
 
+{{- define "towpath.readsSecrets" -}}
+{{- or (not (empty .Values.pullSecrets.names)) (not (empty .Values.pullSecrets.serviceAccount)) }}
+{{- end }}
+
 {{- define "towpath.image" -}}
 {{- if .Values.image.digest }}
 {{- printf "%s@%s" .Values.image.repository .Values.image.digest }}
