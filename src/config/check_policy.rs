@@ -144,8 +144,7 @@ impl<'a> Check<'a> {
                 let message = format!("`{other}` and `{}` are the same repository", key.value);
                 self.faults.error(entry.repository.span, message);
             }
-            let tags = entry.tags.clone();
-            checked.insert(key.value.clone(), PolicyImage { repository, tags });
+            checked.insert(key.value.clone(), PolicyImage { repository });
         }
         checked
     }
@@ -205,13 +204,9 @@ impl<'a> Check<'a> {
                 "add `tags: { semver: \">=1.0.0\" }`, for example",
             );
         }
-        let follows = |rule: Option<&TagRule>| rule.is_some_and(|rule| rule.followed().is_some());
-        let mut images = context
-            .images
-            .iter()
-            .filter_map(|image| image.value.as_ref());
+        let rules = rules(context.images, tags.as_ref());
         if let Some(write) = write.as_ref().filter(|write| write.value == Write::Tag)
-            && images.any(|image| follows(image.0.tags.as_ref().or(tags.as_ref())))
+            && rules.values().any(|rule| rule.followed().is_some())
         {
             self.faults.error_with_hint(
                 write.span,
@@ -228,8 +223,8 @@ impl<'a> Check<'a> {
             }
         }
         Environment {
-            tags,
             name: name.value,
+            rules,
             update: updates,
             write: write.map(|write| write.value),
             deliver,
@@ -396,6 +391,18 @@ impl<'a> Check<'a> {
             return;
         }
     }
+}
+
+/// The rule of each image: its own, or else the environment's.
+fn rules(
+    images: &[NamedEntry<ImageName, Image>],
+    tags: Option<&TagRule>,
+) -> BTreeMap<ImageName, TagRule> {
+    let rule = |NamedEntry { key, value }: &NamedEntry<ImageName, Image>| {
+        let own = value.as_ref()?.0.tags.as_ref();
+        Some((key.value.clone(), own.or(tags)?.clone()))
+    };
+    images.iter().filter_map(rule).collect()
 }
 
 /// Whether a form names one place, which holds one image; the others find each image by its repository.

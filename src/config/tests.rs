@@ -113,7 +113,7 @@ fn a_policy_is_read_as_it_is_meant() {
         ),
         (Some(Write::TagAndDigest), &Deliver::PullRequest, 2)
     );
-    assert!(dev.tags.is_some() && dev.downgrade == Downgrade::Forbidden);
+    assert!(dev.rules.len() == 1 && dev.downgrade == Downgrade::Forbidden);
 }
 
 #[test]

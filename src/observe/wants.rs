@@ -30,8 +30,7 @@ impl Wants {
             for environment in &policy.environments {
                 for (name, image) in &policy.images {
                     let is_written = environment.sites_of(name).next().is_some();
-                    if let Some(of_use) =
-                        environment.rule_of(image).push_use().filter(|_| is_written)
+                    if let Some(of_use) = environment.rules[name].push_use().filter(|_| is_written)
                     {
                         let wanted = wants.pushes.entry(image.repository.clone());
                         let wanted = wanted.or_insert(of_use);

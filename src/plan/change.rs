@@ -128,7 +128,7 @@ fn commit(
                     before,
                 }
             });
-            let version = (to, environment.write_of(&policy.images[&decided.image]));
+            let version = (to, environment.write_of(&decided.image));
             let place = (&located.file, &*file.after);
             let after = manifest::write(&located.site, place, &decided.repository, version);
             file.after = after

@@ -209,7 +209,7 @@ fn judge<'a>(
         repository: repository.clone(),
     })?;
     let listing = trusted_listing(repository, facts, desk.now)?;
-    let rule = environment.rule_of(image);
+    let rule = &environment.rules[name];
     let tags = &desk.tags[repository];
     let ranking = desk.rankings.entry((repository, rule));
     let ranking = ranking.or_insert_with(|| rank(rule, tags));

@@ -28,8 +28,7 @@ pub(crate) fn explain(
         .filter(|decided| decided.policy == policy.name && decided.environment == environment.name);
     of_environment
         .map(|decided| {
-            let image = &policy.images[&decided.image];
-            let rule = environment.rule_of(image);
+            let rule = &environment.rules[&decided.image];
             let facts = world.images.get(&decided.repository);
             let tags = match facts.map(|facts| (facts, &facts.listing)) {
                 Some((facts, Fact::Known(listing))) => {

@@ -74,7 +74,7 @@ pub(crate) fn sites(scope: &Scope<'_>, policy: &Policy, world: &World) -> Vec<Li
             listed.extend(each.map(|(site, standings)| {
                 let refused = standings.as_ref().ok().and_then(|standings| {
                     let place = (branch, &standings[..]);
-                    let of_image = (&image.repository, environment.write_of(image));
+                    let of_image = (&image.repository, environment.write_of(name));
                     let contested = contested.by_another(owner, place);
                     contested.or_else(|| try_write(standings, facts, of_image).err())
                 });

@@ -31,16 +31,14 @@ pub(crate) struct Policy {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct PolicyImage {
     pub(crate) repository: Repository,
-    /// Overrides what the environments say.
-    pub(crate) tags: Option<TagRule>,
 }
 
 /// One stop: which versions may come here, where they are written, and how they are delivered.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Environment {
     pub(crate) name: EnvironmentName,
-    /// `None` only where every image of the policy has a rule of its own.
-    pub(crate) tags: Option<TagRule>,
+    /// The rule of each image of the policy.
+    pub(crate) rules: BTreeMap<ImageName, TagRule>,
     /// Never empty.
     pub(crate) update: Vec<Update>,
     /// What is written; `None` leaves it to the rule of each image.
@@ -60,15 +58,9 @@ impl Environment {
         }
     }
 
-    /// The rule for `image` here, which its own takes the place of.
-    pub(crate) fn rule_of<'a>(&'a self, image: &'a PolicyImage) -> &'a TagRule {
-        let rule = image.tags.as_ref().or(self.tags.as_ref());
-        rule.expect("the configuration gives every image a rule")
-    }
-
     /// What is written of `image` here. A followed tag keeps its name, so only its digest can move.
-    pub(crate) fn write_of(&self, image: &PolicyImage) -> Write {
-        let default = match self.rule_of(image).followed() {
+    pub(crate) fn write_of(&self, image: &ImageName) -> Write {
+        let default = match self.rules[image].followed() {
             Some(_) => Write::Digest,
             None => Write::Tag,
         };
