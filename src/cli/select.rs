@@ -51,6 +51,9 @@ pub(super) struct Args {
     /// Tags to leave out, such as `*-debug`; may be given several times
     #[arg(long, value_name = "GLOB", allow_hyphen_values = true)]
     ignore: Vec<String>,
+    /// Read the tags as a Helm chart's: what follows a `_` is build metadata
+    #[arg(long)]
+    chart: bool,
     /// The tag that stands there now: nothing older is chosen
     #[arg(long, value_name = "TAG")]
     current: Option<String>,
@@ -109,6 +112,7 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
         ignore: args.ignore,
     };
     let rule = match TagRule::new(text.clone()) {
+        Ok(rule) if args.chart => rule.of_chart(),
         Ok(rule) => rule,
         Err(problems) => {
             let pointed = problems.iter().map(|problem| Pointed {

@@ -9,8 +9,7 @@ use std::str::FromStr;
 /// A version, such as the one that `v1.4.2-rc.1` spells.
 ///
 /// How it was spelled (a leading `v`, zeros before a number as calendar versions write them) is not part of it, so two
-/// spellings of one version are equal. Build metadata is not read: a tag cannot hold `+`, and what follows a `_` in its
-/// stead has no order.
+/// spellings of one version are equal. Nor is build metadata, which has no order; a tag cannot hold its `+` anyway.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Version(semver::Version); // Invariant: no build metadata, so `Ord` is precedence.
 
@@ -57,6 +56,22 @@ impl Version {
             None => return None,
         };
         parts.next().is_none().then_some(Self::new(major, minor, 0))
+    }
+
+    /// Reads the tag of a Helm chart, whose version may have build metadata: `1.4.2_build.5` is kept under that tag and is
+    /// the version `1.4.2+build.5`, see <https://helm.sh/docs/topics/registries/>. Gives the version, and the length of the
+    /// text that spells it.
+    ///
+    /// Of an image's tag the same would be a guess: in `21.0.2_13-jre` a `_` stands before a build and a variant, and in
+    /// others for a dot or a slash of a branch.
+    pub(crate) fn of_chart(tag: &str) -> Result<(Self, usize), ParseVersionError> {
+        let Some((version, build)) = tag.split_once('_') else {
+            return Ok((tag.parse()?, tag.len()));
+        };
+        match semver::BuildMetadata::new(build) {
+            Ok(build) if !build.is_empty() => Ok((version.parse()?, version.len())),
+            Ok(_) | Err(_) => Err(ParseVersionError::NotVersion),
+        }
     }
 
     /// The part after the dash, such as `rc.1`; empty for a release.
@@ -167,6 +182,26 @@ mod tests {
         }
         assert!("18446744073709551615.0.0".parse::<Version>().is_ok());
         assert!("1.0.0-99999999999999999999999".parse::<Version>().is_ok());
+    }
+
+    #[test]
+    fn a_charts_tag_has_its_build_metadata_behind_an_underscore() {
+        let read = |tag: &str| Version::of_chart(tag).map(|(v, length)| (v.to_string(), length));
+        for (tag, expected) in [
+            ("1.2.3", ("1.2.3", 5)),
+            ("v1.2.3", ("1.2.3", 6)),
+            ("1.2.3_build.5", ("1.2.3", 5)),
+            ("1.2.3-rc.1_g0a1b2c3", ("1.2.3-rc.1", 10)),
+            ("1.2.3-rc_1", ("1.2.3-rc", 8)),
+            ("1.2.3_007-x", ("1.2.3", 5)),
+        ] {
+            let (version, length) = expected;
+            assert_eq!(read(tag), Ok((version.to_owned(), length)), "{tag}");
+        }
+        for tag in ["1.2.3_", "1.2.3_a_b", "1.2.3_a..b", "_1.2.3", "a_1.2.3"] {
+            assert_eq!(read(tag), Err(ParseVersionError::NotVersion), "{tag}");
+        }
+        assert_eq!(read("1.2_b1"), Err(ParseVersionError::Partial));
     }
 
     #[test]

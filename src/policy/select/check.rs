@@ -8,7 +8,7 @@ use globset::Glob;
 
 use super::constraint::{Constraint, ConstraintError};
 use super::prerelease::{Prerelease, PrereleaseError};
-use super::rule::{Ignore, Kind, Match, Order, RuleText, TagRule};
+use super::rule::{Ignore, Kind, Match, Of, Order, RuleText, TagRule};
 use super::shape::{Part, Shape, ShapeError};
 use super::{Fact, did_you_mean};
 use crate::image::{ParseTagError, Tag};
@@ -117,7 +117,10 @@ impl TagRule {
         };
         let mut problems = check.problems;
         match kind {
-            Some(kind) if problems.is_empty() => Ok(Self { text, kind }),
+            Some(kind) if problems.is_empty() => {
+                let of = Of::Image;
+                Ok(Self { text, kind, of })
+            }
             _ => {
                 problems.sort_by_key(|problem| (problem.key, problem.offset));
                 Err(problems)

@@ -15,6 +15,9 @@ use super::{Exclusion, Fact, PushUse};
 use crate::image::Tag;
 use crate::image::version::{ParseVersionError, Version};
 
+/// Hex digits of a digest in a tag, at least: those of SHA-256.
+const HEX_LENGTH_MIN: usize = 64;
+
 /// A rule as it is written.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct RuleText {
@@ -33,6 +36,15 @@ pub(crate) struct RuleText {
 pub(crate) struct TagRule {
     pub(super) text: RuleText,
     pub(super) kind: Kind,
+    pub(super) of: Of,
+}
+
+/// What the tags of a rule are tags of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Of {
+    Image,
+    /// A Helm chart, in whose tags build metadata follows a `_`.
+    Chart,
 }
 
 /// The two kinds of rules.
@@ -81,10 +93,10 @@ pub(crate) enum Needs {
     CreatedAndFirstSeen,
 }
 
-/// Rules are equal when they are written alike: everything else follows from the text.
+/// Rules are equal when they are written alike for the same: everything else follows from the text.
 impl PartialEq for TagRule {
     fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
+        self.cmp(other).is_eq()
     }
 }
 
@@ -99,7 +111,7 @@ impl PartialOrd for TagRule {
 /// Lets rules be keys; the order itself means nothing.
 impl Ord for TagRule {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.text.cmp(&other.text)
+        (&self.text, self.of).cmp(&(&other.text, other.of))
     }
 }
 
@@ -110,6 +122,12 @@ impl TagRule {
             Kind::Follow(tag) => Some(tag),
             Kind::Match(_) => None,
         }
+    }
+
+    /// The same rule, for the tags of a Helm chart. A pattern or a regular expression spells the tag itself, with its `_`.
+    pub(crate) fn of_chart(self) -> Self {
+        let of = Of::Chart;
+        Self { of, ..self }
     }
 
     /// What orders this rule's candidates, beyond their names, where a registry's push times are of use as `pushes` says.
@@ -160,7 +178,7 @@ impl TagRule {
             let glob = Arc::clone(&ignore.glob);
             return Err(Exclusion::Ignored { glob });
         }
-        let reading = matching.read(tag.as_str())?;
+        let reading = matching.read(tag.as_str(), self.of)?;
         if let Some(version) = &reading.version {
             matching.admit(version)?;
         }
@@ -171,7 +189,7 @@ impl TagRule {
     pub(super) fn read(&self, tag: &Tag) -> Result<Reading, Exclusion> {
         match &self.kind {
             Kind::Follow(tag) => Err(Exclusion::NotFollowed { tag: tag.clone() }),
-            Kind::Match(matching) => matching.read(tag.as_str()),
+            Kind::Match(matching) => matching.read(tag.as_str(), self.of),
         }
     }
 }
@@ -182,7 +200,7 @@ impl Match {
         self.constraint.is_some() && !in_shape
     }
 
-    fn read(&self, tag: &str) -> Result<Reading, Exclusion> {
+    fn read(&self, tag: &str, of: Of) -> Result<Reading, Exclusion> {
         let reading = match &self.shape {
             Some(shape) => shape.read(tag)?,
             None => Reading::default(),
@@ -190,13 +208,17 @@ impl Match {
         if !self.reads_whole_versions() {
             return Ok(reading);
         }
-        let version = tag.parse().map_err(|error| match error {
+        let read = match of {
+            Of::Image => tag.parse().map(|version| (version, tag.len())),
+            Of::Chart => Version::of_chart(tag),
+        };
+        let (version, length) = read.map_err(|error| match error {
             ParseVersionError::NotVersion => Exclusion::NotVersion,
             ParseVersionError::Partial => Exclusion::Partial,
         })?;
         Ok(Reading {
             version: Some(version),
-            version_at: 0..tag.len(),
+            version_at: 0..length,
             ..reading
         })
     }
@@ -223,21 +245,29 @@ impl Match {
     }
 }
 
-/// Cosign's `sha256-<hex>.sig`, `.att` and `.sbom`, and the tags in which registries without a referrers API list what
-/// belongs to an image: `sha256-<hex>`.
+/// Whether a tag names what belongs to an image, by the image's digest:
+/// * `sha256-<hex>`, in which registries without a referrers API list it, notation's signatures and cosign's bundles too:
+///   <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#referrers-tag-schema>;
+/// * `sha256-<hex>.<suffix>`, cosign's `.sig`, `.att` and `.sbom` and what others keep in the same way:
+///   <https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md#tag-based-discovery>; cosign's three also behind
+///   a prefix, which `--attachment-tag-prefix` puts there.
+///
+/// Clients cut a longer digest to 64 digits, since a tag has 128 characters at most. Build caches have no such names:
+/// `buildcache` may be an image's.
 fn is_attachment(tag: &str) -> bool {
-    let Some((algorithm, rest)) = tag.split_once('-') else {
-        return false;
+    let is_digest = |text: &str, length_min: usize| {
+        let Some(("sha256" | "sha512", hex)) = text.split_once('-') else {
+            return false;
+        };
+        hex.len() >= length_min && hex.bytes().all(|b| b.is_ascii_hexdigit())
     };
-    let (hex, suffix) = rest.split_once('.').unwrap_or((rest, ""));
-    let is_hex = !hex.is_empty() && hex.bytes().all(|b| b.is_ascii_hexdigit());
-    let known = matches!(algorithm, "sha256" | "sha512");
-    match suffix {
-        "sig" | "att" | "sbom" => known && is_hex,
-        // Clients cut a longer digest to 64 digits here, since a tag has 128 characters at most.
-        "" => known && is_hex && hex.len() >= 64,
-        _ => false,
-    }
+    let of_cosign = match tag.rsplit_once('.') {
+        Some((before, "sig" | "att" | "sbom")) => before.rfind("sha").map(|at| &before[at..]),
+        Some(_) | None => None,
+    };
+    let stem = tag.split('.').next().unwrap_or(tag);
+    // A person's shorthand with cosign's suffix is meant for the same.
+    is_digest(stem, HEX_LENGTH_MIN) || of_cosign.is_some_and(|text| is_digest(text, 1))
 }
 
 #[cfg(test)]
@@ -285,8 +315,25 @@ mod tests {
     #[test]
     fn signatures_and_fallback_tags_are_attachments() {
         let digest = format!("sha256-{}", "0a".repeat(32));
-        for suffix in ["", ".sig", ".att", ".sbom"] {
+        for suffix in ["", ".sig", ".att", ".sbom", ".cosign", ".0a1b2c3.vex"] {
             assert!(is_attachment(&format!("{digest}{suffix}")), "{suffix}");
+        }
+        for tag in [
+            format!("release-{digest}.sig"),
+            format!("v1.2-{digest}.att"),
+            format!("sha512-{}", "0a".repeat(32)),
+            format!("sha512-{}", "0a".repeat(60)),
+            "sha256-0a.sig".to_owned(),
+        ] {
+            assert!(is_attachment(&tag), "{tag}");
+        }
+        for tag in [
+            format!("main-{digest}"),
+            format!("main-{digest}.tar"),
+            digest.replace("0a", "0g"),
+            digest[..70].to_owned(),
+        ] {
+            assert!(!is_attachment(&tag), "{tag}");
         }
         for tag in [
             "sha256-0a1b2c3",
@@ -294,6 +341,7 @@ mod tests {
             "sha256-.sig",
             "1.2.3.sig",
             "sha256-0a.tar",
+            "buildcache",
         ] {
             assert!(!is_attachment(tag), "{tag}");
         }
