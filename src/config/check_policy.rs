@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use super::artifact::ArtifactKind;
 use super::claim::{Claim, Claims, Ground, Refused};
 use super::forms::{self, Image};
 use super::problem::Faults;
-use super::raw::{Environment as RawEnvironment, MarkersUpdate, PromotionPolicy, Spec};
+use super::raw::{
+    Environment as RawEnvironment, KustomizationUpdate, MarkersUpdate, PromotionPolicy, Spec,
+};
 use super::shape::{Block, Named, NamedEntry, Placed, list};
 use super::source::{Source, Span};
 use crate::edit::{Aliases, Document, Reach};
@@ -139,7 +142,7 @@ impl<'a> Check<'a> {
         let mut checked = BTreeMap::new();
         for NamedEntry { key, value } in images {
             let Some(Image(entry)) = value else { continue };
-            let repository = entry.repository.value.clone();
+            let repository = entry.repository.value.repository.clone();
             if let Some(other) = seen.insert(repository.clone(), key.value.clone()) {
                 let message = format!("`{other}` and `{}` are the same repository", key.value);
                 self.faults.error(entry.repository.span, message);
@@ -242,7 +245,7 @@ impl<'a> Check<'a> {
         context: &Context<'_>,
     ) -> Vec<(Update, Span)> {
         let (path, form, reach, image) = match value {
-            forms::Update::Kustomize(path) => (path, Form::Kustomize, Reach::default(), None),
+            forms::Update::Kustomize(raw) => return self.in_kustomization(raw, context),
             forms::Update::Helm(raw) => {
                 let at = raw.at.value;
                 let reach = reach(None, raw.through_alias);
@@ -272,6 +275,49 @@ impl<'a> Check<'a> {
             reach,
         };
         vec![(Update { site, image }, span)]
+    }
+
+    /// One update for all images that stand in a kustomization; where the policy has charts, one for each, since they stand
+    /// elsewhere in it.
+    fn in_kustomization(
+        &mut self,
+        raw: KustomizationUpdate,
+        context: &Context<'_>,
+    ) -> Vec<(Update, Span)> {
+        let KustomizationUpdate {
+            kustomization,
+            image,
+        } = raw;
+        if let Some(image) = &image {
+            self.known_image(image, context);
+        }
+        let span = kustomization.span;
+        let update = |form: Form, image: Option<ImageName>| {
+            let site = Site {
+                path: kustomization.value.clone(),
+                form,
+                reach: Reach::default(),
+            };
+            (Update { site, image }, span)
+        };
+        let kinds = context.images.iter().filter_map(|entry| {
+            let Image(value) = entry.value.as_ref()?;
+            Some((&entry.key.value, value.repository.value.kind))
+        });
+        let kinds: Vec<_> = kinds.collect();
+        if image.is_none() && kinds.iter().all(|(_, kind)| *kind == ArtifactKind::Image) {
+            return vec![update(Form::Kustomize, None)];
+        }
+        let here = kinds.into_iter().filter(|(name, _)| {
+            let named = image.as_ref().map(|image| &image.value);
+            named.is_none_or(|named| named == *name)
+        });
+        let form = |kind| match kind {
+            ArtifactKind::Image => Form::Kustomize,
+            ArtifactKind::Chart => Form::HelmCharts,
+        };
+        here.map(|(name, kind)| update(form(kind), Some(name.clone())))
+            .collect()
     }
 
     /// One update for each image policy of Flux.
@@ -377,7 +423,7 @@ impl<'a> Check<'a> {
         // Where it is not said which image of several one place holds, that is a fault of its own.
         let count = if holds_one(&site.form) { 1 } else { usize::MAX };
         for Image(entry) in written.take(count) {
-            let image = Some(entry.repository.value.clone());
+            let image = Some(entry.repository.value.repository.clone());
             let claim = Claim::new((&by, span), site, image);
             let Err(Refused { first, hint }) = self.claims.add(&ground, claim) else {
                 continue;
@@ -399,8 +445,13 @@ fn rules(
     tags: Option<&TagRule>,
 ) -> BTreeMap<ImageName, TagRule> {
     let rule = |NamedEntry { key, value }: &NamedEntry<ImageName, Image>| {
-        let own = value.as_ref()?.0.tags.as_ref();
-        Some((key.value.clone(), own.or(tags)?.clone()))
+        let Image(entry) = value.as_ref()?;
+        let rule = entry.tags.as_ref().or(tags)?.clone();
+        let rule = match entry.repository.value.kind {
+            ArtifactKind::Image => rule,
+            ArtifactKind::Chart => rule.of_chart(),
+        };
+        Some((key.value.clone(), rule))
     };
     images.iter().filter_map(rule).collect()
 }
@@ -408,7 +459,10 @@ fn rules(
 /// Whether a form names one place, which holds one image; the others find each image by its repository.
 fn holds_one(form: &Form) -> bool {
     match form {
-        Form::Kustomize | Form::Manifest { at: None } | Form::Application { at: None } => false,
+        Form::Kustomize
+        | Form::HelmCharts
+        | Form::Manifest { at: None }
+        | Form::Application { at: None } => false,
         Form::Helm { .. }
         | Form::Yaml { .. }
         | Form::Manifest { at: Some(_) }

@@ -99,7 +99,7 @@ impl Claim {
     /// What `by` claims by naming `site` for `image`.
     pub(super) fn new((by, span): (&str, Span), site: &Site, image: Option<Repository>) -> Self {
         let place = match &site.form {
-            Form::Kustomize => Place::Image(Family::Kustomization),
+            Form::Kustomize | Form::HelmCharts => Place::Image(Family::Kustomization),
             Form::Manifest { at: None } => Place::Image(Family::Manifests),
             Form::Application { at: None } => Place::Image(Family::Applications),
             Form::Helm { at } | Form::Yaml { at } | Form::Manifest { at: Some(at) } => {

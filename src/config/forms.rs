@@ -5,21 +5,21 @@
 
 use serde_json::{Value as Json, json};
 
+use super::artifact::Artifact;
 use super::nouns::{
     AccessKeyId, ApiUrl, AppId, HostName, InstallationId, ObjectName, ProxyUrl, RoleArn,
     Unauthenticated, VariableName, unknown_word,
 };
 use super::problem::Faults;
 use super::raw::{
-    ApplicationUpdate, CommitDelivery, HelmUpdate, ImageEntry, ManifestUpdate, MarkersUpdate,
-    PullRequestDelivery, YamlUpdate,
+    ApplicationUpdate, CommitDelivery, HelmUpdate, ImageEntry, KustomizationUpdate, ManifestUpdate,
+    MarkersUpdate, PullRequestDelivery, YamlUpdate,
 };
 use super::shape::{
     LATER, Placed, Shape, list, nearest, refuse, shape, text, unexpected, unknown_key,
 };
 use super::source::Span;
 use super::tree::{Node, Scalar, Value};
-use crate::image::Repository;
 use crate::manifest::RepoPath;
 
 /// Keys of logins that are not supported yet, by manifests repositories and by registries.
@@ -61,7 +61,7 @@ impl<T: Shape> Shape for OneOrMany<T> {
 /// Where a version is written.
 #[derive(Clone, Debug)]
 pub(super) enum Update {
-    Kustomize(Placed<RepoPath>),
+    Kustomize(KustomizationUpdate),
     Helm(HelmUpdate),
     Yaml(YamlUpdate),
     Manifest(ManifestUpdate),
@@ -72,10 +72,22 @@ pub(super) enum Update {
 impl Shape for Update {
     fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
         let Value::Map(_) = &node.value else {
-            return Placed::read(node, faults).map(Self::Kustomize);
+            let folder = |kustomization| KustomizationUpdate {
+                kustomization,
+                image: None,
+            };
+            return Placed::read(node, faults).map(|path| Self::Kustomize(folder(path)));
         };
-        let forms = ["helm", "yaml", "manifest", "application", "markers"];
+        let forms = [
+            "kustomization",
+            "helm",
+            "yaml",
+            "manifest",
+            "application",
+            "markers",
+        ];
         match choose(node, &forms, &[], faults)? {
+            "kustomization" => KustomizationUpdate::read(node, faults).map(Self::Kustomize),
             "helm" => HelmUpdate::read(node, faults).map(Self::Helm),
             "manifest" => ManifestUpdate::read(node, faults).map(Self::Manifest),
             "application" => ApplicationUpdate::read(node, faults).map(Self::Application),
@@ -88,6 +100,7 @@ impl Shape for Update {
         let folder = <Placed<RepoPath> as Shape>::schema()?;
         Some(json!({ "anyOf": [
             folder,
+            KustomizationUpdate::schema()?,
             HelmUpdate::schema()?,
             YamlUpdate::schema()?,
             ManifestUpdate::schema()?,
@@ -202,7 +215,7 @@ impl Shape for Image {
     }
 
     fn schema() -> Option<Json> {
-        let short = <Placed<Repository> as Shape>::schema()?;
+        let short = <Placed<Artifact> as Shape>::schema()?;
         Some(json!({ "anyOf": [short, ImageEntry::schema()?] }))
     }
 }

@@ -5,6 +5,7 @@
 //! `check_policy`, `claim` and `tags` (what it means), `problem` (what is wrong). Not here: what a policy means for a round (`plan`).
 //! Invariant: a `Config` exists only where nothing is wrong; all problems are reported at once.
 
+mod artifact;
 mod check_aws;
 mod check_clouds;
 mod check_policy;

@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::artifact::Artifact;
 use super::forms::{
     ClusterCredentials, Credentials, Deliver, HookSource, Image, Newest, OneOrMany, Prerelease,
     Proxy, RegistryCredentials, Update,
@@ -17,7 +18,7 @@ use super::nouns::{
 use super::settings::RepositoryUrl;
 use super::shape::{Block, Later, Named, Placed, shape};
 use crate::edit::{Document, Path as YamlPath};
-use crate::image::{RegistryKind, Repository};
+use crate::image::RegistryKind;
 use crate::manifest::{RepoPath, Write};
 use crate::policy::select::TagRule;
 use crate::policy::{EnvironmentName, ImageName, PolicyName, RepositoryName};
@@ -151,7 +152,7 @@ shape! {
     struct Spec {
         /// The manifests repository, by its name in the settings.
         repository: Option<Placed<RepositoryName>> = "repository",
-        /// The images that move, each under a name of the policy's own: `web: ghcr.io/acme/portal-web`.
+        /// The images that move, each under a name of the policy's own: `web: ghcr.io/acme/portal-web`. A Helm chart's repository stands with `oci://` before it.
         images: Option<Named<ImageName, Image>> = "images",
         /// Where the images go, each with what may come there.
         environments: Option<Block<Vec<Block<Environment>>>> = "environments",
@@ -203,10 +204,18 @@ shape! {
 
     /// An image with rules of its own.
     struct ImageEntry {
-        /// The repository in its registry, without a tag: `ghcr.io/acme/web`.
-        repository: Placed<Repository> = "repository",
+        /// The repository in its registry, without a tag: `ghcr.io/acme/web`; a Helm chart's with `oci://` before it: `oci://ghcr.io/acme/charts/web`.
+        repository: Placed<Artifact> = "repository",
         /// Which versions of this image are candidates; it overrides what the environments say.
         tags: Option<TagRule> = "tags",
+    }
+
+    /// A kustomization, which a path alone names too.
+    struct KustomizationUpdate {
+        /// The folder, or the file, from the root of the repository.
+        kustomization: Placed<RepoPath> = "kustomization",
+        /// Which image of the policy stands here. Default: every image of the policy.
+        image: Option<Placed<ImageName>> = "image",
     }
 
     /// A Helm values file.

@@ -6,7 +6,9 @@ use super::load;
 use super::tests::{POLICY, SETTINGS, folder, messages};
 use crate::edit::{Aliases, Reach};
 use crate::manifest::Form;
-use crate::policy::Update;
+use crate::policy::select::choose::{Downgrade, Selection, select};
+use crate::policy::select::{KnownTags, TagFacts};
+use crate::policy::{Policy, Update};
 
 /// The images of a policy with two.
 const TWO_IMAGES: &str = "{ web: a.b/web, api: a.b/api }";
@@ -45,6 +47,7 @@ fn each_form_is_read_as_it_is_meant() {
         let Reach { document, aliases } = &site.reach;
         let form = match &site.form {
             Form::Kustomize => "kustomize".to_owned(),
+            Form::HelmCharts => "charts".to_owned(),
             Form::Helm { at } => format!("helm {at}"),
             Form::Yaml { at } => format!("yaml {at}"),
             Form::Manifest { at: None } => "manifest".to_owned(),
@@ -67,7 +70,8 @@ fn each_form_is_read_as_it_is_meant() {
           { yaml: c.yaml, at: v, document: '1', image: api, through-alias: false }, { manifest: d.yaml, document: CronJob/x },
           { manifest: e.yaml, image: web }, { manifest: f.yaml, at: spec.image, image: web },
           { application: g.yaml, through-alias: true }, { application: h.yaml, at: web.image, image: web },
-          { markers: i.yaml, policies: { \"flux-system:web\": web, flux-system:api.x: api } }]",
+          { markers: i.yaml, policies: { \"flux-system:web\": web, flux-system:api.x: api } },
+          { kustomization: j }, { kustomization: k, image: api }]",
     );
     let lines: Vec<String> = all.iter().map(form).collect();
     assert_snapshot!(lines.join("\n"), @"
@@ -82,7 +86,56 @@ fn each_form_is_read_as_it_is_meant() {
     h.yaml application web.image: web
     i.yaml markers flux-system:web: web
     i.yaml markers flux-system:api.x: api
+    j kustomize: all
+    k kustomize: api
     ");
+}
+
+#[test]
+fn a_chart_stands_among_the_charts_of_a_kustomization() {
+    let images = "{ web: ghcr.io/acme/web, chart: { repository: oci://ghcr.io/acme/charts/web, tags: { semver: '1' } } }";
+    let update = "[a, { kustomization: b, image: web }, { kustomization: c/kustomization.yaml, image: chart }, { application: d.yaml, image: chart }]";
+    let policy = policy(&[update]).replace("{ web: ghcr.io/acme/portal-web }", images);
+    let folder = folder(SETTINGS, &policy);
+    let config = load(&folder.path().join("towpath.yaml")).unwrap();
+    let Policy {
+        images,
+        environments,
+        ..
+    } = &config.policies[0];
+    let line = |Update { site, image }: &Update| {
+        let image = image.as_ref().map_or("all", |image| image.as_str());
+        format!("{} {:?}: {image}", site.path, site.form)
+    };
+    let lines: Vec<String> = environments[0].update.iter().map(line).collect();
+    assert_snapshot!(lines.join("\n"), @"
+    a Kustomize: web
+    a HelmCharts: chart
+    b Kustomize: web
+    c/kustomization.yaml HelmCharts: chart
+    d.yaml Application { at: None }: chart
+    ");
+    let repositories: Vec<String> = images.values().map(|i| i.repository.to_string()).collect();
+    assert_eq!(
+        repositories,
+        ["ghcr.io/acme/charts/web", "ghcr.io/acme/web"]
+    );
+    let chooses = |name: &str| {
+        let rule = &environments[0].rules[&name.parse().unwrap()];
+        let facts = TagFacts {
+            tag: "1.2.3_b1".parse().unwrap(),
+            pushed: None,
+            created: None,
+            first_seen: None,
+        };
+        let known = KnownTags {
+            tags: vec![facts],
+            pushes: None,
+        };
+        let selection = select(rule, &known, None, Downgrade::Forbidden);
+        matches!(selection, Selection::Choose { .. })
+    };
+    assert!(chooses("chart") && !chooses("web"));
 }
 
 #[test]
@@ -101,7 +154,7 @@ fn a_wrong_place_is_told_with_all_that_is_wrong_in_it() {
     assert_snapshot!(updates(&["{ helm: a.yaml, at: image, document: 1 }"]), @"8:75 unknown key `document` [known here: `helm`, `at`, `through-alias`, `image`]");
     assert_snapshot!(updates(&["{ manifest: a.yaml, yaml: a.yaml, at: x }"]), @"8:68 `yaml` and `manifest` cannot stand together");
     assert_snapshot!(updates(&["{ manifests: a.yaml }"]), @"8:50 unknown key `manifests` [did you mean `manifest`?]");
-    assert_snapshot!(updates(&["{ file: a.yaml }"]), @"8:40 expected one of `helm`, `yaml`, `manifest`, `application`, `markers` [a kustomization is named by its folder alone: `update: apps/web`]");
+    assert_snapshot!(updates(&["{ file: a.yaml }"]), @"8:40 expected one of `kustomization`, `helm`, `yaml`, `manifest`, `application`, `markers` [a kustomization is named by its folder alone: `update: apps/web`]");
 }
 
 #[test]

@@ -122,14 +122,33 @@ pub(super) enum Cause {
     )]
     NotText { value: String },
     #[error(
-        "{} Argo CD choose the version; write one version here once",
-        letting(found)
+        "{} {by} choose the version; write one version here once",
+        letting(found, key)
     )]
-    Range { found: String },
+    Range {
+        found: String,
+        /// The key that says it, or does not.
+        key: &'static str,
+        by: &'static str,
+    },
     #[error(
-        "a chart's `targetRevision` is a version and has no room for a digest; let the policy `write: tag`"
+        "a chart's version stands here, which has no room for a digest; let the policy `write: tag`"
     )]
     ChartDigest,
+    #[error(
+        "no `digest` stands beside the tag here; let it stand here once as `digest: \"\"`, or let the policy `write: tag`"
+    )]
+    TagAlone,
+    #[error(
+        "Argo CD takes `oci://{repository}` for the whole repository and passes over `chart`; write `repoURL: {repository}` without `oci://`, or `repoURL: oci://{repository}/{chart}` with `path: .`"
+    )]
+    ChartPassedOver { repository: String, chart: String },
+    #[error(
+        "no chart in `helmCharts` here is `{image}`; {known}; where others of the policy's images stand here, say which: `{{ kustomization: FOLDER, image: NAME }}`"
+    )]
+    NoChart { image: Repository, known: Known },
+    #[error("`helmCharts` has `{image}` as a chart; name it in the policy as one: `oci://{image}`")]
+    IsChart { image: Repository },
     #[error(
         "the image's digest stands on line {digest}, in other values than its tag here; let both stand in one of them"
     )]
@@ -163,9 +182,9 @@ pub(super) enum Cause {
 }
 
 /// How a revision that is no version is told.
-fn letting(found: &str) -> String {
+fn letting(found: &str, key: &str) -> String {
     match found {
-        "" => "no `targetRevision` lets".to_owned(),
+        "" => format!("no `{key}` lets"),
         found => format!("`{found}` lets"),
     }
 }

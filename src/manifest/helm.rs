@@ -5,7 +5,7 @@
 
 use super::name::{is_image, is_version_of, split_digest, split_tag};
 use super::place::{Missing, Place, Shape, Slot};
-use super::{Ask, Cause, Fault};
+use super::{Ask, Cause, Fault, chart};
 use crate::edit::{Aliases, Known, Miss, NodeId, Path, Reason, Refusal, Scan, Target};
 
 /// What may stand at a path.
@@ -149,6 +149,16 @@ impl Values<'_, '_> {
         }
         let value = self.scan.editable(node)?;
         self.refuse_name(node, value)?;
+        let key = self
+            .scan
+            .owner(node)
+            .and_then(|(map, key)| Some((map, self.scan.scalar(key?)?)));
+        if let Some((map, key)) = key
+            && chart::has_version(self.scan, map, key)
+        {
+            let shape = chart::shape(self.scan, node, value)?;
+            return Ok(vec![Place::One(Slot::Standing(node), shape)]);
+        }
         // An empty value has no form of its own; the key's name tells.
         let shape = match value.is_empty() && at.last_key() == Some("digest") {
             true => Shape::Digest,
@@ -190,6 +200,9 @@ impl Values<'_, '_> {
             true => self.name(gap.parent)?,
             false => None,
         };
+        if is_last && chart::has_version(self.scan, gap.parent, key) {
+            return Err(Fault::at(self.scan.line(gap.parent), chart::by_helm("")));
+        }
         // Without a name beside it, or a value that it overrides, the key may only be misspelled.
         if name.is_none() && gap.merged.is_none() {
             return Err(Refusal::from(miss).into());

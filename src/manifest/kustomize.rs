@@ -15,7 +15,7 @@
 use regex::bytes::RegexBuilder;
 
 use super::name::{familiar, is_image, split_digest};
-use super::{Ask, Cause, Fault, Standing, Version, Write, known_digest};
+use super::{Ask, Cause, Fault, Standing, Version, Write, chart, known_digest};
 use crate::edit::{Draft, New, NodeId, Reason, Refusal, Scan};
 use crate::image::Repository;
 
@@ -152,7 +152,7 @@ pub(super) fn apply_to_name(
 }
 
 /// The map that a kustomization is; none in a file without values.
-fn root(scan: &Scan<'_>) -> Result<Option<NodeId>, Refusal> {
+pub(super) fn root(scan: &Scan<'_>) -> Result<Option<NodeId>, Refusal> {
     let documents: Vec<NodeId> = scan.documents().collect();
     let [document] = documents[..] else {
         // Kustomize reads the first document and drops the others.
@@ -211,7 +211,11 @@ fn entries(scan: &Scan<'_>, root: NodeId) -> Result<Vec<Entry>, Refusal> {
 }
 
 /// Refuses keys that kustomize takes for one of `keys`, though they are not spelled so.
-fn refuse_misspelled(scan: &Scan<'_>, map: NodeId, keys: &[&str]) -> Result<(), Refusal> {
+pub(super) fn refuse_misspelled(
+    scan: &Scan<'_>,
+    map: NodeId,
+    keys: &[&str],
+) -> Result<(), Refusal> {
     for (node, _) in scan.pairs(map) {
         let written = scan.scalar(node).unwrap_or_default();
         let meant = |key: &&&str| written.eq_ignore_ascii_case(key) && written != **key;
@@ -229,6 +233,11 @@ fn refuse_misspelled(scan: &Scan<'_>, map: NodeId, keys: &[&str]) -> Result<(), 
 /// The entries that decide the version of `image`: those that make it by `newName` or keep it by `name`, which kustomize
 /// carries out in turn; where there are none, those that give it another name, as for a mirror.
 fn entries_of_image(scan: &Scan<'_>, root: NodeId, ask: Ask<'_>) -> Result<Vec<Entry>, Fault> {
+    let charts = chart::charts(scan)?;
+    if let Some((chart, _)) = charts.iter().find(|(_, name)| is_image(name, ask.image)) {
+        let image = ask.image.clone();
+        return Err(Fault::at(scan.line(*chart), Cause::IsChart { image }));
+    }
     let entries = entries(scan, root)?;
     refuse_patterns(scan, &entries, ask.image)?;
     let is_image = |text: Option<&str>| text.is_some_and(|text| is_image(text, ask.image));

@@ -4,6 +4,7 @@
 //! Invariant: a write changes the bytes of the version and nothing else, or is refused with file and line.
 
 mod application;
+mod chart;
 mod commit;
 mod fault;
 mod helm;
@@ -41,6 +42,8 @@ pub(crate) struct Site {
 pub(crate) enum Form {
     /// The `images:` entry of a kustomization: the path is the folder that holds it, or the file itself.
     Kustomize,
+    /// The charts of a kustomization, `helmCharts:`, by the same paths.
+    HelmCharts,
     /// Helm values: a map with `repository` or `name` and `tag` or `version`, a list of such, or one scalar.
     Helm { at: Path },
     /// Any scalar by path.
@@ -101,7 +104,7 @@ impl Site {
     pub(crate) fn files(&self) -> Vec<RepoPath> {
         let name = self.path.as_str().rsplit('/').next().unwrap_or_default();
         let is_folder = match self.form {
-            Form::Kustomize => !KUSTOMIZATIONS.contains(&name),
+            Form::Kustomize | Form::HelmCharts => !KUSTOMIZATIONS.contains(&name),
             Form::Helm { .. }
             | Form::Yaml { .. }
             | Form::Manifest { .. }
@@ -157,6 +160,7 @@ pub(crate) fn write(
 fn places(scan: &Scan<'_>, form: &Form, ask: Ask<'_>) -> Result<Option<Vec<Place>>, Fault> {
     match form {
         Form::Kustomize => return Ok(None),
+        Form::HelmCharts => chart::of_kustomization(scan, ask),
         Form::Helm { at } => helm::places(scan, at, Holds::Image, ask),
         Form::Yaml { at } => helm::places(scan, at, Holds::Scalar, ask),
         Form::Manifest { at } => workload::places(scan, at.as_ref(), ask),

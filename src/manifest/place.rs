@@ -60,6 +60,8 @@ pub(super) enum Shape {
     Digest,
     /// `ghcr.io/acme/web:v1`, with the name as it is spelled.
     Reference { name: String },
+    /// `v1`, beside which there is no room for a digest.
+    TagAlone,
     /// The version of a Helm chart in a registry, whose `+` is `_` in the tag, see
     /// <https://helm.sh/docs/topics/registries/>.
     ChartVersion,
@@ -346,14 +348,13 @@ impl Shape {
     fn split<'v>(&self, value: &'v str) -> (Option<&'v str>, Option<&'v str>) {
         let (rest, digest) = split_digest(value);
         match self {
-            Self::Tag => (Some(rest), digest),
+            Self::Tag | Self::TagAlone | Self::ChartVersion => (Some(rest), digest),
             Self::BareTag => (Some(rest), None),
             Self::Digest => (None, Some(value)),
             Self::Reference { name } => {
                 let tag = rest.strip_prefix(name.as_str());
                 (tag.and_then(|tag| tag.strip_prefix(':')), digest)
             }
-            Self::ChartVersion => (Some(rest), digest),
         }
     }
 
@@ -361,7 +362,9 @@ impl Shape {
     fn tag(&self, tag: String) -> String {
         match self {
             Self::ChartVersion => tag.replace('+', "_"),
-            Self::Tag | Self::BareTag | Self::Digest | Self::Reference { .. } => tag,
+            Self::Tag | Self::BareTag | Self::TagAlone | Self::Digest | Self::Reference { .. } => {
+                tag
+            }
         }
     }
 
@@ -374,8 +377,9 @@ impl Shape {
         }
         let digest = || known_digest(version);
         Ok(match (self, write) {
-            (Self::Tag, Write::Tag) | (Self::BareTag, _) => tag.to_owned(),
+            (Self::Tag | Self::TagAlone, Write::Tag) | (Self::BareTag, _) => tag.to_owned(),
             (Self::Tag, Write::Digest | Write::TagAndDigest) => format!("{tag}@{}", digest()?),
+            (Self::TagAlone, Write::Digest | Write::TagAndDigest) => return Err(Cause::TagAlone),
             (Self::Digest, Write::Tag) => return Err(Cause::DigestStands),
             (Self::Digest, Write::Digest | Write::TagAndDigest) => digest()?.to_owned(),
             (Self::Reference { name }, Write::Tag) => format!("{name}:{tag}"),

@@ -4,6 +4,7 @@ use super::{Form, RepoPath, Site, SiteError, Standing, Version, Write, read, sca
 use crate::edit::{Aliases, Reach};
 use crate::image::Repository;
 
+mod charts;
 mod markers;
 mod workload;
 

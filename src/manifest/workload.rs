@@ -1,4 +1,4 @@
-//! Kubernetes objects: finds the containers that use an image.
+//! Kubernetes objects: finds the containers that use an image, and Flux's OCIRepositories that are it.
 //!
 //! Not here: reading and writing the places (`place`).
 //! Invariant: a value that several containers share is one place.
@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::helm::{self, Holds, Lookup};
 use super::name::{familiar, is_image, split_digest, split_tag};
 use super::place::{self, Place, Shape, Slot};
-use super::{Ask, Cause, Fault};
+use super::{Ask, Cause, Fault, chart};
 use crate::edit::{Aliases, Known, Miss, NodeId, Path, Reason, Refusal, Scan};
 
 /// Most pairs that merge keys may give the maps of a file, so that none takes long. Of thousands of containers each may
@@ -41,14 +41,23 @@ pub(super) fn places(
     for &object in &objects {
         search.visit(object, Part::Any)?;
     }
-    if search.places.is_empty() {
+    let mut places = Vec::new();
+    for &object in &objects {
+        if let Some(name) = chart::oci_repository(scan, object) {
+            search.names.entry(name).or_insert(scan.line(object));
+            if is_image(name, ask.image) {
+                places.push(chart::of_flux(scan, object, ask)?);
+            }
+        }
+    }
+    if search.places.is_empty() && places.is_empty() {
         return Err(search.nothing(first, &objects));
     }
-    let place = |&node: &NodeId| {
+    for &node in &search.places {
         let shape = Shape::of(scan.editable(node)?, ask.image)?;
-        Ok(Place::One(Slot::Standing(node), shape))
-    };
-    search.places.iter().map(place).collect()
+        places.push(Place::One(Slot::Standing(node), shape));
+    }
+    Ok(places)
 }
 
 /// The places at a path, in the one object that has it.

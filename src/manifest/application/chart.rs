@@ -3,14 +3,14 @@
 //! Not here: the images that the chart deploys (`values`).
 //!
 //! What Argo CD takes, see <https://github.com/argoproj/argo-cd/blob/master/reposerver/repository/repository.go>:
-//! * `repoURL: oci://HOST/PATH` is the whole repository, whatever `chart` says; `targetRevision` is a tag as it stands in
-//!   the registry, or a digest, of which one behind a tag counts.
+//! * `repoURL: oci://HOST/PATH` (since 3.1) is the whole repository, whatever `chart` says; `targetRevision` is a tag as it
+//!   stands in the registry, or a digest, of which one behind a tag counts.
 //! * `repoURL: HOST/PATH` with `chart: NAME` goes by way of Helm: a version, whose `+` is `_` in the tag, and no digest.
 //! * Anything else that is a range (`1.*`, `>=1`, nothing) lets Argo CD choose.
 
 use super::{Gathered, Walk};
 use crate::edit::NodeId;
-use crate::image::Tag;
+use crate::manifest::chart::{SCHEME, is_range};
 use crate::manifest::name::{is_image, split_digest};
 use crate::manifest::place::{Place, Shape, Slot};
 use crate::manifest::{Cause, Fault};
@@ -22,8 +22,12 @@ pub(super) fn places(walk: Walk<'_, '_>, source: NodeId) -> Result<Gathered, Fau
         return Ok(Gathered::default());
     };
     let chart = walk.text(source, "chart")?.map(|(_, _, chart)| chart);
-    let (repository, is_chart) = match (url.strip_prefix("oci://"), chart) {
-        (Some(repository), _) => (repository.trim_end_matches('/').to_owned(), false),
+    let (repository, is_chart) = match (url.strip_prefix(SCHEME), chart) {
+        (Some(repository), chart) => {
+            let repository = repository.trim_end_matches('/');
+            refuse_passed_over((walk, source), repository, chart.as_deref())?;
+            (repository.to_owned(), false)
+        }
         (None, Some(chart)) if !url.contains("://") => {
             (format!("{}/{chart}", url.trim_end_matches('/')), true)
         }
@@ -32,8 +36,7 @@ pub(super) fn places(walk: Walk<'_, '_>, source: NodeId) -> Result<Gathered, Fau
     let mut places = Vec::new();
     if is_image(&repository, walk.ask.image) {
         let Some((walk, revision, text)) = walk.text(source, "targetRevision")? else {
-            let found = String::new();
-            return Err(Fault::at(scan.line(source), Cause::Range { found }));
+            return Err(Fault::at(scan.line(source), range("")));
         };
         let shape = match (is_chart, text.starts_with("sha256:")) {
             (true, _) => Shape::ChartVersion,
@@ -41,8 +44,10 @@ pub(super) fn places(walk: Walk<'_, '_>, source: NodeId) -> Result<Gathered, Fau
             (false, false) => Shape::Tag,
         };
         // A template is refused as such where it is read.
-        if !text.contains("{{") && is_range(&text) && !matches!(shape, Shape::Digest) {
-            return Err(Fault::at(scan.line(revision), Cause::Range { found: text }));
+        let (tag, _) = split_digest(&text);
+        let is_open = is_range(tag) || tag == "HEAD";
+        if !text.contains("{{") && is_open && !matches!(shape, Shape::Digest) {
+            return Err(Fault::at(scan.line(revision), range(&text)));
         }
         walk.refuse_shared()?;
         places.push(Place::One(Slot::Standing(revision), shape));
@@ -55,37 +60,30 @@ pub(super) fn places(walk: Walk<'_, '_>, source: NodeId) -> Result<Gathered, Fau
     })
 }
 
-/// Whether a revision names no one version: a range, `HEAD`, or no tag at all.
-fn is_range(text: &str) -> bool {
-    let (text, _) = split_digest(text);
-    let is_tag = text.replace('+', "_").parse::<Tag>().is_ok();
-    let parts = || text.strip_prefix('v').unwrap_or(text).split('.');
-    let is_any = |part: &str| matches!(part, "x" | "X");
-    let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    let is_wild = parts().any(is_any) && parts().all(|part| is_any(part) || is_number(part));
-    !is_tag || is_wild || text == "HEAD"
+/// Why a version that Argo CD would choose is refused.
+fn range(found: &str) -> Cause {
+    Cause::Range {
+        found: found.to_owned(),
+        key: "targetRevision",
+        by: "Argo CD",
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::is_range;
-
-    #[test]
-    fn a_revision_is_one_version_or_a_range() {
-        for version in [
-            "1.2.3",
-            "v1.2.3-rc.1+b7",
-            "1.2",
-            "main-0a1b2c3",
-            "latest",
-            "xen",
-        ] {
-            assert!(!is_range(version), "{version}");
-        }
-        for range in [
-            "", "*", "1.*", "1.x", "v1.X", "x", ">=1.0.0", "^1.2", "~1", "1 - 2", "HEAD",
-        ] {
-            assert!(is_range(range), "{range}");
-        }
-    }
+/// Refuses a `chart` that would be the image if Argo CD read it beside `oci://`.
+fn refuse_passed_over(
+    (walk, source): (Walk<'_, '_>, NodeId),
+    repository: &str,
+    chart: Option<&str>,
+) -> Result<(), Fault> {
+    let Some(chart) = chart.filter(|chart| {
+        let meant = format!("{repository}/{chart}");
+        is_image(&meant, walk.ask.image)
+    }) else {
+        return Ok(());
+    };
+    let cause = Cause::ChartPassedOver {
+        repository: repository.to_owned(),
+        chart: chart.to_owned(),
+    };
+    Err(Fault::at(walk.scan.line(source), cause))
 }

@@ -744,7 +744,7 @@ fn the_version_of_a_chart_in_a_registry_is_its_target_revision() {
     -     targetRevision: 1.2.3+b1 # now
     +     targetRevision: "1.10" # now
     "#);
-    insta::assert_snapshot!(NAMED.to("1.3.0").writing(Write::Digest).changed(chart), @"argocd/web.yaml:7: a chart's `targetRevision` is a version and has no room for a digest; let the policy `write: tag`");
+    insta::assert_snapshot!(NAMED.to("1.3.0").writing(Write::Digest).changed(chart), @"argocd/web.yaml:7: a chart's version stands here, which has no room for a digest; let the policy `write: tag`");
     let oci = "kind: Application\nspec:\n  source:\n    path: .\n    repoURL: oci://ghcr.io/acme/web\n    targetRevision: 1.2.3_b1\n";
     insta::assert_snapshot!(NAMED.standing(oci), @"spec.source.targetRevision 1.2.3_b1@- :6");
     insta::assert_snapshot!(NAMED.to("1.3.0_b2").changed(oci), @"
