@@ -147,6 +147,13 @@ pub(crate) enum RegistryError {
         start: String,
         source: serde_json::Error,
     },
+    #[error("`{repository}@{}` is no image but {what}", digest.short())]
+    NotAnImage {
+        repository: Repository,
+        digest: Digest,
+        /// What it is instead: `` a signature or an attestation (`application/vnd.in-toto+json`) ``.
+        what: String,
+    },
     #[error("`{}` gave content with the digest `{}` for `{}`", repository.registry(), found.short(), wanted.short())]
     DigestMismatch {
         repository: Repository,
@@ -195,6 +202,9 @@ impl RegistryError {
                 repository.registry()
             ),
             Self::PushTimes { api, source } => return push_times_hint(*api, source),
+            Self::NotAnImage { .. } => {
+                "let `ignore` in the policy's `tags` name tags of this kind".to_owned()
+            }
             Self::Silent { .. }
             | Self::NoPushTimes { .. }
             | Self::TimedOut { .. }

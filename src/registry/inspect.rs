@@ -28,6 +28,23 @@ const IMAGE_CONFIGS: [&str; 2] = [
     "application/vnd.docker.container.image.v1+json",
 ];
 
+/// How the media types start of what belongs to an image, and is none; each of its layers or itself as a whole:
+/// * cosign's signatures and bundles, <https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md> and
+///   <https://github.com/sigstore/cosign/blob/main/specs/BUNDLE_SPEC.md>;
+/// * the Notary Project's signatures,
+///   <https://github.com/notaryproject/specifications/blob/main/specs/signature-specification.md>;
+/// * attestations of BuildKit, <https://docs.docker.com/build/metadata/attestations/attestation-storage/>.
+const ATTACHMENTS: [&str; 5] = [
+    "application/vnd.dev.cosign.",
+    "application/vnd.dev.sigstore.bundle",
+    "application/vnd.cncf.notary.signature",
+    "application/vnd.dsse.envelope",
+    "application/vnd.in-toto+json",
+];
+
+/// When a manifest was made, as it says itself: Helm writes it in charts, whose configs have no time.
+const CREATED: &str = "org.opencontainers.image.created";
+
 /// Largest manifest: the 4 MiB that the distribution specification wants registries to take.
 const MANIFEST_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -55,8 +72,10 @@ pub(super) async fn digest(
         Err(error) => return Err(error),
     }
     let answer = ask(host, repository, (Method::GET, "manifests", tag.as_str())).await?;
-    let _: Manifest = json(&answer, || format!("the manifest of `{repository}:{tag}`"))?;
-    Ok(sha256(&answer.body))
+    let manifest = json(&answer, || format!("the manifest of `{repository}:{tag}`"))?;
+    let digest = sha256(&answer.body);
+    refuse_attachment(&manifest, (repository, &digest))?;
+    Ok(digest)
 }
 
 /// Reads what the image `digest` says of itself: its manifest, through an index where there is one, and its config.
@@ -66,6 +85,7 @@ pub(super) async fn metadata(
     digest: &Digest,
 ) -> Result<Metadata, RegistryError> {
     let manifest = manifest(host, repository, digest).await?;
+    refuse_attachment(&manifest, (repository, digest))?;
     let Some(images) = manifest.manifests else {
         return image(host, repository, manifest).await;
     };
@@ -79,7 +99,11 @@ pub(super) async fn metadata(
         .map(name);
     let platforms: Vec<String> = platforms.collect();
     let Some(first) = images.first() else {
-        return Ok(Metadata::default());
+        return Err(RegistryError::NotAnImage {
+            repository: repository.clone(),
+            digest: digest.clone(),
+            what: "an index that lists none".to_owned(),
+        });
     };
     let first = manifest_of(host, repository, first).await?;
     let found = image(host, repository, first).await?;
@@ -113,10 +137,13 @@ async fn image(
     repository: &Repository,
     manifest: Manifest,
 ) -> Result<Metadata, RegistryError> {
-    let config = manifest.config;
-    let config = config.filter(|config| IMAGE_CONFIGS.contains(&config.media_type.as_str()));
+    let config = manifest.config.filter(is_image_config);
     let Some(digest) = config.and_then(|config| config.digest.parse::<Digest>().ok()) else {
-        return Ok(Metadata::default());
+        let told = manifest.annotations.get(CREATED);
+        return Ok(Metadata {
+            created: told.and_then(|text| created(text)),
+            ..Metadata::default()
+        });
     };
     let answer = content(host, repository, ("blobs", &digest)).await?;
     let what = || format!("the image config `{repository}@{}`", digest.short());
@@ -198,6 +225,48 @@ fn digest_text(algorithm: &str, hash: &[u8]) -> Digest {
     text.parse().expect("a hash in hex is a digest")
 }
 
+fn is_image_config(config: &Descriptor) -> bool {
+    IMAGE_CONFIGS.contains(&config.media_type.as_str())
+}
+
+/// Refuses what belongs to an image under whatever tag it stands.
+fn refuse_attachment(
+    manifest: &Manifest,
+    (repository, digest): (&Repository, &Digest),
+) -> Result<(), RegistryError> {
+    match attachment(manifest) {
+        None => Ok(()),
+        Some(media_type) => Err(RegistryError::NotAnImage {
+            repository: repository.clone(),
+            digest: digest.clone(),
+            what: format!("a signature or another attachment (`{media_type}`)"),
+        }),
+    }
+}
+
+/// The media type of a manifest that belongs to an image, if it is one.
+///
+/// It names its `subject`; older ones are known by their own type or by those of their layers. An image that names a
+/// subject, as one that was converted may, stays an image.
+fn attachment(manifest: &Manifest) -> Option<&str> {
+    let known = |media_type: &&str| {
+        ATTACHMENTS
+            .iter()
+            .any(|start| media_type.starts_with(start))
+    };
+    let config = manifest.config.as_ref();
+    let of_config = config.map(|config| config.media_type.as_str());
+    let own = manifest.artifact_type.as_deref().or(of_config);
+    let mut layers = manifest.layers.iter().flatten();
+    let first = layers.next().map(|layer| layer.media_type.as_str());
+    let of_layers = first.filter(known).filter(|_| {
+        let mut others = layers.map(|layer| layer.media_type.as_str());
+        others.all(|media_type| known(&media_type))
+    });
+    let is_referrer = manifest.subject.is_some() && !config.is_some_and(is_image_config);
+    own.filter(|own| is_referrer || known(own)).or(of_layers)
+}
+
 /// Build tools put provenance beside the images, as a manifest for a platform that is none.
 fn is_attestation(descriptor: &Descriptor) -> bool {
     let platform = descriptor.platform.as_ref();
@@ -249,7 +318,9 @@ fn kept(labels: BTreeMap<String, String>) -> BTreeMap<String, String> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::{LABELS_BYTES_MAX, created, kept};
+    use serde_json::{from_value, json};
+
+    use super::{LABELS_BYTES_MAX, attachment, created, is_attestation, kept};
 
     #[test]
     fn a_zero_time_is_no_time() {
@@ -257,6 +328,75 @@ mod tests {
         assert_eq!(created("yesterday"), None);
         assert!(created("1970-01-01T00:00:00Z").is_some());
         assert!(created("2026-03-01T12:00:00.123456789+02:00").is_some());
+    }
+
+    #[test]
+    fn what_belongs_to_an_image_is_known_by_its_subject_its_type_or_its_layers() {
+        let [image, helm, empty] = ["oci.image", "cncf.helm", "oci.empty"].map(|name| {
+            let name = match name {
+                "oci.empty" => "application/vnd.oci.empty.v1+json".to_owned(),
+                name => format!("application/vnd.{name}.config.v1+json"),
+            };
+            json!({ "mediaType": name, "digest": "sha256:x" })
+        });
+        let layer = |name: &str| json!({ "mediaType": name, "digest": "sha256:x" });
+        let tar = layer("application/vnd.oci.image.layer.v1.tar+gzip");
+        let in_toto = layer("application/vnd.in-toto+json");
+        let found = |manifest: serde_json::Value| {
+            attachment(&from_value(manifest).unwrap()).map(str::to_owned)
+        };
+        let bundle = "application/vnd.dev.sigstore.bundle.v0.3+json";
+        let notary = "application/vnd.cncf.notary.signature";
+        for (manifest, expected) in [
+            (json!({ "config": image, "layers": [tar] }), None),
+            (json!({ "config": image, "layers": [] }), None),
+            (json!({ "config": helm, "layers": [tar] }), None),
+            (json!({ "manifests": [] }), None),
+            // An image that was converted names what it was made from.
+            (
+                json!({ "config": image, "layers": [tar], "subject": tar }),
+                None,
+            ),
+            (
+                json!({ "config": empty, "layers": [layer("text/plain")], "subject": tar, "artifactType": "application/spdx+json" }),
+                Some("application/spdx+json"),
+            ),
+            (
+                json!({ "config": layer(notary), "layers": [layer("application/jose+json")] }),
+                Some(notary),
+            ),
+            (
+                json!({ "config": empty, "artifactType": bundle }),
+                Some(bundle),
+            ),
+            (
+                json!({ "config": image, "layers": [in_toto, in_toto] }),
+                Some("application/vnd.in-toto+json"),
+            ),
+            (json!({ "config": image, "layers": [in_toto, tar] }), None),
+            (
+                json!({ "config": image, "layers": [layer("application/vnd.dev.cosign.simplesigning.v1+json")] }),
+                Some("application/vnd.dev.cosign.simplesigning.v1+json"),
+            ),
+        ] {
+            let text = manifest.to_string();
+            assert_eq!(found(manifest).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_platform_of_an_index_is_no_platform() {
+        let is_attestation = |descriptor: serde_json::Value| {
+            let descriptor = from_value(descriptor).unwrap();
+            is_attestation(&descriptor)
+        };
+        let platform = |os: &str, architecture: &str| json!({ "digest": "sha256:x", "platform": { "os": os, "architecture": architecture } });
+        assert!(is_attestation(platform("unknown", "unknown")));
+        assert!(!is_attestation(platform("linux", "arm64")));
+        assert!(!is_attestation(json!({ "digest": "sha256:x" })));
+        let annotations = json!({ "vnd.docker.reference.type": "attestation-manifest" });
+        let annotated = json!({ "digest": "sha256:x", "annotations": annotations });
+        assert!(is_attestation(annotated));
     }
 
     #[test]

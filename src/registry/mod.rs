@@ -123,7 +123,7 @@ pub(crate) struct ListedTag {
     pub(crate) first_seen: Timestamp,
 }
 
-/// What an image says of itself; charts and other artifacts say nothing.
+/// What an image says of itself; charts and other artifacts say when they were made, at most.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Metadata {
     pub(crate) created: Option<Timestamp>,

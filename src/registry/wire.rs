@@ -37,9 +37,16 @@ impl TokenAnswer {
 
 /// An image manifest or an index: which one is told by its fields, since media types are often left out.
 #[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Manifest {
+    pub(super) artifact_type: Option<String>,
     pub(super) config: Option<Descriptor>,
+    pub(super) layers: Option<Vec<Descriptor>>,
     pub(super) manifests: Option<Vec<Descriptor>>,
+    /// What this belongs to, if it is a signature or another attachment.
+    pub(super) subject: Option<Descriptor>,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub(super) annotations: BTreeMap<String, String>,
 }
 
 /// A pointer to content.
