@@ -1,0 +1,139 @@
+//! Helm charts on real programs: helm pushes them to docker-registry, towpath writes their versions, and helm and
+//! kustomize read what it wrote.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use bed::registry::{DockerRegistry, PASSWORD, USERNAME, basic};
+use bed::{Authority, built};
+
+use crate::lab::{Lab, promotions};
+
+const CHART: &str = "charts/portal/Chart.yaml";
+const KUSTOMIZATION: &str = "apps/portal/kustomization.yaml";
+
+/// A registry of charts, and what programs need to know of it.
+struct Charts {
+    lab: Lab,
+    docker: DockerRegistry,
+    authority: Authority,
+    helm: PathBuf,
+}
+
+impl Charts {
+    fn start(helm: PathBuf) -> Self {
+        let mut lab = Lab::new(&[]);
+        let authority = Authority::new(lab.path());
+        let docker = DockerRegistry::with_password(&authority);
+        let login = format!(
+            "{{\"auths\": {{\"{}\": {{\"auth\": \"{}\"}}}}}}",
+            docker.host,
+            basic(USERNAME, PASSWORD)
+        );
+        lab.write("login.json", &login);
+        let ca_file = authority.ca_file.display();
+        let credentials = format!(
+            "{{ docker-config: '{}' }}",
+            lab.path().join("login.json").display()
+        );
+        let settings = format!("ca-file: '{ca_file}', credentials: {credentials}");
+        lab.registry_settings(&docker.host, &settings);
+        Self {
+            lab,
+            docker,
+            authority,
+            helm,
+        }
+    }
+
+    /// Runs a program in the lab's folder, with the registry's authority and login.
+    fn run(&self, program: &Path, arguments: &[&str]) -> String {
+        let folder = self.lab.path();
+        let output = Command::new(program)
+            .current_dir(folder)
+            .args(arguments)
+            .env_clear()
+            .env("HOME", folder)
+            .env("HELM_REGISTRY_CONFIG", folder.join("login.json"))
+            .env("SSL_CERT_FILE", &self.authority.ca_file)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {said}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Makes and pushes a version of the chart `web`, which renders what it is.
+    fn push(&self, version: &str) {
+        let chart = format!("apiVersion: v2\nname: web\nversion: {version}\n");
+        self.lab.write("web/Chart.yaml", &chart);
+        let template = "kind: ConfigMap\napiVersion: v1\nmetadata: {name: web}\ndata: {version: '{{ .Chart.Version }}'}\n";
+        self.lab.write("web/templates/version.yaml", template);
+        self.lab.write("web/values.yaml", "{}\n");
+        self.run(&self.helm, &["package", "web"]);
+        let (package, to) = (format!("web-{version}.tgz"), self.repository("oci://"));
+        self.run(&self.helm, &["push", &package, &to]);
+    }
+
+    /// The repository of all charts.
+    fn repository(&self, scheme: &str) -> String {
+        format!("{scheme}{}/charts", self.docker.host)
+    }
+
+    /// The manifests as they were pushed, in a folder.
+    fn checked_out(&self) -> PathBuf {
+        let folder = self.lab.path().join("seen");
+        self.lab
+            .git(&["clone", "-q", "-b", "main", "deploy.git", "seen"]);
+        folder
+    }
+}
+
+#[test]
+fn the_version_of_a_chart_that_helm_pushed_is_one_that_helm_and_kustomize_pull() {
+    let (Some(helm), Some(kustomize)) = (built("helm"), built("kustomize")) else {
+        return;
+    };
+    let charts = Charts::start(helm);
+    let (lab, oci) = (&charts.lab, charts.repository("oci://"));
+    charts.push("1.2.3+build.5");
+    let chart = format!(
+        "apiVersion: v2\nname: portal\nversion: 0.1.0\ndependencies:\n  - name: web\n    repository: {oci}\n    version: 1.2.3+build.5   # moves by itself\n"
+    );
+    let kustomization = format!(
+        "helmCharts:\n  - name: web\n    repo: {oci}\n    version: 1.2.3+build.5   # moves by itself\n    releaseName: web\n"
+    );
+    lab.commit(
+        "portal",
+        &[(CHART, &chart), (KUSTOMIZATION, &kustomization)],
+    );
+    lab.policies(&format!(
+        "kind: PromotionPolicy\nmetadata: {{ name: portal }}\nspec:\n  repository: deploy\n  images: {{ web: {oci}/web }}\n  environments:\n    - name: dev\n      tags: {{ semver: ^1 }}\n      update: [apps/portal, {{ yaml: {CHART}, at: \"dependencies[name=web].version\" }}]\n"
+    ));
+    assert_eq!(lab.run(&["plan", "--exit-code"]).code, Some(0));
+
+    charts.push("1.3.0-rc.1+build.6");
+    charts.push("1.3.0+build.7");
+    let ran = lab.run(&["apply"]);
+
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let moved = |text: &str| text.replace("1.2.3+build.5", "1.3.0+build.7");
+    assert_eq!(lab.pushed(CHART), moved(&chart));
+    assert_eq!(lab.pushed(KUSTOMIZATION), moved(&kustomization));
+    let (promoted, count) = promotions(lab).pop_first().unwrap();
+    let name = format!("web {}/web:1.3.0_build.7@sha256:", charts.repository(""));
+    assert!(promoted.starts_with(&name) && count == 1, "{promoted}");
+
+    let seen = charts.checked_out();
+    let portal = seen.join("charts/portal");
+    let portal = portal.to_str().unwrap();
+    charts.run(&charts.helm, &["dependency", "update", portal]);
+    assert!(fs::exists(seen.join("charts/portal/charts/web-1.3.0+build.7.tgz")).unwrap());
+    let helm = format!("--helm-command={}", charts.helm.display());
+    let folder = seen.join("apps/portal");
+    let build = ["build", "--enable-helm", &helm, folder.to_str().unwrap()];
+    let rendered = charts.run(&kustomize, &build);
+    assert!(rendered.contains("version: 1.3.0+build.7"), "{rendered}");
+    assert_eq!(lab.run(&["plan", "--exit-code"]).code, Some(0));
+}
