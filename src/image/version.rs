@@ -62,8 +62,8 @@ impl Version {
     /// the version `1.4.2+build.5`, see <https://helm.sh/docs/topics/registries/>. Gives the version, and the length of the
     /// text that spells it.
     ///
-    /// Of an image's tag the same would be a guess: in `21.0.2_13-jre` a `_` stands before a build and a variant, and in
-    /// others for a dot or a slash of a branch.
+    /// Of an image's tag the same would be a guess: in `21.0.2_13-jre` a build and a variant follow the `_`, in others it
+    /// stands for what a tag cannot hold.
     pub(crate) fn of_chart(tag: &str) -> Result<(Self, usize), ParseVersionError> {
         let Some((version, build)) = tag.split_once('_') else {
             return Ok((tag.parse()?, tag.len()));

@@ -1,12 +1,14 @@
 //! Helm charts on real programs: helm pushes them to docker-registry, towpath writes their versions, and helm and
 //! kustomize read what it wrote.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use bed::registry::{DockerRegistry, PASSWORD, USERNAME, basic};
 use bed::{Authority, built};
+use serde_json::Value;
 
 use crate::lab::{Lab, promotions};
 
@@ -64,8 +66,8 @@ impl Charts {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Makes and pushes a version of the chart `web`, which renders what it is.
-    fn push(&self, version: &str) {
+    /// Makes and pushes a version of the chart `web`, which renders what it is, as if it were packed on that day of 2026.
+    fn push(&self, version: &str, day: u64) {
         let chart = format!("apiVersion: v2\nname: web\nversion: {version}\n");
         self.lab.write("web/Chart.yaml", &chart);
         let template = "kind: ConfigMap\napiVersion: v1\nmetadata: {name: web}\ndata: {version: '{{ .Chart.Version }}'}\n";
@@ -73,6 +75,12 @@ impl Charts {
         self.lab.write("web/values.yaml", "{}\n");
         self.run(&self.helm, &["package", "web"]);
         let (package, to) = (format!("web-{version}.tgz"), self.repository("oci://"));
+        // Helm takes the time of the file for that of the chart.
+        let packed = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600 + day * 86_400);
+        let file = File::options()
+            .write(true)
+            .open(self.lab.path().join(&package));
+        file.unwrap().set_modified(packed).unwrap();
         self.run(&self.helm, &["push", &package, &to]);
     }
 
@@ -97,7 +105,7 @@ fn the_version_of_a_chart_that_helm_pushed_is_one_that_helm_and_kustomize_pull()
     };
     let charts = Charts::start(helm);
     let (lab, oci) = (&charts.lab, charts.repository("oci://"));
-    charts.push("1.2.3+build.5");
+    charts.push("1.2.3+build.5", 1);
     let chart = format!(
         "apiVersion: v2\nname: portal\nversion: 0.1.0\ndependencies:\n  - name: web\n    repository: {oci}\n    version: 1.2.3+build.5   # moves by itself\n"
     );
@@ -113,8 +121,8 @@ fn the_version_of_a_chart_that_helm_pushed_is_one_that_helm_and_kustomize_pull()
     ));
     assert_eq!(lab.run(&["plan", "--exit-code"]).code, Some(0));
 
-    charts.push("1.3.0-rc.1+build.6");
-    charts.push("1.3.0+build.7");
+    charts.push("1.3.0-rc.1+build.6", 2);
+    charts.push("1.3.0+build.7", 3);
     let ran = lab.run(&["apply"]);
 
     assert_eq!(ran.code, Some(0), "{ran:?}");
@@ -136,4 +144,45 @@ fn the_version_of_a_chart_that_helm_pushed_is_one_that_helm_and_kustomize_pull()
     let rendered = charts.run(&kustomize, &build);
     assert!(rendered.contains("version: 1.3.0+build.7"), "{rendered}");
     assert_eq!(lab.run(&["plan", "--exit-code"]).code, Some(0));
+}
+
+#[test]
+fn a_signature_that_looks_like_the_newest_chart_is_held_as_what_it_is() {
+    let Some(helm) = built("helm") else {
+        return;
+    };
+    let charts = Charts::start(helm);
+    let (lab, oci) = (&charts.lab, charts.repository("oci://"));
+    charts.push("0.1.0+g0a1b2c3", 1);
+    let kustomization = |version: &str| {
+        format!("helmCharts:\n  - name: web\n    repo: {oci}\n    version: {version}\n")
+    };
+    lab.commit(
+        "portal",
+        &[(KUSTOMIZATION, &kustomization("0.1.0+g0a1b2c3"))],
+    );
+    lab.policies(&format!(
+        "kind: PromotionPolicy\nmetadata: {{ name: portal }}\nspec:\n  repository: deploy\n  images: {{ web: {oci}/web }}\n  environments:\n    - {{ name: dev, tags: {{ pattern: \"{{any}}\", newest-by: created }}, update: apps/portal }}\n"
+    ));
+    charts.push("0.1.0+gf0e1d2c", 2);
+    assert_eq!(lab.run(&["apply"]).code, Some(0));
+    assert_eq!(lab.pushed(KUSTOMIZATION), kustomization("0.1.0+gf0e1d2c"));
+
+    let pusher = charts.docker.pusher();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.unwrap().block_on(async {
+        let chart = pusher.get("charts/web", "manifests/0.1.0_gf0e1d2c").await;
+        let mut manifest: Value = serde_json::from_slice(&chart.bytes().await.unwrap()).unwrap();
+        manifest["mediaType"] = "application/vnd.oci.image.manifest.v1+json".into();
+        manifest["config"]["mediaType"] = "application/vnd.cncf.notary.signature".into();
+        pusher.put("charts/web", "signed", &manifest).await;
+    });
+    let ran = lab.run(&["plan"]);
+
+    let told = "is no image but a signature or another attachment (`application/vnd.cncf.notary.signature`)";
+    assert!(ran.stdout.contains(told), "{ran:?}");
+    assert_eq!(lab.run(&["apply"]).code, Some(1));
+    assert_eq!(lab.pushed(KUSTOMIZATION), kustomization("0.1.0+gf0e1d2c"));
 }

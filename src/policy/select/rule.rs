@@ -93,7 +93,7 @@ pub(crate) enum Needs {
     CreatedAndFirstSeen,
 }
 
-/// Rules are equal when they are written alike for the same: everything else follows from the text.
+/// Rules are equal when they are written alike, for tags of the same: everything else follows from these.
 impl PartialEq for TagRule {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other).is_eq()
