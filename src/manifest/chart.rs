@@ -54,8 +54,19 @@ pub(super) fn shape(scan: &Scan<'_>, node: NodeId, value: &str) -> Result<Shape,
     let is_whole = Version::of_chart(&value.replace('+', "_")).is_ok();
     // A template is refused as such where it is read.
     match is_whole || value.contains("{{") {
-        true => Ok(Shape::ChartVersion),
+        true => refuse_tag(scan, node, value).map(|()| Shape::ChartVersion),
         false => Err(Fault::at(scan.line(node), by_helm(value))),
+    }
+}
+
+/// Refuses the tag of a chart where its version has to stand: Helm turns the `_` of all tags into `+` and finds none.
+pub(super) fn refuse_tag(scan: &Scan<'_>, node: NodeId, value: &str) -> Result<(), Fault> {
+    match value.contains('_') && !value.contains("{{") {
+        true => {
+            let found = value.to_owned();
+            Err(Fault::at(scan.line(node), Cause::ChartTag { found }))
+        }
+        false => Ok(()),
     }
 }
 

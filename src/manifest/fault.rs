@@ -136,6 +136,11 @@ pub(super) enum Cause {
     )]
     ChartDigest,
     #[error(
+        "`{found}` is the tag of a chart, which is not found by it; write its version here once: `{}`",
+        found.replace('_', "+")
+    )]
+    ChartTag { found: String },
+    #[error(
         "no `digest` stands beside the tag here; let it stand here once as `digest: \"\"`, or let the policy `write: tag`"
     )]
     TagAlone,

@@ -49,8 +49,14 @@ impl Charts {
         }
     }
 
-    /// Runs a program in the lab's folder, with the registry's authority and login.
+    /// Runs a program in the lab's folder, with the registry's authority and login, and gives what it printed.
     fn run(&self, program: &Path, arguments: &[&str]) -> String {
+        let printed = self.try_run(program, arguments);
+        printed.unwrap_or_else(|said| panic!("{arguments:?}: {said}"))
+    }
+
+    /// The same, or what it said when it failed.
+    fn try_run(&self, program: &Path, arguments: &[&str]) -> Result<String, String> {
         let folder = self.lab.path();
         let output = Command::new(program)
             .current_dir(folder)
@@ -61,9 +67,10 @@ impl Charts {
             .env("SSL_CERT_FILE", &self.authority.ca_file)
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?}: {said}");
-        String::from_utf8(output.stdout).unwrap()
+        match output.status.success() {
+            true => Ok(String::from_utf8(output.stdout).unwrap()),
+            false => Err(String::from_utf8(output.stderr).unwrap()),
+        }
     }
 
     /// Makes and pushes a version of the chart `web`, which renders what it is, as if it were packed on that day of 2026.
@@ -143,6 +150,13 @@ fn the_version_of_a_chart_that_helm_pushed_is_one_that_helm_and_kustomize_pull()
     let build = ["build", "--enable-helm", &helm, folder.to_str().unwrap()];
     let rendered = charts.run(&kustomize, &build);
     assert!(rendered.contains("version: 1.3.0+build.7"), "{rendered}");
+    // Why a tag that stands for a version is refused.
+    let chart = format!("{oci}/web");
+    let by_tag = charts.try_run(
+        &charts.helm,
+        &["pull", &chart, "--version", "1.3.0_build.7"],
+    );
+    assert!(by_tag.unwrap_err().contains("1.3.0_build.7"));
     assert_eq!(lab.run(&["plan", "--exit-code"]).code, Some(0));
 }
 

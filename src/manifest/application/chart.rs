@@ -10,7 +10,7 @@
 
 use super::{Gathered, Walk};
 use crate::edit::NodeId;
-use crate::manifest::chart::{SCHEME, is_range};
+use crate::manifest::chart::{SCHEME, is_range, refuse_tag};
 use crate::manifest::name::{is_image, split_digest};
 use crate::manifest::place::{Place, Shape, Slot};
 use crate::manifest::{Cause, Fault};
@@ -48,6 +48,9 @@ pub(super) fn places(walk: Walk<'_, '_>, source: NodeId) -> Result<Gathered, Fau
         let is_open = is_range(tag) || tag == "HEAD";
         if !text.contains("{{") && is_open && !matches!(shape, Shape::Digest) {
             return Err(Fault::at(scan.line(revision), range(&text)));
+        }
+        if is_chart {
+            refuse_tag(scan, revision, &text)?;
         }
         walk.refuse_shared()?;
         places.push(Place::One(Slot::Standing(revision), shape));
