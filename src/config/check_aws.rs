@@ -1,7 +1,7 @@
 //! What the keys of an AWS identity mean together, and which ECR it is for.
 
 use super::check_settings::Check;
-use super::forms::AwsIdentity;
+use super::logins::AwsIdentity;
 use super::nouns::RegistryName;
 use super::shape::Placed;
 use crate::login::{Aws, Ecr, Identity, Role};

@@ -1,7 +1,7 @@
 //! What the keys of identities in Azure and Google Cloud, and of GitHub Apps, mean together.
 
 use super::check_settings::Check;
-use super::forms::{AzureIdentity, GithubAppInstallation, GoogleCloud, SecretPlace};
+use super::logins::{AzureIdentity, GithubAppInstallation, GoogleCloud, SecretPlace};
 use crate::login::{Azure, GithubApp, Google, GoogleIdentity, Proof};
 
 impl Check<'_> {

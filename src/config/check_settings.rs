@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::forms::{
-    ClusterCredentials, Credentials as Written, HmacSource, HookSource as HookWritten, OneOrMany,
-    OpenSource, Proxy as ProxyWritten, ProxyWithLogin, PullSecretCredentials,
-    PullSecretsCredentials, RegistryCredentials as RegistryWritten, SecretPlace,
-    ServiceAccountCredentials, TokenSource,
+    HmacSource, HookSource as HookWritten, OneOrMany, OpenSource, Proxy as ProxyWritten,
+    ProxyWithLogin, TokenSource,
+};
+use super::logins::{
+    ClusterCredentials, Credentials as Written, PullSecretCredentials, PullSecretsCredentials,
+    RegistryCredentials as RegistryWritten, SecretPlace, ServiceAccountCredentials,
 };
 use super::nouns::RegistryName;
 use super::problem::Faults;

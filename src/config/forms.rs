@@ -6,10 +6,8 @@
 use serde_json::{Value as Json, json};
 
 use super::artifact::Artifact;
-use super::nouns::{
-    AccessKeyId, ApiUrl, AppId, HostName, InstallationId, ObjectName, ProxyUrl, RoleArn,
-    Unauthenticated, VariableName, unknown_word,
-};
+use super::logins::{SecretPlace, never_written_here};
+use super::nouns::{HostName, ProxyUrl, Unauthenticated, unknown_word};
 use super::problem::Faults;
 use super::raw::{
     ApplicationUpdate, CommitDelivery, HelmUpdate, ImageEntry, KustomizationUpdate, ManifestUpdate,
@@ -18,16 +16,8 @@ use super::raw::{
 use super::shape::{
     LATER, Placed, Shape, list, nearest, refuse, shape, text, unexpected, unknown_key,
 };
-use super::source::Span;
 use super::tree::{Node, Scalar, Value};
 use crate::manifest::RepoPath;
-
-/// Keys of logins that are not supported yet, by manifests repositories and by registries.
-const LOGINS_LATER: [&str; 2] = ["ssh-key", "github-app"];
-const REGISTRY_LOGINS_LATER: [&str; 1] = ["ssh-key"];
-
-/// Keys that name pull secrets of a cluster.
-const CLUSTER: [&str; 3] = ["pull-secret", "pull-secrets", "service-account"];
 
 /// One value or a list of them.
 #[derive(Clone, Debug)]
@@ -264,85 +254,6 @@ impl Shape for Newest {
     }
 }
 
-/// How to log in to a registry.
-#[derive(Clone, Debug)]
-pub(super) enum RegistryCredentials {
-    Own(Credentials),
-    Aws(Box<AwsCredentials>),
-    Azure(AzureCredentials),
-    DockerConfig(DockerConfigCredentials),
-    GithubApp(GithubAppCredentials),
-    Google(GoogleCredentials),
-    Cluster(ClusterCredentials),
-}
-
-impl Shape for RegistryCredentials {
-    fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
-        let has = |key: &&str| node.get(key).is_some();
-        let own = ["token", "username", "password"];
-        let others = ["aws", "azure", "docker-config", "github-app", "google"];
-        let others = [&others[..], &CLUSTER].concat();
-        let is_map = matches!(node.value, Value::Map(_));
-        if !is_map || (own.iter().any(has) && !others.iter().any(has)) {
-            return Credentials::read(node, faults).map(Self::Own);
-        }
-        let forms = [&others[..], &own].concat();
-        match choose(node, &forms, &REGISTRY_LOGINS_LATER, faults)? {
-            "aws" => AwsCredentials::read(node, faults).map(|aws| Self::Aws(Box::new(aws))),
-            "azure" => AzureCredentials::read(node, faults).map(Self::Azure),
-            "github-app" => GithubAppCredentials::read(node, faults).map(Self::GithubApp),
-            "google" => GoogleCredentials::read(node, faults).map(Self::Google),
-            form if CLUSTER.contains(&form) => {
-                ClusterCredentials::read(node, faults).map(Self::Cluster)
-            }
-            _ => DockerConfigCredentials::read(node, faults).map(Self::DockerConfig),
-        }
-    }
-
-    fn schema() -> Option<Json> {
-        Some(json!({ "anyOf": [
-            TokenCredentials::schema()?,
-            BasicCredentials::schema()?,
-            AwsCredentials::schema()?,
-            AzureCredentials::schema()?,
-            DockerConfigCredentials::schema()?,
-            GithubAppCredentials::schema()?,
-            GoogleCredentials::schema()?,
-            ClusterCredentials::schema()?,
-        ] }))
-    }
-}
-
-/// Pull secrets of a Kubernetes cluster.
-#[derive(Clone, Debug)]
-pub(super) enum ClusterCredentials {
-    One(PullSecretCredentials),
-    Several(PullSecretsCredentials),
-    Account(ServiceAccountCredentials),
-}
-
-impl Shape for ClusterCredentials {
-    fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
-        let Value::Map(_) = &node.value else {
-            unexpected(node, "a map such as `{ pull-secret: NAME }`", faults);
-            return None;
-        };
-        match choose(node, &CLUSTER, &[], faults)? {
-            "pull-secret" => PullSecretCredentials::read(node, faults).map(Self::One),
-            "pull-secrets" => PullSecretsCredentials::read(node, faults).map(Self::Several),
-            _ => ServiceAccountCredentials::read(node, faults).map(Self::Account),
-        }
-    }
-
-    fn schema() -> Option<Json> {
-        Some(json!({ "anyOf": [
-            PullSecretCredentials::schema()?,
-            PullSecretsCredentials::schema()?,
-            ServiceAccountCredentials::schema()?,
-        ] }))
-    }
-}
-
 /// The proxy on the way to a registry.
 #[derive(Clone, Debug)]
 pub(super) enum Proxy {
@@ -368,107 +279,7 @@ impl Shape for Proxy {
     }
 }
 
-/// How to log in.
-#[derive(Clone, Debug)]
-pub(super) enum Credentials {
-    Token(TokenCredentials),
-    Basic(BasicCredentials),
-}
-
 shape! {
-    /// A token.
-    struct TokenCredentials {
-        /// Where the token is kept.
-        token: SecretPlace = "token",
-    }
-
-    /// A user name and a password.
-    struct BasicCredentials {
-        /// The user name.
-        username: Placed<String> = "username",
-        /// Where the password is kept.
-        password: SecretPlace = "password",
-    }
-
-    /// An AWS identity, for ECR.
-    struct AwsCredentials {
-        /// Which identity. Default: the one that towpath runs as, found as AWS's SDKs do.
-        aws: AwsIdentity = "aws",
-    }
-
-    /// Which AWS identity: nothing means the one that towpath runs as.
-    struct AwsIdentity {
-        /// The id of an access key.
-        access_key_id: Option<Placed<AccessKeyId>> = "access-key-id",
-        /// Where the key's secret is kept.
-        secret_access_key: Option<SecretPlace> = "secret-access-key",
-        /// Where the key's session token is kept, if it is a temporary one.
-        session_token: Option<SecretPlace> = "session-token",
-        /// A role that the identity takes on, such as one of another account.
-        role: Option<Placed<RoleArn>> = "role",
-        /// The external id that the role asks for.
-        external_id: Option<Placed<String>> = "external-id",
-        /// The region of the registry, where its host is none of ECR's own.
-        region: Option<Placed<String>> = "region",
-    }
-
-    /// An identity in Azure, for its container registry.
-    struct AzureCredentials {
-        /// Which identity. Default: the one that towpath runs as: of its pod, its app or its machine.
-        azure: AzureIdentity = "azure",
-    }
-
-    /// Which identity in Azure: nothing means the one that towpath runs as.
-    struct AzureIdentity {
-        /// The directory (tenant) id.
-        tenant_id: Option<Placed<String>> = "tenant-id",
-        /// The application (client) id.
-        client_id: Option<Placed<String>> = "client-id",
-        /// Where the application's client secret is kept.
-        client_secret: Option<SecretPlace> = "client-secret",
-        /// Where the application's certificate is kept, with its private RSA key, in PEM form.
-        client_certificate: Option<SecretPlace> = "client-certificate",
-    }
-
-    /// A file with the logins of registries, as `docker login` and Kubernetes write it.
-    struct DockerConfigCredentials {
-        /// The Docker config file, relative to the settings file. It is read anew each time.
-        docker_config: Placed<String> = "docker-config",
-    }
-
-    /// A GitHub App, for GitHub's container registry.
-    struct GithubAppCredentials {
-        /// Which app, and where it is installed.
-        github_app: GithubAppInstallation = "github-app",
-    }
-
-    /// An installation of a GitHub App.
-    struct GithubAppInstallation {
-        /// The app's id or its client id.
-        app_id: Placed<AppId> = "app-id",
-        /// The installation. Default: the only one.
-        installation_id: Option<Placed<InstallationId>> = "installation-id",
-        /// Where the app's private key is kept, as GitHub gives it: in PEM form.
-        private_key: SecretPlace = "private-key",
-        /// The URL of the REST API of a GitHub Enterprise Server. Default: GitHub's own.
-        api: Option<Placed<ApiUrl>> = "api",
-    }
-
-    /// A Google Cloud identity, for Artifact Registry and `gcr.io`.
-    struct GoogleCredentials {
-        /// Which identity. Default: the one that towpath runs as, by the file that GOOGLE_APPLICATION_CREDENTIALS names or
-        /// by Google's metadata server.
-        google: GoogleCloud = "google",
-    }
-
-    /// Which Google Cloud identity: nothing means the one that towpath runs as.
-    struct GoogleCloud {
-        /// The service account, of those that the machine has. Default: `default`.
-        service_account: Option<Placed<String>> = "service-account",
-        /// Where a credentials file in JSON is kept: a service account's key, or one for workload identity federation.
-        key: Option<SecretPlace> = "key",
-    }
-
     /// A proxy that asks who comes.
     struct ProxyWithLogin {
         /// Its URL: `http://proxy.example.com:3128`.
@@ -478,114 +289,10 @@ shape! {
         /// Where the password is kept.
         password: SecretPlace = "password",
     }
-
-    /// A pull secret of a Kubernetes cluster.
-    struct PullSecretCredentials {
-        /// The name of the secret, of the type `kubernetes.io/dockerconfigjson` or `kubernetes.io/dockercfg`.
-        pull_secret: Placed<ObjectName> = "pull-secret",
-        /// Its namespace. Default: that of the pod.
-        namespace: Option<Placed<ObjectName>> = "namespace",
-    }
-
-    /// Pull secrets of a Kubernetes cluster.
-    struct PullSecretsCredentials {
-        /// The names of the secrets; the closest entry of all of them counts.
-        pull_secrets: OneOrMany<Placed<ObjectName>> = "pull-secrets",
-        /// Their namespace. Default: that of the pod.
-        namespace: Option<Placed<ObjectName>> = "namespace",
-    }
-
-    /// The pull secrets of a service account of a Kubernetes cluster.
-    struct ServiceAccountCredentials {
-        /// The name of the service account, whose `imagePullSecrets` count.
-        service_account: Placed<ObjectName> = "service-account",
-        /// Its namespace. Default: that of the pod.
-        namespace: Option<Placed<ObjectName>> = "namespace",
-    }
-
-    /// A secret in an environment variable.
-    struct SecretEnv {
-        /// The name of the environment variable that holds the secret.
-        env: Placed<VariableName> = "env",
-    }
-
-    /// A secret in a file.
-    struct SecretFile {
-        /// The file that holds the secret, relative to the settings file. It is read anew each time.
-        file: Placed<String> = "file",
-    }
-}
-
-impl Shape for Credentials {
-    fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
-        let Value::Map(_) = &node.value else {
-            return never_written_here(node, "{ token: { env: NAME } }", faults);
-        };
-        let forms = ["token", "username"];
-        let form = match node.get("token").is_none() && node.get("password").is_some() {
-            true => "username",
-            false => choose(node, &forms, &LOGINS_LATER, faults)?,
-        };
-        match form {
-            "token" => TokenCredentials::read(node, faults).map(Self::Token),
-            _ => BasicCredentials::read(node, faults).map(Self::Basic),
-        }
-    }
-
-    fn schema() -> Option<Json> {
-        Some(json!({ "anyOf": [TokenCredentials::schema()?, BasicCredentials::schema()?] }))
-    }
-}
-
-/// Where a secret is kept.
-#[derive(Clone, Debug)]
-pub(super) enum SecretPlace {
-    Env(SecretEnv),
-    File(SecretFile),
-}
-
-impl Shape for SecretPlace {
-    fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
-        let Value::Map(_) = &node.value else {
-            return never_written_here(node, "{ env: NAME }", faults);
-        };
-        match choose(node, &["env", "file"], &[], faults)? {
-            "env" => SecretEnv::read(node, faults).map(Self::Env),
-            _ => SecretFile::read(node, faults).map(Self::File),
-        }
-    }
-
-    fn schema() -> Option<Json> {
-        Some(json!({ "anyOf": [SecretEnv::schema()?, SecretFile::schema()?] }))
-    }
-}
-
-impl SecretPlace {
-    /// Where the name of the place stands.
-    pub(super) fn span(&self) -> Span {
-        match self {
-            Self::Env(env) => env.env.span,
-            Self::File(file) => file.file.span,
-        }
-    }
-}
-
-/// Refuses a secret that stands in the file, without a word of it.
-fn never_written_here<T>(node: &Node, form: &str, faults: &mut Faults) -> Option<T> {
-    match &node.value {
-        Value::Empty => unexpected(node, &format!("a map such as `{form}`"), faults),
-        Value::Refused => {}
-        Value::Scalar(_) | Value::List(_) | Value::Map(_) => faults.error_with_hint(
-            node.span,
-            "a secret is never written in this file",
-            "name where it is kept: `{ env: NAME }` or `{ file: PATH }`",
-        ),
-    }
-    None
 }
 
 /// Finds the one key that tells which form a map has.
-fn choose(
+pub(super) fn choose(
     node: &Node,
     known: &[&'static str],
     later: &[&str],

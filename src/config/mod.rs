@@ -13,6 +13,7 @@ mod check_settings;
 mod claim;
 mod files;
 mod forms;
+mod logins;
 mod mask;
 mod nouns;
 mod problem;

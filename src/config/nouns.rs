@@ -17,7 +17,6 @@ use super::shape::{LATER, Leaf, Refusal, Shape, list, nearest, unexpected};
 use super::tree::{Node, Scalar, Value};
 use crate::edit::{Document, Path as YamlPath};
 use crate::image::{RegistryKind, Repository};
-use crate::login::{is_object_name, secure_url};
 use crate::manifest::{RepoPath, Write};
 use crate::policy::{
     EnvironmentName, ImageName, ParseSubjectTemplateError, PolicyName, RepositoryName,
@@ -95,142 +94,6 @@ impl Leaf for Group {
     }
 }
 
-/// The name of an environment variable.
-#[derive(Clone, Debug)]
-pub(super) struct VariableName(pub(super) String);
-
-impl Leaf for VariableName {
-    fn parse(text: &str) -> Result<Self, Refusal> {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        let valid = !text.is_empty() && text.chars().all(allowed);
-        match valid && !text.starts_with(|c: char| c.is_ascii_digit()) {
-            true => Ok(Self(text.to_owned())),
-            // The text may be the secret itself.
-            false => Err(
-                Refusal::new("this is not the name of an environment variable")
-                    .hint("letters, digits and `_`, such as `DEPLOY_TOKEN`"),
-            ),
-        }
-    }
-
-    fn schema() -> Json {
-        json!({ "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" })
-    }
-}
-
-/// The id of an AWS access key.
-#[derive(Clone, Debug)]
-pub(super) struct AccessKeyId(pub(super) String);
-
-impl Leaf for AccessKeyId {
-    /// <https://docs.aws.amazon.com/IAM/latest/APIReference/API_AccessKey.html>
-    fn parse(text: &str) -> Result<Self, Refusal> {
-        let allowed = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit();
-        match (16..=128).contains(&text.len()) && text.chars().all(allowed) {
-            true => Ok(Self(text.to_owned())),
-            // The text may be the secret itself.
-            false => Err(Refusal::new("this is not the id of an access key")
-                .hint("capital letters and digits, such as `AKIAIOSFODNN7EXAMPLE`")),
-        }
-    }
-
-    fn schema() -> Json {
-        json!({ "type": "string", "pattern": "^[A-Z0-9]{16,128}$" })
-    }
-}
-
-/// The name of an AWS role.
-#[derive(Clone, Debug)]
-pub(super) struct RoleArn(pub(super) String);
-
-impl Leaf for RoleArn {
-    /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-arns>
-    fn parse(text: &str) -> Result<Self, Refusal> {
-        let parts: Vec<&str> = text.splitn(6, ':').collect();
-        match parts[..] {
-            ["arn", partition, "iam", "", account, role]
-                if partition.starts_with("aws")
-                    && account.len() == 12
-                    && role.starts_with("role/") =>
-            {
-                Ok(Self(text.to_owned()))
-            }
-            _ => Err(Refusal::new(format!("`{text}` is not the ARN of a role"))
-                .hint("such as `arn:aws:iam::123456789012:role/towpath`")),
-        }
-    }
-
-    fn schema() -> Json {
-        json!({ "type": "string", "pattern": "^arn:aws[a-z-]*:iam::[0-9]{12}:role/" })
-    }
-}
-
-/// The id of a GitHub App, a number, or its client id.
-#[derive(Clone, Debug)]
-pub(super) struct AppId(pub(super) String);
-
-impl Leaf for AppId {
-    const TAKES_NUMBERS: bool = true;
-
-    fn parse(text: &str) -> Result<Self, Refusal> {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || c == '.';
-        match !text.is_empty() && text.chars().all(allowed) {
-            true => Ok(Self(text.to_owned())),
-            // Somebody may have written the key here.
-            false => Err(Refusal::new("this is not the id of a GitHub App")
-                .hint("its settings page shows the app id, such as `123456`, and the client id")),
-        }
-    }
-
-    fn schema() -> Json {
-        json!({ "anyOf": [
-            { "type": "integer", "minimum": 1 },
-            { "type": "string", "pattern": "^[A-Za-z0-9.]+$" },
-        ] })
-    }
-}
-
-/// The number of an installation of a GitHub App.
-#[derive(Clone, Debug)]
-pub(super) struct InstallationId(pub(super) u64);
-
-impl Leaf for InstallationId {
-    const TAKES_NUMBERS: bool = true;
-
-    fn parse(text: &str) -> Result<Self, Refusal> {
-        let refusal = || {
-            Refusal::new("this is not the number of an installation")
-                .hint("it stands at the end of the URL of the installation's page")
-        };
-        text.parse().map(Self).map_err(|_| refusal())
-    }
-
-    fn schema() -> Json {
-        json!({ "type": "integer", "minimum": 1 })
-    }
-}
-
-/// The URL of an API that is sent secrets.
-#[derive(Clone, Debug)]
-pub(super) struct ApiUrl(pub(super) Url);
-
-impl Leaf for ApiUrl {
-    fn parse(text: &str) -> Result<Self, Refusal> {
-        let url = secure_url(text).filter(|url| {
-            let has_login = !url.username().is_empty() || url.password().is_some();
-            !has_login && url.query().is_none() && url.fragment().is_none()
-        });
-        url.map(Self).ok_or_else(|| {
-            Refusal::new("this is not the URL of an API over https")
-                .hint("that of a GitHub Enterprise Server is `https://HOST/api/v3`")
-        })
-    }
-
-    fn schema() -> Json {
-        json!({ "type": "string", "pattern": "^https?://" })
-    }
-}
-
 /// A registry's host, with its port where it has one.
 #[derive(Clone, Debug)]
 pub(super) struct HostName(pub(super) String);
@@ -303,21 +166,6 @@ impl Leaf for RegistryKind {
 
     fn schema() -> Json {
         json!({ "enum": Self::ALL.map(Self::as_str) })
-    }
-}
-
-/// The name of an object in a Kubernetes cluster.
-#[derive(Clone, Debug)]
-pub(super) struct ObjectName(pub(super) String);
-
-impl Leaf for ObjectName {
-    /// What is no name is not echoed: a secret may stand there instead of its name.
-    fn parse(text: &str) -> Result<Self, Refusal> {
-        match is_object_name(text) {
-            true => Ok(Self(text.to_owned())),
-            false => Err(Refusal::new("this is no name of a Kubernetes object")
-                .hint("a name has lower-case letters, digits, `-` and `.`")),
-        }
     }
 }
 

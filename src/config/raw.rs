@@ -1,16 +1,14 @@
 //! Exactly what may be written in the files, key by key. The doc comments are what editors show.
 //!
-//! Not here: values with several forms (`forms`) or a grammar (`nouns`), and what keys mean together (`check_settings`,
+//! Not here: values with several forms (`forms`, `logins`) or a grammar (`nouns`), and what keys mean together (`check_settings`,
 //! `check_policy`).
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::artifact::Artifact;
-use super::forms::{
-    ClusterCredentials, Credentials, Deliver, HookSource, Image, Newest, OneOrMany, Prerelease,
-    Proxy, RegistryCredentials, Update,
-};
+use super::forms::{Deliver, HookSource, Image, Newest, OneOrMany, Prerelease, Proxy, Update};
+use super::logins::{ClusterCredentials, Credentials, RegistryCredentials};
 use super::nouns::{
     ApiVersion, BranchName, CommitSubject, Group, HookKind, HostName, MarkerPolicy, PageSize,
     RegistryName, RequestsInFlight, RequestsPerSecond,
