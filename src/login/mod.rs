@@ -235,6 +235,11 @@ impl Logins {
         let Some(held) = self.closest(path) else {
             return Ok(Found::anonymous());
         };
+        // On the heap, or each request would carry the room that the largest of these exchanges takes.
+        Box::pin(self.find_by(held, path)).await
+    }
+
+    async fn find_by(&self, held: &Held, path: &str) -> Result<Found, LoginError> {
         match &held.source {
             Source::Own(own) => Ok(Found {
                 login: own_login(own)?,

@@ -322,18 +322,22 @@ impl Registry {
         listed.unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn within<T>(
+    fn within<T>(
         &self,
         what: impl Fn() -> String,
         reading: impl Future<Output = Result<T, RegistryError>>,
-    ) -> Result<T, RegistryError> {
+    ) -> impl Future<Output = Result<T, RegistryError>> {
         let limit = self.inner.timeouts.total;
-        let timed_out = || {
+        let timed_out = move || {
             let what = what();
             Err(RegistryError::TimedOut { what, limit })
         };
-        let outcome = patience::within(limit, reading).await;
-        outcome.unwrap_or_else(timed_out)
+        // On the heap for as long as it is under way, since thousands of pollers only wait for their next one.
+        let reading = Box::pin(reading);
+        async move {
+            let outcome = patience::within(limit, reading).await;
+            outcome.unwrap_or_else(timed_out)
+        }
     }
 
     /// The repository's registry; one that cannot be set up is tried anew at the next call.

@@ -602,12 +602,12 @@ async fn what_sts_refuses_is_told_without_the_token_of_the_service_account() {
         all.push(told(&logins(ambient(), &variables)).await);
     }
     assert_snapshot!(all.join("\n"), @"
-    AWS STS answered `sts:AssumeRoleWithWebIdentity` with status 400 (`ValidationError`)
-    AWS STS does not allow `sts:AssumeRoleWithWebIdentity`, saying `Not authorized to perform sts:AssumeRoleWithWebIdentity`
+    failed to get a login for the AWS role `arn:aws:iam::210987654321:role/pull` by web identity: AWS STS answered `sts:AssumeRoleWithWebIdentity` with status 400 (`ValidationError`)
+    failed to get a login for the AWS role `arn:aws:iam::210987654321:role/pull` by web identity: AWS STS does not allow `sts:AssumeRoleWithWebIdentity`, saying `Not authorized to perform sts:AssumeRoleWithWebIdentity`
       hint: name the cluster's OIDC provider and towpath's service account in the role's trust policy, with `sts:AssumeRoleWithWebIdentity`
-    AWS STS says that the credentials have expired (`ExpiredTokenException`)
+    failed to get a login for the AWS role `arn:aws:iam::210987654321:role/pull` by web identity: AWS STS says that the credentials have expired (`ExpiredTokenException`)
       hint: the file of `AWS_WEB_IDENTITY_TOKEN_FILE` has to be renewed; a projected volume of Kubernetes is
-    AWS STS answered `sts:AssumeRoleWithWebIdentity` with status 400 (`InvalidIdentityToken`), saying `No OpenIDConnect provider found in your account for https://oidc.example.com`
+    failed to get a login for the AWS role `arn:aws:iam::210987654321:role/pull` by web identity: AWS STS answered `sts:AssumeRoleWithWebIdentity` with status 400 (`InvalidIdentityToken`), saying `No OpenIDConnect provider found in your account for https://oidc.example.com`
     ");
 }
 
