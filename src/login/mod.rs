@@ -337,10 +337,6 @@ impl Logins {
 
     /// Asks ECR for a page of the images of the repository `path`, the first or the one `after` another, in the name of its
     /// AWS identity; `None` where it has none, or the registry does not tell.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the reading of push times calls it")
-    )]
     pub(crate) async fn ecr_images(
         &self,
         path: &str,

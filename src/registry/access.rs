@@ -19,7 +19,7 @@ use super::error::RegistryError;
 use super::http::{Answer, Ask, Authorization, FORM, Line, Purpose};
 use super::wire::TokenAnswer;
 use crate::image::Repository;
-use crate::login::{Fingerprint, Login, Logins};
+use crate::login::{EcrImages, Fingerprint, Login, LoginError, Logins};
 
 /// How long a token without `expires_in` is good: what the token specification says.
 ///
@@ -171,6 +171,15 @@ impl Access {
     /// Where the login for `repository` comes from, for messages.
     pub(super) async fn place(&self, repository: &Repository) -> String {
         self.logins.place(repository.path()).await
+    }
+
+    /// A page of the images of `repository`, as ECR tells them to an AWS identity.
+    pub(super) async fn ecr_images(
+        &self,
+        repository: &Repository,
+        after: Option<&str>,
+    ) -> Result<Option<EcrImages>, LoginError> {
+        Box::pin(self.logins.ecr_images(repository.path(), after)).await
     }
 
     /// The login for `repository` as it is now.

@@ -71,6 +71,8 @@ pub(crate) enum RegistryError {
         credentials: String,
         words: String,
     },
+    #[error("`{host}` tells push times to an AWS identity, and its credentials are none")]
+    AwsNeeded { host: String },
     #[error("failed to read the credentials for `{host}`")]
     Credentials { host: String, source: LoginError },
     #[error("`{host}` asks for a login that towpath does not know: `{challenge}`")]
@@ -186,6 +188,9 @@ impl RegistryError {
             Self::TokenRefused { host, .. } => {
                 format!("check the `credentials` of `{host}` in the settings")
             }
+            Self::AwsNeeded { host } => format!(
+                "give `{host}` `credentials: {{ aws: {{}} }}` in the settings, or order by something else than `pushed`"
+            ),
             Self::Credentials { source, .. } => return source.hint().map(str::to_owned),
             Self::LimitReached {
                 host,

@@ -16,7 +16,7 @@ use super::http::{Answer, Ask, Authorization, JSON, Line, Purpose};
 use super::pushed::{PushApi, Tokens};
 use super::{HostOptions, Timeouts};
 use crate::image::{RegistryKind, Repository};
-use crate::login::Login;
+use crate::login::{EcrImages, Login};
 
 /// Docker Hub's API does not stand where its images are named.
 const DOCKER_HUB: (&str, &str) = ("docker.io", "registry-1.docker.io");
@@ -256,6 +256,19 @@ impl Host {
         self.access_beside
             .found(self.line_beside(), repository)
             .await
+    }
+
+    /// Asks ECR for a page of the images of `repository`; `None` where the login is no AWS identity.
+    pub(super) async fn ecr_images(
+        &self,
+        repository: &Repository,
+        after: Option<&str>,
+    ) -> Result<Option<EcrImages>, RegistryError> {
+        let images = self.access.ecr_images(repository, after).await;
+        images.map_err(|source| RegistryError::Credentials {
+            host: self.line.host.clone(),
+            source,
+        })
     }
 
     /// Asks the API beside the registry's with this login.

@@ -7,13 +7,14 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::time::Duration;
 
+use bed::aws::Moto;
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
 
 use super::{HostOptions, Listing, Options, PushApi, Registry, RegistryError, Timeouts};
 use crate::demo::registry::{self as demo, Access, Fault, Image, Kind, MemoryRegistry};
 use crate::image::{RegistryKind, Repository};
-use crate::login::{Source, SourcesByPath};
+use crate::login::{Aws, Ecr, Environment, Identity, Source, SourcesByPath};
 use crate::secret::{Credentials, Secret};
 
 const NOON: Timestamp = Timestamp::UNIX_EPOCH;
@@ -80,7 +81,7 @@ async fn a_reading_where_nothing_is_new_is_one_page_restarts_included(mut stage:
     let api = stage.api;
     let logins = match api {
         PushApi::Acr | PushApi::DockerHub | PushApi::GitLab => 1,
-        PushApi::Google | PushApi::Harbor | PushApi::Quay => 0,
+        PushApi::Ecr | PushApi::Google | PushApi::Harbor | PushApi::Quay => 0,
     };
     let pages = |count: u64| match api == PushApi::Google {
         true => 0,
@@ -310,6 +311,7 @@ impl Stage {
         };
         let server = MemoryRegistry::start(access).unwrap();
         server.tell_pushes(match api {
+            PushApi::Ecr => unreachable!("ECR's API stands elsewhere"),
             PushApi::Acr => demo::PushApi::Acr,
             PushApi::DockerHub => demo::PushApi::DockerHub,
             PushApi::GitLab => demo::PushApi::GitLab,
@@ -420,6 +422,7 @@ fn registry(host: &str, api: PushApi, folder: &TempDir) -> Registry {
             password: Secret::File(folder.path().join("password")),
         })),
         kind: Some(match api {
+            PushApi::Ecr => RegistryKind::Ecr,
             PushApi::Acr => RegistryKind::Acr,
             PushApi::DockerHub => RegistryKind::DockerHub,
             PushApi::GitLab => RegistryKind::GitLab,
@@ -439,4 +442,61 @@ fn registry(host: &str, api: PushApi, folder: &TempDir) -> Registry {
         },
         ..Options::default()
     })
+}
+
+/// ECR's own API stands elsewhere and wants signatures, so it is moto that tells of the tags that the registry lists.
+#[tokio::test]
+async fn ecr_tells_an_aws_identity_and_nobody_else() {
+    let Some(moto) = Moto::start().await else {
+        return;
+    };
+    let server = MemoryRegistry::start(Access::Anonymous).unwrap();
+    moto.create_repository("acme/web").await;
+    for tag in ["v1", "v2"] {
+        server.push("acme/web", tag, &Image::default());
+        moto.put_image("acme/web", tag).await;
+    }
+    let repository: Repository = format!("{}/acme/web", server.host()).parse().unwrap();
+    let variables = [
+        ("AWS_ACCESS_KEY_ID", &moto.access_key),
+        ("AWS_SECRET_ACCESS_KEY", &moto.secret_key),
+        ("AWS_ENDPOINT_URL", &moto.endpoint),
+    ];
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.clone()));
+    let registry = |source: Option<Source>| {
+        let options = HostOptions {
+            plain_http: true,
+            kind: Some(RegistryKind::Ecr),
+            logins: source.map(SourcesByPath::from).unwrap_or_default(),
+            ..HostOptions::default()
+        };
+        Registry::new(Options {
+            hosts: BTreeMap::from([(server.host(), options)]),
+            environment: Environment::Given(BTreeMap::from(variables.clone())),
+            ..Options::default()
+        })
+    };
+    let identity = Source::Aws(Aws {
+        registry: Ecr::of_region("eu-west-1").unwrap(),
+        identity: Identity::Ambient,
+        role: None,
+    });
+    let aws = registry(Some(identity));
+    let listing = aws.tags(&repository, NOON).await.unwrap();
+    for _ in 0..2 {
+        let times = aws
+            .pushed(&repository, (PushApi::Ecr, &listing), NOON)
+            .await
+            .unwrap();
+        let tags: Vec<_> = times.keys().map(ToString::to_string).collect();
+        assert_eq!(tags, ["v1", "v2"]);
+    }
+
+    let anonymous = registry(None);
+    let listing = anonymous.tags(&repository, NOON).await.unwrap();
+    let error = anonymous
+        .pushed(&repository, (PushApi::Ecr, &listing), NOON)
+        .await;
+    let text = format!("{:#}", anyhow::Error::new(error.unwrap_err()));
+    insta::assert_snapshot!(text.replace(&server.host(), "HOST"), @"failed to read push times from the API of ECR: `HOST` tells push times to an AWS identity, and its credentials are none");
 }

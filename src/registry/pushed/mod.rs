@@ -5,6 +5,7 @@
 
 mod acr;
 mod docker_hub;
+mod ecr;
 mod gitlab;
 pub(super) mod google;
 mod harbor;
@@ -48,6 +49,7 @@ const WHOLE_EVERY: SignedDuration = SignedDuration::from_hours(6);
 pub(crate) enum PushApi {
     Acr,
     DockerHub,
+    Ecr,
     GitLab,
     Google,
     Harbor,
@@ -85,21 +87,27 @@ impl PushApi {
         match kind {
             RegistryKind::Acr => Some(Self::Acr),
             RegistryKind::DockerHub => Some(Self::DockerHub),
+            RegistryKind::Ecr => Some(Self::Ecr),
             RegistryKind::GitLab => Some(Self::GitLab),
             RegistryKind::Google => Some(Self::Google),
             RegistryKind::Harbor => Some(Self::Harbor),
             RegistryKind::Quay => Some(Self::Quay),
-            RegistryKind::Ghcr
-            | RegistryKind::Ecr
-            | RegistryKind::EcrPublic
-            | RegistryKind::Other => None,
+            RegistryKind::Ghcr | RegistryKind::EcrPublic | RegistryKind::Other => None,
         }
     }
 
     pub(crate) fn login(self) -> PushLogin {
         match self {
             Self::Acr | Self::GitLab | Self::Google | Self::Harbor => PushLogin::Same,
-            Self::DockerHub | Self::Quay => PushLogin::Other,
+            Self::DockerHub | Self::Ecr | Self::Quay => PushLogin::Other,
+        }
+    }
+
+    /// Whether its first page has what was pushed last.
+    fn is_newest_first(self) -> bool {
+        match self {
+            Self::Acr | Self::DockerHub | Self::GitLab | Self::Harbor | Self::Quay => true,
+            Self::Ecr | Self::Google => false,
         }
     }
 
@@ -112,6 +120,7 @@ impl PushApi {
             Self::DockerHub => Some(
                 "for a private repository, give `docker.io` a user with a token that may read it",
             ),
+            Self::Ecr => None,
             Self::GitLab => Some("this API needs a registry with the metadata database"),
             Self::Google => None,
             Self::Harbor => Some("let the robot account list artifacts and tags"),
@@ -126,6 +135,7 @@ impl PushApi {
         let all = [
             Self::Acr,
             Self::DockerHub,
+            Self::Ecr,
             Self::GitLab,
             Self::Google,
             Self::Harbor,
@@ -139,6 +149,7 @@ impl PushApi {
         match self {
             Self::Acr => "ACR",
             Self::DockerHub => "Docker Hub",
+            Self::Ecr => "ECR",
             Self::GitLab => "GitLab",
             Self::Google => "Google",
             Self::Harbor => "Harbor",
@@ -166,9 +177,12 @@ pub(super) async fn read(
     let before = before.filter(is_fresh);
     let read = match api {
         PushApi::Google => google::told(repository, listing).map(|times| (times, Timestamp::MIN)),
-        PushApi::Acr | PushApi::DockerHub | PushApi::GitLab | PushApi::Harbor | PushApi::Quay => {
-            read_pages(host, repository, (api, listing), (before, now)).await
-        }
+        PushApi::Acr
+        | PushApi::DockerHub
+        | PushApi::Ecr
+        | PushApi::GitLab
+        | PushApi::Harbor
+        | PushApi::Quay => read_pages(host, repository, (api, listing), (before, now)).await,
     };
     let wrapped = |source| RegistryError::PushTimes {
         api,
@@ -184,7 +198,7 @@ pub(super) async fn read(
     })
 }
 
-/// Reads pages, newest first, until one holds nothing new; the time says when all were read.
+/// Reads pages, where the newest come first until one holds nothing new; the time says when all were read.
 async fn read_pages(
     host: &Host,
     repository: &Repository,
@@ -196,7 +210,8 @@ async fn read_pages(
     let mut after: Option<String> = None;
     loop {
         let page = page(api, host, repository, after.as_deref()).await?;
-        let adds_nothing = before.as_ref().is_some_and(|before| {
+        let news_is_first = before.as_ref().filter(|_| api.is_newest_first());
+        let adds_nothing = news_is_first.is_some_and(|before| {
             let is_known = |(tag, at): (&Tag, &Timestamp)| before.times.get(tag) == Some(at);
             !page.times.is_empty() && page.times.iter().all(is_known)
         });
@@ -249,6 +264,7 @@ async fn page(
     match api {
         PushApi::Acr => acr::page(host, repository, after).await,
         PushApi::DockerHub => docker_hub::page(host, repository, after).await,
+        PushApi::Ecr => ecr::page(host, repository, after).await,
         PushApi::GitLab => gitlab::page(host, repository, after).await,
         PushApi::Harbor => harbor::page(host, repository, after).await,
         PushApi::Quay => quay::page(host, repository, after).await,
