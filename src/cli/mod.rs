@@ -11,6 +11,7 @@ mod explain;
 mod failure;
 mod observe;
 mod plan;
+mod registry;
 mod run;
 mod schema;
 mod select;
@@ -119,6 +120,8 @@ enum Verb {
     Apply(apply::Args),
     /// Promote without end: the daemon.
     Run(run::Args),
+    /// Show what a registry says of an image, and how it was asked.
+    Registry(registry::Args),
     /// Show how a running daemon stands: registries, limits, the age of each reading.
     Status(status::Args),
     /// Show every tag of one environment's images, and why it is or is not the one.
@@ -165,6 +168,7 @@ fn dispatch(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Plan(args) => block_on(plan::run(args)),
         Verb::Apply(args) => block_on(apply::run(args)),
         Verb::Run(args) => block_on(run::run(args)),
+        Verb::Registry(args) => block_on(registry::run(args)),
         Verb::Status(args) => block_on(status::run(args)),
         Verb::Explain(args) => block_on(explain::run(args)),
         Verb::Observe(args) => block_on(observe::run(args)),

@@ -379,7 +379,7 @@ fn work(setup: &Setup, live: &Live, bells: &Arc<Bells>) -> Work {
 }
 
 /// How registries are read, as the settings say.
-fn options(settings: &Settings) -> Options {
+pub(super) fn options(settings: &Settings) -> Options {
     let hosts = settings.registries.iter().map(|(host, settings)| {
         let RegistrySettings {
             logins,

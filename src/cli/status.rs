@@ -175,7 +175,7 @@ fn outcomes(requests: &BTreeMap<String, u64>) -> String {
 }
 
 /// `87 of 100 pulls left in 6h`, `no requests for 5m`.
-fn limit_text(limit: &LimitStatus, at: Option<Timestamp>) -> Option<String> {
+pub(super) fn limit_text(limit: &LimitStatus, at: Option<Timestamp>) -> Option<String> {
     let LimitStatus {
         quota,
         limit,

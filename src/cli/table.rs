@@ -25,3 +25,11 @@ pub(super) fn render<const N: usize>(header: [&str; N], rows: &[[String; N]]) ->
     }
     text
 }
+
+/// Renders names with their values, without a header.
+pub(super) fn pairs(rows: &[[String; 2]]) -> String {
+    let width = rows.iter().map(|[name, _]| name.chars().count()).max();
+    let width = width.unwrap_or_default();
+    let line = |[name, value]: &[String; 2]| format!("{name:width$}  {value}\n");
+    rows.iter().map(line).collect()
+}

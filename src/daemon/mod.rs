@@ -32,7 +32,7 @@ use crate::web::{Bells, Health};
 
 pub(crate) use clock::now;
 pub(crate) use round::{Hands, Report, round, settle};
-pub(crate) use status::Board;
+pub(crate) use status::{Board, registry_status};
 
 /// What a running daemon works with; a new configuration makes a new one.
 pub(crate) struct Work {

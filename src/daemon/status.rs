@@ -32,7 +32,9 @@ impl Board {
         if let Some(shared) = &*self.lock() {
             let wants = &shared.work.wants;
             let hosts = shared.work.registry.standings();
-            let hosts = hosts.into_iter().map(|standing| registry(standing, now));
+            let hosts = hosts
+                .into_iter()
+                .map(|standing| registry_status(standing, now));
             status.registries = hosts.collect();
             let images = wants.images.iter();
             status.images = images.map(|name| image(shared, name)).collect();
@@ -63,7 +65,8 @@ impl Drop for Shown<'_> {
     }
 }
 
-fn registry(standing: HostStanding, now: Timestamp) -> RegistryStatus {
+/// How a registry stands, for people.
+pub(crate) fn registry_status(standing: HostStanding, now: Timestamp) -> RegistryStatus {
     let HostStanding {
         host,
         kind,

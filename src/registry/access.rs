@@ -168,6 +168,18 @@ impl Access {
         Ok(Some(authorization))
     }
 
+    /// Which login the registry wants, as far as it has been asked.
+    pub(super) fn scheme(&self) -> String {
+        match &*self.lock_learnt() {
+            None => "none was asked for".to_owned(),
+            Some(Scheme::Basic) => "user and password".to_owned(),
+            Some(Scheme::Given) => "the bearer token".to_owned(),
+            Some(Scheme::Token { realm, .. }) => {
+                format!("tokens of `{}`", realm.host_str().unwrap_or_default())
+            }
+        }
+    }
+
     /// Where the login for `repository` comes from, for messages.
     pub(super) async fn place(&self, repository: &Repository) -> String {
         self.logins.place(repository.path()).await

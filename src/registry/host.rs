@@ -258,6 +258,11 @@ impl Host {
             .await
     }
 
+    /// Where the credentials for `repository` come from, and what the registry asked for.
+    pub(super) async fn way(&self, repository: &Repository) -> (String, String) {
+        (self.access.place(repository).await, self.access.scheme())
+    }
+
     /// Asks ECR for a page of the images of `repository`; `None` where the login is no AWS identity.
     pub(super) async fn ecr_images(
         &self,

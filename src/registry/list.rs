@@ -36,6 +36,8 @@ pub(super) struct Listed {
     pub(super) tags: BTreeSet<Tag>,
     /// Names that are no tags by the grammar.
     pub(super) invalid: usize,
+    /// Requests that it took.
+    pub(super) pages: usize,
     /// When what the tags point at was uploaded, where the listing itself tells it.
     pub(super) uploaded: BTreeMap<Tag, Timestamp>,
 }
@@ -76,6 +78,7 @@ async fn pages(
     let mut listed = Listed {
         tags: BTreeSet::new(),
         invalid: 0,
+        pages: 0,
         uploaded: BTreeMap::new(),
     };
     let mut visited = BTreeSet::new();
@@ -88,6 +91,7 @@ async fn pages(
         let page: TagPage = json(&answer, || format!("the list of tags of `{repository}`"))?;
         let end = listed.add(page.tags.unwrap_or_default());
         host.saw_page(end.length);
+        listed.pages += 1;
         if host.push_api == Some(PushApi::Google) {
             listed.uploaded.extend(google::uploaded(&answer));
         }

@@ -101,10 +101,23 @@ pub(crate) struct Listing {
     pub(crate) tags: Vec<ListedTag>,
     /// Names in the listing that are no tags by the grammar, and so not among `tags`.
     pub(crate) invalid: usize,
+    /// Requests that it took.
+    pub(crate) pages: usize,
     /// Set while more than half of the tags have gone and that has not lasted yet.
     pub(crate) shrunk: Option<Shrunk>,
     /// When what the tags point at was uploaded, where the listing itself tells it.
     uploaded: BTreeMap<Tag, Timestamp>,
+}
+
+/// How a repository is asked for, in words for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Way {
+    /// Where it is read, which is elsewhere for a mirror.
+    pub(crate) origin: Repository,
+    /// Where the credentials come from.
+    pub(crate) credentials: String,
+    /// What the registry asked for.
+    pub(crate) login: String,
 }
 
 /// A listing that lost more than half of its tags at once.
@@ -224,8 +237,20 @@ impl Registry {
         self.lock_listed().insert(named.clone(), good);
         Ok(Listing {
             invalid: listed.invalid,
+            pages: listed.pages,
             uploaded: listed.uploaded,
             ..listing
+        })
+    }
+
+    /// How `repository` is asked for, as far as that is known: after a reading, all of it.
+    pub(crate) async fn way(&self, repository: &Repository) -> Result<Way, RegistryError> {
+        let origin = self.inner.mirrors.origin(repository)?;
+        let (credentials, login) = self.host(&origin)?.way(&origin).await;
+        Ok(Way {
+            origin,
+            credentials,
+            login,
         })
     }
 

@@ -44,6 +44,7 @@ pub(super) fn accept(
     let mut listing = Listing {
         tags: tags.collect(),
         invalid: 0,
+        pages: 0,
         shrunk: None,
         uploaded: BTreeMap::new(),
     };

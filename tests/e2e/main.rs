@@ -13,6 +13,7 @@ mod one_round;
 mod pushing;
 mod real_servers;
 mod registry_faults;
+mod registry_verb;
 mod secrets;
 mod steady;
 mod verbs;
