@@ -37,10 +37,13 @@ pub(super) struct Args {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Survey {
+    api_version: &'static str,
+    kind: &'static str,
     image: String,
     /// Where it was read, which is elsewhere for a mirror.
     read_at: String,
-    kind: String,
+    /// The registry's product.
+    registry: String,
     credentials: String,
     login: String,
     tags: usize,
@@ -133,7 +136,7 @@ async fn survey(registry: &Registry, image: &Reference) -> Result<Survey, Regist
     let standing = standing.expect("the registry was asked just now");
     let RegistryStatus {
         host: _,
-        kind,
+        kind: registry,
         requests,
         requests_per_second,
         in_flight: _,
@@ -143,9 +146,11 @@ async fn survey(registry: &Registry, image: &Reference) -> Result<Survey, Regist
     } = standing;
     let name = |listed: Option<&crate::registry::ListedTag>| listed.map(|l| l.tag.to_string());
     Ok(Survey {
+        api_version: "towpath.dev/v1alpha1",
+        kind: "Registry",
         image: repository.to_string(),
         read_at: origin.to_string(),
-        kind,
+        registry,
         credentials,
         login,
         tags: listing.tags.len(),
@@ -183,13 +188,13 @@ async fn pushed(
 
 /// The tag to look at where none is named and no push is told.
 fn latest(listing: &Listing) -> Option<Tag> {
-    let tags = listing.tags.iter().map(|listed| &listed.tag);
+    let mut tags = listing.tags.iter().map(|listed| &listed.tag);
     let version = |tag: &&Tag| tag.as_str().parse::<Version>().ok();
     let released = tags.clone().filter_map(|tag| Some((version(&tag)?, tag)));
     let released = released
         .filter(|(version, _)| !version.is_prerelease())
         .max();
-    released.map(|(_, tag)| tag).or(tags.last()).cloned()
+    released.map(|(_, tag)| tag).or(tags.next_back()).cloned()
 }
 
 async fn looked_at(
@@ -213,7 +218,7 @@ async fn looked_at(
 fn as_text(survey: &Survey) -> String {
     let mut rows = vec![
         ("image", survey.image.clone()),
-        ("registry", survey.kind.clone()),
+        ("registry", survey.registry.clone()),
     ];
     if survey.read_at != survey.image {
         rows.push(("read at", survey.read_at.clone()));

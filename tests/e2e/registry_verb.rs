@@ -101,9 +101,11 @@ fn a_tag_that_is_named_is_looked_at_and_json_says_the_same() {
     let ran = lab.run(&["registry", &format!("{image}:latest"), "--output", "json"]);
     assert_snapshot!(shown(&ran.stdout, &registry), @r#"
     {
+      "apiVersion": "towpath.dev/v1alpha1",
+      "kind": "Registry",
       "image": "HOST/acme/web",
       "readAt": "HOST/acme/web",
-      "kind": "other",
+      "registry": "other",
       "credentials": "the user `alice` with the password in environment variable `PASSWORD`",
       "login": "tokens of `127.0.0.1`",
       "tags": 3,
