@@ -13,6 +13,7 @@ mod events;
 mod fleet;
 mod helpers;
 mod idle;
+mod large;
 mod measure;
 mod one_edit;
 mod scan;
@@ -27,7 +28,7 @@ use table::Table;
 /// A figure's name, and what measures it.
 type Figure = (&'static str, fn(&mut Table));
 
-const FIGURES: [Figure; 9] = [
+const FIGURES: [Figure; 10] = [
     ("select", helpers::select),
     ("set", helpers::set),
     ("scan", scan::scan),
@@ -36,6 +37,7 @@ const FIGURES: [Figure; 9] = [
     ("events", events::events),
     ("thousand", thousand::thousand),
     ("ten-thousand", ten_thousand::ten_thousand),
+    ("large", large::large),
     ("idle", idle::idle),
 ];
 
