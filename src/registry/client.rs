@@ -88,6 +88,14 @@ impl Connections {
         }
     }
 
+    /// The proxy that the settings name.
+    pub(super) fn proxy(&self) -> Option<&Url> {
+        match &self.connection.proxy {
+            Proxy::At { url, .. } => Some(url),
+            Proxy::Environment | Proxy::None => None,
+        }
+    }
+
     /// The client that asks `host`, made anew after the files changed.
     pub(super) fn client(&self, host: &str) -> Result<Client, RegistryError> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
@@ -227,9 +235,9 @@ fn at(
         return Ok(proxy);
     };
     let password = password.read();
-    let password = password.map_err(|source| RegistryError::Credentials {
-        host: url.host_str().unwrap_or_default().to_owned(),
-        source: source.into(),
+    let password = password.map_err(|source| RegistryError::ProxyLogin {
+        proxy: url.clone(),
+        source,
     })?;
     Ok(proxy.basic_auth(username, password.expose_secret()))
 }

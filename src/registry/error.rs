@@ -16,6 +16,7 @@ use super::limit::Told;
 use super::pushed::PushApi;
 use crate::image::{Digest, Repository};
 use crate::login::LoginError;
+use crate::secret::SecretError;
 
 /// Why a registry could not be asked or would not answer.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +43,15 @@ pub(crate) enum RegistryError {
         host: String,
         source: reqwest::Error,
     },
+    /// The connection to the proxy failed, or it let nothing through.
+    #[error("failed to reach `{host}` by the proxy `{}`", proxy.authority())]
+    ProxyFailed {
+        host: String,
+        proxy: Url,
+        source: reqwest::Error,
+    },
+    #[error("failed to read the password for the proxy `{}`", proxy.authority())]
+    ProxyLogin { proxy: Url, source: SecretError },
     #[error("`{host}` answered too slowly: nothing for {}", humantime::format_duration(*limit))]
     Silent { host: String, limit: Duration },
     #[error("reading {what} took longer than {}", humantime::format_duration(*limit))]
@@ -206,6 +216,9 @@ impl RegistryError {
                 "a proxy in front of `{}` has to pass on the host and scheme it was asked with",
                 repository.registry()
             ),
+            Self::ProxyFailed { host, .. } => {
+                format!("check the `proxy` of `{host}` in the settings, and what it lets through")
+            }
             Self::PushTimes { api, source } => return push_times_hint(*api, source),
             Self::NotAnImage { .. } => {
                 "let `ignore` in the policy's `tags` name tags of this kind".to_owned()
@@ -219,6 +232,7 @@ impl RegistryError {
             | Self::CertificateUnusable { .. }
             | Self::CaFileEmpty { .. }
             | Self::Unreachable { .. }
+            | Self::ProxyLogin { .. }
             | Self::Redirected { .. }
             | Self::ChallengeUnknown { .. }
             | Self::RealmPlain { .. }

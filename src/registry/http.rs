@@ -283,10 +283,16 @@ impl Line {
         if source.is_redirect() {
             return RegistryError::Redirected { host, source };
         }
-        match fault::of(&source) {
-            Some(Fault::Name) => RegistryError::NameUnknown { host, source },
-            Some(Fault::Tls(fault)) => RegistryError::TlsFailed { host, fault },
-            None => RegistryError::Unreachable { host, source },
+        let proxy = self.connections.proxy().filter(|_| source.is_connect());
+        match (fault::of(&source), proxy) {
+            (Some(Fault::Tls(fault)), _) => RegistryError::TlsFailed { host, fault },
+            (Some(Fault::Name) | None, Some(proxy)) => RegistryError::ProxyFailed {
+                host,
+                proxy: proxy.clone(),
+                source,
+            },
+            (Some(Fault::Name), None) => RegistryError::NameUnknown { host, source },
+            (None, None) => RegistryError::Unreachable { host, source },
         }
     }
 }
@@ -317,8 +323,11 @@ impl Next {
 
 impl From<RegistryError> for Failed {
     fn from(error: RegistryError) -> Self {
-        use RegistryError::{Silent, Unreachable};
-        let next = match matches!(error, Unreachable { .. } | Silent { .. }) {
+        use RegistryError::{ProxyFailed, Silent, Unreachable};
+        let next = match matches!(
+            error,
+            Unreachable { .. } | ProxyFailed { .. } | Silent { .. }
+        ) {
             true => Next::BackOff,
             false => Next::Never,
         };

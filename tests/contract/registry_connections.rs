@@ -308,3 +308,31 @@ async fn a_proxy_is_shown_its_login_and_finds_the_registry_itself() {
     assert_eq!(read(&registry, "r.invalid").await.unwrap(), 0);
     assert_snapshot!(proxy.asked().join("\n"), @"CONNECT r.invalid:443 HTTP/1.1");
 }
+
+#[tokio::test]
+async fn a_proxy_that_fails_is_not_taken_for_the_registry() {
+    let behind = |url: &str, login: Option<(String, Secret)>| {
+        self::registry(Connection {
+            proxy: Proxy::At {
+                url: url.parse().unwrap(),
+                login,
+            },
+            ..Connection::default()
+        })
+    };
+    let absent = Secret::File("absent".into());
+    let login = Some(("bot".to_owned(), absent));
+    let mut all = Vec::new();
+    for (url, login) in [
+        ("http://proxy.invalid:3128", None),
+        ("http://127.0.0.1:1", None),
+        ("http://127.0.0.1:1", login),
+    ] {
+        all.push(told(&behind(url, login), "r.invalid").await);
+    }
+    assert_snapshot!(all.join("\n"), @"
+    failed to reach `HOST` by the proxy `proxy.invalid:3128` [check the `proxy` of `HOST` in the settings, and what it lets through]
+    failed to reach `HOST` by the proxy `127.0.0.1:1` [check the `proxy` of `HOST` in the settings, and what it lets through]
+    failed to read the password for the proxy `127.0.0.1:1` []
+    ");
+}
