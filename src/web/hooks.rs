@@ -21,6 +21,9 @@ use crate::registry::{EventKind, Named};
 
 const PATH: &str = "/hooks/registry/";
 
+/// The most characters of a repository's path that an answer repeats: as long as a whole name may be.
+const PATH_MAX: usize = 255;
+
 /// The doors by kind of registry.
 type Doors = BTreeMap<EventKind, Arc<Door>>;
 
@@ -87,9 +90,10 @@ impl Hooks {
         if named.is_empty() {
             metrics::count(kind, Outcome::NoPush);
             tracing::debug!(event, "an event that is no push of a tag");
-            return "this is no push of a tag".to_owned();
+            return format!("this is no push of a tag, as `{event}` tells of one");
         }
         let mut watched = 0;
+        let mut unwatched = String::new();
         for named in named {
             let named = Named {
                 host: source.host.clone().or(named.host),
@@ -99,6 +103,7 @@ impl Hooks {
             if rung.is_empty() {
                 let Named { host, path, .. } = &named;
                 tracing::debug!(event, host, path, "an event of what is not watched");
+                unwatched = no_policy(&named);
             }
             watched += rung.len();
             for (repository, rung) in rung {
@@ -109,7 +114,10 @@ impl Hooks {
             }
         }
         let (outcome, text) = match watched {
-            0 => (Outcome::Unknown, "nothing of this is watched".to_owned()),
+            0 => (
+                Outcome::Unknown,
+                format!("nothing of this is watched: {unwatched}"),
+            ),
             watched => (
                 Outcome::Accepted,
                 format!("image repositories that are due: {watched}"),
@@ -123,6 +131,15 @@ impl Hooks {
         self.doors
             .lock()
             .expect("nothing panics while it holds the doors")
+    }
+}
+
+/// How the name that an event tells was understood, for whoever compares it with a policy.
+fn no_policy(Named { host, path, .. }: &Named) -> String {
+    let path: String = path.chars().take(PATH_MAX).collect();
+    match host {
+        Some(host) => format!("no policy uses `{host}/{path}`"),
+        None => format!("no policy uses `{path}` of any registry"),
     }
 }
 

@@ -209,11 +209,11 @@ async fn each_of_several_sources_is_known_by_its_secret_and_rotates_at_once() {
     told.push(served.event("Authorization: Bearer two").await);
     assert_snapshot!(told.join("\n"), @"
     202: image repositories that are due: 1
-    202: nothing of this is watched
+    202: nothing of this is watched: no policy uses `elsewhere.example.com/acme/web`
     403: the token or signature is not the one that the settings name
     202: image repositories that are due: 1
     503: the secret of this hook has no value
-    202: nothing of this is watched
+    202: nothing of this is watched: no policy uses `elsewhere.example.com/acme/web`
     ");
 }
 
@@ -255,8 +255,8 @@ async fn what_is_wrong_with_a_request_is_answered_in_words() {
     assert_snapshot!(told.join("\n"), @"
     202: image repositories that are due: 1
     202: image repositories that are due: 1
-    202: this is no push of a tag
-    202: nothing of this is watched
+    202: this is no push of a tag, as `generic` tells of one
+    202: nothing of this is watched: no policy uses `docker.io/library/nginx`
     404: there is no such hook: the settings name those that are served under `hooks`
     404: there is no such hook: the settings name those that are served under `hooks`
     404: there is no such hook: the settings name those that are served under `hooks`
@@ -301,7 +301,10 @@ async fn more_events_than_a_kind_may_send_are_refused_for_a_second_and_none_is_l
     assert!(served.is_due());
     let other = r#"{"type": "PULL_ARTIFACT"}"#;
     let other = served.post("/hooks/registry/harbor", OTHER, other).await;
-    assert_eq!(other, "202: this is no push of a tag");
+    assert_eq!(
+        other,
+        "202: this is no push of a tag, as `harbor` tells of one"
+    );
 }
 
 #[tokio::test(start_paused = true)]
