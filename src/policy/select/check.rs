@@ -76,7 +76,9 @@ pub(crate) enum RuleError {
     Order { word: String },
     #[error("`newest-by: {word}` is not available yet: write one of {}", orders())]
     Later { word: String },
-    #[error("`newest-by: {word}` needs `{{{word}}}` in the pattern")]
+    #[error(
+        "`newest-by: {word}` needs `{{{word}}}` in the pattern, or the group `{word}` in the regex"
+    )]
     NoPart { word: String },
     #[error("`{glob}` is not a glob: {reason}")]
     Glob { glob: String, reason: String },
@@ -353,9 +355,9 @@ mod tests {
             prerelease: Some(vec!["any".to_owned()]),
             newest_by: Some("number".to_owned()),
             ..pattern("develop-{sha}")
-        }), @r#"
+        }), @"
         prerelease at 0: `prerelease` needs versions: add `semver`, or `{version}` in the pattern
-        newest-by at 0: `newest-by: number` needs `{number}` in the pattern
-        "#);
+        newest-by at 0: `newest-by: number` needs `{number}` in the pattern, or the group `number` in the regex
+        ");
     }
 }

@@ -20,6 +20,8 @@ pub(crate) enum PrereleaseError {
     Empty,
     #[error("`{word}` stands alone: write `none`, `any`, or a list of labels such as `rc, beta`")]
     Alone { word: String },
+    #[error("`{word}` is not a label of pre-releases: write `{meant}`, or labels such as `rc`")]
+    Truth { word: String, meant: &'static str },
     #[error("`{label}` is not a label of pre-releases: letters, digits and `-`, such as `rc`")]
     Label { label: String },
 }
@@ -31,6 +33,8 @@ impl Prerelease {
             [] => return Err((0, PrereleaseError::Empty)),
             [word] if word == "none" => return Ok(Self::None),
             [word] if word == "any" => return Ok(Self::Any),
+            [word] if word == "true" => return Err((0, truth(word, "any"))),
+            [word] if word == "false" => return Err((0, truth(word, "none"))),
             _ => {}
         }
         let label = |(place, word): (usize, &String)| {
@@ -62,6 +66,14 @@ impl Prerelease {
             Self::Any => true,
             Self::Labels(labels) => labels.iter().any(|l| begins_with(version.prerelease(), l)),
         }
+    }
+}
+
+/// `prerelease` is a question to many, who answer it so.
+fn truth(word: &str, meant: &'static str) -> PrereleaseError {
+    PrereleaseError::Truth {
+        word: word.to_owned(),
+        meant,
     }
 }
 
@@ -122,5 +134,7 @@ mod tests {
         insta::assert_snapshot!(error, @"`any` stands alone: write `none`, `any`, or a list of labels such as `rc, beta`");
         insta::assert_snapshot!(words(&["rc.1"]).unwrap_err().1, @"`rc.1` is not a label of pre-releases: letters, digits and `-`, such as `rc`");
         assert!(words(&[]).is_err());
+        insta::assert_snapshot!(words(&["true"]).unwrap_err().1, @"`true` is not a label of pre-releases: write `any`, or labels such as `rc`");
+        insta::assert_snapshot!(words(&["false"]).unwrap_err().1, @"`false` is not a label of pre-releases: write `none`, or labels such as `rc`");
     }
 }
