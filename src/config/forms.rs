@@ -218,6 +218,10 @@ impl Shape for Prerelease {
     fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
         match &node.value {
             Value::List(_) => Vec::read(node, faults).map(Self),
+            // The rule knows what is meant by these, and quotes would not help.
+            Value::Scalar(word) if matches!(&*word.text, "true" | "false") => {
+                Some(Self(vec![Placed::new(word.text.clone(), node.span)]))
+            }
             Value::Scalar(_) => Placed::read(node, faults).map(|word| Self(vec![word])),
             Value::Empty | Value::Map(_) | Value::Refused => {
                 unexpected(

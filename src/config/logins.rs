@@ -16,6 +16,9 @@ use crate::login::{is_object_name, secure_url};
 const LOGINS_LATER: [&str; 2] = ["ssh-key", "github-app"];
 const REGISTRY_LOGINS_LATER: [&str; 1] = ["ssh-key"];
 
+/// Clouds whose identity towpath may run as.
+const CLOUDS: [&str; 3] = ["aws", "azure", "google"];
+
 /// Keys that name pull secrets of a cluster.
 const CLUSTER: [&str; 3] = ["pull-secret", "pull-secrets", "service-account"];
 
@@ -37,6 +40,13 @@ impl Shape for RegistryCredentials {
         let own = ["token", "username", "password"];
         let others = ["aws", "azure", "docker-config", "github-app", "google"];
         let others = [&others[..], &CLUSTER].concat();
+        if let Value::Scalar(word) = &node.value
+            && let Some(cloud) = CLOUDS.iter().find(|cloud| **cloud == word.text)
+        {
+            let form = format!("write `{{ {cloud}: {{}} }}` for the identity that towpath runs as");
+            faults.error_with_hint(node.span, "expected a map, found a text", form);
+            return None;
+        }
         let is_map = matches!(node.value, Value::Map(_));
         if !is_map || (own.iter().any(has) && !others.iter().any(has)) {
             return Credentials::read(node, faults).map(Self::Own);

@@ -333,9 +333,18 @@ pub(super) struct HookKind(pub(super) &'static str);
 impl Leaf for HookKind {
     fn parse(text: &str) -> Result<Self, Refusal> {
         let known = HOOK_KINDS.into_iter().find(|kind| *kind == text);
-        known
-            .map(Self)
-            .ok_or_else(|| unknown_word(text, &HOOK_KINDS))
+        known.map(Self).ok_or_else(|| {
+            let refusal = unknown_word(text, &HOOK_KINDS);
+            // What is nearest in letters is another product.
+            let meant = match text {
+                "github" => "ghcr",
+                "azure" => "acr",
+                "aws" => "ecr",
+                "docker" | "dockerhub" => "docker-hub",
+                _ => return refusal,
+            };
+            refusal.hint(format!("did you mean `{meant}`?"))
+        })
     }
 
     fn schema() -> Json {
@@ -366,8 +375,11 @@ impl Leaf for Unauthenticated {
 impl Leaf for SocketAddr {
     fn parse(text: &str) -> Result<Self, Refusal> {
         text.parse().map_err(|_| {
-            Refusal::new(format!("`{text}` is not an address and a port"))
-                .hint("write `127.0.0.1:8080`, or `0.0.0.0:8080` for all interfaces")
+            let told = text.rsplit(':').next().and_then(|port| port.parse().ok());
+            let port: u16 = told.unwrap_or(8080);
+            Refusal::new(format!("`{text}` is not an address and a port")).hint(format!(
+                "write `127.0.0.1:{port}`, or `0.0.0.0:{port}` for all interfaces"
+            ))
         })
     }
 }

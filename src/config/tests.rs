@@ -383,6 +383,10 @@ fn an_aws_identity_is_whole_and_is_for_an_ecr() {
             "{ access-key-id: wJalrXUtnFEMI/K7MDENG+, secret-access-key: hunter2 }",
         ),
         told(host, "{ role: pull }"),
+        messages(
+            &format!("{SETTINGS}registries: {{ {host}: {{ credentials: aws }} }}\n"),
+            "",
+        ),
     ];
     assert_snapshot!(told.join("\n"), @"
     6:15 `images.example.com` is not a registry of ECR [write its host as `123456789012.dkr.ecr.eu-west-1.amazonaws.com` or `public.ecr.aws`; for a name of your own, write `region` beside]
@@ -394,6 +398,7 @@ fn an_aws_identity_is_whole_and_is_for_an_ecr() {
     6:100 this is not the id of an access key [capital letters and digits, such as `AKIAIOSFODNN7EXAMPLE`]
     6:143 a secret is never written in this file [name where it is kept: `{ env: NAME }` or `{ file: PATH }`]
     6:91 `pull` is not the ARN of a role [such as `arn:aws:iam::123456789012:role/towpath`]
+    6:76 expected a map, found a text [write `{ aws: {} }` for the identity that towpath runs as]
     ");
 }
 
@@ -596,6 +601,7 @@ fn a_wrong_type_says_what_was_expected() {
     8:74 expected `true` or `false`, found a text
     ");
     assert_snapshot!(environment("  - { name: dev, tags: { semver: 1.10 }, update: a }"), @r#"8:34 expected a text, found a number [write it in quotes: "1.10"]"#);
+    assert_snapshot!(environment("  - { name: dev, tags: { semver: 1.x, prerelease: true }, update: a }"), @"8:51 `true` is not a label of pre-releases: write `any`, or labels such as `rc`");
     assert_snapshot!(environment("  - name: dev\n    tags:\n    update: []\n"), @"
     9:5 expected a map, found nothing [give it a value, or remove the key]
     10:13 expected at least one, found an empty list
@@ -986,6 +992,7 @@ fn what_is_wrong_with_hooks_is_told() {
     ecr: [{ unauthenticated: true }, { token: { env: PATH } }]
     google: { token: { env: PATH }, host: https://x.example.com }
     generic: []
+    github: { hmac: { env: PATH } }
 "), @"
     7:11 health and metrics are served on this address [give the hooks a port of their own, since others may reach them]
     9:5 `harbour` is not one of `acr`, `distribution`, `docker-hub`, `ecr`, `generic`, `ghcr`, `gitlab`, `google`, `harbor`, `quay`, `zot` [did you mean `harbor`?]
@@ -996,8 +1003,11 @@ fn what_is_wrong_with_hooks_is_told() {
     14:30 this opens the hook to all, whatever stands beside it [leave it as the only entry, or take it out]
     15:43 this is not a host [write the host alone, without scheme or path: `registry.example.com:5000`]
     16:14 expected at least one, found an empty list
+    17:5 `github` is not one of `acr`, `distribution`, `docker-hub`, `ecr`, `generic`, `ghcr`, `gitlab`, `google`, `harbor`, `quay`, `zot` [did you mean `ghcr`?]
     ");
     assert_snapshot!(told("hooks: { listen: 0.0.0.0:8081 }"), @"6:1 the key `registry` is missing");
+    let open = "registry: { zot: { unauthenticated: true } }";
+    assert_snapshot!(told(&format!("hooks: {{ listen: localhost:8081, {open} }}")), @"6:18 `localhost:8081` is not an address and a port [write `127.0.0.1:8081`, or `0.0.0.0:8081` for all interfaces]");
 }
 
 #[test]
