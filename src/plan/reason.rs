@@ -181,7 +181,7 @@ impl fmt::Display for HoldReason {
             }
             Self::PushesUntold { repository } => write!(
                 f,
-                "`{}` does not tell when tags were pushed; write `newest-by: created` or another order",
+                "`{}` does not tell when tags were pushed; write `newest-by: created` or another order, or its `kind` in the settings if it is a Harbor, Quay or GitLab of your own",
                 repository.registry()
             ),
             Self::PushPending { tag } => write!(
