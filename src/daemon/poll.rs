@@ -11,7 +11,7 @@ use super::{Shared, log, metrics};
 use crate::image::Repository;
 use crate::observe::News;
 use crate::web::Bell;
-use crate::world::Fact;
+use crate::world::{Fact, ImageFacts};
 
 /// How far an interval is stretched or shortened at random, so that many pollers spread out.
 const JITTER: f64 = 0.1;
@@ -61,8 +61,21 @@ pub(super) async fn poll(shared: Arc<Shared>, repository: Repository) {
             News::Changed => shared.wake_users_of(&repository),
             News::Same => {}
         }
-        let is_read = after.is_some_and(|facts| matches!(facts.listing, Fact::Known(_)));
-        pace.next(if is_read { news } else { News::Same }).await;
+        pace.next(brought(before.as_ref(), after.as_ref())).await;
+    }
+}
+
+/// Whether a listing shows what an event may have told of. That its digests are not known yet is no news here, though it
+/// is to the workers: it is so of every listing after a promotion.
+fn brought(before: Option<&ImageFacts>, after: Option<&ImageFacts>) -> News {
+    let listings = [before, after].map(|facts| facts.map(|facts| &facts.listing));
+    match listings {
+        [Some(Fact::Known(before)), Some(Fact::Known(after))]
+            if before.tags != after.tags || before.pushes != after.pushes =>
+        {
+            News::Changed
+        }
+        _ => News::Same,
     }
 }
 
