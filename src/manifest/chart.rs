@@ -13,7 +13,7 @@ use super::place::{Place, Shape, Slot};
 use super::{Ask, Cause, Fault};
 use crate::edit::{Aliases, Known, NodeId, Reason, Refusal, Scan};
 use crate::image::Tag;
-use crate::image::version::Version;
+use crate::image::version::{ParseVersionError, Version};
 
 /// What stands before the repository of an artifact that is no image.
 pub(super) const SCHEME: &str = "oci://";
@@ -26,6 +26,12 @@ pub(super) fn is_range(text: &str) -> bool {
     let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
     let is_wild = parts().any(is_any) && parts().all(|part| is_any(part) || is_number(part));
     !is_tag || is_wild
+}
+
+/// Whether `tag` is a version to Helm, which says of `latest` that it is an improper constraint. `1.2` is one, as seen of
+/// `helm pull` 3.21, which asks the registry for that tag.
+pub(super) fn is_version(tag: &str) -> bool {
+    Version::of_chart(tag) != Err(ParseVersionError::NotVersion)
 }
 
 /// Whether the value of `key` in a map is the version of a chart, which Helm reads.

@@ -141,6 +141,10 @@ pub(super) enum Cause {
     )]
     ChartTag { found: String },
     #[error(
+        "`{tag}` is no version, and Helm finds a chart by nothing else; let the policy's `tags` take versions alone"
+    )]
+    NoChartVersion { tag: String },
+    #[error(
         "no `digest` stands beside the tag here; let it stand here once as `digest: \"\"`, or let the policy `write: tag`"
     )]
     TagAlone,

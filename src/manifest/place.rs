@@ -7,7 +7,7 @@ use std::cell::Cell;
 
 use super::helm::{self, Lookup};
 use super::name::{is_image, split_digest, split_tag};
-use super::{Ask, Cause, Fault, Standing, Version, Write, known_digest};
+use super::{Ask, Cause, Fault, Standing, Version, Write, chart, known_digest};
 use crate::edit::{
     AliasesLeft, Draft, New, NodeId, Path, Reach, Refusal, Scan, Step, Whereabouts, edited,
 };
@@ -389,7 +389,11 @@ impl Shape {
             (Self::Reference { name }, Write::Digest | Write::TagAndDigest) => {
                 format!("{name}:{tag}@{}", digest()?)
             }
-            (Self::ChartVersion, Write::Tag) => tag.replace('_', "+"),
+            (Self::ChartVersion, Write::Tag) if chart::is_version(tag) => tag.replace('_', "+"),
+            (Self::ChartVersion, Write::Tag) => {
+                let tag = tag.to_owned();
+                return Err(Cause::NoChartVersion { tag });
+            }
             (Self::ChartVersion, Write::Digest | Write::TagAndDigest) => {
                 return Err(Cause::ChartDigest);
             }
