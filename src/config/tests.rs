@@ -1058,7 +1058,7 @@ fn bombs_are_refused_at_once() {
 }
 
 #[test]
-fn a_thousand_policies_are_read_quickly() {
+fn a_thousand_policies_are_read_in_a_time_that_grows_with_their_number() {
     let folder = folder(SETTINGS, "");
     for i in 0..1_000 {
         let environments: String = ["dev", "staging", "production"]
@@ -1077,8 +1077,8 @@ fn a_thousand_policies_are_read_quickly() {
     let config = load_in(folder.path()).unwrap();
     let took = start.elapsed();
     assert_eq!(config.policies.len(), 1_000);
-    // Unoptimised, on a machine that does other things.
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    // No measure of speed: it takes a second or two, and where each policy reads all others, many minutes.
+    assert!(took < Duration::from_secs(60), "{took:?}");
 }
 
 #[test]

@@ -530,8 +530,8 @@ mod tests {
         ] {
             assert_ne!(refusal(&bomb), "scanned", "{}", &bomb[..20]);
         }
-        // Milliseconds in a release build; the margin is for slow machines.
-        assert!(start.elapsed() < Duration::from_secs(5));
+        // No measure of speed: they take milliseconds in a release build, and a bomb that goes off takes hours.
+        assert!(start.elapsed() < Duration::from_secs(60));
     }
 
     #[test]
