@@ -352,7 +352,9 @@ fn hook_sources(settings: &Settings) -> BTreeMap<EventKind, Vec<HookSource>> {
 
 fn work(setup: &Setup, live: &Live, bells: &Arc<Bells>) -> Work {
     let interval_of = |repository: &Repository| {
-        let settings = setup.settings.registries.get(repository.registry());
+        // What a mirror copies is read elsewhere, with the settings of that registry.
+        let origin = live.sources.origin(repository);
+        let settings = setup.settings.registries.get(origin.registry());
         let interval = settings.map_or(RegistrySettings::default().poll_interval, |settings| {
             settings.poll_interval
         });
@@ -483,4 +485,49 @@ fn unopened(name: &RepositoryName, error: git::OpenError) -> Failure {
 fn person(person: &config::Person) -> git::Person {
     let config::Person { name, email } = person.clone();
     git::Person { name, email }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::{Setup, work};
+    use crate::web::Bells;
+
+    #[tokio::test]
+    async fn what_a_mirror_copies_is_polled_as_often_as_where_it_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = "\
+apiVersion: towpath.dev/v1alpha1
+kind: Settings
+cache: cache
+repositories: { deploy: { url: deploy.git } }
+registries:
+  docker.io: { poll-interval: 20m }
+  harbor.example.com: { poll-interval: 5m }
+  harbor.example.com/hub: { mirror-of: docker.io }
+policies: [policies.yaml]
+";
+        let policies = "\
+apiVersion: towpath.dev/v1alpha1
+kind: PromotionPolicy
+metadata: { name: portal }
+spec:
+  repository: deploy
+  images: { web: harbor.example.com/hub/acme/web, api: harbor.example.com/acme/api }
+  environments: [{ name: dev, tags: { semver: '*' }, update: dev }]
+";
+        let file = folder.path().join("towpath.yaml");
+        fs::write(&file, settings).unwrap();
+        fs::write(folder.path().join("policies.yaml"), policies).unwrap();
+        let setup = Setup::load(&file).ok().unwrap();
+        let live = setup.connect().await.ok().unwrap();
+        let intervals = work(&setup, &live, &Arc::new(Bells::default())).intervals;
+        let minutes = |name: &str| intervals.images[&name.parse().unwrap()];
+        let expected = |minutes: u64| Duration::from_secs(minutes * 60);
+        assert_eq!(minutes("harbor.example.com/hub/acme/web"), expected(20));
+        assert_eq!(minutes("harbor.example.com/acme/api"), expected(5));
+    }
 }
