@@ -39,7 +39,7 @@ pub(crate) enum LoginError {
         words: String,
     },
     #[error("failed to get a login for {place}")]
-    NotGranted { place: String, source: Box<Self> },
+    NotGranted { place: String, source: Arc<Self> },
     /// What is there is not shown: it is, or was meant to be, a secret.
     #[error("{place} holds no {wanted}")]
     Unusable { place: String, wanted: &'static str },

@@ -22,6 +22,7 @@ mod wire;
 mod fake;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -51,6 +52,13 @@ pub(crate) use kubernetes::{PullSecrets, Which, is_object_name};
 /// A granted login is not used in the last tenth of its life, or its last 5 minutes if that is less: a listing may take
 /// as long from its first page to its last.
 const MARGIN_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// Longest life that a grant is believed to have: services give an hour to twelve, and a sum of times has an end.
+const LIFE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long a service that failed is left alone. A metadata server that is not there takes 3 to 15 s to say nothing: 2,000
+/// repositories that each asked for themselves, one after the other, would wait for hours.
+const FAILED_FOR: Duration = Duration::from_secs(10);
 
 /// How long a grant has to stand before a refusal makes us ask for another. Services keep their grants for an hour and
 /// more; who is refused with a fresh one lacks a right, and a listing every two minutes must not become a grant as often.
@@ -143,7 +151,7 @@ pub(crate) struct Logins {
 struct Held {
     source: Source,
     /// Whoever holds the lock is the one who asks for a new grant.
-    granted: tokio::sync::Mutex<Option<Granted>>,
+    granted: tokio::sync::Mutex<Grant>,
     aws_keys: KeptKeys,
     /// What programs said.
     helped: Recent<Helper, Result<Option<Login>, HelperError>>,
@@ -151,11 +159,20 @@ struct Held {
     keyring: Keyring,
 }
 
-/// A login that a service gave for some time.
-struct Granted {
-    login: Login,
-    at: Instant,
-    good_until: Instant,
+/// What a service gave for some time.
+#[derive(Default)]
+enum Grant {
+    #[default]
+    None,
+    Login {
+        login: Login,
+        at: Instant,
+        good_until: Instant,
+    },
+    Failed {
+        error: Arc<LoginError>,
+        at: Instant,
+    },
 }
 
 impl From<Credentials> for Source {
@@ -284,34 +301,29 @@ impl Logins {
         }
     }
 
-    /// Forgets what was granted for `path`, which the registry refused; says whether a new grant may fare better.
-    pub(crate) async fn refused(&self, path: &str) -> bool {
+    /// Forgets `login`, with which the registry refused `path`; says whether another may fare better: a new one, or one
+    /// that came since.
+    pub(crate) async fn refused(&self, path: &str, login: &Login) -> bool {
         let Some(held) = self.closest(path) else {
             return false;
         };
+        let refused = login.fingerprint();
         match &held.source {
             Source::Own(_) => false,
             Source::DockerConfig(_) => {
-                let before = self.fingerprint(path).await;
                 held.helped.refused().await;
-                before.is_some() && self.fingerprint(path).await != before
+                let found = self.find(path).await;
+                found.is_ok_and(|found| found.login.fingerprint() != refused)
             }
             Source::Aws(_) | Source::Azure(_) | Source::GithubApp(_) | Source::Google(_) => {
-                let mut granted = held.granted.lock().await;
-                let is_old = |granted: &Granted| granted.at.elapsed() >= REFUSED_AFTER;
-                granted.take_if(|granted| is_old(granted)).is_some()
+                held.granted.lock().await.forget(refused)
             }
             Source::PullSecrets(secrets) => {
-                let wanted = (&*self.target.host, path);
+                let refused = (&*self.target.host, path, refused);
                 let environment = &self.asker.environment;
-                held.keyring.refused(secrets, wanted, environment).await
+                held.keyring.refused(secrets, refused, environment).await
             }
         }
-    }
-
-    async fn fingerprint(&self, path: &str) -> Option<Fingerprint> {
-        let found = self.find(path).await.ok()?;
-        Some(found.login.fingerprint())
     }
 
     async fn by_docker_config(
@@ -366,26 +378,39 @@ impl Logins {
         let place = held.source.place(&self.asker.environment);
         // Held while the grant is asked for, on purpose: the others that wait here want this very login.
         let mut kept = held.granted.lock().await;
-        if let Some(granted) = &*kept
-            && Instant::now() < granted.good_until
-        {
-            let login = granted.login.clone();
-            return Ok(Found { login, place });
-        }
-        let at = Instant::now();
-        let (login, life) = match grant.await {
-            Ok(granted) => granted,
-            Err(source) => {
-                let source = Box::new(source);
+        let now = Instant::now();
+        match &*kept {
+            Grant::Login {
+                login, good_until, ..
+            } if now < *good_until => {
+                let login = login.clone();
+                return Ok(Found { login, place });
+            }
+            Grant::Failed { error, at } if now < *at + FAILED_FOR => {
+                let source = Arc::clone(error);
                 return Err(LoginError::NotGranted { place, source });
             }
-        };
-        *kept = Some(Granted {
-            login: login.clone(),
-            at,
-            good_until: at + life.saturating_sub((life / 10).min(MARGIN_MAX)),
-        });
-        Ok(Found { login, place })
+            Grant::None | Grant::Login { .. } | Grant::Failed { .. } => {}
+        }
+        match grant.await {
+            Ok((login, life)) => {
+                let life = life.min(LIFE_MAX);
+                *kept = Grant::Login {
+                    login: login.clone(),
+                    at: now,
+                    good_until: now + life.saturating_sub((life / 10).min(MARGIN_MAX)),
+                };
+                Ok(Found { login, place })
+            }
+            Err(error) => {
+                let source = Arc::new(error);
+                *kept = Grant::Failed {
+                    error: Arc::clone(&source),
+                    at: Instant::now(),
+                };
+                Err(LoginError::NotGranted { place, source })
+            }
+        }
     }
 
     /// The source of the longest prefix of `path`, in whole segments.
@@ -397,6 +422,23 @@ impl Logins {
         // The prefixes of one path are in the order of their lengths.
         let mut below = self.held.iter().filter(|(prefix, _)| is_below(prefix));
         below.next_back().map(|(_, held)| held)
+    }
+}
+
+impl Grant {
+    /// Forgets the login that was `refused`, unless it is fresh; says whether there is or may be another.
+    fn forget(&mut self, refused: Fingerprint) -> bool {
+        match self {
+            Self::Login { login, at, .. } if login.fingerprint() == refused => {
+                let is_old = at.elapsed() >= REFUSED_AFTER;
+                if is_old {
+                    *self = Self::None;
+                }
+                is_old
+            }
+            Self::None | Self::Login { .. } => true,
+            Self::Failed { .. } => false,
+        }
     }
 }
 

@@ -5,13 +5,14 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use insta::assert_snapshot;
 use secrecy::ExposeSecret as _;
 
 use super::{
-    Clock, Environment, Google, Login, LoginError, Logins, MARGIN_MAX, REFUSED_AFTER, Source,
-    SourcesByPath, Target,
+    Clock, Environment, FAILED_FOR, Google, LIFE_MAX, Login, LoginError, Logins, MARGIN_MAX,
+    REFUSED_AFTER, Source, SourcesByPath, Target,
 };
 use crate::secret::{Credentials, Secret};
 
@@ -79,6 +80,13 @@ async fn password(logins: &Logins) -> String {
     }
 }
 
+/// Lets `time` go by without waiting for it.
+async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
 fn told(error: LoginError, address: &str) -> String {
     format!("{:#}", anyhow::Error::new(error)).replace(address, "SERVICE")
 }
@@ -112,7 +120,7 @@ async fn without_a_source_access_is_anonymous() {
     let found = logins.find("acme/web").await.unwrap();
     assert!(matches!(found.login, Login::Anonymous));
     assert_eq!(found.place, "anonymous access");
-    assert!(!logins.refused("acme/web").await);
+    assert!(!logins.refused("acme/web", &found.login).await);
 }
 
 #[tokio::test]
@@ -123,9 +131,9 @@ async fn a_grant_is_kept_until_shortly_before_it_expires() {
     let all = futures_util::future::join_all(many).await;
     assert_eq!(all, ["t1"; 10]);
     tokio::time::pause();
-    tokio::time::advance(std::time::Duration::from_secs(3598) - MARGIN_MAX).await;
+    tokio::time::advance(Duration::from_secs(3598) - MARGIN_MAX).await;
     assert_eq!(password(&logins).await, "t1");
-    tokio::time::advance(std::time::Duration::from_secs(1)).await;
+    tokio::time::advance(Duration::from_secs(1)).await;
     tokio::time::resume();
     assert_eq!(password(&logins).await, "t2");
     assert_eq!(count.load(Ordering::SeqCst), 2);
@@ -135,14 +143,41 @@ async fn a_grant_is_kept_until_shortly_before_it_expires() {
 async fn a_refused_grant_is_forgotten_unless_it_is_fresh() {
     let (address, _) = service("200 OK", r#"{"access_token": "t{n}", "expires_in": 3599}"#);
     let logins = google(&address);
+    let first = logins.find("acme/web").await.unwrap().login;
+    assert!(!logins.refused("acme/web", &first).await);
     assert_eq!(password(&logins).await, "t1");
-    assert!(!logins.refused("acme/web").await);
-    assert_eq!(password(&logins).await, "t1");
-    tokio::time::pause();
-    tokio::time::advance(REFUSED_AFTER).await;
-    tokio::time::resume();
-    assert!(logins.refused("acme/web").await);
+    pass(REFUSED_AFTER).await;
+    assert!(logins.refused("acme/web", &first).await);
     assert_eq!(password(&logins).await, "t2");
+    // Others were refused with the first one too, and come with the news a little later.
+    assert!(logins.refused("acme/api", &first).await);
+    assert_eq!(password(&logins).await, "t2");
+}
+
+#[tokio::test]
+async fn a_grant_that_is_said_to_live_for_ever_is_a_grant() {
+    let body = r#"{"access_token": "t{n}", "expires_in": 18446744073709551615}"#;
+    let (address, _) = service("200 OK", body);
+    let logins = google(&address);
+    assert_eq!(password(&logins).await, "t1");
+    pass(LIFE_MAX).await;
+    assert_eq!(password(&logins).await, "t2");
+}
+
+#[tokio::test]
+async fn a_service_that_failed_is_asked_again_after_some_seconds_however_many_want_a_login() {
+    let (address, count) = service("404 Not Found", "no such account");
+    let logins = google(&address);
+    let many = (0..10).map(|_| logins.find("acme/web"));
+    let all = futures_util::future::join_all(many).await;
+    for found in all {
+        let error = told(found.unwrap_err(), &address);
+        assert!(error.ends_with("saying `no such account`"), "{error}");
+    }
+    assert_eq!(count.load(Ordering::SeqCst), 1);
+    pass(FAILED_FOR).await;
+    assert!(logins.find("acme/web").await.is_err());
+    assert_eq!(count.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]

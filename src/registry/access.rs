@@ -100,6 +100,14 @@ enum Scheme {
     },
 }
 
+impl Kept {
+    /// Whether `value` is the token that is kept, and was given for `login`.
+    fn gave(&self, value: &HeaderValue, login: &Login) -> bool {
+        let token = self.token.as_ref();
+        token.is_some_and(|token| token.value == value && token.login == login.fingerprint())
+    }
+}
+
 impl Access {
     pub(super) fn new(options: HostOptions, logins: Logins) -> Self {
         Self {
@@ -153,13 +161,16 @@ impl Access {
             return Ok(None);
         };
         let is_refused = match (&scheme, sent) {
+            // Another request may have found the next login by now, with which this one was not refused yet.
             (Scheme::Basic, Authorization::Basic { .. })
-            | (Scheme::Given, Authorization::Bearer(_)) => true,
+            | (Scheme::Given, Authorization::Bearer(_)) => is_of(sent, &found),
             // A token that was given just now is as good as any other for this login.
-            (Scheme::Token { .. }, _) => round > 0,
-            (Scheme::Basic | Scheme::Given, _) => false,
+            (Scheme::Token { .. }, Authorization::Bearer(value)) => {
+                round > 0 && self.slot(repository).lock().await.gave(value, &found)
+            }
+            (Scheme::Basic | Scheme::Given | Scheme::Token { .. }, _) => false,
         };
-        if is_refused && !self.logins.refused(repository.path()).await {
+        if is_refused && !self.logins.refused(repository.path(), &found).await {
             return Ok(None);
         }
         self.slot(repository).lock().await.scope = scope;
@@ -315,7 +326,8 @@ impl Access {
                 done => return done,
             };
             let was_refreshed = self.lock_refreshed().remove(&login.fingerprint());
-            if was_refreshed.is_none() && !self.logins.refused(repository.path()).await {
+            let path = repository.path();
+            if was_refreshed.is_none() && !self.logins.refused(path, &login).await {
                 return Err(refused);
             }
             login = self.found(line, repository).await?;
@@ -485,6 +497,26 @@ pub(super) fn bearer(host: &str, token: &SecretString) -> Result<HeaderValue, Re
     })?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+/// Whether what was sent is `login` itself.
+fn is_of(sent: &Authorization, login: &Login) -> bool {
+    match (sent, login) {
+        (
+            Authorization::Basic { username, password },
+            Login::Basic {
+                username: own_name,
+                password: own,
+            },
+        ) => username == own_name && password.expose_secret() == own.expose_secret(),
+        (Authorization::Bearer(value), Login::Bearer(token)) => {
+            bearer("", token).is_ok_and(|own| own == value)
+        }
+        (
+            Authorization::Anonymous | Authorization::Basic { .. } | Authorization::Bearer(_),
+            Login::Anonymous | Login::Basic { .. } | Login::Bearer(_) | Login::Identity(_),
+        ) => false,
+    }
 }
 
 /// `[::1]:5000` is `[::1]`, as URLs write it.

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use super::{HostOptions, Listing, Options, Registry, RegistryError};
 use crate::demo::registry::{Access, Image, MemoryRegistry};
-use crate::login::{Environment, PullSecrets, Source, SourcesByPath, Which};
+use crate::login::{Clock, Environment, Logins, PullSecrets, Source, SourcesByPath, Target, Which};
 
 const NOON: jiff::Timestamp = jiff::Timestamp::UNIX_EPOCH;
 const PASSWORD: &str = "s3cret";
@@ -370,6 +370,29 @@ async fn a_registry_that_takes_passwords_itself_is_tried_with_each_login_once() 
         "{error}"
     );
     assert_eq!(stage.server.take_requests()[&kind], 3);
+}
+
+#[tokio::test]
+async fn requests_side_by_side_that_are_refused_with_one_login_turn_to_the_same_next_one() {
+    let stage = Stage::new();
+    for (name, password) in [("one", "hunter2"), ("two", "hunter3"), ("three", PASSWORD)] {
+        stage.api.put_secret(name, &stage.config(&[("", password)]));
+    }
+    let secrets = PullSecrets {
+        namespace: None,
+        which: named(&["one", "two", "three"]),
+    };
+    let logins = Logins::new(
+        Target::of_host(&stage.server.host()),
+        SourcesByPath::from(Source::PullSecrets(secrets)),
+        stage.pod(),
+        Clock::default(),
+    );
+    let first = logins.find("acme/web").await.unwrap();
+    assert!(logins.refused("acme/web", &first.login).await);
+    assert!(logins.refused("acme/web", &first.login).await);
+    let next = logins.find("acme/web").await.unwrap();
+    assert!(next.place.contains("towpath/two"), "{}", next.place);
 }
 
 #[tokio::test]

@@ -221,7 +221,6 @@ async fn what_google_refuses_is_told_with_what_to_do() {
 async fn a_file_that_cannot_be_used_is_told_without_its_text() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("key.json");
-    let logins = logins(HOST, by_file(&file), nothing());
     let mut all = Vec::new();
     let of_key = |uri: &str, key: &str| {
         json!({
@@ -246,7 +245,7 @@ async fn a_file_that_cannot_be_used_is_told_without_its_text() {
         external(json!({ "file": "/none/token" })).to_string(),
     ] {
         std::fs::write(&file, text).unwrap();
-        let told = refusal(&logins, &file).await;
+        let told = refusal(&logins(HOST, by_file(&file), nothing()), &file).await;
         assert!(!told.contains("hunter2"), "{told}");
         all.push(told);
     }

@@ -116,18 +116,17 @@ impl Keyring {
         Ok(logins.swap_remove(next))
     }
 
-    /// Turns to the next login for `path` after the registry refused one, and reads the secrets anew unless that was done
-    /// just now; says whether there is one that was not refused.
+    /// Turns to the next login for `path` after the registry refused this one, and reads the secrets anew unless that was
+    /// done just now; says whether there is one that was not refused.
     pub(super) async fn refused(
         &self,
         secrets: &PullSecrets,
-        (host, path): (&str, &str),
+        (host, path, login): (&str, &str, Fingerprint),
         environment: &Environment,
     ) -> bool {
-        if let Ok(found) = self.find(secrets, (host, path), environment).await {
+        {
             let mut all = self.lock_refused();
-            let refused = all.entry(path.to_owned()).or_default();
-            refused.insert(found.login.fingerprint());
+            all.entry(path.to_owned()).or_default().insert(login);
         }
         self.read.refused().await;
         let logins = self.logins(secrets, (host, path), environment).await;
