@@ -144,6 +144,10 @@ pub(crate) enum RegistryError {
         "the listing of `{repository}` goes in a circle: a page brings nothing new and leads on"
     )]
     PageLoop { repository: Repository },
+    #[error(
+        "the listing of `{repository}` broke off: its registry does not find the next page, as when tags are deleted while they are listed"
+    )]
+    PlaceLost { repository: Repository },
     #[error("the listing of `{repository}` goes on at `{link}`, which is not `{origin}`")]
     CrossOriginLink {
         repository: Repository,
@@ -243,6 +247,7 @@ impl RegistryError {
             | Self::TooLarge { .. }
             | Self::TooLong { .. }
             | Self::PageLoop { .. }
+            | Self::PlaceLost { .. }
             | Self::NotJson { .. }
             | Self::DigestMismatch { .. } => return None,
         };

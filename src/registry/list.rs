@@ -51,9 +51,10 @@ struct PageEnd {
 }
 
 /// Reads the whole listing of `repository`, from the start again with smaller pages where the registry refuses their size,
-/// at the first page or a later one; what it takes is kept.
+/// at the first page or a later one; what it takes is kept. And once again where the registry lost its place.
 pub(super) async fn list(host: &Host, repository: &Repository) -> Result<Listed, RegistryError> {
     let mut page_size = host.paging().size;
+    let mut is_second_time = false;
     loop {
         let error = match pages(host, repository, page_size).await {
             Ok((listed, page_size)) => {
@@ -62,6 +63,10 @@ pub(super) async fn list(host: &Host, repository: &Repository) -> Result<Listed,
             }
             Err(error) => error,
         };
+        if matches!(error, RegistryError::PlaceLost { .. }) && !is_second_time {
+            is_second_time = true;
+            continue;
+        }
         let Some(size) = page_size.filter(|_| is_about_size(&error)) else {
             return Err(error);
         };
@@ -127,6 +132,10 @@ async fn pages(
         answer = match ask(host, &repository, &next).await {
             // There was nothing to ask for, and the registry says so in its own way.
             Err(error) if guess.is_some() && is_refusal(&error) => return Ok((listed, page_size)),
+            // zot answers so where the tag that a page ended with is gone by now.
+            Err(RegistryError::NotFound { .. }) => {
+                return Err(RegistryError::PlaceLost { repository });
+            }
             answer => answer?,
         };
         url = next;

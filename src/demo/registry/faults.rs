@@ -59,7 +59,7 @@ pub enum Fault {
     PushPages { most: usize },
     /// Lists only the first so many tags.
     Shrunk { tags: usize },
-    /// Lists this tag on the first page and no more after it: someone deletes it just then.
+    /// Lists this tag on the first page and no more after it: someone deletes it just then. Of several, one each time.
     DeletedBetweenPages { tag: String },
     /// Answers 404 without a word where `last` is a tag no more, as zot does.
     ForgetsDeletedTags,
@@ -181,8 +181,14 @@ impl Faults {
         pick!(self, Fault::Shrunk { tags } => *tags)
     }
 
-    pub(super) fn deleted(&self) -> Option<&str> {
-        pick!(self, Fault::DeletedBetweenPages { tag } => tag.as_str())
+    /// The next tag that is deleted between two pages.
+    pub(super) fn deleted(&mut self) -> Option<String> {
+        let is_deletion = |fault: &Fault| matches!(fault, Fault::DeletedBetweenPages { .. });
+        let at = self.0.iter().position(is_deletion)?;
+        let Fault::DeletedBetweenPages { tag } = self.0.remove(at) else {
+            return None;
+        };
+        Some(tag)
     }
 
     pub(super) fn pushes_refused(&self) -> Option<u16> {

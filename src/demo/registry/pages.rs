@@ -38,12 +38,10 @@ pub(super) fn page<'a>(
         return Err(NoPage::TooLarge);
     }
     let size = faults.page_length_max().map_or(size, |most| size.min(most));
-    let mut all = listed(repository, faults);
-    if let Some(last) = last {
-        all.retain(|tag| faults.deleted() != Some(*tag));
-        if faults.has(&Fault::ForgetsDeletedTags) && !all.contains(&last.as_str()) {
-            return Err(NoPage::TagGone);
-        }
+    let all = listed(repository, faults);
+    let is_gone = last.is_some_and(|last| !all.contains(&last.as_str()));
+    if is_gone && faults.has(&Fault::ForgetsDeletedTags) {
+        return Err(NoPage::TagGone);
     }
     let start = start(&all, parameters);
     let tags: Vec<&str> = all.iter().skip(start).take(size).copied().collect();

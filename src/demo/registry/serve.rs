@@ -151,6 +151,13 @@ fn registry(state: &mut State, request: &Request<'_>) -> Answer {
     if let Some(refusal) = challenged(state, request, (name, "pull")) {
         return refusal;
     }
+    if rest == "tags/list"
+        && request.parameters.contains_key("last")
+        && let Some(repository) = state.repositories.get_mut(name)
+        && let Some(tag) = state.faults.deleted()
+    {
+        repository.delete(&tag);
+    }
     let Some(repository) = state.repositories.get(name) else {
         return error(404, "NAME_UNKNOWN", "repository name not known to registry");
     };
