@@ -190,6 +190,22 @@ async fn what_an_api_needs_beyond_the_registry_is_told() {
 }
 
 #[tokio::test]
+async fn a_token_of_docker_hub_is_had_once_for_many_readings_and_is_its_logins_alone() {
+    let stage = Stage::new(PushApi::DockerHub);
+    stage.push("a", 10);
+    let listing = stage.listing(NOON).await;
+    stage.requests();
+    let many = (0..5).map(|_| stage.pushed(&listing, NOON));
+    for times in futures_util::future::join_all(many).await {
+        assert_eq!(times.unwrap().len(), 1);
+    }
+    assert_eq!(stage.requests(), 1 + 5);
+    std::fs::write(stage.folder.path().join("password"), "hunter2").unwrap();
+    let error = stage.pushed(&listing, NOON).await.unwrap_err();
+    assert!(matches!(error, RegistryError::PushTimes { .. }), "{error}");
+}
+
+#[tokio::test]
 async fn a_robot_account_of_quays_reads_what_is_public_alone() {
     let stage = Stage::with(PushApi::Quay, "acme+robot");
     stage.push("a", 10);

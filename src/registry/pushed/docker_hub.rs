@@ -4,7 +4,6 @@
 //! <https://docs.docker.com/reference/api/hub/latest/>
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -12,15 +11,22 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::wire::{HubLogin, HubTags, HubToken};
 use super::{PAGE_SIZE, Page, collect, number, number_after};
 use crate::image::Repository;
-use crate::login::Login;
+use crate::login::{Fingerprint, Login};
 use crate::registry::access::bearer;
 use crate::registry::error::RegistryError;
 use crate::registry::host::{Host, Question, json};
 use crate::registry::http::{Answer, Authorization};
 
-/// Tokens of the API by user, each until it is refused: they live for minutes, and how many they do not say.
+/// Tokens that are kept: one for each login, of which there are a handful, and one for each password that was renewed.
+const TOKENS_MAX: usize = 64;
+
+/// Tokens of the API by login, each until it is refused: they live for minutes, and how many they do not say. Whoever holds
+/// the lock is the one who has a token made.
 #[derive(Default)]
-pub(in crate::registry) struct Tokens(Mutex<BTreeMap<String, HeaderValue>>);
+pub(in crate::registry) struct Tokens(tokio::sync::Mutex<BTreeMap<Fingerprint, HeaderValue>>);
+
+/// A user by name and password.
+type User<'a> = (Fingerprint, &'a str, &'a SecretString);
 
 pub(super) async fn page(
     host: &Host,
@@ -45,31 +51,48 @@ pub(super) async fn page(
 }
 
 async fn ask(host: &Host, question: &Question<'_>) -> Result<Answer, RegistryError> {
-    let (username, password) = match host.login(question.repository).await? {
-        Login::Basic { username, password } => (username, password),
+    let login = host.login(question.repository).await?;
+    let user = match &login {
+        Login::Basic { username, password } => (login.fingerprint(), &**username, password),
         Login::Bearer(token) => {
-            let login = Authorization::Bearer(bearer(host.api_host(), &token)?);
+            let login = Authorization::Bearer(bearer(host.api_host(), token)?);
             return host.ask_as(question, &login).await;
         }
         Login::Anonymous | Login::Identity(_) => {
             return host.ask_as(question, &Authorization::Anonymous).await;
         }
     };
-    let kept = host.tokens.lock().get(&username).cloned();
-    if let Some(token) = kept {
-        let answer = host.ask_as(question, &Authorization::Bearer(token)).await;
-        match answer {
-            Err(RegistryError::Unauthorized { .. }) => {}
-            answer => return answer,
-        }
+    let first = token(host, question.repository, (user, None)).await?;
+    let sent = Authorization::Bearer(first.clone());
+    match host.ask_as(question, &sent).await {
+        Err(RegistryError::Unauthorized { .. }) => {}
+        answer => return answer,
     }
-    let token = token(host, question.repository, (&username, &password)).await?;
-    host.tokens.lock().insert(username, token.clone());
-    host.ask_as(question, &Authorization::Bearer(token)).await
+    let next = token(host, question.repository, (user, Some(&first))).await?;
+    host.ask_as(question, &Authorization::Bearer(next)).await
+}
+
+/// The token for a user; a new one where there is none, or only the one that was `refused`.
+async fn token(
+    host: &Host,
+    repository: &Repository,
+    ((login, username, password), refused): (User<'_>, Option<&HeaderValue>),
+) -> Result<HeaderValue, RegistryError> {
+    // Held while a token is made, on purpose: the others that wait here want this very token.
+    let mut kept = host.tokens.0.lock().await;
+    if let Some(token) = kept.get(&login).filter(|token| Some(*token) != refused) {
+        return Ok(token.clone());
+    }
+    let token = make(host, repository, (username, password)).await?;
+    if kept.len() >= TOKENS_MAX {
+        kept.clear();
+    }
+    kept.insert(login, token.clone());
+    Ok(token)
 }
 
 /// Has a token made.
-async fn token(
+async fn make(
     host: &Host,
     repository: &Repository,
     (username, password): (&str, &SecretString),
@@ -89,10 +112,4 @@ async fn token(
         host: host.api_host().to_owned(),
     })?;
     bearer(host.api_host(), &token.access_token.into())
-}
-
-impl Tokens {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, HeaderValue>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
