@@ -227,6 +227,9 @@ async fn a_tag_that_was_moved_far_down_counts_by_the_next_whole_reading() {
     let almost = later(6) - SignedDuration::from_secs(1);
     assert_eq!(stage.told_at(almost).await, "a 50, b 40");
     assert_eq!(stage.told_at(later(6)).await, "a 50, b 30");
+    // The clock was ahead.
+    stage.push("b", 20);
+    assert_eq!(stage.told_at(later(5)).await, "a 50, b 20");
 }
 
 #[tokio::test]

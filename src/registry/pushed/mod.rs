@@ -172,8 +172,11 @@ pub(super) async fn read(
     before: Option<PushTimes>,
     now: Timestamp,
 ) -> Result<PushTimes, RegistryError> {
-    let is_fresh =
-        |before: &PushTimes| before.api == api && now.duration_since(before.whole_at) < WHOLE_EVERY;
+    // What was read at a time that has not come was read by a wrong clock.
+    let fresh = SignedDuration::ZERO..WHOLE_EVERY;
+    let is_fresh = |before: &PushTimes| {
+        before.api == api && fresh.contains(&now.duration_since(before.whole_at))
+    };
     let before = before.filter(is_fresh);
     let read = match api {
         PushApi::Google => google::told(repository, listing).map(|times| (times, Timestamp::MIN)),
