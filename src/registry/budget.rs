@@ -340,6 +340,7 @@ impl Gate {
             state.spread = match advice {
                 Advice::Plenty | Advice::Spent(_) => None,
                 Advice::Spread { pace, lasts } => {
+                    let pace = self.bearable(pace);
                     let next = state.spread.map_or(now + pace, |spread| spread.next);
                     Some(Spread {
                         pace,
@@ -358,6 +359,15 @@ impl Gate {
         }
         if let Advice::Spent(wait) = advice {
             self.close_for(wait, Some(told));
+        }
+    }
+
+    /// Requests go on slowly to the last one, for a listing is nothing before its last page; pulls can be done without, and
+    /// whoever shares the limit needs them.
+    fn bearable(&self, pace: Duration) -> Duration {
+        match self.quota {
+            Quota::Requests => pace.min(WAIT_MAX),
+            Quota::Pulls => pace,
         }
     }
 
@@ -509,6 +519,27 @@ mod tests {
             pass(&budget).await.is_ok(),
             "the registry has more sooner than it said"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_requests_of_an_hour_are_slow_and_no_errors_while_pulls_are_left_to_others() {
+        let budget = budget(None);
+        let told = Told {
+            limit: Some(60),
+            remaining: 6,
+            window: None,
+            resets_in: Some(Duration::from_secs(3600)),
+        };
+        let start = Instant::now();
+        for quota in [Quota::Requests, Quota::Pulls] {
+            budget.heed(quota, told);
+        }
+        for _ in 0..3 {
+            pass(&budget).await.unwrap();
+        }
+        assert_eq!(start.elapsed(), WAIT_MAX * 3);
+        let pull = budget.turn("a", Quota::Pulls).await.map(drop);
+        assert_eq!(pull.unwrap_err().wait, Duration::from_secs(600));
     }
 
     #[tokio::test(start_paused = true)]
