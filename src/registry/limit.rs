@@ -15,6 +15,9 @@ pub(super) const WINDOW_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// From this number on, a reset is seconds since 1970 (this one was in 2001), and below it seconds from now.
 const EPOCH_FROM: u64 = 1_000_000_000;
 
+/// From this number on, it is milliseconds since 1970 (this one was in 2001 too).
+const EPOCH_MILLISECONDS_FROM: u64 = 1_000 * EPOCH_FROM;
+
 /// What is left counts as few from one in this many down, so that others who share the limit find the rest.
 const FEW_SHARE: u32 = 10;
 
@@ -155,7 +158,7 @@ fn three(headers: &HeaderMap, prefix: &str) -> Option<Told> {
             .and_then(window)
             .or_else(|| window(&remaining)),
         resets_in: text(headers, &format!("{prefix}-reset"))
-            .and_then(|reset| resets_in(reset.trim().parse().ok()?, headers)),
+            .and_then(|reset| resets_in(reset, headers)),
     })
 }
 
@@ -170,10 +173,17 @@ fn acr(headers: &HeaderMap) -> Option<Told> {
     })
 }
 
-fn resets_in(reset: u64, headers: &HeaderMap) -> Option<Duration> {
-    if reset < EPOCH_FROM {
+/// Seconds from now, a time in seconds or milliseconds, either with a fraction perhaps, or a date.
+fn resets_in(reset: &str, headers: &HeaderMap) -> Option<Duration> {
+    let number = whole(reset).parse::<u64>().ok();
+    if let Some(reset) = number.filter(|reset| *reset < EPOCH_FROM) {
         return Some(Duration::from_secs(reset).min(WINDOW_MAX));
     }
+    let reset = match number {
+        Some(reset) if reset >= EPOCH_MILLISECONDS_FROM => reset / 1_000,
+        Some(reset) => reset,
+        None => u64::try_from(date(reset)?.as_second()).ok()?,
+    };
     let now = date(text(headers, DATE.as_str())?)?.as_second();
     let now = u64::try_from(now).ok()?;
     Some(Duration::from_secs(reset.saturating_sub(now)).min(WINDOW_MAX))
@@ -215,8 +225,13 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 
 /// A whole number, or the whole part of one.
 fn count(text: &str) -> Option<u32> {
-    let whole = text.trim().split('.').next()?;
-    Some(whole.parse::<u64>().ok()?.try_into().unwrap_or(u32::MAX))
+    let count = whole(text).parse::<u64>().ok()?;
+    Some(count.try_into().unwrap_or(u32::MAX))
+}
+
+/// The whole part of a number.
+fn whole(text: &str) -> &str {
+    text.split('.').next().unwrap_or_default().trim()
 }
 
 fn seconds(text: &str) -> Option<Duration> {
@@ -312,6 +327,17 @@ mod tests {
             date,
         ];
         assert_eq!(parts(&gitlab), (Some(60), 0, None, Some(0)), "that is now");
+        for reset in [
+            "30",
+            "30.9",
+            "1792567680.25",
+            "1792567680000",
+            "Wed, 21 Oct 2026 07:28:00 GMT",
+        ] {
+            let reset = format!("x-ratelimit-reset: {reset}");
+            let told = parts(&["x-ratelimit-remaining: 3", &reset, date]);
+            assert_eq!(told, (None, 3, None, Some(30)), "{reset}");
+        }
     }
 
     #[test]
@@ -338,6 +364,25 @@ mod tests {
             "ratelimit-reset: 99999999",
         ];
         assert_eq!(parts(&huge), (None, u32::MAX, None, Some(86_400)));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_said_is_read_without_a_panic(value in "[ -~]{0,40}|[0-9]{1,25}", other in "[0-9.=;,\"w rt]{0,30}") {
+            for name in ["ratelimit", "ratelimit-remaining", "x-ratelimit-reset"] {
+                let lines = [
+                    format!("{name}: {value}"),
+                    format!("ratelimit-limit: {other}"),
+                    format!("x-ratelimit-remaining: {other}"),
+                    format!("ratelimit-policy: {other}"),
+                ];
+                let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+                if let Some(told) = of(&lines) {
+                    let wait = told.spent_for().unwrap_or_default();
+                    proptest::prop_assert!(wait <= super::WINDOW_MAX);
+                }
+            }
+        }
     }
 
     #[test]
