@@ -29,6 +29,9 @@ pub(super) const API_VERSION: &str = "towpath.dev/v1alpha1";
 /// Shortest time between two readings: below it, a registry would answer 429.
 const POLL_INTERVAL_MIN: Duration = Duration::from_secs(1);
 
+/// Longest: a year is never, and a sum of times has an end.
+const POLL_INTERVAL_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// Largest page that a listing is asked for; registries cap it far below.
 const PAGE_SIZE_MAX: u32 = 10_000;
 
@@ -239,10 +242,13 @@ impl Leaf for Duration {
                 .hint(format!("write `{text}s`, `{text}m` or `{text}h`")));
         }
         match humantime::parse_duration(text) {
-            Ok(duration) if duration >= POLL_INTERVAL_MIN => Ok(duration),
-            Ok(_) => Err(Refusal::new(format!(
+            Ok(duration) if duration < POLL_INTERVAL_MIN => Err(Refusal::new(format!(
                 "`{text}` is too short; the least is `1s`"
             ))),
+            Ok(duration) if duration > POLL_INTERVAL_MAX => Err(Refusal::new(format!(
+                "`{text}` is too long; the most is `365d`"
+            ))),
+            Ok(duration) => Ok(duration),
             Err(_) => Err(Refusal::new(format!("`{text}` is not a duration"))
                 .hint("write a number and a unit: `30s`, `5m`, `1h 30m`")),
         }

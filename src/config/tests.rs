@@ -845,6 +845,24 @@ policies: []
 }
 
 #[test]
+fn an_interval_is_a_second_to_a_year() {
+    let with = |interval: &str| {
+        let entry = format!("{{ url: ../deploy.git, poll-interval: {interval} }}");
+        SETTINGS.replace("{ url: ../deploy.git }", &entry)
+    };
+    for good in ["1s", "365d"] {
+        assert!(load_in(folder(&with(good), "").path()).is_ok(), "{good}");
+    }
+    let bad = ["999ms", "366d", "18446744073709551615s"];
+    let all = bad.map(|interval| messages(&with(interval), ""));
+    assert_snapshot!(all.join("\n"), @"
+    4:48 `999ms` is too short; the least is `1s`
+    4:48 `366d` is too long; the most is `365d`
+    4:48 `18446744073709551615s` is too long; the most is `365d`
+    ");
+}
+
+#[test]
 fn urls_and_durations_say_what_they_lack() {
     let settings = SETTINGS.replace(
         "{ url: ../deploy.git }",
