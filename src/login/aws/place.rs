@@ -102,6 +102,17 @@ impl Ecr {
         })
     }
 
+    /// All hosts of the private registry that `account` has in `region`.
+    pub(crate) fn hosts(account: &str, region: &str) -> [String; 4] {
+        let (_, plain, dual) = domains(region);
+        [
+            format!("{account}.dkr.ecr.{region}.{plain}"),
+            format!("{account}.dkr.ecr-fips.{region}.{plain}"),
+            format!("{account}.dkr-ecr.{region}.on.{dual}"),
+            format!("{account}.dkr-ecr-fips.{region}.on.{dual}"),
+        ]
+    }
+
     /// The private registries of `region`, for a host whose name does not say what it is.
     pub(crate) fn of_region(region: &str) -> Option<Self> {
         is_region(region).then(|| Self {

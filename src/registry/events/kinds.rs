@@ -9,6 +9,7 @@ use super::wire::{
 };
 use super::{Extent, Named};
 use crate::image::{Reference, Repository, Tag};
+use crate::login::Ecr as EcrHost;
 
 /// The media types under which a registry takes a manifest; all else is a layer or a configuration:
 /// <https://github.com/opencontainers/image-spec/blob/main/media-types.md>,
@@ -70,8 +71,7 @@ pub(super) fn docker_hub(event: DockerHub) -> Vec<Named> {
     push().into_iter().collect()
 }
 
-/// The host is made of account and region, for IPv4 alone and for both:
-/// <https://docs.aws.amazon.com/AmazonECR/latest/userguide/ecr-requests.html>.
+/// The host is made of account and region, and is any of those that the registry has.
 pub(super) fn ecr(event: Ecr) -> Vec<Named> {
     let Ecr {
         data,
@@ -92,15 +92,8 @@ pub(super) fn ecr(event: Ecr) -> Vec<Named> {
         let (account, region, detail) = (account?, region?, detail?);
         let is_new = matches!(detail.action_type?.as_str(), "PUSH" | "REPLICATE");
         let is_push = is_new && detail.result? == "SUCCESS" && is_tag(detail.image_tag.as_deref());
-        let domain = match region.starts_with("cn-") {
-            true => "amazonaws.com.cn",
-            false => "amazonaws.com",
-        };
-        let hosts = [
-            format!("{account}.dkr.ecr.{region}.{domain}"),
-            format!("{account}.dkr-ecr.{region}.on.aws"),
-        ];
         let name = detail.repository_name?;
+        let hosts = EcrHost::hosts(&account, &region);
         let named = hosts.map(|host| Named::one(Some(&host), &name));
         is_push.then_some(named.to_vec())
     };
