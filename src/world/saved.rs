@@ -306,6 +306,12 @@ fn load_image(saved: SavedImage) -> Result<ImageFacts, LoadWorldError> {
             tags.insert(tag.clone(), parse(first_seen, "a time")?);
         }
         if let Some(at) = &saved.pushed {
+            if pushes.is_none() {
+                return Err(LoadWorldError::Value {
+                    text: name,
+                    what: "a tag with a push time, since its image has no `pushes`",
+                });
+            }
             pushed.insert(tag.clone(), parse(at, "a time")?);
         }
         let is_listed = saved.first_seen.is_some();
@@ -576,5 +582,8 @@ branches:
         let text = TEXT.replace("{ first-seen: 2026-03-01T00:00:00Z, created: none }", "{}");
         let error = load(&text).unwrap_err();
         insta::assert_snapshot!(error, @"`v1` in it is not a listed tag, since it has no `first-seen`");
+        let text = TEXT.replace("    pushes: { order: by-default }\n", "");
+        let error = load(&text).unwrap_err();
+        insta::assert_snapshot!(error, @"`v1` in it is not a tag with a push time, since its image has no `pushes`");
     }
 }
