@@ -493,8 +493,24 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use super::{Setup, work};
+    use super::{Setup, hook_sources, work};
+    use crate::registry::EventKind;
     use crate::web::Bells;
+
+    #[test]
+    fn settings_know_the_hooks_of_every_kind_of_registry() {
+        let folder = tempfile::tempdir().unwrap();
+        let hook = |kind: EventKind| format!("    {}: {{ unauthenticated: true }}\n", kind.name());
+        let hooks: String = EventKind::ALL.into_iter().map(hook).collect();
+        let settings = format!(
+            "apiVersion: towpath.dev/v1alpha1\nkind: Settings\nrepositories: {{ deploy: {{ url: deploy.git }} }}\npolicies: []\nhooks:\n  registry:\n{hooks}"
+        );
+        let file = folder.path().join("towpath.yaml");
+        fs::write(&file, settings).unwrap();
+        let setup = Setup::load(&file).ok().unwrap();
+        let kinds: Vec<EventKind> = hook_sources(&setup.settings).into_keys().collect();
+        assert_eq!(kinds, EventKind::ALL);
+    }
 
     #[tokio::test]
     async fn what_a_mirror_copies_is_polled_as_often_as_where_it_is_read() {
