@@ -455,6 +455,7 @@ fn remote(name: &RepositoryName, settings: &RepositorySettings) -> Remote {
         credentials,
         ca_file,
         timeouts: git::Timeouts::default(),
+        kept: git::Kept::Everything,
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use git2::{AutotagOption, Direction, ErrorClass, FetchOptions, Oid, Repository};
 
 use super::http::{Http, RemoteError};
-use super::remote::{Remote, RemoteUrl};
+use super::remote::{Kept, Remote, RemoteUrl};
 use super::store::OpenError;
 use super::{commit_id, transport};
 use crate::manifest::CommitId;
@@ -75,7 +75,8 @@ pub(super) fn fetch(
     let url = remote.url.clone();
     let (done, failure) = match (&remote.url, http) {
         (RemoteUrl::Http(_), Some(http)) => {
-            transport::lend(http, || fetch_from(mirror, transport::ADDRESS, branches))
+            let asked = || fetch_from(mirror, (transport::ADDRESS, remote.kept), branches);
+            transport::lend((http, remote.kept), asked)
         }
         // libgit2 would take the path for a URL of a protocol that it does not know.
         (RemoteUrl::Local(path), _) if !path.exists() => {
@@ -84,7 +85,7 @@ pub(super) fn fetch(
         }
         (RemoteUrl::Local(path), _) => {
             let path = path.to_string_lossy();
-            (fetch_from(mirror, &path, branches), None)
+            (fetch_from(mirror, (&path, remote.kept), branches), None)
         }
         (RemoteUrl::Http(_), None) => unreachable!("a mirror of an HTTP address has a client"),
     };
@@ -121,7 +122,11 @@ impl Failed {
     }
 }
 
-fn fetch_from(mirror: &Repository, address: &str, branches: &[String]) -> Result<Fetched, Failed> {
+fn fetch_from(
+    mirror: &Repository,
+    (address, kept): (&str, Kept),
+    branches: &[String],
+) -> Result<Fetched, Failed> {
     let mut remote = mirror.remote_anonymous(address).map_err(Failed::Here)?;
     remote.connect(Direction::Fetch).map_err(Failed::There)?;
     let listed: BTreeMap<String, Oid> = remote
@@ -135,7 +140,7 @@ fn fetch_from(mirror: &Repository, address: &str, branches: &[String]) -> Result
     let at = |branch: &String| listed.get(&reference(branch)).copied();
     let wanted: Vec<String> = branches
         .iter()
-        .filter(|branch| at(branch).is_some_and(|id| !has(mirror, &reference(branch), id)))
+        .filter(|branch| at(branch).is_some_and(|id| !has(mirror, &reference(branch), (id, kept))))
         .map(|branch| format!("+{0}:{0}", reference(branch)))
         .collect();
     if !wanted.is_empty() {
@@ -163,13 +168,14 @@ fn fetch_from(mirror: &Repository, address: &str, branches: &[String]) -> Result
     Ok(Fetched { heads, brought })
 }
 
-/// Whether `reference` of the mirror points to `id` and the commit is there.
-fn has(mirror: &Repository, reference: &str, id: Oid) -> bool {
+/// Whether `reference` of the mirror points to `id`, and what is kept of that commit is there.
+fn has(mirror: &Repository, reference: &str, (id, kept): (Oid, Kept)) -> bool {
     let points = mirror.refname_to_id(reference).is_ok_and(|at| at == id);
-    points
-        && mirror
-            .find_commit(id)
-            .is_ok_and(|commit| commit.tree().is_ok())
+    let is_there = |commit: git2::Commit<'_>| match kept {
+        Kept::Everything => commit.tree().is_ok(),
+        Kept::Commits => true,
+    };
+    points && mirror.find_commit(id).is_ok_and(is_there)
 }
 
 /// Points `reference` of the mirror to `id`, or removes it.

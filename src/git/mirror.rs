@@ -3,7 +3,7 @@
 //! libgit2 blocks, so each mirror has one thread that is spoken to by messages.
 //! Invariant: one message at a time touches the mirror. A caller that stops waiting does not stop the work half-way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
@@ -17,6 +17,7 @@ use super::http::Http;
 use super::join::{JoinError, Packs, join_packs};
 use super::log::{History, log};
 use super::metrics;
+use super::places::{Place, Places};
 use super::push::{Push, PushError, Pushed, push};
 use super::read::{Entry, ReadError, read};
 use super::remote::{Remote, RemoteUrl};
@@ -46,6 +47,11 @@ enum Message {
         limit: usize,
         reply: Reply<History, ReadError>,
     },
+    Places {
+        head: CommitId,
+        commits: BTreeSet<String>,
+        reply: Reply<BTreeMap<String, Place>, ReadError>,
+    },
     Push {
         push: Push,
         reply: Reply<Pushed, PushError>,
@@ -64,7 +70,7 @@ impl Mirror {
                 remote.timeouts,
             )?),
         };
-        let store = Store::take(folder, remote.url.to_string())?;
+        let store = Store::take(folder, remote.url.to_string(), remote.kept)?;
         let repository = store.open()?;
         let (messages, inbox) = mpsc::channel();
         let name = format!("mirror-{}", remote.name);
@@ -74,6 +80,7 @@ impl Mirror {
             store,
             repository,
             is_broken: false,
+            places: None,
         };
         let thread = thread::Builder::new()
             .name(name)
@@ -121,6 +128,21 @@ impl Mirror {
         .await
     }
 
+    /// Where `commits` stand on the branch at `head`, by their names or the starts of these. What names no commit of the
+    /// branch, or several, has no place.
+    pub(crate) async fn places(
+        &self,
+        head: CommitId,
+        commits: BTreeSet<String>,
+    ) -> Result<BTreeMap<String, Place>, ReadError> {
+        self.ask(|reply| Message::Places {
+            head,
+            commits,
+            reply,
+        })
+        .await
+    }
+
     /// Makes commits on `push.base` and moves the branch there, if it still stands at the base.
     pub(crate) async fn push(&self, push: Push) -> Result<Pushed, PushError> {
         self.ask(|reply| Message::Push { push, reply }).await
@@ -153,6 +175,8 @@ struct Worker {
     repository: Repository,
     /// Objects that should be there could not be read: the next fetch makes the mirror anew.
     is_broken: bool,
+    /// Of the branch that was asked about last.
+    places: Option<Places>,
 }
 
 impl Worker {
@@ -178,6 +202,14 @@ impl Worker {
                 } => {
                     let history = log(&self.repository, (&head, known.as_ref()), limit);
                     let _ = reply.send(history.inspect_err(|error| self.note(error)));
+                }
+                Message::Places {
+                    head,
+                    commits,
+                    reply,
+                } => {
+                    let places = self.places(&head, commits);
+                    let _ = reply.send(places.inspect_err(|error| self.note(error)));
                 }
                 Message::Push { push, reply } => {
                     let _ = reply.send(self.push(&push));
@@ -251,6 +283,21 @@ impl Worker {
             url: self.remote.url.clone(),
             source,
         })
+    }
+
+    fn places(
+        &mut self,
+        head: &CommitId,
+        commits: BTreeSet<String>,
+    ) -> Result<BTreeMap<String, Place>, ReadError> {
+        let places = match self.places.take() {
+            Some(places) if places.head == *head => places,
+            before => Places::of(&self.repository, head, before)?,
+        };
+        let found = |name: String| places.find(&name).map(|place| (name, place));
+        let found = commits.into_iter().filter_map(found).collect();
+        self.places = Some(places);
+        Ok(found)
     }
 
     fn push(&mut self, wanted: &Push) -> Result<Pushed, PushError> {

@@ -12,6 +12,7 @@ mod log;
 mod metrics;
 mod mirror;
 mod pack;
+mod places;
 mod push;
 mod read;
 mod remote;
@@ -23,9 +24,10 @@ mod wire;
 
 pub(crate) use log::{History, LoggedCommit};
 pub(crate) use mirror::Mirror;
+pub(crate) use places::Place;
 pub(crate) use push::{NewCommit, Person, Push, PushError, Pushed};
 pub(crate) use read::{Entry, ReadError};
-pub(crate) use remote::{Remote, RemoteUrl, Timeouts};
+pub(crate) use remote::{Kept, Remote, RemoteUrl, Timeouts};
 pub(crate) use seed::{SeedError, seed};
 pub(crate) use store::OpenError;
 
@@ -46,6 +48,10 @@ fn commit_id(oid: git2::Oid) -> CommitId {
 #[cfg(test)]
 #[path = "../../tests/contract/git.rs"]
 mod contract;
+
+#[cfg(test)]
+#[path = "../../tests/contract/git_commits.rs"]
+mod commits;
 
 #[cfg(test)]
 #[path = "../../tests/contract/git_figures.rs"]

@@ -22,6 +22,16 @@ pub(crate) struct Remote {
     /// Certificates in PEM form that are trusted besides the system's.
     pub(crate) ca_file: Option<PathBuf>,
     pub(crate) timeouts: Timeouts,
+    pub(crate) kept: Kept,
+}
+
+/// What a mirror keeps of its repository.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Kept {
+    #[default]
+    Everything,
+    /// The commits alone, where the server can leave out the rest: for the order of builds, of which no file is read.
+    Commits,
 }
 
 /// Where a repository lies.

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use git2::Repository;
 
 use super::http::ClientError;
+use super::remote::Kept;
 
 /// Why a mirror cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -45,14 +46,16 @@ impl OpenError {
 /// A mirror's folder, held by this process.
 pub(super) struct Store {
     folder: PathBuf,
+    /// What the mirror is of, as its folder says too.
     address: String,
+    kept: Kept,
     /// Held, not read: the lock ends with the file.
     _lock: File,
 }
 
 impl Store {
     /// Takes the folder for the mirror of `address`.
-    pub(super) fn take(folder: PathBuf, address: String) -> Result<Self, OpenError> {
+    pub(super) fn take(folder: PathBuf, address: String, kept: Kept) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Folder {
             folder: folder.clone(),
             source,
@@ -68,6 +71,7 @@ impl Store {
             Ok(()) => Ok(Self {
                 folder,
                 address,
+                kept,
                 _lock: lock,
             }),
             Err(TryLockError::WouldBlock) => Err(OpenError::InUse { folder }),
@@ -80,7 +84,7 @@ impl Store {
         let path = self.folder.join("mirror.git");
         let ours = std::fs::read_to_string(path.join("towpath"));
         if ours.is_ok_and(|address| address == self.address) {
-            match open_sound(&path) {
+            match open_sound(&path, self.kept) {
                 Ok(repository) => return Ok(repository),
                 Err(error) => {
                     tracing::warn!(folder = %self.folder.display(), %error, "the mirror is broken and is made anew");
@@ -107,11 +111,15 @@ impl Store {
     }
 }
 
-/// Opens a mirror and reads the root folder of each branch, which a cut or foreign mirror does not survive.
-fn open_sound(path: &Path) -> Result<Repository, git2::Error> {
+/// Opens a mirror and reads the head of each branch and its root folder, which a cut or foreign mirror does not survive.
+fn open_sound(path: &Path, kept: Kept) -> Result<Repository, git2::Error> {
     let repository = Repository::open_bare(path)?;
     for reference in repository.references()? {
-        reference?.peel_to_commit()?.tree()?;
+        let head = reference?.peel_to_commit()?;
+        match kept {
+            Kept::Everything => drop(head.tree()?),
+            Kept::Commits => {}
+        }
     }
     remove_leftovers(&path.join("objects/pack"));
     Ok(repository)

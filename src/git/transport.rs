@@ -12,13 +12,21 @@ use git2::transport::{self, Service, SmartSubtransport, SmartSubtransportStream,
 use reqwest::Response;
 
 use super::http::{self, Http, RemoteError, Session};
+use super::remote::Kept;
+use super::wire;
 
 /// The address that libgit2 is given; the real one belongs to the [`Line`].
 pub(super) const ADDRESS: &str = "towpath://line";
 
+/// How much of the list of refs is looked at: its first line has what the server can do, in 1 KiB or less.
+const ADVERTISED_BYTES_MAX: usize = 8 << 10;
+
 /// One connection to a server, for one use of libgit2.
 struct Line {
     http: Http,
+    kept: Kept,
+    /// The start of the list of refs.
+    advertised: RefCell<Vec<u8>>,
     session: RefCell<Option<Session>>,
     /// What really failed: libgit2 would reduce it to a sentence.
     failure: RefCell<Option<RemoteError>>,
@@ -29,10 +37,15 @@ thread_local! {
 }
 
 /// Lets libgit2 speak to `http` while `work` runs, and gives what failed there, if anything did.
-pub(super) fn lend<T>(http: &Http, work: impl FnOnce() -> T) -> (T, Option<RemoteError>) {
+pub(super) fn lend<T>(
+    (http, kept): (&Http, Kept),
+    work: impl FnOnce() -> T,
+) -> (T, Option<RemoteError>) {
     register();
     let line = Rc::new(Line {
         http: http.clone(),
+        kept,
+        advertised: RefCell::default(),
         session: RefCell::new(None),
         failure: RefCell::new(None),
     });
@@ -58,6 +71,25 @@ fn register() {
     });
 }
 
+impl Line {
+    fn note(&self, refs: &[u8]) {
+        let mut advertised = self.advertised.borrow_mut();
+        let room = ADVERTISED_BYTES_MAX.saturating_sub(advertised.len());
+        advertised.extend_from_slice(&refs[..refs.len().min(room)]);
+    }
+
+    /// A request for objects that leaves out what is not kept, if the server can. libgit2 knows no such requests, and
+    /// asks for no object that is not there.
+    fn narrowed(&self, request: Vec<u8>) -> Vec<u8> {
+        match self.kept {
+            Kept::Commits if wire::can_filter(&self.advertised.borrow()) => {
+                wire::commits_only(&request)
+            }
+            Kept::Commits | Kept::Everything => request,
+        }
+    }
+}
+
 struct Subtransport;
 
 impl SmartSubtransport for Subtransport {
@@ -73,7 +105,7 @@ impl SmartSubtransport for Subtransport {
                     line.session.replace(Some(session));
                     Ok(response)
                 })?;
-                Exchange::answered(answered)
+                Exchange::refs(answered)
             }
             Service::UploadPack => Exchange::asking(),
             Service::ReceivePackLs | Service::ReceivePack => {
@@ -93,6 +125,8 @@ struct Exchange {
     request: Vec<u8>,
     response: Option<Response>,
     chunk: Cursor<Vec<u8>>,
+    /// Whether the answer is the list of refs.
+    of_refs: bool,
 }
 
 impl Exchange {
@@ -101,12 +135,14 @@ impl Exchange {
             request: Vec::new(),
             response: None,
             chunk: Cursor::default(),
+            of_refs: false,
         }
     }
 
-    fn answered(response: Response) -> Self {
+    fn refs(response: Response) -> Self {
         Self {
             response: Some(response),
+            of_refs: true,
             ..Self::asking()
         }
     }
@@ -132,14 +168,19 @@ impl Read for Exchange {
             }
             let request = std::mem::take(&mut self.request);
             let response = &mut self.response;
+            let of_refs = self.of_refs;
             let chunk = with_line(|line| {
                 let session = line.session.borrow();
                 let session = session.as_ref().expect("the refs are asked for first");
                 let response = match response {
                     Some(response) => response,
-                    None => response.insert(session.upload_pack(request)?),
+                    None => response.insert(session.upload_pack(line.narrowed(request))?),
                 };
-                session.chunk(response)
+                let chunk = session.chunk(response)?;
+                if of_refs {
+                    line.note(chunk.as_deref().unwrap_or_default());
+                }
+                Ok(chunk)
             });
             match chunk.map_err(io::Error::other)? {
                 Some(chunk) => self.chunk = Cursor::new(chunk),

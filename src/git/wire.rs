@@ -1,4 +1,4 @@
-//! The pkt-lines of git's smart protocol, as far as a push needs them.
+//! The pkt-lines of git's smart protocol, as far as a push needs them, and a fetch that leaves things out.
 //!
 //! Formats: <https://git-scm.com/docs/gitprotocol-common>, <https://git-scm.com/docs/gitprotocol-pack>.
 //! Invariant: what a server sends is bytes to be doubted; nothing here panics on any of them.
@@ -70,6 +70,34 @@ fn take_line(bytes: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
         1..4 => None,
         length => Some((Some(bytes.get(4..length)?), &bytes[length..])),
     }
+}
+
+/// A request of a fetch that asks for commits alone; as it is, where it asks for nothing.
+///
+/// <https://git-scm.com/docs/gitprotocol-pack#_packfile_negotiation>: what is left out stands after what is wanted.
+pub(super) fn commits_only(request: &[u8]) -> Vec<u8> {
+    let Some((Some(first), mut rest)) = take_line(request) else {
+        return request.to_vec();
+    };
+    let first = String::from_utf8_lossy(first);
+    let mut changed = line(&format!("{} filter\n", first.trim_end_matches('\n')));
+    while let Some((Some(_), after)) = take_line(rest) {
+        changed.extend_from_slice(&rest[..rest.len() - after.len()]);
+        rest = after;
+    }
+    changed.extend(line("filter tree:0\n"));
+    changed.extend_from_slice(rest);
+    changed
+}
+
+/// Whether a server that told of itself in these bytes can leave objects out.
+pub(super) fn can_filter(advertised: &[u8]) -> bool {
+    let mut told = lines(advertised).filter_map(|line| line.ok().flatten());
+    let capabilities = told.find_map(|line| line.split(|byte| *byte == 0).nth(1));
+    capabilities.is_some_and(|told| {
+        let mut words = told.split(|byte| byte.is_ascii_whitespace());
+        words.any(|word| word == b"filter")
+    })
 }
 
 /// Reads what `info/refs` answered, as far as `reference` is concerned.
@@ -167,7 +195,7 @@ pub(super) fn tidy(words: &str) -> String {
 mod tests {
     use proptest::prelude::{any, prop, proptest};
 
-    use super::{Banded, Verdict, advertisement, line, report};
+    use super::{Banded, Verdict, advertisement, can_filter, commits_only, line, report};
 
     const ID: &str = "1f7a7a472abf3dd9643fd615f6da379c4acb3e3a";
 
@@ -226,10 +254,52 @@ mod tests {
         assert_eq!(report(b"", Banded::No).unwrap().verdict, Verdict::Unsaid);
     }
 
+    #[test]
+    fn a_request_for_commits_alone_says_so_after_what_it_wants() {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        let wants = [
+            line(&format!("want {ID} multi_ack side-band-64k\n")),
+            line(&format!("want {ID}\n")),
+        ];
+        let rest = format!("0000{}", text(line("done\n")));
+        let request = wants
+            .concat()
+            .into_iter()
+            .chain(rest.bytes())
+            .collect::<Vec<_>>();
+        let expected = [
+            line(&format!("want {ID} multi_ack side-band-64k filter\n")),
+            line(&format!("want {ID}\n")),
+            line("filter tree:0\n"),
+        ];
+        let expected = text(expected.concat()) + &rest;
+        assert_eq!(text(commits_only(&request)), expected);
+        assert_eq!(text(commits_only(b"0000")), "0000");
+    }
+
+    #[test]
+    fn what_a_server_can_leave_out_stands_with_its_first_ref() {
+        let mut bytes = line("# service=git-upload-pack\n");
+        bytes.extend_from_slice(b"0000");
+        let refs = |capabilities: &str| line(&format!("{ID} HEAD\0{capabilities}\n"));
+        assert!(can_filter(
+            &[&bytes[..], &refs("ofs-delta filter agent=git/2.39")].concat()
+        ));
+        assert!(can_filter(
+            &[&bytes[..], &refs("ofs-delta filter")].concat()
+        ));
+        assert!(!can_filter(
+            &[&bytes[..], &refs("ofs-delta filters")].concat()
+        ));
+        assert!(!can_filter(&bytes));
+    }
+
     proptest! {
         #[test]
         fn no_answer_of_a_server_makes_us_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
             let _ = advertisement(&bytes, "refs/heads/main");
+            let _ = can_filter(&bytes);
+            let _ = commits_only(&bytes);
             let _ = report(&bytes, Banded::Yes);
             let _ = report(&bytes, Banded::No);
         }

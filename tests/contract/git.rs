@@ -16,8 +16,8 @@ use super::http::RemoteError;
 use super::metrics;
 use super::store::OpenError;
 use super::{
-    Entry, History, LoggedCommit, Mirror, NewCommit, Person, Push, PushError, Pushed, ReadError,
-    Remote, RemoteUrl, Timeouts,
+    Entry, History, Kept, LoggedCommit, Mirror, NewCommit, Person, Push, PushError, Pushed,
+    ReadError, Remote, RemoteUrl, Timeouts,
 };
 use crate::manifest::{CommitId, RepoPath};
 use crate::secret::{Credentials, Secret};
@@ -85,6 +85,7 @@ impl Ground {
             credentials: None,
             ca_file: None,
             timeouts: Timeouts::default(),
+            kept: Kept::Everything,
         }
     }
 
@@ -1075,6 +1076,7 @@ fn local() -> (tempfile::TempDir, PathBuf, Mirror) {
         credentials: None,
         ca_file: None,
         timeouts: Timeouts::default(),
+        kept: Kept::Everything,
     };
     let mirror = Mirror::open(remote, folder.path().join("mirror")).unwrap();
     (folder, bare, mirror)

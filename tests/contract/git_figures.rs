@@ -8,7 +8,7 @@ use std::time::Instant;
 use bed::{GitServer, git, import};
 
 use super::contract::{commit, head_of, history_of, push_of};
-use super::{Mirror, Pushed, Remote, RemoteUrl, Timeouts};
+use super::{Kept, Mirror, Pushed, Remote, RemoteUrl, Timeouts};
 use crate::manifest::CommitId;
 
 const APPLICATIONS: usize = 1000;
@@ -76,6 +76,7 @@ async fn figures_of_fetch_read_log_and_push() {
         credentials: None,
         ca_file: None,
         timeouts: Timeouts::default(),
+        kept: Kept::Everything,
     };
     let mirror = Mirror::open(remote, folder.path().join("mirror")).unwrap();
 
