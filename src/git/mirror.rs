@@ -17,12 +17,12 @@ use super::http::Http;
 use super::join::{JoinError, Packs, join_packs};
 use super::log::{History, log};
 use super::metrics;
-use super::places::{Place, Places};
+use super::places::Places;
 use super::push::{Push, PushError, Pushed, push};
 use super::read::{Entry, ReadError, read};
 use super::remote::{Remote, RemoteUrl};
 use super::store::{OpenError, Store};
-use crate::manifest::{CommitId, RepoPath};
+use crate::manifest::{CommitId, NamedCommit, RepoPath};
 
 /// A kept bare mirror of one repository. Its thread ends when this is dropped and the work at hand is done.
 pub(crate) struct Mirror {
@@ -50,7 +50,7 @@ enum Message {
     Places {
         head: CommitId,
         commits: BTreeSet<String>,
-        reply: Reply<BTreeMap<String, Place>, ReadError>,
+        reply: Reply<BTreeMap<String, NamedCommit>, ReadError>,
     },
     Push {
         push: Push,
@@ -128,13 +128,12 @@ impl Mirror {
         .await
     }
 
-    /// Where `commits` stand on the branch at `head`, by their names or the starts of these. What names no commit of the
-    /// branch, or several, has no place.
+    /// What `commits`, which are names or the starts of names, stand for on the branch at `head`.
     pub(crate) async fn places(
         &self,
         head: CommitId,
         commits: BTreeSet<String>,
-    ) -> Result<BTreeMap<String, Place>, ReadError> {
+    ) -> Result<BTreeMap<String, NamedCommit>, ReadError> {
         self.ask(|reply| Message::Places {
             head,
             commits,
@@ -289,13 +288,16 @@ impl Worker {
         &mut self,
         head: &CommitId,
         commits: BTreeSet<String>,
-    ) -> Result<BTreeMap<String, Place>, ReadError> {
+    ) -> Result<BTreeMap<String, NamedCommit>, ReadError> {
         let places = match self.places.take() {
             Some(places) if places.head == *head => places,
             before => Places::of(&self.repository, head, before)?,
         };
-        let found = |name: String| places.find(&name).map(|place| (name, place));
-        let found = commits.into_iter().filter_map(found).collect();
+        let found = commits.into_iter().map(|name| {
+            let named = places.find(&name);
+            (name, named)
+        });
+        let found = found.collect();
         self.places = Some(places);
         Ok(found)
     }

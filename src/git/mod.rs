@@ -24,7 +24,6 @@ mod wire;
 
 pub(crate) use log::{History, LoggedCommit};
 pub(crate) use mirror::Mirror;
-pub(crate) use places::Place;
 pub(crate) use push::{NewCommit, Person, Push, PushError, Pushed};
 pub(crate) use read::{Entry, ReadError};
 pub(crate) use remote::{Kept, Remote, RemoteUrl, Timeouts};

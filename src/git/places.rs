@@ -10,19 +10,10 @@ use git2::{Oid, Repository, Sort};
 
 use super::oid;
 use super::read::ReadError;
-use crate::manifest::CommitId;
+use crate::manifest::{CommitId, CommitPlace, NamedCommit};
 
 /// Digits of a whole name.
 const DIGITS: usize = 40;
-
-/// A place on a branch. The later is the greater.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
-    /// Which commit of the branch's own line was the first to hold this one, counted from the root.
-    pub(crate) line: u32,
-    /// Commits on the longest way to a root: what was merged at once stands in the order in which it was made.
-    pub(crate) depth: u32,
-}
 
 /// The places of all commits of a branch, 28 bytes each and the tree's own: 60 MB for a million.
 #[derive(Debug)]
@@ -30,7 +21,7 @@ pub(super) struct Places {
     pub(super) head: CommitId,
     /// Commits of the branch's own line.
     length: u32,
-    places: BTreeMap<Oid, Place>,
+    places: BTreeMap<Oid, CommitPlace>,
 }
 
 impl Places {
@@ -62,20 +53,26 @@ impl Places {
         Ok(places)
     }
 
-    /// The place of the commit whose name starts with `name`, if that is exactly one of the branch.
-    pub(super) fn find(&self, name: &str) -> Option<Place> {
+    /// What `name`, or all names that start with it, stand for on the branch.
+    pub(super) fn find(&self, name: &str) -> NamedCommit {
         let is_hex = name.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if !is_hex || name.len() > DIGITS {
-            return None;
+        if name.is_empty() || !is_hex || name.len() > DIGITS {
+            return NamedCommit::None;
         }
         let filled = |with: char| {
             let rest = std::iter::repeat_n(with, DIGITS - name.len());
-            Oid::from_str(&name.chars().chain(rest).collect::<String>()).ok()
+            let digits: String = name.chars().chain(rest).collect();
+            Oid::from_str(&digits).expect("40 hex digits name an object")
         };
-        let mut named = self.places.range(filled('0')?..=filled('f')?);
-        match (named.next(), named.next()) {
-            (Some((_, place)), None) => Some(*place),
-            (None, _) | (Some(_), Some(_)) => None,
+        let mut named = self.places.range(filled('0')..=filled('f'));
+        let Some((_, first)) = named.next() else {
+            return NamedCommit::None;
+        };
+        match named.map(|(_, place)| *place).max() {
+            None => NamedCommit::One(*first),
+            Some(latest) => NamedCommit::Several {
+                latest: latest.max(*first),
+            },
         }
     }
 
@@ -91,7 +88,7 @@ impl Places {
                     continue;
                 };
                 let line = self.length;
-                self.places.insert(id, Place { line, depth });
+                self.places.insert(id, CommitPlace { line, depth });
                 waiting.extend(parents);
             }
         }

@@ -1,4 +1,4 @@
-//! The name of a commit in a manifests repository.
+//! The name of a commit, and where it stands on a branch.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,6 +6,27 @@ use std::str::FromStr;
 /// A commit's object name: 40 lower-case hex digits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct CommitId(String); // Invariant: 40 lower-case hex digits.
+
+/// A place in the history of a branch. The later is the greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct CommitPlace {
+    /// Which commit of the branch's own line was the first to hold this one, counted from the root.
+    pub(crate) line: u32,
+    /// Commits on the longest way to a root: what was merged at once stands in the order in which it was made.
+    pub(crate) depth: u32,
+}
+
+/// What the name of a commit, or the start of one, names on a branch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NamedCommit {
+    /// No commit of the branch.
+    None,
+    One(CommitPlace),
+    /// More than one, of which this is the latest: the name is too short.
+    Several {
+        latest: CommitPlace,
+    },
+}
 
 /// Why a text is not the name of a commit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -24,7 +24,7 @@ use fault::{Cause, Fault};
 use helm::Holds;
 use place::Place;
 
-pub(crate) use commit::CommitId;
+pub(crate) use commit::{CommitId, CommitPlace, NamedCommit};
 pub(crate) use fault::SiteError;
 pub(crate) use path::RepoPath;
 pub(crate) use set_image::{ImageArgument, set_image};

@@ -9,8 +9,8 @@ use proptest::prelude::{any, prop, proptest};
 use tempfile::TempDir;
 
 use super::contract::head_of;
-use super::{Kept, Mirror, Place, Remote, RemoteUrl, Timeouts};
-use crate::manifest::CommitId;
+use super::{Kept, Mirror, Remote, RemoteUrl, Timeouts};
+use crate::manifest::{CommitId, CommitPlace, NamedCommit};
 
 /// Whether a server can leave objects out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,13 +121,19 @@ async fn places(
     let asked: BTreeSet<_> = names.values().map(CommitId::to_string).collect();
     let found = mirror.places(head, asked).await.unwrap();
     let of = |id: &CommitId| {
-        let Place { line, depth } = found[id.as_str()];
+        let NamedCommit::One(CommitPlace { line, depth }) = found[id.as_str()] else {
+            panic!("`{id}` is one commit of the branch");
+        };
         (line, depth)
     };
     names
         .iter()
         .map(|(message, id)| (message.clone(), of(id)))
         .collect()
+}
+
+fn place_of((line, depth): (u32, u32)) -> NamedCommit {
+    NamedCommit::One(CommitPlace { line, depth })
 }
 
 #[tokio::test]
@@ -187,13 +193,28 @@ async fn what_was_merged_stands_where_the_branch_came_to_hold_it() {
         "f".repeat(41),
         "0".repeat(40),
     ];
-    let asked = none.iter().cloned().chain([short.clone()]).collect();
-    let found = mirror.places(head, asked).await.unwrap();
-    assert_eq!(
-        found.keys().collect::<Vec<_>>(),
-        [&short],
-        "an empty name names all"
-    );
+    let digits: Vec<String> = "0123456789abcdef".chars().map(String::from).collect();
+    let asked = none.iter().chain([&short]).chain(&digits).cloned();
+    let found = mirror.places(head, asked.collect()).await.unwrap();
+    let named = |name: &String| found[name];
+    assert!(none.iter().all(|name| named(name) == NamedCommit::None));
+    assert_eq!(named(&short), place_of((3, 3)));
+    for digit in &digits {
+        let starts = names.iter().filter(|(_, id)| id.as_str().starts_with(digit));
+        let mut starts: Vec<_> = starts.map(|(message, _)| places[message]).collect();
+        starts.sort_unstable();
+        let expected = match &starts[..] {
+            [] => NamedCommit::None,
+            [one] => place_of(*one),
+            [.., (line, depth)] => NamedCommit::Several {
+                latest: CommitPlace {
+                    line: *line,
+                    depth: *depth,
+                },
+            },
+        };
+        assert_eq!(named(digit), expected, "{digit}");
+    }
 }
 
 #[tokio::test]
@@ -207,7 +228,8 @@ async fn a_branch_that_was_written_anew_has_new_places() {
     assert_eq!(places(&mirror, &after).await["c2"], (2, 2));
     let gone = BTreeSet::from([before["c1"].to_string()]);
     let head = head_of(&mirror).await;
-    assert!(mirror.places(head, gone).await.unwrap().is_empty());
+    let found = mirror.places(head, gone).await.unwrap();
+    assert!(found.values().all(|named| *named == NamedCommit::None));
 }
 
 proptest! {
