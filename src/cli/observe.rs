@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use super::run::Setup;
 use super::{Failure, SourceArgs, print, table};
 use crate::daemon::{now, settle};
-use crate::world::{self, Fact, File, Listing, World};
+use crate::world::{self, Fact, File, Listing, SourceFacts, World};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -67,10 +67,17 @@ fn summary(world: &World) -> String {
         };
         [format!("{} {}", name.repository, name.branch), state]
     });
-    table::render(
-        ["SOURCE", "READING"],
-        &images.chain(branches).collect::<Vec<_>>(),
-    )
+    let sources = world.sources.iter().map(|(name, fact)| {
+        let state = match fact {
+            Fact::Known(SourceFacts { head, commits, .. }) => {
+                format!("{}, {} commits looked up", head.short(), commits.len())
+            }
+            Fact::Unknown { why } => format!("unknown: {why}"),
+        };
+        [format!("{} {}", name.repository, name.branch), state]
+    });
+    let rows = images.chain(branches).chain(sources);
+    table::render(["SOURCE", "READING"], &rows.collect::<Vec<_>>())
 }
 
 /// Why the push times of a listing could not be read, if that is so.
@@ -86,9 +93,9 @@ fn has_unknown(world: &World) -> bool {
         Fact::Known(listing) => pushes_unknown(listing).is_some(),
         Fact::Unknown { .. } => true,
     });
+    let mut branches = world.branches.values();
+    let mut sources = world.sources.values();
     listings
-        || world
-            .branches
-            .values()
-            .any(|fact| matches!(fact, Fact::Unknown { .. }))
+        || branches.any(|fact| matches!(fact, Fact::Unknown { .. }))
+        || sources.any(|fact| matches!(fact, Fact::Unknown { .. }))
 }

@@ -165,12 +165,20 @@ impl Setup {
         for name in wants.branches.keys() {
             let settings = &self.settings.repositories[name];
             let folder = cache.join("mirrors").join(name.as_str());
-            let mirror = Mirror::open(remote(name, settings), folder)
-                .map_err(|error| unopened(name, error))?;
+            let remote = remote(name, settings, git::Kept::Everything);
+            let mirror = Mirror::open(remote, folder).map_err(|error| unopened(name, error))?;
             mirrors.insert(name.clone(), mirror);
         }
+        let mut histories = BTreeMap::new();
+        for name in wants.sources.keys() {
+            let settings = &self.settings.repositories[name];
+            let folder = cache.join("sources").join(name.as_str());
+            let remote = remote(name, settings, git::Kept::Commits);
+            let mirror = Mirror::open(remote, folder).map_err(|error| unopened(name, error))?;
+            histories.insert(name.clone(), mirror);
+        }
         Ok(Live {
-            sources: Arc::new(Sources::new(registry.clone(), mirrors)),
+            sources: Arc::new(Sources::new(registry.clone(), mirrors, histories)),
             registry,
             wants,
         })
@@ -250,7 +258,8 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
 /// be connected leave the last good ones in force.
 async fn change(mut live: Live, setup: Setup, next: Setup) -> Result<(Live, Setup), Failure> {
     let wants = next.wants();
-    let uses_the_same = wants.branches.keys().eq(live.wants.branches.keys());
+    let uses_the_same = wants.branches.keys().eq(live.wants.branches.keys())
+        && wants.sources.keys().eq(live.wants.sources.keys());
     if uses_the_same && next.connects_like(&setup) {
         live.wants = wants;
     } else {
@@ -371,7 +380,7 @@ fn work(setup: &Setup, live: &Live, bells: &Arc<Bells>) -> Work {
         wants: live.wants.clone(),
         intervals: Intervals {
             images: live.wants.images.iter().map(interval_of).collect(),
-            manifests: repositories
+            repositories: repositories
                 .map(|(name, settings)| (name.clone(), settings.poll_interval))
                 .collect(),
         },
@@ -437,8 +446,8 @@ pub(super) fn options(settings: &Settings) -> Options {
     }
 }
 
-/// A manifests repository as the settings say.
-fn remote(name: &RepositoryName, settings: &RepositorySettings) -> Remote {
+/// A repository as the settings say.
+fn remote(name: &RepositoryName, settings: &RepositorySettings, kept: git::Kept) -> Remote {
     let RepositorySettings {
         url,
         branch: _,
@@ -455,7 +464,7 @@ fn remote(name: &RepositoryName, settings: &RepositorySettings) -> Remote {
         credentials,
         ca_file,
         timeouts: git::Timeouts::default(),
-        kept: git::Kept::Everything,
+        kept,
     }
 }
 

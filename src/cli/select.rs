@@ -4,10 +4,12 @@
 //! `--output json` one object. Reasons and errors go to stderr. Exit codes: 0 a choice (or what stands there is the newest
 //! already), 1 none, 2 a bad rule.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
 use jiff::Timestamp;
@@ -15,11 +17,13 @@ use serde::Serialize;
 
 use super::{Failure, Output, print, write_to};
 use crate::image::Tag;
+use crate::manifest::{CommitId, CommitPlace, NamedCommit};
+use crate::policy::SourceBranch;
 use crate::policy::select::check::{RuleKey, RuleProblem};
 use crate::policy::select::choose::{Downgrade, Over, Selection, select};
 use crate::policy::select::explain::{Verdict, explain};
 use crate::policy::select::rule::RuleText;
-use crate::policy::select::{KnownTags, PushUse, TagFacts, TagRule};
+use crate::policy::select::{KnownTags, NamedCommits, PushUse, TagFacts, TagRule};
 
 /// Largest list of tags that is read: 250 times a repository of 10,000 tags of 40 bytes.
 const INPUT_BYTES_MAX: u64 = 100 * 1024 * 1024;
@@ -45,9 +49,12 @@ pub(super) struct Args {
     /// Pre-releases to take: `none`, `any`, or labels such as `rc,beta`
     #[arg(long, value_name = "LABELS", value_delimiter = ',')]
     prerelease: Option<Vec<String>>,
-    /// What says which tag is newer: version, number, timestamp, pushed, created or first-seen
+    /// What says which tag is newer: version, number, timestamp, commits, pushed, created or first-seen
     #[arg(long, value_name = "RULE")]
     newest_by: Option<String>,
+    /// The commits of the branch that orders by commits, newest first, one a line, as `git rev-list --topo-order BRANCH` lists them
+    #[arg(long, value_name = "FILE")]
+    source: Option<PathBuf>,
     /// Tags to leave out, such as `*-debug`; may be given several times
     #[arg(long, value_name = "GLOB", allow_hyphen_values = true)]
     ignore: Vec<String>,
@@ -109,6 +116,7 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
         follow: args.follow,
         prerelease: args.prerelease,
         newest_by: args.newest_by,
+        source: args.source.as_deref().map(source_branch),
         ignore: args.ignore,
     };
     let rule = match TagRule::new(text.clone()) {
@@ -124,7 +132,13 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
             return Ok(ExitCode::from(2));
         }
     };
-    let known = parse_tags(&read_input(&args.tags)?)?;
+    let mut known = parse_tags(&read_input(&args.tags, "tags")?)?;
+    if let (Some(file), Some(source)) = (&args.source, text.source) {
+        let history = History::parse(&read_input(file, "commits")?)?;
+        let tags = known.tags.iter().map(|facts| facts.tag.as_str());
+        let named = Arc::new(history.named(&rule, tags.chain(args.current.as_deref())));
+        known.histories = Arc::new(BTreeMap::from([(source, named)]));
+    }
     let downgrade = match args.allow_downgrade {
         true => Downgrade::Allowed,
         false => Downgrade::Forbidden,
@@ -158,10 +172,46 @@ fn chosen(selection: &Selection) -> Option<&Tag> {
     }
 }
 
-fn read_input(path: &Path) -> Result<String, anyhow::Error> {
+/// A source as it is named where there are no settings: by its file.
+fn source_branch(file: &Path) -> SourceBranch {
+    SourceBranch {
+        repository: "source".parse().expect("`source` is a name"),
+        branch: file.display().to_string(),
+    }
+}
+
+/// The places of commits, by their whole names.
+struct History(BTreeMap<String, CommitPlace>);
+
+impl History {
+    fn parse(text: &str) -> Result<Self, anyhow::Error> {
+        let mut places = BTreeMap::new();
+        let names = text.lines().map(str::trim);
+        let names = names.filter(|name| !name.is_empty()).rev();
+        for (line, name) in (1..).zip(names) {
+            let commit: CommitId = name.parse().context("failed to read the commits")?;
+            places.insert(commit.to_string(), CommitPlace { line, depth: line });
+        }
+        Ok(Self(places))
+    }
+
+    /// What the commits in `tags` stand for.
+    fn named<'a>(&self, rule: &TagRule, tags: impl Iterator<Item = &'a str>) -> NamedCommits {
+        let names = tags.filter_map(|tag| rule.commit_in(&tag.parse().ok()?));
+        let named = names.map(|name| {
+            let same = self.0.range(name.clone()..);
+            let same = same.take_while(|(commit, _)| commit.starts_with(&name));
+            let named = NamedCommit::of(same.map(|(_, place)| *place));
+            (name, named)
+        });
+        named.collect()
+    }
+}
+
+fn read_input(path: &Path, what: &str) -> Result<String, anyhow::Error> {
     let failed = || match path.as_os_str() == "-" {
-        true => "failed to read tags from standard input".to_owned(),
-        false => format!("failed to read tags from `{}`", path.display()),
+        true => format!("failed to read {what} from standard input"),
+        false => format!("failed to read {what} from `{}`", path.display()),
     };
     let input: Box<dyn io::Read> = match path.as_os_str() == "-" {
         true => Box::new(io::stdin().lock()),
@@ -206,6 +256,7 @@ fn parse_tags(input: &str) -> Result<KnownTags, anyhow::Error> {
     Ok(KnownTags {
         tags: facts,
         pushes: is_told.then_some(PushUse::ByDefault),
+        histories: Arc::default(),
     })
 }
 
@@ -307,6 +358,7 @@ impl fmt::Display for Pointed<'_> {
         writeln!(f, "error: {reason}")?;
         let value = match key {
             RuleKey::Tags => None,
+            RuleKey::Source => self.text.source.as_ref().map(|source| &source.branch),
             RuleKey::Semver => self.text.semver.as_ref(),
             RuleKey::Pattern => self.text.pattern.as_ref(),
             RuleKey::Regex => self.text.regex.as_ref(),

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::{ConfigArgs, Failure, Output, print, table};
 use crate::config;
-use crate::web::{ImageStatus, LimitStatus, ManifestsStatus, RegistryStatus, Status};
+use crate::web::{BranchStatus, ImageStatus, LimitStatus, RegistryStatus, Status};
 
 /// How long a daemon may take to answer: it has all at hand, so this is for a busy machine and a slow network.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
@@ -108,11 +108,10 @@ fn as_text(status: &Status) -> String {
         .iter()
         .map(|image| image_row(image, at))
         .collect();
-    let manifests: Vec<_> = status
-        .manifests
-        .iter()
-        .map(|branch| manifests_row(branch, at))
-        .collect();
+    let branches = |list: &[BranchStatus], title| {
+        let rows: Vec<_> = list.iter().map(|branch| branch_row(branch, at)).collect();
+        table::render([title, "BRANCH", "HEAD", "FETCHED", "ERROR"], &rows)
+    };
     let header = [
         "REGISTRY",
         "KIND",
@@ -124,9 +123,11 @@ fn as_text(status: &Status) -> String {
     ];
     let registries = table::render(header, &registries);
     let images = table::render(["IMAGE", "LISTED", "TAGS", "ERROR"], &images);
-    let header = ["MANIFESTS", "BRANCH", "HEAD", "FETCHED", "ERROR"];
-    let manifests = table::render(header, &manifests);
-    [registries, images, manifests].join("\n")
+    let mut tables = vec![registries, images, branches(&status.manifests, "MANIFESTS")];
+    if !status.sources.is_empty() {
+        tables.push(branches(&status.sources, "SOURCE"));
+    }
+    tables.join("\n")
 }
 
 fn registry_row(registry: &RegistryStatus, at: Option<Timestamp>) -> [String; 7] {
@@ -214,8 +215,8 @@ fn image_row(image: &ImageStatus, at: Option<Timestamp>) -> [String; 4] {
     ]
 }
 
-fn manifests_row(branch: &ManifestsStatus, at: Option<Timestamp>) -> [String; 5] {
-    let ManifestsStatus {
+fn branch_row(branch: &BranchStatus, at: Option<Timestamp>) -> [String; 5] {
+    let BranchStatus {
         repository,
         branch,
         head,

@@ -11,6 +11,7 @@ use super::raw::{
 };
 use super::shape::{Block, Named, NamedEntry, Placed, list};
 use super::source::{Source, Span};
+use super::tags::WrittenRule;
 use crate::edit::{Aliases, Document, Reach};
 use crate::image::Repository;
 use crate::manifest::{Form, Site, Write};
@@ -134,6 +135,14 @@ impl<'a> Check<'a> {
         Some(name.value)
     }
 
+    /// Refuses a rule whose source is no repository of the settings.
+    fn known_source(&mut self, rule: Option<&WrittenRule>) {
+        let source = rule.and_then(|rule| rule.source.as_ref());
+        if let Some(source) = source {
+            self.repository(source.repository.clone());
+        }
+    }
+
     fn images(
         &mut self,
         images: &[NamedEntry<ImageName, Image>],
@@ -142,6 +151,7 @@ impl<'a> Check<'a> {
         let mut checked = BTreeMap::new();
         for NamedEntry { key, value } in images {
             let Some(Image(entry)) = value else { continue };
+            self.known_source(entry.tags.as_ref());
             let repository = entry.repository.value.repository.clone();
             if let Some(other) = seen.insert(repository.clone(), key.value.clone()) {
                 let message = format!("`{other}` and `{}` are the same repository", key.value);
@@ -207,7 +217,8 @@ impl<'a> Check<'a> {
                 "add `tags: { semver: \">=1.0.0\" }`, for example",
             );
         }
-        let rules = rules(context.images, tags.as_ref());
+        self.known_source(tags.as_ref());
+        let rules = rules(context.images, tags.as_ref(), self.branches);
         if let Some(write) = write.as_ref().filter(|write| write.value == Write::Tag)
             && rules.values().any(|rule| rule.followed().is_some())
         {
@@ -442,11 +453,12 @@ impl<'a> Check<'a> {
 /// The rule of each image: its own, or else the environment's.
 fn rules(
     images: &[NamedEntry<ImageName, Image>],
-    tags: Option<&TagRule>,
+    tags: Option<&WrittenRule>,
+    branches: Option<&BTreeMap<RepositoryName, String>>,
 ) -> BTreeMap<ImageName, TagRule> {
     let rule = |NamedEntry { key, value }: &NamedEntry<ImageName, Image>| {
         let Image(entry) = value.as_ref()?;
-        let rule = entry.tags.as_ref().or(tags)?.clone();
+        let rule = entry.tags.as_ref().or(tags)?.rule(branches);
         let rule = match entry.repository.value.kind {
             ArtifactKind::Image => rule,
             ArtifactKind::Chart => rule.of_chart(),

@@ -27,7 +27,7 @@ use crate::policy::{RepositoryName, SubjectTemplate};
 use crate::secret::{Credentials, Guard, Secret};
 
 /// The branch where none is named.
-const BRANCH: &str = "main";
+pub(super) const BRANCH: &str = "main";
 
 /// How often a repository is fetched where nothing else is said.
 const POLL_INTERVAL: Duration = Duration::from_secs(60);

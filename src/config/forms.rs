@@ -253,7 +253,7 @@ impl Shape for Newest {
 
     fn schema() -> Option<Json> {
         Some(
-            json!({ "enum": ["version", "number", "timestamp", "pushed", "created", "first-seen"] }),
+            json!({ "enum": ["version", "number", "timestamp", "commits", "pushed", "created", "first-seen"] }),
         )
     }
 }

@@ -15,16 +15,16 @@ use super::nouns::{
 };
 use super::settings::RepositoryUrl;
 use super::shape::{Block, Later, Named, Placed, shape};
+use super::tags::{Source, WrittenRule};
 use crate::edit::{Document, Path as YamlPath};
 use crate::image::RegistryKind;
 use crate::manifest::{RepoPath, Write};
-use crate::policy::select::TagRule;
 use crate::policy::{EnvironmentName, ImageName, PolicyName, RepositoryName};
 
 shape! {
     /// Settings of towpath: where manifests repositories and registries are, and where the policies lie.
     struct Settings {
-        /// The manifests repositories, by the names that policies use.
+        /// The manifests repositories, and source repositories whose history orders builds, by the names that policies use.
         repositories: Named<RepositoryName, RepositoryEntry> = "repositories",
         /// The registries that need credentials or other settings, by host; `HOST/PATH` gives `credentials` or `mirror-of` to what is below a path. Others are read over https, anonymously or with `docker-config` or `credentials`.
         registries: Option<Named<RegistryName, RegistryEntry>> = "registries",
@@ -49,7 +49,7 @@ shape! {
         Placed<String> = "kind",
     }
 
-    /// A manifests repository.
+    /// A manifests repository, or a source repository whose history orders builds.
     struct RepositoryEntry {
         /// An https URL, an http URL with `plain-http: true`, or a local path relative to this file. Credentials never stand here.
         url: Placed<RepositoryUrl> = "url",
@@ -165,7 +165,7 @@ shape! {
         /// The environment's name: `dev`, `production`.
         name: Placed<EnvironmentName> = "name",
         /// Which versions may come here, and which of two is newer.
-        tags: Option<TagRule> = "tags",
+        tags: Option<WrittenRule> = "tags",
         /// Where the version is written: the folder of a kustomization, a Helm values file, manifests, an Argo CD Application, Flux's markers, any YAML scalar, or a list of these.
         update: OneOrMany<Update> = "update",
         /// What is written. Default: `tag`, and `digest` where a tag is followed.
@@ -194,10 +194,18 @@ shape! {
         prerelease: Option<Prerelease> = "prerelease",
         /// What orders the candidates. Default: the first of these that the pattern or the registry gives.
         newest_by: Option<Newest> = "newest-by",
+        /// The source repository whose history orders by `commits`, by its name in the settings; `{ repository: code, branch: main }` names the branch too.
+        source: Option<Source> = "source",
         /// Tags that never count, as globs: `["*-debug"]`.
         ignore: Option<Vec<Placed<String>>> = "ignore",
-    } also {
-        Later = "source",
+    }
+
+    /// A branch of a source repository.
+    struct SourceEntry {
+        /// The repository, by its name in the settings.
+        repository: Placed<RepositoryName> = "repository",
+        /// The branch. Default: the repository's branch.
+        branch: Option<Placed<BranchName>> = "branch",
     }
 
     /// An image with rules of its own.
@@ -205,7 +213,7 @@ shape! {
         /// The repository in its registry, without a tag: `ghcr.io/acme/web`; a Helm chart's with `oci://` before it: `oci://ghcr.io/acme/charts/web`.
         repository: Placed<Artifact> = "repository",
         /// Which versions of this image are candidates; it overrides what the environments say.
-        tags: Option<TagRule> = "tags",
+        tags: Option<WrittenRule> = "tags",
     }
 
     /// A kustomization, which a path alone names too.

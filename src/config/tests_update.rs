@@ -131,6 +131,7 @@ fn a_chart_stands_among_the_charts_of_a_kustomization() {
         let known = KnownTags {
             tags: vec![facts],
             pushes: None,
+            histories: Arc::default(),
         };
         let selection = select(rule, &known, None, Downgrade::Forbidden);
         matches!(selection, Selection::Choose { .. })

@@ -1,4 +1,4 @@
-//! Questions of plans, asked in the background: one batch per registry, so that a slow one delays only its own.
+//! Questions of plans, asked in the background: one batch per registry and source, so that a slow one delays only its own.
 //!
 //! Invariant: a question is under way at most once, and may be asked again as soon as it was answered.
 
@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use super::Shared;
+use crate::policy::SourceBranch;
 use crate::world::Question;
 
 /// The questions that are under way.
@@ -24,7 +25,8 @@ impl Asking {
             self.under_way.extend(batch.iter().cloned());
             let shared = shared.clone();
             self.batches.spawn(async move {
-                shared.work.sources.ask(batch.clone()).await;
+                let work = &shared.work;
+                work.sources.ask(batch.clone(), work.clock).await;
                 batch
             });
         }
@@ -47,14 +49,23 @@ impl Asking {
     }
 }
 
+/// Who is asked.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Asked<'a> {
+    Registry(&'a str),
+    Source(&'a SourceBranch),
+}
+
 fn batches<'a>(questions: impl Iterator<Item = &'a Question>) -> Vec<BTreeSet<Question>> {
-    let mut batches: BTreeMap<&str, BTreeSet<Question>> = BTreeMap::new();
+    let mut batches: BTreeMap<Asked<'_>, BTreeSet<Question>> = BTreeMap::new();
     for question in questions {
-        let registry = question.repository().registry();
-        batches
-            .entry(registry)
-            .or_default()
-            .insert(question.clone());
+        let asked = match question {
+            Question::Created { repository, .. } | Question::Digest { repository, .. } => {
+                Asked::Registry(repository.registry())
+            }
+            Question::Commit { source, .. } => Asked::Source(source),
+        };
+        batches.entry(asked).or_default().insert(question.clone());
     }
     batches.into_values().collect()
 }

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::round::Report;
+use super::source::Heads;
 use crate::apply::{Delivery, Outcome};
 use crate::image::{Repository, Tag};
 use crate::observe::whole_message;
 use crate::plan::{Decided, Decision, HoldReason};
-use crate::policy::{EnvironmentName, ImageName, PolicyName};
+use crate::policy::{EnvironmentName, ImageName, PolicyName, SourceBranch};
 use crate::world::{Fact, ImageFacts, Listing};
 
 /// New tags of one listing that are named. More come from an import or after a long outage, and are counted.
@@ -42,6 +43,24 @@ fn new_tags(repository: &Repository, before: &Listing, after: &Listing) {
     }
     for tag in new {
         tracing::info!(%repository, %tag, "new tag");
+    }
+}
+
+/// Says where the branches of a source stand, and why that is not known, where it differs from what was before.
+pub(super) fn source(before: Option<&Heads>, after: &Heads) {
+    for (source, head) in after {
+        let SourceBranch { repository, branch } = source;
+        match (before.and_then(|before| before.get(source)), head) {
+            (Some(Err(before)), Err(why)) if before == why => {}
+            (_, Err(why)) => tracing::warn!(%repository, branch, why, "fetch of a source failed"),
+            (Some(Err(_)), Ok(_)) => {
+                tracing::info!(%repository, branch, "fetch of a source works again");
+            }
+            (None, Ok(head)) => {
+                tracing::info!(%repository, branch, head = head.short(), "source fetched");
+            }
+            (Some(Ok(_)), Ok(_)) => {}
+        }
     }
 }
 

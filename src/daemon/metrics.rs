@@ -167,6 +167,11 @@ pub(super) fn fetched(
     all_known
 }
 
+/// Notes a fetch of a source repository that gave every branch.
+pub(super) fn source_fetched(repository: &RepositoryName, now: Timestamp) {
+    set_read_at(["source", repository.as_str()], now);
+}
+
 fn set_read_at(labels: [&str; 2], at: Timestamp) {
     READ_AT
         .with_label_values(&labels)

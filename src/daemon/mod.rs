@@ -10,6 +10,7 @@ mod log;
 mod metrics;
 mod poll;
 mod round;
+mod source;
 mod status;
 mod worker;
 
@@ -26,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::apply::Signature;
 use crate::image::Repository;
 use crate::observe::{Sources, Wants};
+use crate::policy::select::TagRule;
 use crate::policy::{Policy, RepositoryName, SubjectTemplate};
 use crate::registry::Registry;
 use crate::web::{Bells, Health};
@@ -55,8 +57,8 @@ pub(crate) struct Work {
 pub(crate) struct Intervals {
     /// By image repository.
     pub(crate) images: BTreeMap<Repository, Duration>,
-    /// By manifests repository.
-    pub(crate) manifests: BTreeMap<RepositoryName, Duration>,
+    /// By manifests or source repository.
+    pub(crate) repositories: BTreeMap<RepositoryName, Duration>,
 }
 
 /// What the tasks of one daemon share.
@@ -68,6 +70,8 @@ struct Shared {
     wake: BTreeMap<RepositoryName, Notify>,
     /// The workers whose policies use an image repository.
     users: BTreeMap<Repository, BTreeSet<RepositoryName>>,
+    /// The workers whose policies use the history of a source repository.
+    readers: BTreeMap<RepositoryName, BTreeSet<RepositoryName>>,
     /// Sources that have not been read yet.
     unread: AtomicUsize,
     /// When each manifests repository was last fetched with all its branches.
@@ -94,7 +98,16 @@ impl Shared {
 
     /// Wakes the workers whose policies use `image`.
     fn wake_users_of(&self, image: &Repository) {
-        for worker in self.users.get(image).into_iter().flatten() {
+        self.wake(self.users.get(image));
+    }
+
+    /// Wakes the workers whose policies use the history of `source`.
+    fn wake_readers_of(&self, source: &RepositoryName) {
+        self.wake(self.readers.get(source));
+    }
+
+    fn wake(&self, workers: Option<&BTreeSet<RepositoryName>>) {
+        for worker in workers.into_iter().flatten() {
             self.wake[worker].notify_one();
         }
     }
@@ -108,7 +121,8 @@ pub(crate) async fn run(
 ) -> Result<(), String> {
     let workers: Vec<RepositoryName> = work.wants.branches.keys().cloned().collect();
     let images: Vec<Repository> = work.wants.images.iter().cloned().collect();
-    let unread = AtomicUsize::new(workers.len() + images.len());
+    let histories: Vec<RepositoryName> = work.wants.sources.keys().cloned().collect();
+    let unread = AtomicUsize::new(workers.len() + images.len() + histories.len());
     health.watch_workers(workers.len());
     metrics::begin();
     let origin = |image: &Repository| (image.clone(), work.sources.origin(image));
@@ -123,6 +137,7 @@ pub(crate) async fn run(
         .collect();
     let shared = Arc::new(Shared {
         users: users(&work.policies),
+        readers: readers(&work.policies),
         work,
         health,
         stop: stop.clone(),
@@ -135,6 +150,9 @@ pub(crate) async fn run(
     let mut pollers = JoinSet::new();
     for repository in images {
         pollers.spawn(poll::poll(shared.clone(), repository));
+    }
+    for repository in histories {
+        pollers.spawn(source::poll(shared.clone(), repository));
     }
     let mut running = JoinSet::new();
     for (index, repository) in workers.into_iter().enumerate() {
@@ -169,4 +187,17 @@ fn users(policies: &[Policy]) -> BTreeMap<Repository, BTreeSet<RepositoryName>> 
         }
     }
     users
+}
+
+/// For each source repository, the manifests repositories whose policies its history orders.
+fn readers(policies: &[Policy]) -> BTreeMap<RepositoryName, BTreeSet<RepositoryName>> {
+    let mut readers: BTreeMap<RepositoryName, BTreeSet<RepositoryName>> = BTreeMap::new();
+    for policy in policies {
+        let rules = policy.environments.iter().flat_map(|e| e.rules.values());
+        for source in rules.filter_map(TagRule::source) {
+            let of_source = readers.entry(source.repository.clone()).or_default();
+            of_source.insert(policy.repository.clone());
+        }
+    }
+    readers
 }

@@ -49,7 +49,7 @@ pub(crate) async fn settle(hands: Hands<'_>) -> Plan {
             return plan;
         }
         asked.extend(new.iter().cloned());
-        hands.sources.ask(new).await;
+        hands.sources.ask(new, hands.clock).await;
     }
 }
 

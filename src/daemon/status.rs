@@ -10,9 +10,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Shared;
 use crate::image::Repository;
-use crate::policy::RepositoryName;
+use crate::policy::{RepositoryName, SourceBranch};
 use crate::registry::{HostStanding, QuotaStanding};
-use crate::web::{ImageStatus, LimitStatus, ManifestsStatus, RegistryStatus, Status};
+use crate::web::{BranchStatus, ImageStatus, LimitStatus, RegistryStatus, Status};
 use crate::world::{BranchName, Fact};
 
 /// The daemon that runs now, if one does, for those who ask how it is.
@@ -43,6 +43,10 @@ impl Board {
                     .keys()
                     .map(|branch| manifests(shared, name, branch));
                 status.manifests.extend(branches);
+            }
+            for (name, branches) in &wants.sources {
+                let branches = branches.iter().map(|branch| source(shared, name, branch));
+                status.sources.extend(branches);
             }
         }
         status
@@ -125,7 +129,7 @@ fn image(shared: &Shared, repository: &Repository) -> ImageStatus {
     }
 }
 
-fn manifests(shared: &Shared, repository: &RepositoryName, branch: &str) -> ManifestsStatus {
+fn manifests(shared: &Shared, repository: &RepositoryName, branch: &str) -> BranchStatus {
     let name = BranchName {
         repository: repository.clone(),
         branch: branch.to_owned(),
@@ -135,11 +139,30 @@ fn manifests(shared: &Shared, repository: &RepositoryName, branch: &str) -> Mani
         Some(Fact::Unknown { why }) => (None, Some(why)),
         None => (None, None),
     };
-    ManifestsStatus {
+    BranchStatus {
         repository: name.repository.to_string(),
         branch: name.branch,
         head,
         fetched_at: shared.last_fetch(repository).map(|at| at.to_string()),
+        error,
+    }
+}
+
+fn source(shared: &Shared, repository: &RepositoryName, branch: &str) -> BranchStatus {
+    let name = SourceBranch {
+        repository: repository.clone(),
+        branch: branch.to_owned(),
+    };
+    let (known, error) = match shared.work.sources.source(&name) {
+        Some(Fact::Known(facts)) => (Some(facts), None),
+        Some(Fact::Unknown { why }) => (None, Some(why)),
+        None => (None, None),
+    };
+    BranchStatus {
+        repository: name.repository.to_string(),
+        branch: name.branch,
+        head: known.as_ref().map(|facts| facts.head.to_string()),
+        fetched_at: known.map(|facts| facts.fetched.to_string()),
         error,
     }
 }

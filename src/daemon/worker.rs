@@ -51,7 +51,7 @@ pub(super) async fn work(shared: Arc<Shared>, repository: RepositoryName, index:
         signature: &work.signature,
         clock: work.clock,
     };
-    let interval = work.intervals.manifests[&repository];
+    let interval = work.intervals.repositories[&repository];
     let mut said = BTreeMap::new();
     let mut asking = Asking::default();
     let mut fetch_due = Instant::now();

@@ -64,16 +64,8 @@ impl Places {
             let digits: String = name.chars().chain(rest).collect();
             Oid::from_str(&digits).expect("40 hex digits name an object")
         };
-        let mut named = self.places.range(filled('0')..=filled('f'));
-        let Some((_, first)) = named.next() else {
-            return NamedCommit::None;
-        };
-        match named.map(|(_, place)| *place).max() {
-            None => NamedCommit::One(*first),
-            Some(latest) => NamedCommit::Several {
-                latest: latest.max(*first),
-            },
-        }
+        let named = self.places.range(filled('0')..=filled('f'));
+        NamedCommit::of(named.map(|(_, place)| *place))
     }
 
     /// Takes in the commits of `line`, the older first, and all that they hold.

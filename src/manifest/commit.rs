@@ -28,6 +28,21 @@ pub(crate) enum NamedCommit {
     },
 }
 
+impl NamedCommit {
+    /// What a name stands for that the commits at `places` share.
+    pub(crate) fn of(mut places: impl Iterator<Item = CommitPlace>) -> Self {
+        let Some(first) = places.next() else {
+            return Self::None;
+        };
+        match places.max() {
+            None => Self::One(first),
+            Some(latest) => Self::Several {
+                latest: latest.max(first),
+            },
+        }
+    }
+}
+
 /// Why a text is not the name of a commit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not a commit: 40 lower-case hex digits")]

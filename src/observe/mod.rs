@@ -4,6 +4,7 @@
 //! [`Fact::Unknown`] with its reason, and touches no other reading.
 
 mod branch;
+mod source;
 mod wants;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,23 +19,28 @@ use jiff::Timestamp;
 
 use crate::git::Mirror;
 use crate::image::{Repository, Tag};
-use crate::policy::RepositoryName;
 use crate::policy::select::PushUse;
+use crate::policy::{RepositoryName, SourceBranch};
 use crate::registry::{self, Registry, RegistryError};
 use crate::world::{
     BranchFacts, BranchName, Fact, ImageFacts, Listing, Pushes, Question, Shrunk, TagDetails, World,
 };
 
+use source::Commits;
 pub(crate) use wants::Wants;
 
 /// Questions about single tags that are under way at once, over all registries; each registry has its own,
 /// lower bound.
 const QUESTIONS_AT_ONCE_MAX: usize = 64;
 
-/// The registries and manifests repositories that are read, and their latest readings.
+/// The registries and repositories that are read, and their latest readings.
 pub(crate) struct Sources {
     registry: Registry,
+    /// Of manifests repositories.
     mirrors: BTreeMap<RepositoryName, Mirror>,
+    /// Of source repositories, with nothing but commits. One that is a manifests repository too has two: a long history
+    /// that is fetched or looked through delays no promotion.
+    histories: BTreeMap<RepositoryName, Mirror>,
     readings: Mutex<World>,
 }
 
@@ -45,11 +51,23 @@ pub(crate) enum News {
     Same,
 }
 
+/// What is asked of one tag.
+#[derive(Clone, Copy)]
+enum Asked {
+    Created,
+    Digest,
+}
+
 impl Sources {
-    pub(crate) fn new(registry: Registry, mirrors: BTreeMap<RepositoryName, Mirror>) -> Self {
+    pub(crate) fn new(
+        registry: Registry,
+        mirrors: BTreeMap<RepositoryName, Mirror>,
+        histories: BTreeMap<RepositoryName, Mirror>,
+    ) -> Self {
         Self {
             registry,
             mirrors,
+            histories,
             readings: Mutex::new(World::default()),
         }
     }
@@ -60,7 +78,9 @@ impl Sources {
 
     /// Gives up the mirrors, so that they can be closed.
     pub(crate) fn into_mirrors(self) -> impl Iterator<Item = Mirror> {
-        self.mirrors.into_values()
+        self.mirrors
+            .into_values()
+            .chain(self.histories.into_values())
     }
 
     /// Where `repository` is read, which is elsewhere for what a mirror copies.
@@ -79,7 +99,12 @@ impl Sources {
             .branches
             .iter()
             .filter(|(name, _)| wants.files(name).is_some());
+        let sources = readings.sources.iter();
+        let sources = sources.filter(|(name, _)| wants.has_source(name));
         World {
+            sources: sources
+                .map(|(name, fact)| (name.clone(), fact.clone()))
+                .collect(),
             images: images
                 .map(|(name, facts)| (name.clone(), facts.clone()))
                 .collect(),
@@ -89,7 +114,7 @@ impl Sources {
         }
     }
 
-    /// Reads everything that `wants` names, side by side.
+    /// Reads the registries and manifests repositories that `wants` names, side by side. Sources are read when a plan asks.
     pub(crate) async fn read_all(&self, wants: &Wants, now: Timestamp) {
         let listings = join_all(
             wants
@@ -251,16 +276,39 @@ impl Sources {
         }
     }
 
-    /// Asks `questions` and keeps each answer as it comes.
-    pub(crate) async fn ask(&self, questions: BTreeSet<Question>) {
-        let answers = stream::iter(questions).map(|question| async {
-            let repository = question.repository().clone();
+    /// Asks `questions` and keeps each answer as it comes; those about the commits of one source are one.
+    pub(crate) async fn ask(&self, questions: BTreeSet<Question>, clock: fn() -> Timestamp) {
+        let mut commits: BTreeMap<SourceBranch, Commits> = BTreeMap::new();
+        let mut of_tags = Vec::new();
+        for question in questions {
+            match question {
+                Question::Created { repository, tag } => {
+                    of_tags.push((repository, tag, Asked::Created));
+                }
+                Question::Digest { repository, tag } => {
+                    of_tags.push((repository, tag, Asked::Digest));
+                }
+                Question::Commit {
+                    source,
+                    commit,
+                    seen,
+                } => {
+                    let latest = commits.entry(source).or_default().entry(commit);
+                    let latest = latest.or_insert(seen);
+                    *latest = (*latest).max(seen);
+                }
+            }
+        }
+        let histories = commits
+            .into_iter()
+            .map(|(source, commits)| self.ask_history(source, commits, clock));
+        let answers = stream::iter(of_tags).map(|(repository, tag, asked)| async move {
             let asked_at = self.image(&repository).and_then(|facts| listed_at(&facts));
-            let (tag, details) = self.answer(question).await;
+            let details = self.answer(&repository, &tag, asked).await;
             self.keep(&repository, asked_at, (tag, details));
         });
-        let mut answers = answers.buffer_unordered(QUESTIONS_AT_ONCE_MAX);
-        while answers.next().await.is_some() {}
+        let answers = answers.buffer_unordered(QUESTIONS_AT_ONCE_MAX);
+        join(join_all(histories), answers.collect::<()>()).await;
     }
 
     /// Keeps an answer. A digest that was asked before the latest listing may be older than that, and is dropped:
@@ -281,37 +329,32 @@ impl Sources {
         known.created = created.or(known.created.take());
     }
 
-    async fn answer(&self, question: Question) -> (Tag, TagDetails) {
-        match question {
-            Question::Digest { repository, tag } => {
-                let digest = match self.registry.digest(&repository, &tag).await {
+    async fn answer(&self, repository: &Repository, tag: &Tag, asked: Asked) -> TagDetails {
+        let unknown = |error: RegistryError| whole_message(&error, error.hint());
+        match asked {
+            Asked::Digest => {
+                let digest = match self.registry.digest(repository, tag).await {
                     Ok(digest) => Fact::Known(digest),
                     Err(error) => Fact::Unknown {
-                        why: whole_message(&error, error.hint()),
+                        why: unknown(error),
                     },
                 };
-                (
-                    tag,
-                    TagDetails {
-                        digest: Some(digest),
-                        created: None,
-                    },
-                )
+                TagDetails {
+                    digest: Some(digest),
+                    created: None,
+                }
             }
-            Question::Created { repository, tag } => {
-                let created = match self.created(&repository, &tag).await {
+            Asked::Created => {
+                let created = match self.created(repository, tag).await {
                     Ok(created) => Fact::Known(created),
                     Err(error) => Fact::Unknown {
-                        why: whole_message(&error, error.hint()),
+                        why: unknown(error),
                     },
                 };
-                (
-                    tag,
-                    TagDetails {
-                        digest: None,
-                        created: Some(created),
-                    },
-                )
+                TagDetails {
+                    digest: None,
+                    created: Some(created),
+                }
             }
         }
     }

@@ -58,7 +58,10 @@ fn ground() -> (Sources, Repository) {
         ..Options::default()
     });
     let repository = format!("{host}/acme/web").parse().unwrap();
-    (Sources::new(registry, BTreeMap::new()), repository)
+    (
+        Sources::new(registry, BTreeMap::new(), BTreeMap::new()),
+        repository,
+    )
 }
 
 fn questions(repository: &Repository) -> BTreeSet<Question> {
@@ -83,7 +86,7 @@ async fn an_answer_does_not_wait_for_the_others_that_were_asked_with_it() {
         .list(&repository, &Wants::default(), Timestamp::UNIX_EPOCH)
         .await;
     tokio::select! {
-        () = sources.ask(questions(&repository)) => panic!("`b` takes longer"),
+        () = sources.ask(questions(&repository), Timestamp::now) => panic!("`b` takes longer"),
         () = tokio::time::sleep(THINKS / 2) => {}
     }
     assert!(is_known(&sources, &repository, "a"));
@@ -101,12 +104,15 @@ async fn a_digest_that_was_asked_before_the_latest_listing_is_not_kept() {
         tokio::time::sleep(THINKS / 2).await;
         sources.list(&repository, &Wants::default(), later).await
     };
-    tokio::join!(sources.ask(questions(&repository)), list_anew);
+    tokio::join!(
+        sources.ask(questions(&repository), Timestamp::now),
+        list_anew
+    );
     assert!(
         !is_known(&sources, &repository, "b"),
         "it may have moved since"
     );
-    sources.ask(questions(&repository)).await;
+    sources.ask(questions(&repository), Timestamp::now).await;
     assert!(is_known(&sources, &repository, "b"));
 }
 
@@ -133,7 +139,11 @@ fn telling_registry(api: PushApi) -> (MemoryRegistry, Sources, Repository) {
         ..Options::default()
     });
     let repository = format!("{}/acme/web", server.host()).parse().unwrap();
-    (server, Sources::new(registry, BTreeMap::new()), repository)
+    (
+        server,
+        Sources::new(registry, BTreeMap::new(), BTreeMap::new()),
+        repository,
+    )
 }
 
 fn wanting(repository: &Repository, of_use: Option<PushUse>) -> Wants {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::image::Repository;
 use crate::manifest::RepoPath;
 use crate::policy::select::PushUse;
-use crate::policy::{Policy, RepositoryName};
+use crate::policy::{Policy, RepositoryName, SourceBranch};
 use crate::world::BranchName;
 
 /// What has to be read, each thing once however many policies share it.
@@ -16,6 +16,8 @@ pub(crate) struct Wants {
     pub(crate) pushes: BTreeMap<Repository, PushUse>,
     /// The branches of each manifests repository, and the files that may hold a site there.
     pub(crate) branches: BTreeMap<RepositoryName, BTreeMap<String, BTreeSet<RepoPath>>>,
+    /// The branches of each source repository whose history orders tags.
+    pub(crate) sources: BTreeMap<RepositoryName, BTreeSet<String>>,
 }
 
 impl Wants {
@@ -30,6 +32,10 @@ impl Wants {
             for environment in &policy.environments {
                 for (name, image) in &policy.images {
                     let is_written = environment.sites_of(name).next().is_some();
+                    if let Some(source) = environment.rules[name].source().filter(|_| is_written) {
+                        let SourceBranch { repository, branch } = source.clone();
+                        wants.sources.entry(repository).or_default().insert(branch);
+                    }
                     if let Some(of_use) = environment.rules[name].push_use().filter(|_| is_written)
                     {
                         let wanted = wants.pushes.entry(image.repository.clone());
@@ -47,6 +53,12 @@ impl Wants {
             }
         }
         wants
+    }
+
+    /// Whether the history of a branch orders tags.
+    pub(crate) fn has_source(&self, SourceBranch { repository, branch }: &SourceBranch) -> bool {
+        let branches = self.sources.get(repository);
+        branches.is_some_and(|branches| branches.contains(branch))
     }
 
     /// The files that are wanted of a branch, if it is.

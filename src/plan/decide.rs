@@ -8,7 +8,8 @@ use jiff::Timestamp;
 
 use super::contested::{Contested, Owner};
 use super::facts::{
-    branch_facts, created_is_known, digest_of, known_tags, pushes_are_known, trusted_listing,
+    branch_facts, commits_are_known, created_is_known, digest_of, histories, known_tags,
+    pushes_are_known, trusted_listing,
 };
 use super::standing::{Ask, Located, Standings, on_one_line, shared};
 use super::{Decided, Decision, Ground, HoldReason, Promote, Scope};
@@ -142,8 +143,9 @@ fn subjects<'a>(scope: &Scope<'a>) -> Vec<(Subject<'a>, BranchName)> {
 
 /// The tags of every image whose listing is known.
 fn all_known_tags(world: &World) -> BTreeMap<&Repository, KnownTags> {
+    let histories = histories(world);
     let known = |(repository, facts): (_, &ImageFacts)| match &facts.listing {
-        Fact::Known(listing) => Some((repository, known_tags(facts, listing))),
+        Fact::Known(listing) => Some((repository, known_tags(facts, listing, histories.clone()))),
         Fact::Unknown { .. } => None,
     };
     world.images.iter().filter_map(known).collect()
@@ -228,6 +230,11 @@ fn judge<'a>(
             .chain(recorded.map(|recorded| recorded.moved.tag.as_str()))
             .collect();
         match rule.needs(tags.pushes) {
+            Needs::Commits => {
+                let source = rule.source().expect("a rule by commits has a source");
+                let asked = ranking.commits_asked_about(&compared);
+                commits_are_known(source, asked, (listing, world), &mut notes.questions)?;
+            }
             Needs::Pushed => pushes_are_known(repository, listing)?,
             Needs::Created | Needs::CreatedAndFirstSeen => {
                 let asked = ranking.asked_about(&compared);

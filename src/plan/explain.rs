@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::facts::known_tags;
+use super::facts::{histories, known_tags};
 use super::{Decided, Scope, plan};
 use crate::image::Tag;
 use crate::policy::select::explain::{self, Verdict};
@@ -32,7 +32,7 @@ pub(crate) fn explain(
             let facts = world.images.get(&decided.repository);
             let tags = match facts.map(|facts| (facts, &facts.listing)) {
                 Some((facts, Fact::Known(listing))) => {
-                    let known = known_tags(facts, listing);
+                    let known = known_tags(facts, listing, histories(world));
                     explain::explain(rule, &known, decided.current.as_deref())
                 }
                 None | Some((_, Fact::Unknown { .. })) => Vec::new(),

@@ -2,14 +2,18 @@
 //! hold, and the question that would end it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::HoldReason;
 use crate::image::{Digest, Repository, Tag};
-use crate::policy::select::{KnownTags, TagFacts};
+use crate::manifest::NamedCommit;
+use crate::policy::SourceBranch;
+use crate::policy::select::{Histories, KnownTags, TagFacts};
 use crate::world::{
-    BranchFacts, BranchName, Fact, ImageFacts, Listing, Pushes, Question, Shrunk, World,
+    BranchFacts, BranchName, Fact, ImageFacts, Listing, Pushes, Question, Shrunk, SourceFacts,
+    World,
 };
 
 /// How old a listing may be. Pollers replace or fail a reading within minutes, so an older one means a replayed
@@ -115,8 +119,60 @@ pub(super) fn created_is_known(
     }
 }
 
+/// Whether it is known what the commits in `asked` stand for; asks for those of which it is not. That one is not on the
+/// branch counts only where the branch was fetched after the tag was seen.
+pub(super) fn commits_are_known(
+    source: &SourceBranch,
+    asked: Vec<(String, Tag)>,
+    (listing, world): (&Listing, &World),
+    questions: &mut BTreeSet<Question>,
+) -> Result<(), HoldReason> {
+    let known = match world.sources.get(source) {
+        Some(Fact::Known(facts)) => Some(facts),
+        Some(Fact::Unknown { why }) => {
+            let (source, why) = (source.clone(), why.clone());
+            return Err(HoldReason::SourceUnknown { source, why });
+        }
+        None => None,
+    };
+    let mut held = Ok(());
+    for (commit, tag) in asked {
+        // What is not listed may not be chosen, and needs no fetch of its own.
+        let seen = listing.tags.get(&tag).copied().unwrap_or(Timestamp::MIN);
+        match known.map(|facts| (facts.commits.get(&commit), facts.fetched)) {
+            Some((Some(NamedCommit::One(_) | NamedCommit::Several { .. }), _)) => continue,
+            Some((Some(NamedCommit::None), fetched)) if fetched > seen => continue,
+            Some((Some(NamedCommit::None), _)) => {
+                let source = source.clone();
+                held = held.and(Err(HoldReason::SourceBehind { tag, source }));
+            }
+            Some((None, _)) | None => held = Err(HoldReason::FactsPending),
+        }
+        let source = source.clone();
+        questions.insert(Question::Commit {
+            source,
+            commit,
+            seen,
+        });
+    }
+    held
+}
+
+/// What names of commits stand for, by source.
+pub(super) fn histories(world: &World) -> Arc<Histories> {
+    let known = |(source, fact): (&SourceBranch, &Fact<SourceFacts>)| match fact {
+        Fact::Known(facts) => Some((source.clone(), facts.commits.clone())),
+        Fact::Unknown { .. } => None,
+    };
+    Arc::new(world.sources.iter().filter_map(known).collect())
+}
+
 /// What is known of every tag of a listing.
-pub(super) fn known_tags(facts: &ImageFacts, listing: &Listing) -> KnownTags {
+pub(super) fn known_tags(
+    facts: &ImageFacts,
+    listing: &Listing,
+    histories: Arc<Histories>,
+) -> KnownTags {
     let created = |tag: &Tag| match facts.tags.get(tag)?.created {
         Some(Fact::Known(time)) => time,
         Some(Fact::Unknown { .. }) | None => None,
@@ -130,6 +186,7 @@ pub(super) fn known_tags(facts: &ImageFacts, listing: &Listing) -> KnownTags {
     KnownTags {
         tags: listing.tags.iter().map(of_tag).collect(),
         pushes: listing.pushes.as_ref().map(|pushes| pushes.of_use),
+        histories,
     }
 }
 

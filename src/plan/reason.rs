@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use crate::image::{Repository, Tag};
 use crate::ledger::Recorded;
+use crate::policy::SourceBranch;
 use crate::policy::select::choose::SelectionHold;
 use crate::world::BranchName;
 
@@ -38,6 +39,10 @@ pub(crate) enum HoldReason {
     PushesUnknown { repository: Repository, why: String },
     /// The registry does not tell push times, and the policy orders by them.
     PushesUntold { repository: Repository },
+    /// The history that orders the tags could not be read.
+    SourceUnknown { source: SourceBranch, why: String },
+    /// `tag` was seen after the last fetch of the branch, which does not have its commit.
+    SourceBehind { tag: Tag, source: SourceBranch },
     /// The registry lists `tag` and does not tell yet when it was pushed.
     PushPending { tag: Tag },
     /// The manifests repository could not be read.
@@ -58,7 +63,10 @@ impl HoldReason {
     /// Whether it ends by itself within one round, or says that all is done.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
-            Self::Newest | Self::NotListedYet { .. } | Self::FactsPending => true,
+            Self::Newest
+            | Self::NotListedYet { .. }
+            | Self::FactsPending
+            | Self::SourceBehind { .. } => true,
             Self::NoChoice(_)
             | Self::RegistryUnknown { .. }
             | Self::ListingOld { .. }
@@ -66,6 +74,7 @@ impl HoldReason {
             | Self::FactUnknown { .. }
             | Self::PushesUnknown { .. }
             | Self::PushesUntold { .. }
+            | Self::SourceUnknown { .. }
             | Self::PushPending { .. }
             | Self::ManifestsUnknown { .. }
             | Self::BranchMissing { .. }
@@ -86,6 +95,8 @@ impl HoldReason {
             | Self::FactUnknown { .. }
             | Self::PushesUnknown { .. }
             | Self::PushesUntold { .. }
+            | Self::SourceUnknown { .. }
+            | Self::SourceBehind { .. }
             | Self::ManifestsUnknown { .. }
             | Self::BranchMissing { .. }
             | Self::SiteRefused { .. } => true,
@@ -112,6 +123,8 @@ impl HoldReason {
             | Self::FactUnknown { .. }
             | Self::PushesUnknown { .. }
             | Self::PushesUntold { .. }
+            | Self::SourceUnknown { .. }
+            | Self::SourceBehind { .. }
             | Self::PushPending { .. }
             | Self::ManifestsUnknown { .. }
             | Self::BranchMissing { .. }
@@ -135,6 +148,8 @@ impl HoldReason {
             Self::FactUnknown { .. } => "fact-unknown",
             Self::PushesUnknown { .. } => "pushes-unknown",
             Self::PushesUntold { .. } => "pushes-untold",
+            Self::SourceUnknown { .. } => "source-unknown",
+            Self::SourceBehind { .. } => "source-behind",
             Self::PushPending { .. } => "push-pending",
             Self::ManifestsUnknown { .. } => "manifests-unknown",
             Self::BranchMissing { .. } => "branch-missing",
@@ -151,6 +166,7 @@ fn selection_kind(hold: &SelectionHold) -> &'static str {
         SelectionHold::NoCandidate { .. } => "no-candidate",
         SelectionHold::Tie { .. } => "tie",
         SelectionHold::Unknown { .. } => "order-unknown",
+        SelectionHold::Strayed { .. } => "current-strayed",
         SelectionHold::Below { .. } => "below-current",
         SelectionHold::Vanished { .. } => "current-vanished",
     }
@@ -183,6 +199,13 @@ impl fmt::Display for HoldReason {
                 f,
                 "`{}` does not tell when tags were pushed; write `newest-by: created` or another order, or its `kind` in the settings if it is a Harbor, Quay or GitLab of your own",
                 repository.registry()
+            ),
+            Self::SourceUnknown { source, why } => {
+                write!(f, "the history of {source} is unknown: {why}")
+            }
+            Self::SourceBehind { tag, source } => write!(
+                f,
+                "`{tag}` names no commit of {source} as it was fetched before the tag was seen; it is fetched again"
             ),
             Self::PushPending { tag } => write!(
                 f,

@@ -86,6 +86,20 @@ pub(crate) struct Update {
     pub(crate) image: Option<ImageName>,
 }
 
+/// A branch of a source repository, whose history says which of two builds is newer.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct SourceBranch {
+    /// By its name in the settings.
+    pub(crate) repository: RepositoryName,
+    pub(crate) branch: String,
+}
+
+impl fmt::Display for SourceBranch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` of `{}`", self.branch, self.repository)
+    }
+}
+
 /// How a promotion reaches the manifests repository.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Deliver {
@@ -152,6 +166,6 @@ names! {
     EnvironmentName;
     /// The policy's own name of one of its images: `web`.
     ImageName;
-    /// The settings' name of a manifests repository: `deploy`.
+    /// The settings' name of a manifests or source repository: `deploy`.
     RepositoryName;
 }

@@ -19,7 +19,10 @@ pub(crate) struct Status {
     pub(crate) version: String,
     pub(crate) registries: Vec<RegistryStatus>,
     pub(crate) images: Vec<ImageStatus>,
-    pub(crate) manifests: Vec<ManifestsStatus>,
+    pub(crate) manifests: Vec<BranchStatus>,
+    /// The histories that order tags. Older daemons say nothing of them.
+    #[serde(default)]
+    pub(crate) sources: Vec<BranchStatus>,
 }
 
 /// A registry that has been asked.
@@ -66,15 +69,15 @@ pub(crate) struct ImageStatus {
     pub(crate) error: Option<String>,
 }
 
-/// A branch of a manifests repository.
+/// A branch of a manifests or source repository.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct ManifestsStatus {
+pub(crate) struct BranchStatus {
     pub(crate) repository: String,
     pub(crate) branch: String,
     /// The commit at its head, if there is such a branch.
     pub(crate) head: Option<String>,
-    /// When all of the repository was last fetched well.
+    /// When all of the repository was last fetched well; of a source, when the fetch of what is known began.
     pub(crate) fetched_at: Option<String>,
     /// Why the latest fetch failed, if it did.
     pub(crate) error: Option<String>,
@@ -91,6 +94,7 @@ impl Status {
             registries: Vec::new(),
             images: Vec::new(),
             manifests: Vec::new(),
+            sources: Vec::new(),
         }
     }
 

@@ -4,6 +4,7 @@
 //! with the reason, never an absence.
 
 mod saved;
+mod source;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,16 +14,18 @@ use jiff::Timestamp;
 use crate::image::{Digest, Repository, Tag};
 use crate::ledger::Ledger;
 use crate::manifest::{CommitId, RepoPath};
-use crate::policy::RepositoryName;
 use crate::policy::select::PushUse;
+use crate::policy::{RepositoryName, SourceBranch};
 
 pub(crate) use saved::{load, save};
+pub(crate) use source::SourceFacts;
 
 /// Everything that one round decides from.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct World {
     pub(crate) images: BTreeMap<Repository, ImageFacts>,
     pub(crate) branches: BTreeMap<BranchName, Fact<Arc<BranchFacts>>>,
+    pub(crate) sources: BTreeMap<SourceBranch, Fact<SourceFacts>>,
 }
 
 /// A branch of a manifests repository.
@@ -98,22 +101,20 @@ pub(crate) struct TagDetails {
     pub(crate) created: Option<Fact<Option<Timestamp>>>,
 }
 
-/// A question about one tag, which is asked only when a decision waits for the answer.
+/// A question that is asked only when a decision waits for the answer.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Question {
     /// When was the image of `tag` created?
     Created { repository: Repository, tag: Tag },
     /// Which digest does `tag` point to?
     Digest { repository: Repository, tag: Tag },
-}
-
-impl Question {
-    /// The repository that the tag is in.
-    pub(crate) fn repository(&self) -> &Repository {
-        match self {
-            Self::Created { repository, .. } | Self::Digest { repository, .. } => repository,
-        }
-    }
+    /// What does `commit`, in lower case, stand for on the branch of `source`? It is fetched again if nothing there and the
+    /// last fetch began before `seen`.
+    Commit {
+        source: SourceBranch,
+        commit: String,
+        seen: Timestamp,
+    },
 }
 
 /// What a branch holds at its head.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::source::saved::{self as source, SavedSource};
 use super::{
     BranchFacts, BranchName, Fact, File, ImageFacts, Listing, Pushes, Shrunk, TagDetails, World,
 };
@@ -48,6 +49,8 @@ struct SavedWorld {
     at: String,
     images: BTreeMap<String, SavedImage>,
     branches: Vec<SavedBranch>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    sources: Vec<SavedSource>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -160,7 +163,11 @@ struct SavedPromotion {
 
 /// Writes `world`, observed at `at`, as a world file.
 pub(crate) fn save(world: &World, at: Timestamp) -> String {
-    let World { images, branches } = world;
+    let World {
+        images,
+        branches,
+        sources,
+    } = world;
     let saved = SavedWorld {
         api_version: API_VERSION.to_owned(),
         kind: KIND.to_owned(),
@@ -172,6 +179,10 @@ pub(crate) fn save(world: &World, at: Timestamp) -> String {
         branches: branches
             .iter()
             .map(|(name, fact)| save_branch(name, fact))
+            .collect(),
+        sources: sources
+            .iter()
+            .map(|(name, fact)| source::save(name, fact))
             .collect(),
     };
     serde_yaml::to_string(&saved).expect("a world file has only strings, numbers, lists and maps")
@@ -196,10 +207,17 @@ pub(crate) fn load(text: &str) -> Result<(World, Timestamp), LoadWorldError> {
         let (name, fact) = load_branch(branch)?;
         world.branches.insert(name, fact);
     }
+    for source in saved.sources {
+        let (name, fact) = source::load(source)?;
+        world.sources.insert(name, fact);
+    }
     Ok((world, parse(&saved.at, "a time")?))
 }
 
-fn parse<T: std::str::FromStr>(text: &str, what: &'static str) -> Result<T, LoadWorldError> {
+pub(super) fn parse<T: std::str::FromStr>(
+    text: &str,
+    what: &'static str,
+) -> Result<T, LoadWorldError> {
     text.parse().map_err(|_| LoadWorldError::Value {
         text: text.to_owned(),
         what,
@@ -568,12 +586,23 @@ branches:
       c.yaml: { is: too-large, size-bytes: 7 }
     promotions:
       - { commit: 0a0b0c0d0e0f0a0b0c0d0e0f0a0b0c0d0e0f0a0b, at: 2026-03-01T10:00:00Z, policy: p, environment: dev, image: web, reference: ghcr.io/acme/web:v1 }
+sources:
+  - { repository: code, branch: dev, unknown: it is down }
+  - repository: code
+    branch: main
+    head: 0a0b0c0d0e0f0a0b0c0d0e0f0a0b0c0d0e0f0a0b
+    fetched: 2026-03-02T08:59:30Z
+    commits:
+      '0000001': { is: none }
+      0a0b0c0: { is: one, line: 3, depth: 4 }
+      0a0b0c1: { is: several, line: 2, depth: 2 }
 ";
 
     #[test]
     fn what_is_saved_loads_as_the_same_world() {
         let (world, at) = load(TEXT).unwrap();
         assert_eq!((world.images.len(), world.branches.len()), (5, 2));
+        assert_eq!(world.sources.len(), 2);
         assert_eq!(load(&save(&world, at)).unwrap(), (world, at));
     }
 

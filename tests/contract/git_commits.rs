@@ -200,7 +200,9 @@ async fn what_was_merged_stands_where_the_branch_came_to_hold_it() {
     assert!(none.iter().all(|name| named(name) == NamedCommit::None));
     assert_eq!(named(&short), place_of((3, 3)));
     for digit in &digits {
-        let starts = names.iter().filter(|(_, id)| id.as_str().starts_with(digit));
+        let starts = names
+            .iter()
+            .filter(|(_, id)| id.as_str().starts_with(digit));
         let mut starts: Vec<_> = starts.map(|(message, _)| places[message]).collect();
         starts.sort_unstable();
         let expected = match &starts[..] {

@@ -1,12 +1,14 @@
 //! Selection cases, each run through `towpath select`.
 //!
-//! `cases.json` holds one case a line: the lines of the list, the rule by its keys, what stands there, and the tag that is
+//! `cases.json` holds one case a line: the lines of the list, the rule by its keys, the commits of its source (newest first), what stands there, and the tag that is
 //! `chosen` (null: none), or `error` for a bad rule. `because` gives the reason where other tools choose differently. Many
 //! cases are drawn from the tests and issues of other image updaters.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
@@ -27,9 +29,24 @@ fn arguments(case: &Value) -> Vec<String> {
             other => panic!("`{other}` is not the value of an option"),
         }
     }
+    if let Some(commits) = case["source"].as_array() {
+        let names: Vec<&str> = commits.iter().filter_map(Value::as_str).collect();
+        arguments.push(format!("--source={}", history(&names)));
+    }
     let current = case["current"].as_str();
     arguments.extend(current.map(|current| format!("--current={current}")));
     arguments
+}
+
+/// A file with these commits, newest first; equal ones share it.
+fn history(names: &[&str]) -> String {
+    let text = names.join("\n");
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    let file =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{:x}.commits", hasher.finish()));
+    std::fs::write(&file, text).unwrap();
+    file.display().to_string()
 }
 
 fn select(arguments: &[String], input: &str) -> Output {
@@ -138,7 +155,7 @@ fn a_bad_rule_is_refused_with_all_problems_and_their_columns() {
     error: `abc` is not a version such as `1.2.3`, `1.2` or `1.x`, with one of `^ ~ > >= < <= = !=` before it
       --semver >=1.2 <abc
                       ^
-    error: `crated` is not an order (did you mean `created`?): write one of `version`, `number`, `timestamp`, `pushed`, `created`, `first-seen`
+    error: `crated` is not an order (did you mean `created`?): write one of `version`, `number`, `timestamp`, `commits`, `pushed`, `created`, `first-seen`
       --newest-by crated
                   ^
     error: `[` is not a glob: unclosed character class; missing ']'

@@ -14,14 +14,14 @@ use super::{Fact, did_you_mean};
 use crate::image::{ParseTagError, Tag};
 
 /// The words under `newest-by`, in the order in which the default tries them.
-const ORDERS: [(&str, Option<Order>); 7] = [
-    ("version", Some(Order::By(Fact::Version))),
-    ("number", Some(Order::By(Fact::Number))),
-    ("timestamp", Some(Order::By(Fact::Timestamp))),
-    ("commits", None),
-    ("pushed", Some(Order::By(Fact::Pushed))),
-    ("created", Some(Order::By(Fact::Created))),
-    ("first-seen", Some(Order::By(Fact::FirstSeen))),
+const ORDERS: [(&str, Fact); 7] = [
+    ("version", Fact::Version),
+    ("number", Fact::Number),
+    ("timestamp", Fact::Timestamp),
+    ("commits", Fact::Commits),
+    ("pushed", Fact::Pushed),
+    ("created", Fact::Created),
+    ("first-seen", Fact::FirstSeen),
 ];
 
 /// The key of a rule that a problem is about.
@@ -36,6 +36,7 @@ pub(crate) enum RuleKey {
     /// The word of this number.
     Prerelease(usize),
     NewestBy,
+    Source,
     /// The glob of this number.
     Ignore(usize),
 }
@@ -74,12 +75,16 @@ pub(crate) enum RuleError {
         orders()
     )]
     Order { word: String },
-    #[error("`newest-by: {word}` is not available yet: write one of {}", orders())]
-    Later { word: String },
     #[error(
-        "`newest-by: {word}` needs `{{{word}}}` in the pattern, or the group `{word}` in the regex"
+        "`newest-by: {word}` needs `{part}` in the pattern, or the group of that name in the regex"
     )]
-    NoPart { word: String },
+    NoPart { word: String, part: Part },
+    #[error("`newest-by: commits` needs `source`: name the repository whose history orders")]
+    NoSource,
+    #[error(
+        "`source` orders nothing here: it needs `{{sha}}` in the pattern, and `newest-by: commits` where something else would order"
+    )]
+    IdleSource,
     #[error("`{glob}` is not a glob: {reason}")]
     Glob { glob: String, reason: String },
 }
@@ -89,8 +94,7 @@ fn known() -> impl Iterator<Item = &'static str> {
 }
 
 fn orders() -> String {
-    let available = ORDERS.iter().filter(|(_, order)| order.is_some());
-    let names: Vec<String> = available.map(|(word, _)| format!("`{word}`")).collect();
+    let names: Vec<String> = known().map(|word| format!("`{word}`")).collect();
     names.join(", ")
 }
 
@@ -104,6 +108,7 @@ impl fmt::Display for RuleKey {
             Self::Follow => "follow",
             Self::Prerelease(_) => "prerelease",
             Self::NewestBy => "newest-by",
+            Self::Source => "source",
             Self::Ignore(_) => "ignore",
         })
     }
@@ -155,6 +160,7 @@ impl Check {
             follow: _,
             prerelease,
             newest_by,
+            source,
             ignore,
         } = text;
         for (present, key) in [
@@ -163,6 +169,7 @@ impl Check {
             (regex.is_some(), RuleKey::Regex),
             (prerelease.is_some(), RuleKey::Prerelease(0)),
             (newest_by.is_some(), RuleKey::NewestBy),
+            (source.is_some(), RuleKey::Source),
             (!ignore.is_empty(), RuleKey::Ignore(0)),
         ] {
             if present {
@@ -184,6 +191,7 @@ impl Check {
             follow: _,
             prerelease,
             newest_by,
+            source: _,
             ignore,
         } = text;
         if semver.is_none() && pattern.is_none() && regex.is_none() {
@@ -199,7 +207,7 @@ impl Check {
             .enumerate()
             .filter_map(|(place, glob)| self.ignore(place, glob))
             .collect();
-        let order = newest_by.as_deref().and_then(|word| self.order(word));
+        let written = newest_by.as_deref().and_then(|word| self.order(word));
         // What the keys say together is judged only where each of them can be read.
         if !self.problems.is_empty() {
             return None;
@@ -211,22 +219,7 @@ impl Check {
         if prerelease.is_some() && !versions {
             self.refuse(RuleKey::Prerelease(0), 0, RuleError::NoPrerelease);
         }
-        let has = |part: Part| shape.as_ref().is_some_and(|shape| shape.has(part));
-        let given = |fact: Fact| match fact {
-            Fact::Version => versions,
-            Fact::Number => has(Part::Number),
-            Fact::Timestamp => has(Part::Timestamp),
-            Fact::Pushed | Fact::Created | Fact::FirstSeen => true,
-        };
-        if let (Some(Order::By(fact)), Some(word)) = (order, newest_by)
-            && !given(fact)
-        {
-            let word = word.clone();
-            self.refuse(RuleKey::NewestBy, 0, RuleError::NoPart { word });
-        }
-        let by_name = [Fact::Version, Fact::Number, Fact::Timestamp];
-        let default = by_name.into_iter().find(|&fact| given(fact));
-        let order = order.unwrap_or(default.map_or(Order::Times, Order::By));
+        let order = self.ordered(text, written, (shape.as_ref(), versions));
         Some(Match {
             constraint,
             shape,
@@ -234,6 +227,42 @@ impl Check {
             ignore,
             order,
         })
+    }
+
+    /// What orders the candidates: what is written, or the first that the names give.
+    fn ordered(
+        &mut self,
+        text: &RuleText,
+        written: Option<Fact>,
+        (shape, versions): (Option<&Shape>, bool),
+    ) -> Order {
+        let lacks = |part: Part| !shape.is_some_and(|shape| shape.has(part));
+        let missing = |fact: Fact| match fact {
+            Fact::Version => (!versions).then_some(Part::Version),
+            Fact::Number => Some(Part::Number).filter(|part| lacks(*part)),
+            Fact::Timestamp => Some(Part::Timestamp).filter(|part| lacks(*part)),
+            Fact::Commits => Some(Part::Sha).filter(|part| lacks(*part)),
+            Fact::Pushed | Fact::Created | Fact::FirstSeen => None,
+        };
+        let by_name = [Fact::Version, Fact::Number, Fact::Timestamp];
+        let by_source = text.source.as_ref().map(|_| Fact::Commits);
+        let mut by_default = by_name.into_iter().chain(by_source);
+        let given = |fact: &Fact| missing(*fact).is_none();
+        let fact = written.or_else(|| by_default.find(given));
+        let source = text.source.is_some();
+        if let (Some(fact), Some(word)) = (written, &text.newest_by)
+            && let Some(part) = missing(fact)
+        {
+            let word = word.clone();
+            self.refuse(RuleKey::NewestBy, 0, RuleError::NoPart { word, part });
+        }
+        if fact == Some(Fact::Commits) && !source {
+            self.refuse(RuleKey::NewestBy, 0, RuleError::NoSource);
+        }
+        if fact != Some(Fact::Commits) && source {
+            self.refuse(RuleKey::Source, 0, RuleError::IdleSource);
+        }
+        fact.map_or(Order::Times, Order::By)
     }
 
     fn constraint(&mut self, text: &str) -> Option<Constraint> {
@@ -284,14 +313,13 @@ impl Check {
         }
     }
 
-    fn order(&mut self, word: &str) -> Option<Order> {
-        let word = word.to_owned();
-        match ORDERS.into_iter().find(|(name, _)| *name == word) {
-            Some((_, Some(order))) => return Some(order),
-            Some((_, None)) => self.refuse(RuleKey::NewestBy, 0, RuleError::Later { word }),
-            None => self.refuse(RuleKey::NewestBy, 0, RuleError::Order { word }),
+    fn order(&mut self, word: &str) -> Option<Fact> {
+        let order = ORDERS.into_iter().find(|(name, _)| *name == word);
+        if order.is_none() {
+            let word = word.to_owned();
+            self.refuse(RuleKey::NewestBy, 0, RuleError::Order { word });
         }
-        None
+        order.map(|(_, fact)| fact)
     }
 }
 
@@ -322,7 +350,7 @@ mod tests {
             semver: Some(">=1 <".to_owned()),
             regex: Some("(".to_owned()),
             prerelease: Some(vec!["rc".to_owned(), "any".to_owned()]),
-            newest_by: Some("commits".to_owned()),
+            newest_by: Some("commit".to_owned()),
             ignore: vec!["ok-*".to_owned(), "{a".to_owned()],
             ..pattern("{sha}{}")
         }), @r#"

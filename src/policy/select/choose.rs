@@ -7,13 +7,14 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::slice;
 
-use jiff::Timestamp;
-
+use super::candidate::{Candidate, History, commit, compare};
 use super::rule::{Order, TagRule};
 use super::shape::Reading;
 use super::{Dated, Exclusion, Fact, KnownTags, Number, PushUse, TagFacts};
 use crate::image::Tag;
 use crate::image::version::Version;
+use crate::manifest::NamedCommit;
+use crate::policy::SourceBranch;
 
 /// Most kinds of excluded tags that a reason counts; the nearest to being candidates come first.
 const EXCLUSIONS_SHOWN_MAX: usize = 3;
@@ -69,20 +70,12 @@ pub(crate) enum SelectionHold {
     Tie { tags: Vec<Tag>, fact: Fact },
     /// The fact that orders the candidates is not known of `tag`.
     Unknown { tag: Tag, fact: Fact },
+    /// The commit of what stands there is not on the branch whose history orders.
+    Strayed { current: Tag, source: SourceBranch },
     /// The newest candidate is older than what stands there.
     Below { current: Tag, newest: Tag },
     /// The listing does not have what stands there, so it may lack newer tags as well.
     Vanished { current: Tag },
-}
-
-/// A tag with what its name says.
-#[derive(Clone, Debug)]
-pub(super) struct Candidate<'a> {
-    pub(super) tag: &'a Tag,
-    reading: Reading,
-    pushed: Option<Timestamp>,
-    created: Option<Timestamp>,
-    first_seen: Option<Timestamp>,
 }
 
 /// All tags of a listing in order, as one rule has it. What stands at a site is not part of it, so sites may share one.
@@ -90,6 +83,7 @@ pub(super) struct Candidate<'a> {
 pub(crate) struct Ranking<'a> {
     rule: &'a TagRule,
     facts: &'a [TagFacts],
+    history: Option<History<'a>>,
     /// Newest first.
     pub(super) candidates: Vec<Candidate<'a>>,
     /// What ordered them.
@@ -121,12 +115,17 @@ pub(crate) fn rank<'a>(rule: &'a TagRule, known: &'a KnownTags) -> Ranking<'a> {
     let KnownTags {
         tags: facts,
         pushes,
+        histories,
     } = known;
+    let history = History::of(rule, histories);
     let mut candidates = Vec::new();
     let mut excluded = Vec::new();
     for facts in facts {
-        match rule.judge(&facts.tag) {
-            Ok(reading) => candidates.push(Candidate::new(facts, reading)),
+        let candidate = rule
+            .judge(&facts.tag)
+            .and_then(|reading| Candidate::new(facts, reading, history).on_branch(history));
+        match candidate {
+            Ok(candidate) => candidates.push(candidate),
             Err(exclusion) => excluded.push((exclusion, &facts.tag)),
         }
     }
@@ -141,6 +140,7 @@ pub(crate) fn rank<'a>(rule: &'a TagRule, known: &'a KnownTags) -> Ranking<'a> {
     let mut ranking = Ranking {
         rule,
         facts,
+        history,
         candidates,
         fact,
         excluded,
@@ -174,10 +174,15 @@ impl<'a> Ranking<'a> {
         let standing = match (current, &standing_tag) {
             (None, _) => Standing::Nothing,
             (Some(_), None) => Standing::Unordered,
-            (Some(_), Some(tag)) => match stand(self.rule, self.facts, tag) {
+            (Some(_), Some(tag)) => match self.stand(tag) {
                 Ok(standing) => standing,
                 Err(hold) => return Selection::Hold(hold),
             },
+        };
+        let standing = match (self.strayed(&standing), downgrade) {
+            (None, _) => standing,
+            (Some(hold), Downgrade::Forbidden) => return Selection::Hold(hold),
+            (Some(_), Downgrade::Allowed) => Standing::Unordered,
         };
         let held = unknown(&self.candidates, &standing, fact)
             .or_else(|| below(newest, &standing, fact, downgrade))
@@ -204,12 +209,80 @@ impl<'a> Ranking<'a> {
         }
     }
 
+    /// Finds out where the deployed tag stands among the others. A version that is listed in another spelling is there.
+    fn stand<'t>(&self, tag: &'t Tag) -> Result<Standing<'t>, SelectionHold>
+    where
+        'a: 't,
+    {
+        let Some(reading) = read_standing(self.rule, tag) else {
+            return Ok(Standing::Unordered);
+        };
+        let candidate = |facts, reading| Candidate::new(facts, reading, self.history);
+        if let Some(facts) = self.facts.iter().find(|facts| facts.tag == *tag) {
+            return Ok(Standing::Ordered(candidate(facts, reading)));
+        }
+        let current = Candidate {
+            tag,
+            commit: commit(tag, &reading, self.history),
+            reading,
+            pushed: None,
+            created: None,
+            first_seen: None,
+        };
+        let spelled_otherwise = self.facts.iter().find(|facts| {
+            let other = self.rule.read(&facts.tag);
+            other.is_ok_and(|reading| candidate(facts, reading).is_spelling_of(&current))
+        });
+        match spelled_otherwise {
+            Some(TagFacts {
+                tag: _,
+                pushed,
+                created,
+                first_seen,
+            }) => Ok(Standing::Ordered(Candidate {
+                pushed: *pushed,
+                created: *created,
+                first_seen: *first_seen,
+                ..current
+            })),
+            None => Err(SelectionHold::Vanished {
+                current: tag.clone(),
+            }),
+        }
+    }
+
+    /// What stands there was built elsewhere, or its branch was written anew: candidates may be older, which no one can tell.
+    fn strayed(&self, standing: &Standing<'_>) -> Option<SelectionHold> {
+        match (standing, self.history) {
+            (Standing::Ordered(current), Some(History { source, .. }))
+                if current.commit == Some(NamedCommit::None) =>
+            {
+                let (current, source) = (current.tag.clone(), source.clone());
+                Some(SelectionHold::Strayed { current, source })
+            }
+            (Standing::Nothing | Standing::Unordered | Standing::Ordered(_), _) => None,
+        }
+    }
+
     /// The tags whose facts a choice reads: the candidates, and those of `compared` that the rule can order.
     pub(crate) fn asked_about(&self, compared: &[&str]) -> Vec<&'a Tag> {
         let wanted = |tag: &&Tag| compared.contains(&tag.as_str()) && self.rule.read(tag).is_ok();
         let excluded = self.excluded.iter().map(|(_, tag)| *tag).filter(wanted);
         let candidates = self.candidates.iter().map(|candidate| candidate.tag);
         candidates.chain(excluded).collect()
+    }
+
+    /// The names of commits that a choice reads, each with a tag that holds it: those of the candidates, whether on the branch
+    /// or not, and of what among `compared` the rule can order.
+    pub(crate) fn commits_asked_about(&self, compared: &[&str]) -> Vec<(String, Tag)> {
+        let off_branch = |(why, _): &&(Exclusion, &Tag)| matches!(why, Exclusion::OffBranch { .. });
+        let off_branch = self.excluded.iter().filter(off_branch);
+        let off_branch = off_branch.map(|(_, tag)| (*tag).clone());
+        let compared = compared.iter().filter_map(|text| text.parse().ok());
+        let candidates = self.candidates.iter().map(|c| c.tag.clone());
+        let tags = candidates.chain(off_branch).chain(compared);
+        tags.filter_map(|tag| Some((self.rule.commit_in(&tag)?, tag)))
+            .collect()
     }
 
     /// Puts first, where several candidates spell one version, the spelling that the site uses, then the one with `v`.
@@ -258,120 +331,9 @@ impl<'a> Spelling<'a> {
     }
 }
 
-impl<'a> Candidate<'a> {
-    fn new(facts: &'a TagFacts, reading: Reading) -> Self {
-        let TagFacts {
-            tag,
-            pushed,
-            created,
-            first_seen,
-        } = facts;
-        Self {
-            tag,
-            reading,
-            pushed: *pushed,
-            created: *created,
-            first_seen: *first_seen,
-        }
-    }
-
-    /// Whether `fact` is known of this tag. What a name says is known of every candidate.
-    pub(super) fn knows(&self, fact: Fact) -> bool {
-        match fact {
-            Fact::Pushed => self.pushed.is_some(),
-            Fact::Created => self.created.is_some(),
-            Fact::FirstSeen => self.first_seen.is_some(),
-            Fact::Version => self.reading.version.is_some(),
-            Fact::Number => self.reading.number.is_some(),
-            Fact::Timestamp => self.reading.timestamp.is_some(),
-        }
-    }
-
-    /// The time that `fact` is, where it is one.
-    fn dated(&self, fact: Fact) -> Option<Dated> {
-        match fact {
-            Fact::Pushed => self.pushed.map(Dated::Pushed),
-            Fact::Created => self.created.map(Dated::Created),
-            Fact::FirstSeen => self.first_seen.map(Dated::FirstSeen),
-            Fact::Version | Fact::Number | Fact::Timestamp => None,
-        }
-    }
-
-    /// The text before and after the version.
-    fn around(&self) -> (&str, &str) {
-        let (text, at) = (self.tag.as_str(), &self.reading.version_at);
-        (&text[..at.start], &text[at.end..])
-    }
-
-    /// Whether both tags spell one version, with the same text around it.
-    pub(super) fn is_spelling_of(&self, other: &Self) -> bool {
-        let versions = (&self.reading.version, &other.reading.version);
-        let same_version = matches!(versions, (Some(a), Some(b)) if a == b);
-        self.tag == other.tag || (same_version && self.around() == other.around())
-    }
-}
-
 fn has_v(tag: &Tag, reading: &Reading) -> bool {
     let version = &tag.as_str()[reading.version_at.clone()];
     version.starts_with('v') || tag.as_str()[..reading.version_at.start].ends_with('v')
-}
-
-/// Which of two tags is newer by `fact`. What else the names say breaks a tie; a time stands alone, since a name that
-/// says more would have been asked first.
-pub(super) fn compare(fact: Fact, a: &Candidate<'_>, b: &Candidate<'_>) -> Ordering {
-    let version = || a.reading.version.cmp(&b.reading.version);
-    let number = || a.reading.number.cmp(&b.reading.number);
-    let timestamp = || a.reading.timestamp.cmp(&b.reading.timestamp);
-    match fact {
-        Fact::Version => version().then_with(number).then_with(timestamp),
-        Fact::Number => number().then_with(version).then_with(timestamp),
-        Fact::Timestamp => timestamp().then_with(version).then_with(number),
-        Fact::Pushed => a.pushed.cmp(&b.pushed),
-        Fact::Created => a.created.cmp(&b.created),
-        Fact::FirstSeen => a.first_seen.cmp(&b.first_seen),
-    }
-}
-
-/// Finds out where the deployed tag stands among the others. A version that is listed in another spelling is there.
-fn stand<'a>(
-    rule: &TagRule,
-    facts: &'a [TagFacts],
-    tag: &'a Tag,
-) -> Result<Standing<'a>, SelectionHold> {
-    let listed = facts.iter().find(|facts| facts.tag == *tag);
-    let Some(reading) = read_standing(rule, tag) else {
-        return Ok(Standing::Unordered);
-    };
-    if let Some(facts) = listed {
-        return Ok(Standing::Ordered(Candidate::new(facts, reading)));
-    }
-    let current = Candidate {
-        tag,
-        reading,
-        pushed: None,
-        created: None,
-        first_seen: None,
-    };
-    let spelled_otherwise = facts.iter().find(|facts| {
-        let other = rule.read(&facts.tag);
-        other.is_ok_and(|reading| Candidate::new(facts, reading).is_spelling_of(&current))
-    });
-    match spelled_otherwise {
-        Some(TagFacts {
-            tag: _,
-            pushed,
-            created,
-            first_seen,
-        }) => Ok(Standing::Ordered(Candidate {
-            pushed: *pushed,
-            created: *created,
-            first_seen: *first_seen,
-            ..current
-        })),
-        None => Err(SelectionHold::Vanished {
-            current: tag.clone(),
-        }),
-    }
 }
 
 /// What the name of the deployed tag says. A partial version among whole ones counts as the first that it could mean, so
@@ -414,7 +376,11 @@ fn unknown(
         _ => false,
     };
     let lacking = candidates.iter().chain(compared).filter(|c| !c.knows(fact));
-    let tag = lacking.map(|c| c.tag).min().filter(|_| !alone)?.clone();
+    // Which of several commits is meant is of no weight where even the latest is older than another candidate.
+    let first = candidates.iter().take(1);
+    let vague = first.chain(compared).filter(|c| c.is_ambiguous(fact));
+    let tags = lacking.chain(vague).map(|c| c.tag);
+    let tag = tags.min().filter(|_| !alone)?.clone();
     Some(SelectionHold::Unknown { tag, fact })
 }
 
@@ -512,12 +478,23 @@ impl fmt::Display for SelectionHold {
                 }
                 write!(f, " have the same {fact}, so none is the newest")
             }
+            Self::Unknown {
+                tag,
+                fact: Fact::Commits,
+            } => write!(
+                f,
+                "`{tag}` names several commits, so the newest is not known; `ignore` it, or build tags with more digits"
+            ),
             Self::Unknown { tag, fact } => {
                 write!(
                     f,
                     "the {fact} of `{tag}` is not known, so the newest is not known either"
                 )
             }
+            Self::Strayed { current, source } => write!(
+                f,
+                "`{current}` stands there and names no commit of {source}, so what is newer is not known; write a version of that branch to go on"
+            ),
             Self::Below { current, newest } => {
                 write!(
                     f,
@@ -536,6 +513,8 @@ impl fmt::Display for SelectionHold {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::rank;
     use crate::policy::select::rule::RuleText;
     use crate::policy::select::{KnownTags, TagFacts, TagRule};
@@ -557,6 +536,7 @@ mod tests {
         let known = KnownTags {
             tags: facts.to_vec(),
             pushes: None,
+            histories: Arc::default(),
         };
         let ranking = rank(&rule, &known);
         let asked = |compared: &[&str]| {

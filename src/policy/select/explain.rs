@@ -5,7 +5,8 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-use super::choose::{Candidate, compare, rank};
+use super::candidate::{Candidate, compare};
+use super::choose::rank;
 use super::rule::TagRule;
 use super::{Exclusion, Fact, KnownTags};
 use crate::image::Tag;
@@ -69,6 +70,9 @@ fn verdict(candidates: &[Candidate<'_>], place: usize, fact: Fact) -> Verdict {
     if first > 0 {
         let than = newest.tag.clone();
         return Verdict::Older { than };
+    }
+    if this.is_ambiguous(fact) {
+        return Verdict::Unordered { fact };
     }
     let mut equal = candidates
         .iter()

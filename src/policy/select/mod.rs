@@ -1,9 +1,10 @@
 //! Which tags are candidates, and which of two is newer.
 //!
 //! Reading order: `rule` (what a policy says), `check` (from its text), `constraint`, `prerelease` and `shape` (its parts),
-//! `choose` (the choice) and `explain` (what became of every tag).
+//! `candidate` (what orders them), `choose` (the choice) and `explain` (what became of every tag).
 //! Invariant: the order of the candidates is total, and a choice depends on the set of tags alone, never on their order.
 
+mod candidate;
 pub(crate) mod check;
 pub(crate) mod choose;
 mod constraint;
@@ -14,12 +15,15 @@ mod properties;
 pub(crate) mod rule;
 mod shape;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use crate::image::Tag;
+use crate::manifest::NamedCommit;
+use crate::policy::SourceBranch;
 pub(crate) use rule::TagRule;
 use shape::Part;
 
@@ -45,7 +49,15 @@ pub(crate) struct KnownTags {
     pub(crate) tags: Vec<TagFacts>,
     /// Where the registry tells push times: when they order candidates.
     pub(crate) pushes: Option<PushUse>,
+    /// The same for all listings.
+    pub(crate) histories: Arc<Histories>,
 }
+
+/// Of each source that is known, what names of commits stand for, as far as that was asked.
+pub(crate) type Histories = BTreeMap<SourceBranch, Arc<NamedCommits>>;
+
+/// What names of commits, in lower case, stand for on one branch.
+pub(crate) type NamedCommits = BTreeMap<String, NamedCommit>;
 
 /// When push times order candidates. A registry is of one kind or the other for good: whether its push times can be
 /// read at the moment never changes what orders.
@@ -63,6 +75,8 @@ pub(crate) enum Fact {
     Version,
     Number,
     Timestamp,
+    /// Where the commit that the name holds stands on a branch of its source.
+    Commits,
     Pushed,
     Created,
     FirstSeen,
@@ -93,6 +107,10 @@ pub(crate) enum Exclusion {
     Unreadable {
         part: Part,
     },
+    /// The commit that the name holds is not on the branch whose history orders.
+    OffBranch {
+        source: SourceBranch,
+    },
     Partial,
     NotVersion,
     /// `shape` reads: the pattern `develop-{sha}`.
@@ -114,9 +132,9 @@ enum Number {
 
 impl Exclusion {
     fn write(&self, f: &mut fmt::Formatter<'_>, number: Number) -> fmt::Result {
-        let (is, does, it) = match number {
-            Number::One => ("is", "does", "it"),
-            Number::Many => ("are", "do", "them"),
+        let (is, does, it, name) = match number {
+            Number::One => ("is", "does", "it", "names"),
+            Number::Many => ("are", "do", "them", "name"),
         };
         let one = number == Number::One;
         match self {
@@ -129,6 +147,7 @@ impl Exclusion {
             Self::Outside { constraint } => write!(f, "{is} outside `{constraint}`"),
             Self::Ignored { glob } => write!(f, "{is} ignored by `{glob}`"),
             Self::Unreadable { part } => write!(f, "{does} not hold a readable `{part}`"),
+            Self::OffBranch { source } => write!(f, "{name} no commit of {source}"),
             Self::Partial if one => f.write_str("is a partial version, which moves"),
             Self::Partial => f.write_str("are partial versions, which move"),
             Self::NotVersion if one => f.write_str("is not a semantic version"),
@@ -153,6 +172,7 @@ impl fmt::Display for Fact {
             Self::Version => "version",
             Self::Number => "number",
             Self::Timestamp => "timestamp",
+            Self::Commits => "commit",
             Self::Pushed => "push time",
             Self::Created => "creation time",
             Self::FirstSeen => "time of first sight",

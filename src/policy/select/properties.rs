@@ -1,5 +1,7 @@
 //! What holds for every rule and every listing.
 
+use std::sync::Arc;
+
 use proptest::collection::btree_map;
 use proptest::option;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
@@ -91,6 +93,7 @@ fn listings() -> impl Strategy<Value = KnownTags> {
         KnownTags {
             tags: listing.into_iter().map(facts).collect(),
             pushes,
+            histories: Arc::default(),
         }
     })
 }

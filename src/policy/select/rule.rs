@@ -14,6 +14,7 @@ use super::shape::{Reading, Shape};
 use super::{Exclusion, Fact, PushUse};
 use crate::image::Tag;
 use crate::image::version::{ParseVersionError, Version};
+use crate::policy::SourceBranch;
 
 /// Hex digits of a digest in a tag, at least: those of SHA-256.
 const HEX_LENGTH_MIN: usize = 64;
@@ -28,6 +29,8 @@ pub(crate) struct RuleText {
     /// `none` or `any` alone, or labels. Left out is not `none`: then a constraint may ask by naming a pre-release.
     pub(crate) prerelease: Option<Vec<String>>,
     pub(crate) newest_by: Option<String>,
+    /// Whose history orders by `commits`.
+    pub(crate) source: Option<SourceBranch>,
     pub(crate) ignore: Vec<String>,
 }
 
@@ -86,6 +89,8 @@ pub(super) enum Order {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Needs {
     Names,
+    /// Where the commits that the names hold stand in the history of the rule's source.
+    Commits,
     Pushed,
     Created,
     FirstSeen,
@@ -130,9 +135,21 @@ impl TagRule {
         Self { of, ..self }
     }
 
+    /// The same rule, ordered by the history of this branch if it has a source.
+    pub(crate) fn of_source(mut self, source: SourceBranch) -> Self {
+        self.text.source = self.text.source.map(|_| source);
+        self
+    }
+
+    /// The branch whose history orders this rule's candidates, if one does.
+    pub(crate) fn source(&self) -> Option<&SourceBranch> {
+        self.text.source.as_ref()
+    }
+
     /// What orders this rule's candidates, beyond their names, where a registry's push times are of use as `pushes` says.
     pub(crate) fn needs(&self, pushes: Option<PushUse>) -> Needs {
         match self.order() {
+            Order::By(Fact::Commits) => Needs::Commits,
             Order::By(Fact::Pushed) => Needs::Pushed,
             Order::By(Fact::Created) => Needs::Created,
             Order::By(Fact::FirstSeen) => Needs::FirstSeen,
@@ -150,7 +167,12 @@ impl TagRule {
             Order::By(Fact::Pushed) => Some(PushUse::OnRequest),
             Order::Times => Some(PushUse::ByDefault),
             Order::By(
-                Fact::Version | Fact::Number | Fact::Timestamp | Fact::Created | Fact::FirstSeen,
+                Fact::Version
+                | Fact::Number
+                | Fact::Timestamp
+                | Fact::Commits
+                | Fact::Created
+                | Fact::FirstSeen,
             )
             | Order::Follow => None,
         }
@@ -183,6 +205,11 @@ impl TagRule {
             matching.admit(version)?;
         }
         Ok(reading)
+    }
+
+    /// The name of the commit that a tag holds, in lower case, candidate or not.
+    pub(crate) fn commit_in(&self, tag: &Tag) -> Option<String> {
+        Some(self.read(tag).ok()?.sha(tag)).filter(|name| !name.is_empty())
     }
 
     /// What the name of a tag says, candidate or not.

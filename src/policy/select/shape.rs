@@ -14,6 +14,7 @@ use jiff::tz::TimeZone;
 use regex::{Captures, Regex};
 
 use super::{Exclusion, did_you_mean};
+use crate::image::Tag;
 use crate::image::version::{Version, parse_number};
 
 /// The compiled expressions that some shape uses. The policies of a fleet share a few patterns, and each takes about
@@ -51,6 +52,15 @@ pub(super) struct Reading {
     pub(super) version_at: Range<usize>,
     pub(super) number: Option<u128>,
     pub(super) timestamp: Option<Timestamp>,
+    /// Where the name of a commit stands in the tag; empty where none does.
+    pub(super) sha_at: Range<usize>,
+}
+
+impl Reading {
+    /// The name of a commit that the tag holds, in lower case; empty where it holds none.
+    pub(super) fn sha(&self, tag: &Tag) -> String {
+        tag.as_str()[self.sha_at.clone()].to_ascii_lowercase()
+    }
 }
 
 /// What is wrong with a pattern or a regular expression, and where in it.
@@ -400,6 +410,7 @@ fn read_part(part: Part, found: &Captures<'_>, reading: &mut Reading) -> Option<
             let hex = text.as_str().bytes().all(|b| b.is_ascii_hexdigit());
             let valid = hex && (7..=64).contains(&text.len());
             valid.then_some(())?;
+            reading.sha_at = text.range();
         }
         // Read with the major number.
         Part::Minor | Part::Patch => {}
