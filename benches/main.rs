@@ -6,6 +6,7 @@
 //! and `files` are functions, built here from their sources.
 
 // Within the measuring process, since no verb only scans, and none edits many files.
+mod commits;
 #[path = "../src/edit/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "the figures use little of it")]
 mod edit;
@@ -28,13 +29,14 @@ use table::Table;
 /// A figure's name, and what measures it.
 type Figure = (&'static str, fn(&mut Table));
 
-const FIGURES: [Figure; 10] = [
+const FIGURES: [Figure; 11] = [
     ("select", helpers::select),
     ("set", helpers::set),
     ("scan", scan::scan),
     ("files", scan::files),
     ("one-edit", one_edit::one_edit),
     ("events", events::events),
+    ("commits", commits::commits),
     ("thousand", thousand::thousand),
     ("ten-thousand", ten_thousand::ten_thousand),
     ("large", large::large),

@@ -636,29 +636,70 @@ fn a_missing_key_is_reported_once_and_where_it_belongs() {
 
 #[test]
 fn a_wrong_rule_points_into_the_text() {
-    let wrong = "  - name: dev\n    tags: { semver: \">=1.2 <x.y\", newest-by: commits, ignore: [\"[\"] }\n    update: a\n";
+    let wrong = "  - name: dev\n    tags: { semver: \">=1.2 <x.y\", newest-by: commitz, ignore: [\"[\"] }\n    update: a\n";
     assert_snapshot!(report(SETTINGS, &format!("{POLICY}{wrong}")), @r#"
     error: `x.y` is not a version such as `1.2.3`, `1.2` or `1.x`, with one of `^ ~ > >= < <= = !=` before it
       --> policies/portal.yaml:9:29
         |
-      9 |     tags: { semver: ">=1.2 <x.y", newest-by: commits, ignore: ["["] }
+      9 |     tags: { semver: ">=1.2 <x.y", newest-by: commitz, ignore: ["["] }
         |                             ^^^
       at: spec.environments[0].tags.semver
 
-    error: `newest-by: commits` is not available yet: write one of `version`, `number`, `timestamp`, `pushed`, `created`, `first-seen`
+    error: `commitz` is not an order (did you mean `commits`?): write one of `version`, `number`, `timestamp`, `commits`, `pushed`, `created`, `first-seen`
       --> policies/portal.yaml:9:46
         |
-      9 |     tags: { semver: ">=1.2 <x.y", newest-by: commits, ignore: ["["] }
+      9 |     tags: { semver: ">=1.2 <x.y", newest-by: commitz, ignore: ["["] }
         |                                              ^^^^^^^
       at: spec.environments[0].tags.newest-by
 
     error: `[` is not a glob: unclosed character class; missing ']'
       --> policies/portal.yaml:9:64
         |
-      9 |     tags: { semver: ">=1.2 <x.y", newest-by: commits, ignore: ["["] }
+      9 |     tags: { semver: ">=1.2 <x.y", newest-by: commitz, ignore: ["["] }
         |                                                                ^^^
       at: spec.environments[0].tags.ignore[0]
     "#);
+}
+
+#[test]
+fn a_source_is_a_repository_of_the_settings_with_its_branch_or_another() {
+    let tags = |source: &str| format!("{{ pattern: 'main-{{sha}}', source: {source} }}");
+    let wrong = format!(
+        "
+    - {{ name: dev, tags: {}, update: a }}
+    - {{ name: qa, tags: {}, update: b }}
+    - {{ name: next, tags: {}, update: c }}
+    - {{ name: prod, tags: {{ semver: '*', source: deploy }}, update: d }}
+",
+        tags("code"),
+        tags("{ repository: deploy, branc: main }"),
+        tags("{ repository: deploy, branch: 'a b' }"),
+    );
+    assert_snapshot!(environment(&wrong), @"
+    9:59 the settings name no repository `code` [known: `deploy`]
+    10:80 unknown key `branc` [did you mean `branch`?]
+    11:90 `a b` is not a branch name
+    12:50 `source` orders nothing here: it needs `{sha}` in the pattern, and `newest-by: commits` where something else would order
+    ");
+    let settings = SETTINGS.replace(
+        "repositories:\n",
+        "repositories:\n  code: { url: ../code.git, branch: trunk }\n",
+    );
+    let right = format!(
+        "{POLICY}
+    - {{ name: dev, tags: {}, update: a }}
+    - {{ name: qa, tags: {}, update: b }}
+",
+        tags("code"),
+        tags("{ repository: code, branch: release }"),
+    );
+    let folder = folder(&settings, &right);
+    let config = load(&folder.path().join("towpath.yaml")).unwrap();
+    let environments = config.policies[0].environments.iter();
+    let rules = environments.flat_map(|environment| environment.rules.values());
+    let sources = rules.filter_map(|rule| rule.source());
+    let sources: Vec<String> = sources.map(ToString::to_string).collect();
+    assert_eq!(sources, ["`trunk` in `code`", "`release` in `code`"]);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What people see when the places of a policy are wrong, and that good ones are read as they are meant.
 
+use std::sync::Arc;
+
 use insta::assert_snapshot;
 
 use super::load;

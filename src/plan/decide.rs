@@ -397,7 +397,11 @@ fn is_newer_than_undone(choice: Choice<'_>, undone: &Recorded) -> bool {
             select(choice.rule, &tags, current, downgrade)
         }
     };
-    matches!(selection, Selection::Choose { .. })
+    match selection {
+        // The branch was written anew without it: no candidate is what the person undid.
+        Selection::Choose { .. } | Selection::Hold(SelectionHold::Strayed { .. }) => true,
+        Selection::Newest { .. } | Selection::Hold(_) => false,
+    }
 }
 
 /// Whether the digest that the promotion replaced stands there again: no rule can order it, and it is older all the same.

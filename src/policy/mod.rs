@@ -96,7 +96,7 @@ pub(crate) struct SourceBranch {
 
 impl fmt::Display for SourceBranch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` of `{}`", self.branch, self.repository)
+        write!(f, "`{}` in `{}`", self.branch, self.repository)
     }
 }
 

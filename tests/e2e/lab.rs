@@ -15,6 +15,8 @@ pub(crate) struct Lab {
     pub(crate) folder: TempDir,
     /// What stands behind `repositories: deploy:` besides the interval.
     repository: String,
+    /// What stands behind `code:`, a source repository, if there is one.
+    source: Option<String>,
     /// What stands behind each host of `registries:` besides the interval.
     registries: BTreeMap<String, String>,
     /// How often everything is read.
@@ -44,6 +46,7 @@ impl Lab {
             registry,
             folder,
             repository,
+            source: None,
             registries,
             interval: "1s",
             hooks: None,
@@ -87,6 +90,12 @@ impl Lab {
     /// Replaces the repository's settings: flow or block YAML behind `deploy:`, indented by the caller's own.
     pub(crate) fn repository(&mut self, settings: &str) {
         settings.clone_into(&mut self.repository);
+        self.configure();
+    }
+
+    /// Sets what stands behind `repositories: code:`, which is read seldom.
+    pub(crate) fn source(&mut self, settings: &str) {
+        self.source = Some(settings.to_owned());
         self.configure();
     }
 
@@ -156,10 +165,13 @@ impl Lab {
                 format!("  {host}: {{ {settings}, poll-interval: {interval} }}\n")
             })
             .collect();
+        let source = self.source.as_ref().map_or_else(String::new, |source| {
+            format!("  code: {{ {source}, poll-interval: 1h }}\n")
+        });
         let hooks = self.hooks.as_ref();
         let hooks = hooks.map_or_else(String::new, |hooks| format!("hooks: {hooks}\n"));
         let text = format!(
-            "apiVersion: towpath.dev/v1alpha1\nkind: Settings\npolicies: [policies]\ncache: cache\nlisten: 127.0.0.1:0\nrepositories:\n  deploy: {{ {}, poll-interval: {interval} }}\nregistries:\n{registries}{hooks}",
+            "apiVersion: towpath.dev/v1alpha1\nkind: Settings\npolicies: [policies]\ncache: cache\nlisten: 127.0.0.1:0\nrepositories:\n  deploy: {{ {}, poll-interval: {interval} }}\n{source}registries:\n{registries}{hooks}",
             self.repository,
         );
         self.write("towpath.yaml", &text);

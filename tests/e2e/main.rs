@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
 mod charts;
+mod commits;
 mod daemon;
 mod events;
 mod faults;

@@ -326,6 +326,8 @@ impl Check {
 #[cfg(test)]
 mod tests {
     use super::{RuleText, TagRule};
+    use crate::policy::SourceBranch;
+    use crate::policy::select::rule::Needs;
 
     fn refused(text: RuleText) -> String {
         let lines: Vec<String> = TagRule::new(text)
@@ -353,15 +355,15 @@ mod tests {
             newest_by: Some("commit".to_owned()),
             ignore: vec!["ok-*".to_owned(), "{a".to_owned()],
             ..pattern("{sha}{}")
-        }), @r#"
+        }), @"
         semver at 5: a version is missing here: write one such as `1.2.3`, `1.2` or `1.x`, or `*` for every version
         pattern at 5: `` is not a part of a tag: the parts are `{sha}`, `{number}`, `{timestamp}`, `{version}`, `{branch}`, `{any}`, `{major}`, `{minor}`, `{patch}`
         regex at 0: `regex` cannot stand beside `pattern`
         regex at 0: the regular expression cannot be read: unclosed group
         prerelease at 0: `any` stands alone: write `none`, `any`, or a list of labels such as `rc, beta`
-        newest-by at 0: `newest-by: commits` is not available yet: write one of `version`, `number`, `timestamp`, `pushed`, `created`, `first-seen`
+        newest-by at 0: `commit` is not an order (did you mean `commits`?): write one of `version`, `number`, `timestamp`, `commits`, `pushed`, `created`, `first-seen`
         ignore at 0: `{a` is not a glob: unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)
-        "#);
+        ");
         insta::assert_snapshot!(refused(RuleText {
             follow: Some("a b".to_owned()),
             newest_by: Some("created".to_owned()),
@@ -385,7 +387,37 @@ mod tests {
             ..pattern("develop-{sha}")
         }), @"
         prerelease at 0: `prerelease` needs versions: add `semver`, or `{version}` in the pattern
-        newest-by at 0: `newest-by: number` needs `{number}` in the pattern, or the group `number` in the regex
+        newest-by at 0: `newest-by: number` needs `{number}` in the pattern, or the group of that name in the regex
         ");
+    }
+
+    #[test]
+    fn a_source_orders_by_commits_and_nothing_else() {
+        let source = || {
+            Some(SourceBranch {
+                repository: "code".parse().unwrap(),
+                branch: "main".to_owned(),
+            })
+        };
+        let by = |word: &str, text: &str| RuleText {
+            newest_by: Some(word.to_owned()),
+            ..pattern(text)
+        };
+        insta::assert_snapshot!(refused(by("commits", "main-{sha}")), @"newest-by at 0: `newest-by: commits` needs `source`: name the repository whose history orders");
+        insta::assert_snapshot!(refused(by("commits", "main-{number}")), @"
+        newest-by at 0: `newest-by: commits` needs `{sha}` in the pattern
+        newest-by at 0: `newest-by: commits` needs `source`: name the repository whose history orders
+        ");
+        insta::assert_snapshot!(refused(RuleText { source: source(), ..pattern("{number}-{sha}") }), @"source at 0: `source` orders nothing here: it needs `{sha}` in the pattern, and `newest-by: commits` where something else would order");
+        insta::assert_snapshot!(refused(RuleText { source: source(), ..by("pushed", "{sha}") }), @"source at 0: `source` orders nothing here: it needs `{sha}` in the pattern, and `newest-by: commits` where something else would order");
+        insta::assert_snapshot!(refused(RuleText { source: source(), follow: Some("latest".to_owned()), ..RuleText::default() }), @"source at 0: `source` cannot stand beside `follow`");
+        for text in [pattern("main-{sha}"), by("commits", "{number}-{sha}")] {
+            let rule = TagRule::new(RuleText {
+                source: source(),
+                ..text
+            })
+            .unwrap();
+            assert_eq!(rule.needs(None), Needs::Commits);
+        }
     }
 }
