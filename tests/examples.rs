@@ -17,6 +17,7 @@ fn check(args: &[&str]) -> Output {
         .current_dir(root())
         .env_remove("TOWPATH_CONFIG")
         .env("DEPLOY_TOKEN", "x")
+        .env("CODE_TOKEN", "x")
         .env("REGISTRY_PASSWORD", "x")
         .output()
         .expect("the program was built for this test")
@@ -31,13 +32,20 @@ fn the_examples_have_no_problems_and_no_warnings() {
         "config/towpath.yaml: 8 policies, 19 environments, 10 images, 1 repository\n"
     );
     assert!(output.status.success());
+    let output = check(&["--config", "config/by-commits.yaml"]);
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "config/by-commits.yaml: 1 policy, 2 environments, 1 image, 2 repositories\n"
+    );
 }
 
 #[test]
 fn each_example_names_the_schema_for_editors() {
     let policies = std::fs::read_dir(root().join("config/policies")).unwrap();
     let files = policies.map(|entry| entry.unwrap().path());
-    for file in files.chain([root().join("config/towpath.yaml")]) {
+    let settings = ["config/towpath.yaml", "config/by-commits.yaml"];
+    for file in files.chain(settings.map(|name| root().join(name))) {
         let text = std::fs::read_to_string(&file).unwrap();
         let named = text
             .lines()

@@ -9,7 +9,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{News, Sources, Wants};
 use crate::demo::registry::{self as demo, Access, Fault, Image, Kind, MemoryRegistry};
+use crate::git::{Kept, Mirror, Remote, RemoteUrl, Timeouts};
 use crate::image::{RegistryKind, Repository, Tag};
+use crate::manifest::{CommitPlace, NamedCommit};
+use crate::policy::SourceBranch;
 use crate::policy::select::PushUse;
 use crate::registry::{HostOptions, Options, PushApi, Registry};
 use crate::world::{Fact, Question};
@@ -212,4 +215,87 @@ async fn push_times_that_cannot_be_read_are_unknown_beside_a_good_listing() {
     let (news, read) = list().await;
     assert!(matches!(read.times, Some(Fact::Known(_))));
     assert_eq!(news, News::Changed, "what waited for it decides anew");
+}
+
+/// A source repository with one commit on `main`, the sources that read it, and the name of the commit.
+fn history() -> (tempfile::TempDir, Sources, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let bare = folder.path().join("code.git");
+    bed::create_bare(&bare);
+    let commit = "commit refs/heads/main\ncommitter Ada <ada@example.com> 1 +0000\ndata 1\nx\n";
+    bed::import(&bare, commit.as_bytes());
+    let head = bed::git(&bare, &["rev-parse", "main"]);
+    let remote = Remote {
+        name: "code".to_owned(),
+        url: RemoteUrl::Local(bare),
+        credentials: None,
+        ca_file: None,
+        timeouts: Timeouts::default(),
+        kept: Kept::Commits,
+    };
+    let mirror = Mirror::open(remote, folder.path().join("mirror")).unwrap();
+    let histories = BTreeMap::from([("code".parse().unwrap(), mirror)]);
+    let registry = Registry::new(Options::default());
+    let sources = Sources::new(registry, BTreeMap::new(), histories);
+    (folder, sources, head)
+}
+
+fn source(branch: &str) -> SourceBranch {
+    SourceBranch {
+        repository: "code".parse().unwrap(),
+        branch: branch.to_owned(),
+    }
+}
+
+/// Asks about a commit of which a tag was seen so many seconds after 1970, at the 100th second.
+async fn ask_commit(sources: &Sources, branch: &str, (commit, seen): (&str, i64)) {
+    let question = Question::Commit {
+        source: source(branch),
+        commit: commit.to_owned(),
+        seen: Timestamp::from_second(seen).unwrap(),
+    };
+    let clock = || Timestamp::from_second(100).unwrap();
+    sources.ask(BTreeSet::from([question]), clock).await;
+}
+
+#[tokio::test]
+async fn a_source_is_fetched_again_only_for_what_may_have_come_since() {
+    let (_folder, sources, head) = history();
+    let code = BTreeSet::from(["main".to_owned()]);
+    let second = |second| Timestamp::from_second(second).unwrap();
+    let repository = "code".parse().unwrap();
+    sources.fetch_source(&repository, &code, second(50)).await;
+    let known = |name: &str| match sources.source(&source("main")) {
+        Some(Fact::Known(facts)) => (facts.fetched, facts.commits.get(name).copied()),
+        other => panic!("{other:?}"),
+    };
+    let place = NamedCommit::One(CommitPlace { line: 1, depth: 1 });
+
+    // It is there: no fetch could tell more.
+    ask_commit(&sources, "main", (&head[..7], 60)).await;
+    assert_eq!(known(&head[..7]), (second(50), Some(place)));
+    // It was not there when the branch was fetched, after its tag was seen.
+    ask_commit(&sources, "main", ("fffffff", 49)).await;
+    assert_eq!(known("fffffff"), (second(50), Some(NamedCommit::None)));
+    // The same commit in a tag that was seen since.
+    ask_commit(&sources, "main", ("fffffff", 50)).await;
+    assert_eq!(known("fffffff"), (second(100), Some(NamedCommit::None)));
+    assert_eq!(
+        known(&head[..7]).1,
+        Some(place),
+        "what is known stays known"
+    );
+    // A fetch that began earlier and ends later says nothing new.
+    sources.fetch_source(&repository, &code, second(70)).await;
+    assert_eq!(known(&head[..7]), (second(100), Some(place)));
+}
+
+#[tokio::test]
+async fn a_source_without_its_branch_is_unknown_in_words() {
+    let (_folder, sources, head) = history();
+    ask_commit(&sources, "next", (&head[..7], 1)).await;
+    let Some(Fact::Unknown { why }) = sources.source(&source("next")) else {
+        panic!("there is no such branch");
+    };
+    assert_eq!(why, "`code` has no branch `next`");
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use bed::{GitServer, git};
 
+use crate::daemon::get;
 use crate::lab::{Lab, kustomization};
 
 const FILE: &str = "apps/portal/kustomization.yaml";
@@ -117,6 +118,14 @@ fn a_build_that_is_faster_than_the_next_fetch_of_its_source_is_promoted_all_the_
     let fourth = code.commit("fourth", Some(&third));
     code.lab.push(&[&tag(&fourth)]);
     daemon.wait_until("the fourth build", || code.runs(&fourth));
+    let status = get(&daemon, "/status");
+    assert!(
+        status.contains(&format!("\"head\":\"{fourth}\"")),
+        "{status}"
+    );
+    let metrics = get(&daemon, "/metrics");
+    let read_at = "towpath_reading_timestamp_seconds{kind=\"source\",source=\"code\"}";
+    assert!(metrics.contains(read_at), "{metrics}");
     let promoted = code.lab.subjects();
     assert_eq!(
         promoted
