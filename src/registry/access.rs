@@ -17,6 +17,7 @@ use super::HostOptions;
 use super::challenge::{Challenge, challenges};
 use super::error::RegistryError;
 use super::http::{Answer, Ask, Authorization, FORM, Line, Purpose};
+use super::patience::in_line;
 use super::wire::TokenAnswer;
 use crate::image::Repository;
 use crate::login::{EcrImages, Fingerprint, Login, LoginError, Logins};
@@ -160,20 +161,21 @@ impl Access {
         let Some((scheme, scope)) = self.choose(line, &found, &offered)? else {
             return Ok(None);
         };
+        let slot = self.slot(repository);
         let is_refused = match (&scheme, sent) {
             // Another request may have found the next login by now, with which this one was not refused yet.
             (Scheme::Basic, Authorization::Basic { .. })
             | (Scheme::Given, Authorization::Bearer(_)) => is_of(sent, &found),
             // A token that was given just now is as good as any other for this login.
             (Scheme::Token { .. }, Authorization::Bearer(value)) => {
-                round > 0 && self.slot(repository).lock().await.gave(value, &found)
+                round > 0 && in_line(slot.lock()).await.gave(value, &found)
             }
             (Scheme::Basic | Scheme::Given | Scheme::Token { .. }, _) => false,
         };
         if is_refused && !self.logins.refused(repository.path(), &found).await {
             return Ok(None);
         }
-        self.slot(repository).lock().await.scope = scope;
+        in_line(slot.lock()).await.scope = scope;
         let authorization = self.fulfil(line, repository, &scheme, sent).await?;
         *self.lock_learnt() = Some(scheme);
         Ok(Some(authorization))
@@ -288,7 +290,7 @@ impl Access {
     ) -> Result<HeaderValue, RegistryError> {
         let slot = self.slot(repository);
         // Held while the token is fetched, on purpose: the others that wait here want this very token.
-        let mut kept = slot.lock().await;
+        let mut kept = in_line(slot.lock()).await;
         let found = self.found(line, repository).await;
         if let Some(token) = &kept.token {
             let was_refused =
@@ -529,9 +531,60 @@ fn host_without_port(host: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::check_realm;
-    use crate::login::Login;
-    use crate::registry::{HostOptions, RegistryError};
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use reqwest::header::HeaderValue;
+    use tokio::time::{Instant, sleep};
+
+    use super::{Access, Authorization, Scheme, Token, check_realm};
+    use crate::image::{RegistryKind, Repository};
+    use crate::login::{Clock, Environment, Login, Logins, SourcesByPath, Target};
+    use crate::registry::budget::Budget;
+    use crate::registry::client::{Connection, Connections, Tls};
+    use crate::registry::http::Line;
+    use crate::registry::patience::within;
+    use crate::registry::{HostOptions, RegistryError, Timeouts};
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_for_a_token_that_another_stands_in_line_for_stands_in_line_too() {
+        let timeouts = Timeouts::default();
+        let connections = Connections::new(Connection::default(), Tls::Perhaps, timeouts);
+        let line = Line {
+            host: "r.example.com".to_owned(),
+            kind: RegistryKind::Other,
+            connections: Arc::new(connections),
+            budget: Budget::new("r.example.com", None, 1),
+            timeouts,
+            outcomes: Mutex::default(),
+        };
+        let logins = Logins::new(
+            Target::of_host(&line.host),
+            SourcesByPath::default(),
+            Environment::default(),
+            Clock::default(),
+        );
+        let access = Access::new(HostOptions::default(), logins);
+        *access.lock_learnt() = Some(Scheme::Token {
+            realm: "https://r.example.com/token".parse().unwrap(),
+            service: None,
+        });
+        let repository: Repository = "r.example.com/acme/web".parse().unwrap();
+        let slot = access.slot(&repository);
+        let another = async {
+            let mut kept = slot.lock().await;
+            sleep(timeouts.total + Duration::from_secs(1)).await;
+            kept.token = Some(Token {
+                value: HeaderValue::from_static("Bearer t"),
+                login: Login::Anonymous.fingerprint(),
+                good_until: Instant::now() + Duration::from_secs(60),
+            });
+        };
+        let standing = access.standing(&line, &repository);
+        let ((), sent) = tokio::join!(another, within(timeouts.total, standing));
+        let sent = sent.expect("in time").unwrap();
+        assert!(matches!(sent, Authorization::Bearer(value) if value == "Bearer t"));
+    }
 
     fn check(
         host: &str,

@@ -47,6 +47,13 @@ impl Drop for Standing {
     }
 }
 
+/// Waits for what another request for the same repository does: that one stands in line, or is under a limit of
+/// its own. Not for what thousands wait for, one after the other.
+pub(super) async fn in_line<T>(wait: impl Future<Output = T>) -> T {
+    let _standing = Standing::begin();
+    wait.await
+}
+
 /// Runs `reading` for at most `limit`, time in line aside; `None` when it took longer. A reading asks one thing after
 /// the other, so it stands in one line at a time.
 pub(super) async fn within<T>(limit: Duration, reading: impl Future<Output = T>) -> Option<T> {
