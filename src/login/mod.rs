@@ -3,7 +3,7 @@
 //! Reading order: this file, `ask` (one request to a service that gives logins), `jwt` (how a key proves itself there),
 //! then one file for each source. Not here: what a registry's challenge wants (`registry`).
 //! Invariant: no message and no `Debug` holds a secret. What the settings name is read anew each time; what a service
-//! grants is kept until shortly before it expires, and forgotten when the registry refused it.
+//! grants is kept until shortly before it expires, and forgotten when the registry refused it; a failure for some seconds.
 
 mod ask;
 mod aws;
