@@ -31,6 +31,8 @@ pub(super) const BRANCH: &str = "main";
 
 /// How often a repository is fetched where nothing else is said.
 const POLL_INTERVAL: Duration = Duration::from_secs(60);
+/// The kinds whose events may be signed: GitHub's are, and a pipeline of one's own can.
+const SIGNING: [&str; 2] = ["generic", "ghcr"];
 
 /// Checks settings whose paths are relative to `folder`.
 pub(super) fn check(raw: raw::Settings, folder: &Path, faults: &mut Faults) -> Settings {
@@ -277,12 +279,27 @@ impl Check<'_> {
         let mut sources = BTreeMap::new();
         for entry in registry.entries {
             if let Some(OneOrMany(written)) = entry.value {
-                sources.insert(entry.key.value.0, self.hook_sources(written));
+                let kind = entry.key.value.0;
+                self.warn_of_hmac(kind, &written);
+                sources.insert(kind, self.hook_sources(written));
             }
         }
         HookSettings {
             listen: listen.map_or(([127, 0, 0, 1], 8081).into(), |listen| listen.value),
             sources,
+        }
+    }
+
+    /// Whoever waits for a signature that never comes refuses all events.
+    fn warn_of_hmac(&mut self, kind: &str, written: &[Placed<HookWritten>]) {
+        if SIGNING.contains(&kind) {
+            return;
+        }
+        for source in written {
+            if let HookWritten::Hmac(HmacSource { hmac, .. }) = &source.value {
+                let message = format!("`{kind}` does not sign what it sends; write `token`");
+                self.faults.warning(hmac.span(), message);
+            }
         }
     }
 

@@ -1052,6 +1052,8 @@ fn what_is_wrong_with_hooks_is_told() {
     google: { token: { env: PATH }, host: https://x.example.com }
     generic: []
     github: { hmac: { env: PATH } }
+    ghcr: { hmac: { env: PATH } }
+    gitlab: { hmac: { env: PATH } }
 "), @"
     7:11 health and metrics are served on this address [give the hooks a port of their own, since others may reach them]
     9:5 `harbour` is not one of `acr`, `distribution`, `docker-hub`, `ecr`, `generic`, `ghcr`, `gitlab`, `google`, `harbor`, `quay`, `zot` [did you mean `harbor`?]
@@ -1063,6 +1065,7 @@ fn what_is_wrong_with_hooks_is_told() {
     15:43 this is not a host [write the host alone, without scheme or path: `registry.example.com:5000`]
     16:14 expected at least one, found an empty list
     17:5 `github` is not one of `acr`, `distribution`, `docker-hub`, `ecr`, `generic`, `ghcr`, `gitlab`, `google`, `harbor`, `quay`, `zot` [did you mean `ghcr`?]
+    19:28 `gitlab` does not sign what it sends; write `token`
     ");
     assert_snapshot!(told("hooks: { listen: 0.0.0.0:8081 }"), @"6:1 the key `registry` is missing");
     let open = "registry: { zot: { unauthenticated: true } }";
