@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::DirBuilder;
+use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::process::ExitCode;
@@ -222,6 +223,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
     tokio::spawn(web::serve(listener, health.clone(), status));
     let bells = Arc::new(Bells::default());
     let hooks = serve_hooks(&setup.settings, &bells).await?;
+    let served = addresses(&setup.settings);
     loop {
         hooks.open(hook_sources(&setup.settings));
         let generation = stop.child_token();
@@ -240,7 +242,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
         generation.cancel();
         let Some(next) = next else { break };
         let next = next.with_cache(cache.as_deref());
-        warn_of_addresses(&setup.settings, &next.settings);
+        warn_of_addresses(served, &setup.settings, &next.settings);
         daemon
             .await?
             .map_err(|why| anyhow::anyhow!("the daemon ended: {why}"))?;
@@ -334,13 +336,21 @@ async fn serve_hooks(settings: &Settings, bells: &Arc<Bells>) -> Result<Arc<Hook
     Ok(hooks)
 }
 
-/// Says which new addresses count only after a restart.
-fn warn_of_addresses(settings: &Settings, next: &Settings) {
-    let hooks = |settings: &Settings| settings.hooks.as_ref().map(|hooks| hooks.listen);
-    if next.listen != settings.listen {
-        tracing::warn!(address = %next.listen, "`listen` changed, which counts after a restart");
+/// Where health and metrics are served, and where the hooks are.
+type Addresses = (SocketAddr, Option<SocketAddr>);
+
+fn addresses(settings: &Settings) -> Addresses {
+    let hooks = settings.hooks.as_ref().map(|hooks| hooks.listen);
+    (settings.listen, hooks)
+}
+
+/// Says which new addresses count only after a restart: those that are not served already.
+fn warn_of_addresses(served: Addresses, before: &Settings, next: &Settings) {
+    let (before, next) = (addresses(before), addresses(next));
+    if next.0 != before.0 && next.0 != served.0 {
+        tracing::warn!(address = %next.0, "`listen` changed, which counts after a restart");
     }
-    if hooks(next) != hooks(settings) {
+    if next.1 != before.1 && next.1 != served.1 {
         tracing::warn!("the address of `hooks` changed, which counts after a restart");
     }
 }
