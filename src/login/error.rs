@@ -150,6 +150,18 @@ const REFUSALS: [(&str, &str, &str); 19] = [
     ("GitHub", "ot found", "check `app-id` and `installation-id`"),
 ];
 
+/// What a person can do where a cloud's metadata does not answer, by a part of its name.
+const ABSENT: [(&str, &str); 2] = [
+    (
+        "Google's metadata",
+        "elsewhere than on Google Cloud, name a credentials file by `key`, or by `GOOGLE_APPLICATION_CREDENTIALS`",
+    ),
+    (
+        "Azure's instance metadata",
+        "in AKS, give the pod workload identity; elsewhere than on Azure, name an application and its secret or certificate",
+    ),
+];
+
 /// Assertions say when they were made.
 const CLOCK: &str = "check the clock: it is some minutes off";
 
@@ -177,8 +189,11 @@ impl LoginError {
             Self::ManyInstallations => Some(
                 "name one with `installation-id`; it stands at the end of the installation's URL",
             ),
+            Self::Unreachable { service, .. } => {
+                let absent = ABSENT.iter().find(|(whose, _)| service.contains(whose));
+                absent.map(|(_, hint)| *hint)
+            }
             Self::Secret(_)
-            | Self::Unreachable { .. }
             | Self::Unusable { .. }
             | Self::Insecure { .. }
             | Self::Incomplete { .. }

@@ -260,3 +260,12 @@ async fn a_file_that_cannot_be_used_is_told_without_its_text() {
     failed to get a login for the Google credentials in file `FILE`: failed to read the secret in `/none/token`: No such file or directory (os error 2)
     ");
 }
+
+#[tokio::test]
+async fn where_no_metadata_server_answers_a_credentials_file_is_named() {
+    let elsewhere = environment(&[("GCE_METADATA_HOST", "127.0.0.1:1")]);
+    let logins = logins(HOST, Source::Google(Google::Ambient), elsewhere);
+    let told = refusal(&logins, Path::new("none")).await;
+    let (_, hint) = told.split_once(" [").unwrap();
+    assert_snapshot!(hint, @"elsewhere than on Google Cloud, name a credentials file by `key`, or by `GOOGLE_APPLICATION_CREDENTIALS`]");
+}
