@@ -82,6 +82,11 @@ fn is_known(sources: &Sources, repository: &Repository, tag: &str) -> bool {
     details.is_some_and(|details| matches!(details.digest, Some(Fact::Known(_))))
 }
 
+/// The time at which all is asked.
+fn clock() -> Timestamp {
+    Timestamp::from_second(100).unwrap()
+}
+
 #[tokio::test]
 async fn an_answer_does_not_wait_for_the_others_that_were_asked_with_it() {
     let (sources, repository) = ground();
@@ -89,7 +94,7 @@ async fn an_answer_does_not_wait_for_the_others_that_were_asked_with_it() {
         .list(&repository, &Wants::default(), Timestamp::UNIX_EPOCH)
         .await;
     tokio::select! {
-        () = sources.ask(questions(&repository), Timestamp::now) => panic!("`b` takes longer"),
+        () = sources.ask(questions(&repository), clock) => panic!("`b` takes longer"),
         () = tokio::time::sleep(THINKS / 2) => {}
     }
     assert!(is_known(&sources, &repository, "a"));
@@ -107,15 +112,12 @@ async fn a_digest_that_was_asked_before_the_latest_listing_is_not_kept() {
         tokio::time::sleep(THINKS / 2).await;
         sources.list(&repository, &Wants::default(), later).await
     };
-    tokio::join!(
-        sources.ask(questions(&repository), Timestamp::now),
-        list_anew
-    );
+    tokio::join!(sources.ask(questions(&repository), clock), list_anew);
     assert!(
         !is_known(&sources, &repository, "b"),
         "it may have moved since"
     );
-    sources.ask(questions(&repository), Timestamp::now).await;
+    sources.ask(questions(&repository), clock).await;
     assert!(is_known(&sources, &repository, "b"));
 }
 
@@ -254,7 +256,6 @@ async fn ask_commit(sources: &Sources, branch: &str, (commit, seen): (&str, i64)
         commit: commit.to_owned(),
         seen: Timestamp::from_second(seen).unwrap(),
     };
-    let clock = || Timestamp::from_second(100).unwrap();
     sources.ask(BTreeSet::from([question]), clock).await;
 }
 

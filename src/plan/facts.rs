@@ -137,8 +137,10 @@ pub(super) fn commits_are_known(
     };
     let mut held = Ok(());
     for (commit, tag) in asked {
-        // What is not listed may not be chosen, and needs no fetch of its own.
+        // What is not listed may not be chosen, and needs no fetch of its own. No tag was seen after the listing, whatever a
+        // clock said that was put back since: no fetch would be late enough.
         let seen = listing.tags.get(&tag).copied().unwrap_or(Timestamp::MIN);
+        let seen = seen.min(listing.at);
         match known.map(|facts| (facts.commits.get(&commit), facts.fetched)) {
             Some((Some(NamedCommit::One(_) | NamedCommit::Several { .. }), _)) => continue,
             Some((Some(NamedCommit::None), fetched)) if fetched > seen => continue,

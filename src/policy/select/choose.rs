@@ -95,7 +95,7 @@ pub(crate) struct Ranking<'a> {
 enum Standing<'a> {
     Nothing,
     Unordered,
-    Ordered(Candidate<'a>),
+    Ordered(Box<Candidate<'a>>),
 }
 
 /// Chooses the newest candidate among `known`.
@@ -219,7 +219,7 @@ impl<'a> Ranking<'a> {
         };
         let candidate = |facts, reading| Candidate::new(facts, reading, self.history);
         if let Some(facts) = self.facts.iter().find(|facts| facts.tag == *tag) {
-            return Ok(Standing::Ordered(candidate(facts, reading)));
+            return Ok(Standing::Ordered(Box::new(candidate(facts, reading))));
         }
         let current = Candidate {
             tag,
@@ -239,12 +239,12 @@ impl<'a> Ranking<'a> {
                 pushed,
                 created,
                 first_seen,
-            }) => Ok(Standing::Ordered(Candidate {
+            }) => Ok(Standing::Ordered(Box::new(Candidate {
                 pushed: *pushed,
                 created: *created,
                 first_seen: *first_seen,
                 ..current
-            })),
+            }))),
             None => Err(SelectionHold::Vanished {
                 current: tag.clone(),
             }),
@@ -367,7 +367,7 @@ fn unknown(
     fact: Fact,
 ) -> Option<SelectionHold> {
     let compared = match standing {
-        Standing::Ordered(current) => slice::from_ref(current),
+        Standing::Ordered(current) => slice::from_ref(current.as_ref()),
         Standing::Nothing | Standing::Unordered => &[],
     };
     let alone = match (candidates, compared) {
@@ -404,7 +404,7 @@ fn below(
 fn tie(candidates: &[Candidate<'_>], standing: &Standing<'_>, fact: Fact) -> Option<SelectionHold> {
     let newest = candidates.first()?;
     let compared = match standing {
-        Standing::Ordered(current) => slice::from_ref(current),
+        Standing::Ordered(current) => slice::from_ref(current.as_ref()),
         Standing::Nothing | Standing::Unordered => &[],
     };
     let equal: Vec<_> = candidates
