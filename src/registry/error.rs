@@ -220,9 +220,7 @@ impl RegistryError {
                 "a proxy in front of `{}` has to pass on the host and scheme it was asked with",
                 repository.registry()
             ),
-            Self::ProxyFailed { host, .. } => {
-                format!("check the `proxy` of `{host}` in the settings, and what it lets through")
-            }
+            Self::ProxyFailed { host, .. } => format!("check `proxy` of `{host}` in the settings"),
             Self::PushTimes { api, source } => return push_times_hint(*api, source),
             Self::NotAnImage { .. } => {
                 "let `ignore` in the policy's `tags` name tags of this kind".to_owned()

@@ -331,8 +331,8 @@ async fn a_proxy_that_fails_is_not_taken_for_the_registry() {
         all.push(told(&behind(url, login), "r.invalid").await);
     }
     assert_snapshot!(all.join("\n"), @"
-    failed to reach `HOST` by the proxy `proxy.invalid:3128` [check the `proxy` of `HOST` in the settings, and what it lets through]
-    failed to reach `HOST` by the proxy `127.0.0.1:1` [check the `proxy` of `HOST` in the settings, and what it lets through]
+    failed to reach `HOST` by the proxy `proxy.invalid:3128` [check `proxy` of `HOST` in the settings]
+    failed to reach `HOST` by the proxy `127.0.0.1:1` [check `proxy` of `HOST` in the settings]
     failed to read the password for the proxy `127.0.0.1:1` []
     ");
 }
