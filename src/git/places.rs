@@ -15,6 +15,9 @@ use crate::manifest::{CommitId, CommitPlace, NamedCommit};
 /// Digits of a whole name.
 const DIGITS: usize = 40;
 
+/// Commits that one handle of the mirror reads: 10 MB of them.
+const READ_BY_ONE_HANDLE: usize = 10_000;
+
 /// The places of all commits of a branch, 28 bytes each and the tree's own: 60 MB for a million.
 #[derive(Debug)]
 pub(super) struct Places {
@@ -93,11 +96,13 @@ impl Places {
         let Some(head) = line.last() else {
             return Ok(made);
         };
-        let mut walk = mirror.revwalk()?;
+        let mut parents = Parents::new(mirror)?;
+        let handle = Repository::open_bare(mirror.path())?;
+        let mut walk = handle.revwalk()?;
         walk.set_sorting(Sort::TOPOLOGICAL | Sort::REVERSE)?;
         walk.push(*head)?;
         if let Some(known) = line.first() {
-            for parent in mirror.find_commit(*known)?.parent_ids() {
+            for parent in parents.of(*known)? {
                 let is_placed = self.places.contains_key(&parent);
                 if is_placed {
                     walk.hide(parent)?;
@@ -106,7 +111,7 @@ impl Places {
         }
         for id in walk {
             let id = id?;
-            let parents: Vec<Oid> = mirror.find_commit(id)?.parent_ids().collect();
+            let parents = parents.of(id)?;
             let depth_of = |parent: &Oid| {
                 let placed = || self.places.get(parent).map(|place| place.depth);
                 made.get(parent).map(|made| made.depth).or_else(placed)
@@ -115,6 +120,32 @@ impl Places {
             made.insert(id, Made { depth, parents });
         }
         Ok(made)
+    }
+}
+
+/// Reads the parents of commits. libgit2 keeps each object that it read, about 1 kB for a commit, as long as the handle
+/// lives; so none lives long.
+struct Parents<'a> {
+    mirror: &'a Repository,
+    handle: Repository,
+    read: usize,
+}
+
+impl<'a> Parents<'a> {
+    fn new(mirror: &'a Repository) -> Result<Self, git2::Error> {
+        Ok(Self {
+            mirror,
+            handle: Repository::open_bare(mirror.path())?,
+            read: 0,
+        })
+    }
+
+    fn of(&mut self, id: Oid) -> Result<Vec<Oid>, git2::Error> {
+        if self.read == READ_BY_ONE_HANDLE {
+            *self = Self::new(self.mirror)?;
+        }
+        self.read += 1;
+        Ok(self.handle.find_commit(id)?.parent_ids().collect())
     }
 }
 
@@ -127,11 +158,12 @@ struct Made {
 /// The first parents of `head`, the older first and `head` the last: up to `end`, without it, or all. Says whether it
 /// ends there.
 fn line(mirror: &Repository, head: Oid, end: Option<Oid>) -> Result<(Vec<Oid>, bool), git2::Error> {
+    let mut parents = Parents::new(mirror)?;
     let mut line = Vec::new();
     let mut next = Some(head);
     while let Some(id) = next.filter(|id| Some(*id) != end) {
         line.push(id);
-        next = mirror.find_commit(id)?.parent_ids().next();
+        next = parents.of(id)?.first().copied();
     }
     line.reverse();
     Ok((line, next.is_some()))
