@@ -68,14 +68,16 @@ pub(super) async fn poll(shared: Arc<Shared>, repository: Repository) {
 /// Whether a listing shows what an event may have told of. That its digests are not known yet is no news here, though it
 /// is to the workers: it is so of every listing after a promotion.
 fn brought(before: Option<&ImageFacts>, after: Option<&ImageFacts>) -> News {
-    let listings = [before, after].map(|facts| facts.map(|facts| &facts.listing));
-    match listings {
-        [Some(Fact::Known(before)), Some(Fact::Known(after))]
-            if before.tags != after.tags || before.pushes != after.pushes =>
-        {
-            News::Changed
-        }
-        _ => News::Same,
+    let listing = |facts: Option<&ImageFacts>| match &facts?.listing {
+        Fact::Known(listing) => Some(listing.clone()),
+        Fact::Unknown { .. } => None,
+    };
+    let (Some(before), Some(after)) = (listing(before), listing(after)) else {
+        return News::Same;
+    };
+    match before.tags == after.tags && before.pushes == after.pushes {
+        true => News::Same,
+        false => News::Changed,
     }
 }
 
