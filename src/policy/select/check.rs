@@ -405,7 +405,7 @@ mod tests {
         };
         insta::assert_snapshot!(refused(by("commits", "main-{sha}")), @"newest-by at 0: `newest-by: commits` needs `source`: name the repository whose history orders");
         insta::assert_snapshot!(refused(by("commits", "main-{number}")), @"
-        newest-by at 0: `newest-by: commits` needs `{sha}` in the pattern
+        newest-by at 0: `newest-by: commits` needs `{sha}` in the pattern, or the group of that name in the regex
         newest-by at 0: `newest-by: commits` needs `source`: name the repository whose history orders
         ");
         insta::assert_snapshot!(refused(RuleText { source: source(), ..pattern("{number}-{sha}") }), @"source at 0: `source` orders nothing here: it needs `{sha}` in the pattern, and `newest-by: commits` where something else would order");
