@@ -235,6 +235,32 @@ impl Fleet {
         write(&path, &(settings + lines));
     }
 
+    /// Adds images of these numbers, each with a policy that writes nothing.
+    pub(crate) fn add_watched(&self, images: std::ops::Range<usize>) {
+        let mut policies = String::from("apiVersion: towpath.dev/v1alpha1\n");
+        for n in images {
+            let name = format!("acme/app-{n:04}");
+            self.registry.push(&name, &tag(0), &Image::default());
+            let image = format!("{}/{name}", self.registry.host());
+            let folder = format!("apps/app-{:04}/overlays/dev", n % APPLICATIONS);
+            write!(
+                policies,
+                "kind: PromotionPolicy\nmetadata: {{ name: app-{n:04} }}\nspec:\n  repository: deploy\n  images: {{ app: {image} }}\n  environments:\n    - {{ name: production, tags: {{ pattern: \"develop-{{number}}-{{sha}}\" }}, update: {folder}, deliver: pull-request }}\n---\n"
+            )
+            .expect("a string can be written");
+        }
+        let policies = policies.trim_end_matches("---\n");
+        write(&self.path().join("policies/watched.yaml"), policies);
+    }
+
+    /// Sets the budget of the registry.
+    pub(crate) fn set_pace(&self, per_second: u64) {
+        let path = self.path().join("towpath.yaml");
+        let settings = std::fs::read_to_string(&path).expect("the settings were written");
+        let paced = format!("requests-per-second: {per_second}, credentials:");
+        write(&path, &settings.replace("credentials:", &paced));
+    }
+
     /// Starts the daemon.
     pub(crate) fn daemon(&self) -> Process {
         let mut command = towpath(self.path());

@@ -117,3 +117,61 @@ fn above(table: &mut Table, what: &str, (idle, seen): (&Seen, &Seen), most: Opti
     };
     table.single(what, &text, &aim, met);
 }
+
+const CROWD: usize = 2_000;
+/// A twentieth of two minutes, so that half a minute has as many polls as ten have.
+const POLL: Duration = Duration::from_secs(6);
+const WATCHED: Duration = Duration::from_secs(30);
+const PER_SECOND: u64 = 500;
+/// Requests that may come at once after a pause: what the budget lets through beyond its pace.
+const BURST: u64 = 6;
+
+/// 2,000 repositories behind one budget, with time compressed twenty times: how many requests, and how evenly.
+pub(crate) fn crowd(table: &mut Table) {
+    let fleet = Fleet::start(Plan {
+        policies: APPLICATIONS,
+        images: APPLICATIONS,
+        poll_interval: "6s",
+        login: Login::Token,
+        tree: Tree::Applications,
+    });
+    fleet.add_watched(APPLICATIONS..CROWD);
+    fleet.set_pace(PER_SECOND);
+    let daemon = fleet.daemon();
+    daemon.wait_until("a first view", || {
+        daemon.log().contains("first complete view")
+    });
+    // The first polls, and what follows from them, come as fast as the budget lets them.
+    std::thread::sleep(2 * POLL);
+    fleet.registry.take_requests();
+    let (start, mut seconds) = (Instant::now(), Vec::new());
+    for second in 1..=WATCHED.as_secs() {
+        let end = Duration::from_secs(second);
+        std::thread::sleep(end.saturating_sub(start.elapsed()));
+        let taken = fleet.registry.take_requests();
+        let others: u64 = taken
+            .iter()
+            .filter(|(kind, _)| !matches!(kind, Kind::Tags | Kind::Token))
+            .map(|(_, count)| count)
+            .sum();
+        assert_eq!(others, 0, "nothing but listings and tokens: {taken:?}");
+        seconds.push(taken.values().sum::<u64>());
+    }
+    let total: u64 = seconds.iter().sum();
+    let polls = CROWD as f64 * start.elapsed().as_secs_f64() / POLL.as_secs_f64();
+    let (least, most) = (seconds.iter().min(), seconds.iter().max());
+    let (least, most) = (least.copied().unwrap_or(0), most.copied().unwrap_or(0));
+    assert!(most <= PER_SECOND + BURST + PER_SECOND / 20, "{seconds:?}");
+    table.single(
+        "2,000 repositories polled five times each behind a budget of 500 a second: requests",
+        &format!("{total} in {} s", seconds.len()),
+        &format!("one per poll: about {polls:.0}"),
+        Met::NoAim,
+    );
+    table.single(
+        "the same, in one second",
+        &format!("{least} to {most}"),
+        &format!("at most {PER_SECOND}"),
+        Met::NoAim,
+    );
+}

@@ -29,7 +29,7 @@ use table::Table;
 /// A figure's name, and what measures it.
 type Figure = (&'static str, fn(&mut Table));
 
-const FIGURES: [Figure; 11] = [
+const FIGURES: [Figure; 12] = [
     ("select", helpers::select),
     ("set", helpers::set),
     ("scan", scan::scan),
@@ -40,6 +40,7 @@ const FIGURES: [Figure; 11] = [
     ("thousand", thousand::thousand),
     ("ten-thousand", ten_thousand::ten_thousand),
     ("large", large::large),
+    ("crowd", large::crowd),
     ("idle", idle::idle),
 ];
 
