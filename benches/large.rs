@@ -119,6 +119,7 @@ fn above(table: &mut Table, what: &str, (idle, seen): (&Seen, &Seen), most: Opti
 }
 
 const CROWD: usize = 2_000;
+const TAGS_EACH: usize = 200;
 /// A twentieth of two minutes, so that half a minute has as many polls as ten have.
 const POLL: Duration = Duration::from_secs(6);
 const WATCHED: Duration = Duration::from_secs(30);
@@ -126,7 +127,8 @@ const PER_SECOND: u64 = 500;
 /// Requests that may come at once after a pause: what the budget lets through beyond its pace.
 const BURST: u64 = 6;
 
-/// 2,000 repositories behind one budget, with time compressed twenty times: how many requests, and how evenly.
+/// 2,000 repositories of 200 tags behind one budget, with time compressed twenty times: how many requests, how evenly, and how
+/// much memory.
 pub(crate) fn crowd(table: &mut Table) {
     let fleet = Fleet::start(Plan {
         policies: APPLICATIONS,
@@ -136,6 +138,13 @@ pub(crate) fn crowd(table: &mut Table) {
         tree: Tree::Applications,
     });
     fleet.add_watched(APPLICATIONS..CROWD);
+    for n in 0..CROWD {
+        for old in 0..TAGS_EACH {
+            let tag = format!("old-{old}-{:07x}", old * 2_641 + 0x100_0000);
+            let name = format!("acme/app-{n:04}");
+            fleet.registry.push(&name, &tag, &Image::default());
+        }
+    }
     fleet.set_pace(PER_SECOND);
     let daemon = fleet.daemon();
     daemon.wait_until("a first view", || {
@@ -174,4 +183,8 @@ pub(crate) fn crowd(table: &mut Table) {
         &format!("at most {PER_SECOND}"),
         Met::NoAim,
     );
+    let mebibytes = |kib: Option<u64>| kib.unwrap_or_default().div_ceil(1024);
+    let (now, peak) = (memory_kib(daemon.id()), memory_peak_kib(daemon.id()));
+    let text = format!("{} MiB, {} MiB at most", mebibytes(now), mebibytes(peak));
+    table.single("the same, memory", &text, "", Met::NoAim);
 }

@@ -75,8 +75,18 @@ pub(super) fn fetch(
     let url = remote.url.clone();
     let (done, failure) = match (&remote.url, http) {
         (RemoteUrl::Http(_), Some(http)) => {
-            let asked = || fetch_from(mirror, (transport::ADDRESS, remote.kept), branches);
-            transport::lend((http, remote.kept), asked)
+            let fetch = |asked: Kept| {
+                let fetch = || fetch_from(mirror, (transport::ADDRESS, remote.kept), branches);
+                transport::lend((http, asked), fetch)
+            };
+            match fetch(remote.kept) {
+                // A server may say that it can leave objects out, and refuse to leave out all trees
+                // (`uploadpackfilter`).
+                (Err(Failed::There(_)), None) if remote.kept == Kept::Commits => {
+                    fetch(Kept::Everything)
+                }
+                done => done,
+            }
         }
         // libgit2 would take the path for a URL of a protocol that it does not know.
         (RemoteUrl::Local(path), _) if !path.exists() => {

@@ -16,6 +16,8 @@ use crate::manifest::{CommitId, CommitPlace, NamedCommit};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Server {
     Filters,
+    /// Says that it can, and refuses to leave out trees.
+    Refuses,
     SendsAll,
 }
 
@@ -37,8 +39,10 @@ impl Ground {
     fn with(&self, server: Server, commits: &[Commit]) -> (std::path::PathBuf, Mirror) {
         let name = format!("{server:?}.git");
         let bare = self.server.create(&name);
-        let allowed = (server == Server::Filters).to_string();
+        let allowed = (server != Server::SendsAll).to_string();
         git(&bare, &["config", "uploadpack.allowFilter", &allowed]);
+        let trees = (server != Server::Refuses).to_string();
+        git(&bare, &["config", "uploadpackfilter.tree.allow", &trees]);
         import(&bare, history(commits).as_bytes());
         let url = RemoteUrl::http(self.server.http(&name).parse().unwrap());
         let mirror = self.open(url, &name);
@@ -140,7 +144,7 @@ fn place_of((line, depth): (u32, u32)) -> NamedCommit {
 async fn commits_alone_are_brought_where_the_server_can_leave_out_the_rest() {
     let ground = Ground::new();
     let commits = [vec![], vec![0], vec![1]];
-    for server in [Server::Filters, Server::SendsAll] {
+    for server in [Server::Filters, Server::Refuses, Server::SendsAll] {
         let (bare, mirror) = ground.with(server, &commits);
         head_of(&mirror).await;
         let name = format!("{server:?}.git");
@@ -148,7 +152,7 @@ async fn commits_alone_are_brought_where_the_server_can_leave_out_the_rest() {
         assert_eq!(brought["commit"], 3);
         assert_eq!(
             brought.contains_key("tree"),
-            server == Server::SendsAll,
+            server != Server::Filters,
             "{brought:?}"
         );
 
@@ -167,7 +171,8 @@ async fn commits_alone_are_brought_where_the_server_can_leave_out_the_rest() {
         let downloads = asked
             .iter()
             .filter(|line| line.contains(&format!("/{name}/git-upload-pack")));
-        assert_eq!(downloads.count(), 2, "{asked:?}");
+        let each = if server == Server::Refuses { 2 } else { 1 };
+        assert_eq!(downloads.count(), 2 * each, "{asked:?}");
         assert_eq!(ground.objects(&name)["commit"], 5);
     }
 }
