@@ -19,6 +19,7 @@ fn help_names_every_verb() {
       plan         Show every environment: what stands there, what may come, the decision and its reason
       apply        Make one round: read, decide, push; for CI and cron
       run          Promote without end: the daemon
+      registry     Show what a registry says of an image, and how it was asked
       status       Show how a running daemon stands: registries, limits, the age of each reading
       explain      Show every tag of one environment's images, and why it is or is not the one
       observe      Read everything that the policies need, and show or save it
