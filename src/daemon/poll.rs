@@ -26,6 +26,9 @@ const LOOK_AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5
 /// When a repository is to be listed again.
 struct Pace {
     interval: Duration,
+    /// When the next poll is due. It has nothing to do with how long a listing took or stood in line, so that a wave of
+    /// listings, as the first ones are, does not come again at every interval.
+    due: Instant,
     bell: Arc<Bell>,
     /// When an event last had the repository listed.
     by_event: Option<Instant>,
@@ -35,8 +38,10 @@ struct Pace {
 
 /// Polls `repository` until it is cut.
 pub(super) async fn poll(shared: Arc<Shared>, repository: Repository) {
+    let interval = shared.work.intervals.images[&repository];
     let mut pace = Pace {
-        interval: shared.work.intervals.images[&repository],
+        interval,
+        due: Instant::now() + interval.mul_f64(fastrand::f64()),
         bell: shared.work.bells.of(&repository),
         by_event: None,
         looks: &[],
@@ -84,7 +89,11 @@ fn brought(before: Option<&ImageFacts>, after: Option<&ImageFacts>) -> News {
 impl Pace {
     /// Waits until the repository is to be listed again after a listing with `news`.
     async fn next(&mut self, news: News) {
-        let poll = jittered(self.interval);
+        let now = Instant::now();
+        while self.due <= now {
+            self.due += jittered(self.interval);
+        }
+        let poll = self.due - now;
         let wait = match (news, self.looks.split_first()) {
             (News::Same, Some((wait, rest))) => {
                 self.looks = rest;
@@ -130,6 +139,7 @@ mod tests {
     fn pace() -> Pace {
         Pace {
             interval: HOUR,
+            due: Instant::now(),
             bell: Arc::default(),
             by_event: None,
             looks: &[],

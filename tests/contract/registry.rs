@@ -301,7 +301,6 @@ async fn each_repository_has_the_closest_entry_of_a_docker_config_file(subject: 
     let other: Repository = format!("{namespace}/api").parse().unwrap();
     for (outer, inner) in [("hunter2", PASSWORD), (PASSWORD, "hunter2")] {
         subject.write_docker_config(&[(&namespace, outer), (&close, inner)]);
-        // A token that was given out before this change is still good, so each time starts without one.
         let registry = subject.registry_by_docker_config();
         let of_inner = registry.tags(&subject.repository(), NOON).await;
         assert_eq!(of_inner.is_ok(), inner == PASSWORD);
