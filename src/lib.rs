@@ -44,6 +44,9 @@ mod registry;
 // What repositories hold, and pushes.
 mod git;
 
+// Pull requests.
+mod forge;
+
 // Shell: puts edges and core together.
 
 // The latest readings.
