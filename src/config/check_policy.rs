@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::artifact::ArtifactKind;
 use super::claim::{Claim, Claims, Ground, Refused};
+use super::delivery::delivery;
 use super::forms::{self, Image};
 use super::problem::Faults;
 use super::raw::{
@@ -422,7 +423,7 @@ impl<'a> Check<'a> {
         };
         let own = match deliver {
             Deliver::Commit { branch } => branch.as_ref(),
-            Deliver::PullRequest => None,
+            Deliver::PullRequest(requests) => requests.branch.as_ref(),
         };
         let default = self.branches.and_then(|branches| branches.get(repository));
         let Update { site, image } = update;
@@ -490,16 +491,5 @@ fn reach(document: Option<Placed<Document>>, through_alias: Option<bool>) -> Rea
             Some(true) => Aliases::Followed,
             Some(false) | None => Aliases::Refused,
         },
-    }
-}
-
-/// Of a pull request's options, this version reads none yet: the plan holds such environments.
-fn delivery(deliver: Option<forms::Deliver>) -> Deliver {
-    match deliver {
-        None => Deliver::Commit { branch: None },
-        Some(forms::Deliver::Commit(commit)) => Deliver::Commit {
-            branch: commit.branch.map(|branch| branch.value.0),
-        },
-        Some(forms::Deliver::PullRequest) => Deliver::PullRequest,
     }
 }

@@ -16,8 +16,9 @@ use super::raw::{
 use super::shape::{
     LATER, Placed, Shape, list, nearest, refuse, shape, text, unexpected, unknown_key,
 };
-use super::tree::{Node, Scalar, Value};
+use super::tree::{Node, PlainKind, Scalar, Value, plain_kind};
 use crate::manifest::RepoPath;
+use crate::policy::MergeWay;
 
 /// One value or a list of them.
 #[derive(Clone, Debug)]
@@ -159,7 +160,7 @@ impl Shape for HookSource {
 #[derive(Clone, Debug)]
 pub(super) enum Deliver {
     Commit(CommitDelivery),
-    PullRequest,
+    PullRequest(PullRequestDelivery),
 }
 
 impl Shape for Deliver {
@@ -168,13 +169,13 @@ impl Shape for Deliver {
             return match choose(node, &["commit", "pull-request"], &[], faults)? {
                 "commit" => CommitDelivery::read(node.get("commit")?, faults).map(Self::Commit),
                 _ => PullRequestDelivery::read(node.get("pull-request")?, faults)
-                    .map(|PullRequestDelivery {}| Self::PullRequest),
+                    .map(Self::PullRequest),
             };
         }
         let words = ["commit", "pull-request"];
         match word(node, &words, faults)? {
             "commit" => Some(Self::Commit(CommitDelivery { branch: None })),
-            _ => Some(Self::PullRequest),
+            _ => Some(Self::PullRequest(PullRequestDelivery::DEFAULT)),
         }
     }
 
@@ -184,6 +185,32 @@ impl Shape for Deliver {
             keyed("commit", CommitDelivery::schema()?),
             keyed("pull-request", PullRequestDelivery::schema()?),
         ] }))
+    }
+}
+
+/// Whether and how the forge merges a pull request by itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AutoMerge(pub(super) Option<MergeWay>);
+
+impl Shape for AutoMerge {
+    fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
+        if let Value::Scalar(scalar) = &node.value
+            && scalar.plain
+            && plain_kind(&scalar.text) == PlainKind::Boolean
+        {
+            return bool::read(node, faults)
+                .map(|is_wished| Self(is_wished.then_some(MergeWay::Merge)));
+        }
+        let names = MergeWay::ALL.map(MergeWay::name);
+        let word = word(node, &names, faults)?;
+        Some(Self(
+            MergeWay::ALL.into_iter().find(|way| way.name() == word),
+        ))
+    }
+
+    fn schema() -> Option<Json> {
+        let names = MergeWay::ALL.map(MergeWay::name);
+        Some(json!({ "anyOf": [{ "type": "boolean" }, { "enum": names }] }))
     }
 }
 

@@ -11,6 +11,7 @@ mod check_clouds;
 mod check_policy;
 mod check_settings;
 mod claim;
+mod delivery;
 mod files;
 mod forms;
 mod logins;

@@ -19,7 +19,7 @@ use crate::edit::{Document, Path as YamlPath};
 use crate::image::{RegistryKind, Repository};
 use crate::manifest::{RepoPath, Write};
 use crate::policy::{
-    EnvironmentName, ImageName, ParseSubjectTemplateError, PolicyName, RepositoryName,
+    EnvironmentName, Group, ImageName, ParseSubjectTemplateError, PolicyName, RepositoryName,
     SubjectTemplate,
 };
 
@@ -80,20 +80,17 @@ impl Leaf for ApiVersion {
     }
 }
 
-/// The value of `group`.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Group;
-
 impl Leaf for Group {
     fn parse(text: &str) -> Result<Self, Refusal> {
         match text {
-            "environment" => Ok(Self),
-            other => Err(Refusal::new(format!("`{other}` is not `environment`"))),
+            "policy" => Ok(Self::Policy),
+            "environment" => Ok(Self::Environment),
+            other => Err(unknown_word(other, &["policy", "environment"])),
         }
     }
 
     fn schema() -> Json {
-        json!({ "const": "environment" })
+        json!({ "enum": ["policy", "environment"] })
     }
 }
 

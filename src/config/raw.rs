@@ -7,10 +7,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::artifact::Artifact;
-use super::forms::{Deliver, HookSource, Image, Newest, OneOrMany, Prerelease, Proxy, Update};
+use super::forms::{
+    AutoMerge, Deliver, HookSource, Image, Newest, OneOrMany, Prerelease, Proxy, Update,
+};
 use super::logins::{ClusterCredentials, Credentials, RegistryCredentials};
 use super::nouns::{
-    ApiVersion, BranchName, CommitSubject, Group, HookKind, HostName, MarkerPolicy, PageSize,
+    ApiVersion, BranchName, CommitSubject, HookKind, HostName, MarkerPolicy, PageSize,
     RegistryName, RequestsInFlight, RequestsPerSecond,
 };
 use super::settings::RepositoryUrl;
@@ -19,7 +21,7 @@ use super::tags::{Source, WrittenRule};
 use crate::edit::{Document, Path as YamlPath};
 use crate::image::RegistryKind;
 use crate::manifest::{RepoPath, Write};
-use crate::policy::{EnvironmentName, ImageName, PolicyName, RepositoryName};
+use crate::policy::{EnvironmentName, Group, ImageName, PolicyName, RepositoryName};
 
 shape! {
     /// Settings of towpath: where manifests repositories and registries are, and where the policies lie.
@@ -294,17 +296,37 @@ shape! {
         branch: Option<Placed<BranchName>> = "branch",
     }
 
-    /// A pull request that people merge. This version opens none, so it only checks what is written.
-    struct PullRequestDelivery {} also {
+    /// A pull request that people merge.
+    struct PullRequestDelivery {
+        /// The branch that it goes to. Default: the repository's branch.
+        branch: Option<Placed<BranchName>> = "branch",
+        /// `environment`: one pull request for each environment. Default: `policy`, one for each policy and environment.
+        group: Option<Placed<Group>> = "group",
         /// Labels for the pull request.
-        Option<Vec<Placed<String>>> = "labels",
-        /// Who is asked for a review.
-        Option<Vec<Placed<String>>> = "reviewers",
+        labels: Option<Vec<Placed<String>>> = "labels",
+        /// Who is asked for a review, by login; a team is `organisation/team` where the forge has teams.
+        reviewers: Option<Vec<Placed<String>>> = "reviewers",
+        /// Who it is assigned to, by login.
+        assignees: Option<Vec<Placed<String>>> = "assignees",
+        /// The milestone that it belongs to, by its title.
+        milestone: Option<Placed<String>> = "milestone",
         /// Whether it is opened as a draft. Default: `false`.
-        Option<bool> = "draft",
-        /// Whether it merges itself once its checks pass. Default: `false`.
-        Option<bool> = "auto-merge",
-        /// `environment`: one pull request for each environment instead of one for each policy and environment.
-        Option<Placed<Group>> = "group",
+        draft: Option<bool> = "draft",
+        /// How the forge merges it once all that it requires is there: `merge`, `squash`, `rebase`, or `true` for `merge`. Default: `false`, people merge it.
+        auto_merge: Option<AutoMerge> = "auto-merge",
     }
+}
+
+impl PullRequestDelivery {
+    /// That nothing is said.
+    pub(super) const DEFAULT: Self = Self {
+        branch: None,
+        group: None,
+        labels: None,
+        reviewers: None,
+        assignees: None,
+        milestone: None,
+        draft: None,
+        auto_merge: None,
+    };
 }

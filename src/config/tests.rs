@@ -14,8 +14,8 @@ use crate::login::{
     Role, Source, SourcesByPath, Which,
 };
 use crate::manifest::Write;
-use crate::policy::Deliver;
 use crate::policy::select::choose::Downgrade;
+use crate::policy::{Deliver, MergeWay, PullRequests};
 use crate::registry::EventKind;
 use crate::secret::{Credentials, Guard, Secret};
 
@@ -91,7 +91,7 @@ fn a_policy_is_read_as_it_is_meant() {
       tags: { semver: \">=1.0.0\" }
       update: [{ helm: values.yaml, at: image }, { yaml: a.yaml, at: spec.version }]
       write: tag@digest
-      deliver: { pull-request: { labels: [promotion], draft: false } }
+      deliver: { pull-request: { labels: [promotion], draft: true, auto-merge: squash } }
 ";
     let folder = folder(SETTINGS, &format!("{POLICY}{environments}"));
     let config = load_in(folder.path()).unwrap();
@@ -106,13 +106,16 @@ fn a_policy_is_read_as_it_is_meant() {
         (None, &Deliver::Commit { branch: None })
     );
     assert_eq!(
-        (
-            production.write,
-            &production.deliver,
-            production.update.len()
-        ),
-        (Some(Write::TagAndDigest), &Deliver::PullRequest, 2)
+        (production.write, production.update.len()),
+        (Some(Write::TagAndDigest), 2)
     );
+    let requests = PullRequests {
+        labels: ["promotion".to_owned()].into(),
+        is_draft: true,
+        auto_merge: Some(MergeWay::Squash),
+        ..PullRequests::default()
+    };
+    assert_eq!(production.deliver, Deliver::PullRequest(Box::new(requests)));
     assert!(dev.rules.len() == 1 && dev.downgrade == Downgrade::Forbidden);
 }
 

@@ -463,7 +463,7 @@ fn followed(
 fn deliverable(environment: &Environment) -> Result<(), HoldReason> {
     match environment.deliver {
         Deliver::Commit { .. } => Ok(()),
-        Deliver::PullRequest => Err(HoldReason::PullRequestsNotBuilt),
+        Deliver::PullRequest(_) => Err(HoldReason::PullRequestsNotBuilt),
     }
 }
 

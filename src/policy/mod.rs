@@ -2,6 +2,7 @@
 //!
 //! Not here: how policies are written in files (`config`), and what to do about one (`plan`).
 
+mod deliver;
 pub(crate) mod select;
 mod subject;
 
@@ -14,6 +15,7 @@ use crate::manifest::{Site, Write};
 use select::TagRule;
 use select::choose::Downgrade;
 
+pub(crate) use deliver::{Deliver, Group, MergeWay, PullRequests};
 pub(crate) use subject::{ParseSubjectTemplateError, SubjectTemplate};
 
 /// How the images of one application move.
@@ -50,12 +52,11 @@ pub(crate) struct Environment {
 impl Environment {
     /// The branch that promotions go to, `default` being the repository's own.
     pub(crate) fn branch<'a>(&'a self, default: &'a str) -> &'a str {
-        match &self.deliver {
-            Deliver::Commit {
-                branch: Some(branch),
-            } => branch,
-            Deliver::Commit { branch: None } | Deliver::PullRequest => default,
-        }
+        let own = match &self.deliver {
+            Deliver::Commit { branch } => branch,
+            Deliver::PullRequest(requests) => &requests.branch,
+        };
+        own.as_deref().unwrap_or(default)
     }
 
     /// What is written of `image` here. A followed tag keeps its name, so only its digest can move.
@@ -98,15 +99,6 @@ impl fmt::Display for SourceBranch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}` in `{}`", self.branch, self.repository)
     }
-}
-
-/// How a promotion reaches the manifests repository.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Deliver {
-    /// A commit on `branch`, or on the repository's branch where none is named.
-    Commit { branch: Option<String> },
-    /// A pull request that people merge.
-    PullRequest,
 }
 
 /// Why a text is not a name.
