@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::aws::{ECR_PASSWORD, ECR_USER};
-use crate::tokens::{ISSUER, TokenService};
+use crate::tokens::{ISSUER, SERVICE, TokenService};
 use crate::{Authority, Process, Pusher, built, free_port, program, wait_until};
 
 /// The user of these registries; those with passwords know ECR's too.
@@ -94,8 +94,8 @@ impl Distribution {
         let bundle = folder.path().join("tokens.pem");
         let tokens = TokenService::start(&bundle);
         let auth = format!(
-            "  token: {{realm: 'http://127.0.0.1:{}/token', service: bed, issuer: {ISSUER}, rootcertbundle: '{}'}}\n",
-            tokens.port,
+            "  token: {{realm: '{}', service: {SERVICE}, issuer: {ISSUER}, rootcertbundle: '{}'}}\n",
+            tokens.realm(),
             bundle.display()
         );
         self.start(folder, Some(tokens), ("", &auth))
@@ -142,9 +142,7 @@ impl DockerRegistry {
 
     /// A client that may push.
     pub fn pusher(&self) -> Pusher {
-        let tokens = self.tokens.as_ref();
-        let token_url =
-            tokens.map(|tokens| format!("http://127.0.0.1:{}/token?service=bed", tokens.port));
+        let token_url = self.tokens.as_ref().map(TokenService::url);
         Pusher::new(&self.host, self.ca_file.as_deref(), token_url)
     }
 
@@ -212,7 +210,7 @@ pub(crate) fn write_passwords(folder: &Path) -> PathBuf {
 }
 
 /// A folder in memory where the system has a place for that: what the tests store is small, and many files.
-fn folder() -> tempfile::TempDir {
+pub(crate) fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
     folder.expect("a temporary folder can be made")
 }

@@ -17,6 +17,9 @@ use crate::registry::{PASSWORD, USERNAME, basic};
 
 pub(crate) const ISSUER: &str = "bed";
 
+/// The name of each registry that takes the tokens.
+pub(crate) const SERVICE: &str = "bed";
+
 /// How long a token is good, in seconds: longer than any test.
 const TOKEN_LIFE_SECONDS: u64 = 300;
 
@@ -29,7 +32,7 @@ static KEY: LazyLock<KeyPair> = LazyLock::new(|| {
 
 /// Hands out tokens to those who give the password.
 pub(crate) struct TokenService {
-    pub(crate) port: u16,
+    port: u16,
     stopped: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -62,6 +65,16 @@ impl TokenService {
             stopped,
             thread: Some(thread),
         }
+    }
+
+    /// Where a registry sends its clients.
+    pub(crate) fn realm(&self) -> String {
+        format!("http://127.0.0.1:{}/token", self.port)
+    }
+
+    /// Where its clients ask, but for the scope.
+    pub(crate) fn url(&self) -> String {
+        format!("{}?service={SERVICE}", self.realm())
     }
 }
 
