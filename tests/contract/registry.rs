@@ -1,6 +1,6 @@
 //! What holds for every registry: the same tests against the one in memory, docker-registry (distribution 2.8),
-//! distribution v3, and crane's registry; with a password behind TLS, and with tokens where the server knows them. Where
-//! a server is known to differ, its `Quirks` say so.
+//! distribution v3, crane's registry, and zot; with a password behind TLS, and with tokens where the server knows them.
+//! Where a server is known to differ, its `Quirks` say so.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -9,8 +9,9 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bed::registry::{Distribution, DockerRegistry, PASSWORD, USERNAME};
-use bed::{Authority, CraneRegistry, Pusher};
+use bed::{Authority, CraneRegistry, Pusher, ZotRegistry};
 use jiff::Timestamp;
+use reqwest::StatusCode;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -38,6 +39,7 @@ enum Server {
     Memory(MemoryRegistry),
     Docker(DockerRegistry),
     Crane(CraneRegistry),
+    Zot(ZotRegistry),
 }
 
 /// In what a server differs from the rest.
@@ -46,6 +48,8 @@ struct Quirks {
     pages: bool,
     /// crane's registry pages and does not say where the next page is.
     links: bool,
+    /// zot gives no page after a tag that is gone.
+    loses_its_place: bool,
 }
 
 macro_rules! for_each_server {
@@ -57,6 +61,8 @@ macro_rules! for_each_server {
         for_each_server!(@one v3_with_password [$($test,)*]);
         for_each_server!(@one v3_with_tokens [$($test,)*]);
         for_each_server!(@one crane_with_password [$($test,)*]);
+        for_each_server!(@one zot_with_password [$($test,)*]);
+        for_each_server!(@one zot_with_tokens [$($test,)*]);
     };
     (@one $server:ident [$($test:ident,)*]) => {
         mod $server {
@@ -107,6 +113,9 @@ async fn every_tag_is_listed_once_whatever_the_page_size(subject: Subject) {
     }
     let page = subject.raw("tags/list?n=2").await;
     assert_eq!(page.headers().contains_key("link"), subject.quirks.links);
+    let after_one_that_is_gone = subject.raw("tags/list?n=2&last=gone").await.status();
+    let is_lost = after_one_that_is_gone == StatusCode::NOT_FOUND;
+    assert_eq!(is_lost, subject.quirks.loses_its_place);
 }
 
 async fn five_thousand_tags_are_read_in_pages_of_a_hundred(subject: Subject) {
@@ -368,6 +377,19 @@ impl Subject {
         Self::with_tls(start, Quirks::CRANE)
     }
 
+    fn zot_with_password() -> Option<Self> {
+        let start = |authority: &Authority| {
+            let server = ZotRegistry::with_password(authority)?;
+            Some(Server::Zot(server))
+        };
+        Self::with_tls(start, Quirks::ZOT)
+    }
+
+    fn zot_with_tokens() -> Option<Self> {
+        let server = Server::Zot(ZotRegistry::with_tokens()?);
+        Some(Self::without_tls(server, Quirks::ZOT))
+    }
+
     fn memory(access: Access) -> Option<Self> {
         let server = MemoryRegistry::start(access).unwrap();
         Some(Self::without_tls(Server::Memory(server), Quirks::NONE))
@@ -503,6 +525,7 @@ impl Subject {
             }
             Server::Docker(server) => server.store_tags(&self.path, first, rest),
             Server::Crane(server) => server.open_pusher().tag(&self.path, first, rest).await,
+            Server::Zot(server) => server.store_tags(&self.path, first, rest),
         }
     }
 
@@ -517,7 +540,9 @@ impl Subject {
                 let digest = digest.unwrap();
                 server.pusher().delete(&self.path, digest.as_str()).await;
             }
-            Server::Crane(server) => server.pusher().delete(&self.path, tag).await,
+            Server::Crane(_) | Server::Zot(_) => {
+                self.server.pusher().delete(&self.path, tag).await;
+            }
         }
     }
 
@@ -533,6 +558,7 @@ impl Server {
             Self::Memory(server) => server.host(),
             Self::Docker(server) => server.host.clone(),
             Self::Crane(server) => server.host.clone(),
+            Self::Zot(server) => server.host.clone(),
         }
     }
 
@@ -545,6 +571,7 @@ impl Server {
             }
             Self::Docker(server) => server.pusher(),
             Self::Crane(server) => server.pusher(),
+            Self::Zot(server) => server.pusher(),
         }
     }
 }
@@ -553,13 +580,19 @@ impl Quirks {
     const NONE: Self = Self {
         pages: true,
         links: true,
+        loses_its_place: false,
     };
     const OLD: Self = Self {
         pages: false,
         links: false,
+        ..Self::NONE
     };
     const CRANE: Self = Self {
-        pages: true,
         links: false,
+        ..Self::NONE
+    };
+    const ZOT: Self = Self {
+        loses_its_place: true,
+        ..Self::NONE
     };
 }

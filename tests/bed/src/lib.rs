@@ -12,6 +12,7 @@ mod push;
 pub mod registry;
 mod tls;
 mod tokens;
+mod zot;
 
 pub use built::{Module, built, corpus, say};
 pub use crane::CraneRegistry;
@@ -20,3 +21,4 @@ pub use limit::RateLimit;
 pub use process::{Process, free_port, program, wait_until};
 pub use push::Pusher;
 pub use tls::{Authority, Certificate};
+pub use zot::ZotRegistry;
