@@ -20,6 +20,25 @@ pub(crate) enum Kind {
     AzureDevops,
 }
 
+/// What a product makes of the markup in a pull request's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Markup {
+    /// Whether `<details>` and `<summary>` fold. Where they do not, tags are shown as they are written.
+    pub(crate) folds: bool,
+    pub(crate) hiding: Hiding,
+}
+
+/// How text stands in a body without being shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hiding {
+    /// `<!-- text -->`
+    Comment,
+    /// `[name]: # (text)`, the definition of a link that nothing refers to: what remains where comments are shown. It is a
+    /// line of its own, after an empty one, and its text has no bracket unless a backslash stands before it.
+    /// <https://spec.commonmark.org/0.31.2/#link-reference-definitions>
+    LinkDefinition,
+}
+
 /// A repository on a forge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
@@ -63,6 +82,47 @@ impl Kind {
             Self::BitbucketCloud => "bitbucket-cloud",
             Self::BitbucketServer => "bitbucket-server",
             Self::AzureDevops => "azure-devops",
+        }
+    }
+
+    /// Characters that a body may have. A longer one is refused whole, by those with a limit.
+    pub(crate) fn body_length_max(self) -> usize {
+        match self {
+            // <https://github.com/orgs/community/discussions/27190>
+            Self::Github => 65_536,
+            // <https://docs.gitlab.com/administration/instance_limits/#size-of-comments-and-descriptions-of-issues-merge-requests-and-epics>
+            Self::Gitlab => 1_048_576,
+            // Kept as `LONGTEXT` without a limit of its own (models/issues/issue.go); as much as a comment may have on GitHub
+            // is more than anybody reads.
+            Self::Gitea => 65_536,
+            // Took 1,310,720 and then showed the page badly; four times as much as GitHub is what the same person advised.
+            // <https://github.com/dependabot/dependabot-core/issues/7678>
+            Self::BitbucketCloud => 262_144,
+            // <https://jira.atlassian.com/browse/BSERV-14135>
+            Self::BitbucketServer => 32_768,
+            // `A description for a pull request must not be longer than 4000 characters.`
+            // <https://developercommunity.visualstudio.com/t/raise-the-character-limit-for-pull-request-descrip/365708>
+            Self::AzureDevops => 4_000,
+        }
+    }
+
+    /// What becomes of markup in a body.
+    pub(crate) fn markup(self) -> Markup {
+        match self {
+            // Azure DevOps folds too, and hides comments on its pages, if not in its mails.
+            // <https://github.com/dependabot/dependabot-core/pull/6455>,
+            // <https://github.com/oxsecurity/megalinter/issues/2519>
+            Self::Github | Self::Gitlab | Self::Gitea | Self::AzureDevops => Markup {
+                folds: true,
+                hiding: Hiding::Comment,
+            },
+            // All HTML is escaped.
+            // <https://support.atlassian.com/bitbucket-cloud/docs/readme-content/>,
+            // <https://confluence.atlassian.com/bitbucketserver/markdown-syntax-guide-776639995.html>
+            Self::BitbucketCloud | Self::BitbucketServer => Markup {
+                folds: false,
+                hiding: Hiding::LinkDefinition,
+            },
         }
     }
 
