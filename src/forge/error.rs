@@ -2,21 +2,40 @@
 //!
 //! Invariant: no message holds a credential, or a URL that may carry one.
 
+use std::error::Error;
+use std::io;
+use std::path::PathBuf;
+
 use jiff::Timestamp;
 use reqwest::StatusCode;
 
 use crate::secret::SecretError;
 
-/// Why a request to a forge came to nothing.
+/// Why a request to a forge came to nothing. `what` is what was to be done: `open a pull request in `acme/deploy``.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ForgeError {
+    #[error("`{host}` would be asked without TLS, which the settings do not allow")]
+    PlainHttp { host: String },
+    #[error("failed to read the certificates in `{}`", path.display())]
+    CaUnreadable { path: PathBuf, source: io::Error },
+    #[error("`{}` holds no certificate in PEM form", path.display())]
+    CaEmpty { path: PathBuf },
+    #[error("failed to set up TLS for `{host}`")]
+    NoTls {
+        host: String,
+        source: reqwest::Error,
+    },
     #[error("failed to reach `{host}`")]
     Unreachable {
         host: String,
         source: reqwest::Error,
     },
+    #[error("`{host}` took too long to {what}")]
+    TimedOut { host: String, what: String },
     #[error("failed to read the credentials for `{host}`")]
     Credentials { host: String, source: SecretError },
+    #[error("the credentials for `{host}` cannot be sent: {place} holds what no header may hold")]
+    CredentialsUnusable { host: String, place: String },
     #[error("`{host}` refused {credentials} to {what}: {words}")]
     Refused {
         host: String,
@@ -30,7 +49,9 @@ pub(crate) enum ForgeError {
     /// An open pull request has that branch already.
     #[error("`{host}` has an open pull request for `{head}` already")]
     Exists { host: String, head: String },
-    #[error("{what} does not exist on `{host}`, or {credentials} may not see it")]
+    #[error(
+        "`{host}` does not find what it takes to {what}: it does not exist, or {credentials} may not see it"
+    )]
     NotFound {
         host: String,
         what: String,
@@ -43,12 +64,77 @@ pub(crate) enum ForgeError {
         status: StatusCode,
         words: String,
     },
+    #[error("`{host}` redirects to `{to}` when asked to {what}, which is not followed")]
+    Redirected {
+        host: String,
+        what: String,
+        to: String,
+    },
     #[error("`{host}` answered what towpath does not understand when asked to {what}: {why}")]
     Malformed {
         host: String,
         what: String,
         why: String,
     },
+    #[error("the answer of `{host}` when asked to {what} is larger than {bytes_max} bytes")]
+    TooLarge {
+        host: String,
+        what: String,
+        bytes_max: usize,
+    },
+    #[error("`{host}` has more than {pages_max} pages when asked to {what}")]
+    TooManyPages {
+        host: String,
+        what: String,
+        pages_max: usize,
+    },
     #[error("`{host}` cannot {what}")]
     Unsupported { host: String, what: &'static str },
+}
+
+impl ForgeError {
+    /// What a person can do about it, if we know.
+    pub(crate) fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::PlainHttp { .. } => {
+                Some("use https, or set `plain-http: true` of the repository")
+            }
+            Self::Unreachable { source, .. } if is_about_trust(source) => Some(
+                "if the forge has a certificate of your own authority, name it as `ca-file` of the repository",
+            ),
+            Self::Refused { .. } => Some(
+                "the credentials need write access to pull requests, commit statuses and contents; a token may have expired",
+            ),
+            Self::NotFound { .. } => Some(
+                "check `url`; forges also say so when the credentials may not see the repository, or lack a right",
+            ),
+            Self::Redirected { .. } => {
+                Some("the repository may have moved: set `url` to its new address")
+            }
+            Self::Limited { .. } => Some("nothing is lost: the next round after that time goes on"),
+            Self::Malformed { .. } => Some(
+                "is it the API of this product? `forge` of the repository says which product is there",
+            ),
+            Self::CaUnreadable { .. }
+            | Self::CaEmpty { .. }
+            | Self::NoTls { .. }
+            | Self::Unreachable { .. }
+            | Self::TimedOut { .. }
+            | Self::Credentials { .. }
+            | Self::CredentialsUnusable { .. }
+            | Self::Exists { .. }
+            | Self::Rejected { .. }
+            | Self::TooLarge { .. }
+            | Self::TooManyPages { .. }
+            | Self::Unsupported { .. } => None,
+        }
+    }
+}
+
+fn is_about_trust(error: &(dyn Error + 'static)) -> bool {
+    let io = error.downcast_ref::<io::Error>();
+    let wrapped = io.and_then(io::Error::get_ref);
+    error.is::<rustls::Error>()
+        || wrapped.is_some_and(|inner| is_about_trust(inner))
+        || error.source().is_some_and(is_about_trust)
 }

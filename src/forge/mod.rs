@@ -1,7 +1,7 @@
 //! The forge edge: pull requests and commit statuses, on whatever product hosts the manifests repository.
 //!
-//! Reading order: this file, `place` (which product, and where the repository is on it), `http` (one request), then one file
-//! for each product. Not here: what a pull request says and when there is one (`plan`), and branches (`git`).
+//! Reading order: this file, `place` (which product, and where the repository is on it), `http` (one request, with `traffic`,
+//! `limit` and `kept`: when it may go, what the answer says of that, and what need not be sent again), then one file for each product. Not here: what a pull request says and when there is one (`plan`), and branches (`git`).
 //! Invariant: nothing is decided here. A product's peculiarity stays in its own file; what it cannot do is said, not skipped.
 
 #![expect(
@@ -9,16 +9,108 @@
     reason = "the clients of the products come next, and then those who use them"
 )]
 
+mod azure;
+mod bitbucket;
+mod bitbucket_server;
 mod error;
+mod gitea;
+mod github;
+mod gitlab;
+mod http;
+mod kept;
+mod limit;
+mod link;
+mod metrics;
 mod place;
+mod traffic;
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::login::Clock;
 use crate::manifest::CommitId;
 
-use error::ForgeError;
+use azure::AzureDevops;
+use bitbucket::BitbucketCloud;
+use bitbucket_server::BitbucketServer;
+use gitea::Gitea;
+use github::Github;
+use gitlab::Gitlab;
+use place::{Kind, Place};
+use traffic::Traffic;
+
+pub(crate) use error::ForgeError;
+
+/// Longest time for a connection, and for a request from its first byte to the last of its answer: GitHub gives up after
+/// 10 s, <https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api#timeouts>; the largest page is 10 MB,
+/// which takes 16 s at 5 Mbit/s.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The longest wait before the second try of a read; it doubles from there.
+const BACK_OFF: Duration = Duration::from_millis(500);
+
+/// The time between two writes: GitHub asks for a second, so that 50 pull requests of three requests each are opened in 150 s,
+/// <https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#pause-between-mutative-requests>.
+const WRITE_GAP_OF_GITHUB: Duration = Duration::from_secs(1);
+
+/// The same elsewhere: 300 a minute, a sixth of what GitLab.com allows,
+/// <https://docs.gitlab.com/user/gitlab_com/#rate-limits-on-gitlabcom>.
+const WRITE_GAP: Duration = Duration::from_millis(200);
+
+/// How one repository is reached on its forge.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    pub(crate) place: Place,
+    /// `None`: anonymous, which can read what is public and write nothing.
+    pub(crate) credentials: Option<Credentials>,
+    /// Authorities to trust beside the system's, in PEM form.
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Whether an API without TLS is spoken to.
+    pub(crate) plain_http: bool,
+    pub(crate) pace: Pace,
+    /// By which a time of quiet is told.
+    pub(crate) clock: Clock,
+}
+
+/// How we prove who asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Credentials {
+    /// The settings say it.
+    Own(crate::secret::Credentials),
+}
+
+/// How fast we are and how long we wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pace {
+    /// For a connection.
+    pub(crate) connect: Duration,
+    /// For a whole request.
+    pub(crate) total: Duration,
+    /// Before the second try, at most.
+    pub(crate) back_off: Duration,
+    /// Between two writes.
+    pub(crate) write_gap: Duration,
+}
+
+/// One repository on its forge.
+pub(crate) struct Forge {
+    place: Place,
+    product: Product,
+}
+
+/// The clients.
+enum Product {
+    Github(Github),
+    Gitlab(Gitlab),
+    Gitea(Gitea),
+    BitbucketCloud(BitbucketCloud),
+    BitbucketServer(BitbucketServer),
+    AzureDevops(AzureDevops),
+}
 
 /// What a forge says of one pull request (GitLab: merge request).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,6 +217,120 @@ pub(crate) struct Approval {
     pub(crate) at: Option<Timestamp>,
     /// What was approved, where the forge tells.
     pub(crate) commit: Option<CommitId>,
+}
+
+/// The same call on whichever product it is.
+macro_rules! on_product {
+    ($forge:ident, $client:ident => $call:expr) => {
+        match &$forge.product {
+            Product::Github($client) => $call,
+            Product::Gitlab($client) => $call,
+            Product::Gitea($client) => $call,
+            Product::BitbucketCloud($client) => $call,
+            Product::BitbucketServer($client) => $call,
+            Product::AzureDevops($client) => $call,
+        }
+    };
+}
+
+impl Pace {
+    pub(crate) fn of(kind: Kind) -> Self {
+        Self {
+            connect: CONNECT_TIMEOUT,
+            total: TOTAL_TIMEOUT,
+            back_off: BACK_OFF,
+            write_gap: match kind {
+                Kind::Github => WRITE_GAP_OF_GITHUB,
+                Kind::Gitlab
+                | Kind::Gitea
+                | Kind::BitbucketCloud
+                | Kind::BitbucketServer
+                | Kind::AzureDevops => WRITE_GAP,
+            },
+        }
+    }
+}
+
+impl Forge {
+    /// Makes the client of one repository; asks nothing yet. Those of one process share `traffic`.
+    pub(crate) fn new(options: Options, traffic: &Traffic) -> Result<Self, ForgeError> {
+        let place = options.place.clone();
+        let product = match place.kind {
+            Kind::Github => Product::Github(Github::new(options, traffic)?),
+            Kind::Gitlab => Product::Gitlab(Gitlab::new(options, traffic)?),
+            Kind::Gitea => Product::Gitea(Gitea::new(options, traffic)?),
+            Kind::BitbucketCloud => Product::BitbucketCloud(BitbucketCloud::new(options, traffic)?),
+            Kind::BitbucketServer => {
+                Product::BitbucketServer(BitbucketServer::new(options, traffic)?)
+            }
+            Kind::AzureDevops => Product::AzureDevops(AzureDevops::new(options, traffic)?),
+        };
+        Ok(Self { place, product })
+    }
+
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// See [`Client::open_pull_requests`].
+    pub(crate) async fn open_pull_requests(
+        &self,
+        head_prefix: &str,
+    ) -> Result<Vec<PullRequest>, ForgeError> {
+        on_product!(self, client => client.open_pull_requests(head_prefix).await)
+    }
+
+    /// See [`Client::changed_pull_requests`].
+    pub(crate) async fn changed_pull_requests(
+        &self,
+        head_prefix: &str,
+        since: Timestamp,
+    ) -> Result<Vec<PullRequest>, ForgeError> {
+        on_product!(self, client => client.changed_pull_requests(head_prefix, since).await)
+    }
+
+    /// See [`Client::open`].
+    pub(crate) async fn open(&self, new: &NewPullRequest) -> Result<Opened, ForgeError> {
+        on_product!(self, client => client.open(new).await)
+    }
+
+    /// See [`Client::update`].
+    pub(crate) async fn update(
+        &self,
+        number: u64,
+        update: &Update,
+    ) -> Result<PullRequest, ForgeError> {
+        on_product!(self, client => client.update(number, update).await)
+    }
+
+    /// See [`Client::comment`].
+    pub(crate) async fn comment(&self, number: u64, text: &str) -> Result<(), ForgeError> {
+        on_product!(self, client => client.comment(number, text).await)
+    }
+
+    /// See [`Client::set_status`].
+    pub(crate) async fn set_status(
+        &self,
+        commit: &CommitId,
+        status: &Status,
+    ) -> Result<(), ForgeError> {
+        on_product!(self, client => client.set_status(commit, status).await)
+    }
+
+    /// See [`Client::merge_when_ready`].
+    pub(crate) async fn merge_when_ready(
+        &self,
+        number: u64,
+        way: MergeWay,
+        head: &CommitId,
+    ) -> Result<(), ForgeError> {
+        on_product!(self, client => client.merge_when_ready(number, way, head).await)
+    }
+
+    /// See [`Client::approvals`].
+    pub(crate) async fn approvals(&self, number: u64) -> Result<Vec<Approval>, ForgeError> {
+        on_product!(self, client => client.approvals(number).await)
+    }
 }
 
 /// What each product's client does. One request for each, where the product allows it; lists come whole, page after page.
