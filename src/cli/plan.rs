@@ -211,7 +211,7 @@ pub(super) fn commit_diff(commit: &PlannedCommit) -> String {
 /// The unified diff of the files of a planned commit.
 fn files_diff(commit: &PlannedCommit) -> String {
     let PlannedCommit {
-        promotion: _,
+        promotions: _,
         message: _,
         files,
     } = commit;
@@ -354,8 +354,8 @@ pub(super) fn shared_json(SharedPlace { file, line, path }: &SharedPlace) -> Sha
 
 fn change_json(change: &Change) -> ChangeJson<'_> {
     let commits = change.commits.iter().map(|commit| CommitJson {
-        policy: commit.promotion.policy.as_str(),
-        environment: commit.promotion.environment.as_str(),
+        policy: commit.promotions[0].policy.as_str(),
+        environment: commit.promotions[0].environment.as_str(),
         message: &commit.message,
         files: commit.files.keys().map(ToString::to_string).collect(),
         diff: files_diff(commit),

@@ -108,8 +108,11 @@ fn log_outcome(outcome: &Outcome) {
     match result {
         Delivery::Pushed { commits } => {
             for (planned, commit) in commits {
-                let promotion = &planned.promotion;
-                for (image, moved) in &promotion.images {
+                let moves = planned.promotions.iter();
+                for (promotion, image, moved) in moves.flat_map(|promotion| {
+                    let images = promotion.images.iter();
+                    images.map(move |(image, moved)| (promotion, image, moved))
+                }) {
                     tracing::info!(
                         policy = %promotion.policy,
                         environment = %promotion.environment,

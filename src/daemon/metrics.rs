@@ -96,8 +96,7 @@ pub(super) fn round(repository: &RepositoryName, report: &Report) {
     for outcome in outcomes {
         match &outcome.result {
             Delivery::Pushed { commits } => {
-                for (commit, _) in commits {
-                    let promotion = &commit.promotion;
+                for promotion in commits.iter().flat_map(|(commit, _)| &commit.promotions) {
                     let labels = [promotion.policy.as_str(), promotion.environment.as_str()];
                     let images = u64::try_from(promotion.images.len()).unwrap_or(u64::MAX);
                     PROMOTIONS.with_label_values(&labels).inc_by(images);

@@ -3,14 +3,15 @@
 //!
 //! Invariant: each commit's files build on those of the commits before it, so that policies may share a file.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::standing::on_one_line;
-use super::{Decided, Decision, HoldReason, Promote, Scope, describe};
+use super::{Decided, Decision, HoldReason, Promote, Scope, SharedPlace, describe};
 use crate::ledger::{Moved, Promotion};
 use crate::manifest::{self, CommitId, RepoPath};
-use crate::policy::{Environment, Policy};
+use crate::policy::{Deliver, Environment, Policy};
 use crate::world::{BranchFacts, BranchName, Fact, File, World};
 
 /// Commits for one branch, to be pushed at once if its head is still `base`.
@@ -22,10 +23,11 @@ pub(crate) struct Change {
     pub(crate) commits: Vec<PlannedCommit>,
 }
 
-/// The commit of one policy's promotion in one environment.
+/// The commit of one policy's promotion in one environment, or of those of several policies in one proposal.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct PlannedCommit {
-    pub(crate) promotion: Promotion,
+    /// Never empty.
+    pub(crate) promotions: Vec<Promotion>,
     pub(crate) message: String,
     pub(crate) files: BTreeMap<RepoPath, FileChange>,
 }
@@ -38,7 +40,23 @@ pub(crate) struct FileChange {
 }
 
 /// Texts of one branch as the commits planned so far leave them.
-type Overlay = BTreeMap<RepoPath, Arc<str>>;
+pub(super) type Overlay = BTreeMap<RepoPath, Arc<str>>;
+
+/// What one policy's promotion in one environment changes.
+pub(super) struct Draft {
+    pub(super) promotion: Promotion,
+    /// The places that change with it by an alias.
+    pub(super) shared: BTreeSet<SharedPlace>,
+    pub(super) files: BTreeMap<RepoPath, FileChange>,
+}
+
+impl Draft {
+    /// Leaves what it writes in `overlay`.
+    pub(super) fn lay(&self, overlay: &mut Overlay) {
+        let texts = self.files.iter();
+        overlay.extend(texts.map(|(path, file)| (path.clone(), file.after.clone())));
+    }
+}
 
 /// Makes the changes that carry out the promotions among `decisions`. A promotion that cannot be written
 /// becomes a hold, with all that would share its commit.
@@ -69,6 +87,9 @@ pub(super) fn changes(scope: &Scope<'_>, world: &World, decisions: &mut [Decided
         let Some(base) = facts.head.clone() else {
             continue;
         };
+        if matches!(environment.deliver, Deliver::PullRequest(_)) {
+            continue;
+        }
         let (change, overlay) = changes.entry(branch.clone()).or_insert_with(|| {
             (
                 Change {
@@ -79,16 +100,12 @@ pub(super) fn changes(scope: &Scope<'_>, world: &World, decisions: &mut [Decided
                 Overlay::new(),
             )
         });
-        match commit(scope, (policy, environment), group, (facts, overlay)) {
-            Ok(commit) => {
-                let texts = commit
-                    .files
-                    .iter()
-                    .map(|(path, file)| (path.clone(), file.after.clone()));
-                overlay.extend(texts);
-                change.commits.push(commit);
+        match draft((policy, environment), group, (facts, overlay)) {
+            Ok(draft) => {
+                draft.lay(overlay);
+                change.commits.push(commit(scope, vec![draft]));
             }
-            Err(why) => hold_promotions(group, &why),
+            Err(why) => hold_promotions(group, &HoldReason::SiteRefused { why }),
         }
     }
     changes
@@ -98,13 +115,35 @@ pub(super) fn changes(scope: &Scope<'_>, world: &World, decisions: &mut [Decided
         .collect()
 }
 
-/// Makes the commit for the promotions among the decisions of one environment.
-fn commit(
-    scope: &Scope<'_>,
+/// The commit of `drafts`, each of which builds on the one before.
+pub(super) fn commit(scope: &Scope<'_>, drafts: Vec<Draft>) -> PlannedCommit {
+    let mut promotions = Vec::new();
+    let mut shared = BTreeSet::new();
+    let mut files: BTreeMap<RepoPath, FileChange> = BTreeMap::new();
+    for draft in drafts {
+        promotions.push(draft.promotion);
+        shared.extend(draft.shared);
+        for (path, file) in draft.files {
+            match files.entry(path) {
+                Entry::Vacant(first) => drop(first.insert(file)),
+                Entry::Occupied(mut standing) => standing.get_mut().after = file.after,
+            }
+        }
+    }
+    let message = describe::message(scope.subject, &promotions, &shared);
+    PlannedCommit {
+        promotions,
+        message,
+        files,
+    }
+}
+
+/// Writes the promotions among the decisions of one environment.
+pub(super) fn draft(
     (policy, environment): (&Policy, &Environment),
     decisions: &[Decided],
     (facts, overlay): (&BranchFacts, &Overlay),
-) -> Result<PlannedCommit, String> {
+) -> Result<Draft, String> {
     let mut files: BTreeMap<RepoPath, FileChange> = BTreeMap::new();
     let mut images = BTreeMap::new();
     let mut shared = BTreeSet::new();
@@ -153,10 +192,9 @@ fn commit(
         environment: environment.name.clone(),
         images,
     };
-    let message = describe::message(scope.subject, &promotion, &shared);
-    Ok(PlannedCommit {
+    Ok(Draft {
         promotion,
-        message,
+        shared,
         files,
     })
 }
@@ -171,12 +209,12 @@ fn standing_text(path: &RepoPath, facts: &BranchFacts, overlay: &Overlay) -> Arc
     }
 }
 
-fn hold_promotions(decisions: &mut [Decided], why: &str) {
+/// Makes the promotions among `decisions` holds.
+pub(super) fn hold_promotions(decisions: &mut [Decided], reason: &HoldReason) {
     for decided in decisions {
         if matches!(decided.decision, Decision::Promote(_)) {
-            decided.decision = Decision::Hold(HoldReason::SiteRefused {
-                why: why.to_owned(),
-            });
+            decided.next = reason.until();
+            decided.decision = Decision::Hold(reason.clone());
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::policy::select::choose::{
 };
 use crate::policy::select::rule::Needs;
 use crate::policy::select::{Dated, Fact as OrderFact, KnownTags, TagFacts, TagRule};
-use crate::policy::{Deliver, Environment, ImageName, Policy, PolicyImage};
+use crate::policy::{Environment, ImageName, Policy, PolicyImage};
 use crate::world::{BranchName, Fact, ImageFacts, Question, World};
 
 /// A decision, and what it would have liked to know.
@@ -298,7 +298,6 @@ fn ordered(
         return Err(HoldReason::Newest);
     };
     notes.candidate = Some(tag.clone());
-    deliverable(choice.subject.environment)?;
     let repository = &choice.subject.image.repository;
     let digest = digest_of(repository, &tag, facts, &mut notes.questions)?;
     // A digest that stands alone is only known for what it is when the candidate's digest is.
@@ -451,20 +450,11 @@ fn followed(
             recorded: Box::new(recorded.clone()),
         });
     }
-    deliverable(subject.environment)?;
     let version = Version {
         tag,
         digest: Some(digest),
     };
     Ok(promote((version, None), moving, Ground::OtherDigest))
-}
-
-/// Whether promotions of this environment can be delivered; asked before anything is read for them alone.
-fn deliverable(environment: &Environment) -> Result<(), HoldReason> {
-    match environment.deliver {
-        Deliver::Commit { .. } => Ok(()),
-        Deliver::PullRequest(_) => Err(HoldReason::PullRequestsNotBuilt),
-    }
 }
 
 fn promote(

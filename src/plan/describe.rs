@@ -13,18 +13,31 @@ const SUBJECT_LENGTH_MAX: usize = 120;
 /// How many places that change by an alias are named one by one: with the rest of a message, a page.
 const SHARED_SHOWN_MAX: usize = 30;
 
-/// The whole message of the commit that makes `promotion`, with which `shared` change.
+/// The whole message of the commit that makes `promotions` of one environment, with which `shared` change.
 pub(super) fn message(
     template: &SubjectTemplate,
-    promotion: &Promotion,
+    promotions: &[Promotion],
     shared: &BTreeSet<SharedPlace>,
 ) -> String {
-    let changes: Vec<String> = promotion
-        .images
-        .iter()
-        .map(|(image, moved)| format!("{image} {}", change(moved)))
-        .collect();
-    let subject = |changes: &str| template.fill(&promotion.policy, &promotion.environment, changes);
+    let [first, others @ ..] = promotions else {
+        unreachable!("a commit makes a promotion");
+    };
+    let is_group = !others.is_empty();
+    let of_promotion = |promotion: &Promotion| {
+        let policy = match is_group {
+            true => format!("{} ", promotion.policy),
+            false => String::new(),
+        };
+        let images = promotion.images.iter();
+        let lines = images.map(move |(image, moved)| format!("{policy}{image} {}", change(moved)));
+        lines.collect::<Vec<_>>()
+    };
+    let changes: Vec<String> = promotions.iter().flat_map(of_promotion).collect();
+    let policy = match is_group {
+        true => format!("{} policies", promotions.len()),
+        false => first.policy.to_string(),
+    };
+    let subject = |changes: &str| template.fill(&policy, &first.environment, changes);
     let whole = subject(&changes.join(", "));
     let mut paragraphs = match whole.len() <= SUBJECT_LENGTH_MAX || changes.len() == 1 {
         true => vec![whole],
@@ -39,7 +52,7 @@ pub(super) fn message(
     if !also.is_empty() {
         paragraphs.push(also.join("\n"));
     }
-    paragraphs.push(promotion.trailers());
+    paragraphs.push(promotions.iter().map(Promotion::trailers).collect());
     paragraphs.join("\n\n")
 }
 
@@ -109,7 +122,7 @@ mod tests {
     fn subject(images: &[(&str, Option<&str>)]) -> String {
         message(
             &SubjectTemplate::default(),
-            &promotion(images),
+            &[promotion(images)],
             &BTreeSet::new(),
         )
         .lines()
@@ -132,7 +145,7 @@ mod tests {
         let images = vec![("develop-20-1b2c3d4", Some("develop-19-0a1b2c3")); 4];
         let text = message(
             &SubjectTemplate::default(),
-            &promotion(&images),
+            &[promotion(&images)],
             &BTreeSet::new(),
         );
         assert!(text.starts_with("promote portal to dev: 4 images\n\nweb-0 develop-19-0a1b2c3 -> develop-20-1b2c3d4\nweb-1 "), "{text}");
@@ -149,7 +162,7 @@ mod tests {
             };
             let shared: BTreeSet<SharedPlace> = (1..=count).map(shared).collect();
             let one = promotion(&[("v2", Some("v1"))]);
-            let text = message(&SubjectTemplate::default(), &one, &shared);
+            let text = message(&SubjectTemplate::default(), std::slice::from_ref(&one), &shared);
             assert_eq!(Promotion::read(&text), Some(one));
             let paragraphs: Vec<&str> = text.split("\n\n").collect();
             let [_subject, body, _trailers] = paragraphs[..] else {

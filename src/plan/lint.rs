@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::{Change, PlannedCommit, Scope};
+use super::{Change, PlannedCommit, ProposalChange, Scope};
 use crate::image::Tag;
+use crate::ledger::Promotion;
 use crate::manifest::RepoPath;
-use crate::policy::{EnvironmentName, PolicyName};
+use crate::policy::{Environment, EnvironmentName, Policy, PolicyName};
 use crate::world::{Fact, World};
 
 /// A rule that a planned commit broke: a bug of ours. The commit's branch gets no change this round.
@@ -53,58 +54,71 @@ impl fmt::Display for Breach {
 }
 
 /// Finds breaches, and drops the changes that hold one.
-pub(super) fn lint(scope: &Scope<'_>, world: &World, changes: &mut Vec<Change>) -> Vec<Breach> {
+pub(super) fn lint(
+    scope: &Scope<'_>,
+    world: &World,
+    (changes, proposals): (&mut Vec<Change>, &mut Vec<ProposalChange>),
+) -> Vec<Breach> {
     let mut breaches = Vec::new();
-    changes.retain(|change| {
-        let mut seen = BTreeSet::new();
+    let mut is_sound = |commits: &[&PlannedCommit]| {
         let before = breaches.len();
-        for commit in &change.commits {
-            let PlannedCommit { promotion, .. } = commit;
-            if !seen.insert((&promotion.policy, &promotion.environment)) {
-                let (policy, environment) =
-                    (promotion.policy.clone(), promotion.environment.clone());
+        let mut seen = BTreeSet::new();
+        for promotion in commits.iter().flat_map(|commit| &commit.promotions) {
+            let Promotion {
+                policy,
+                environment,
+                images: _,
+            } = promotion;
+            if !seen.insert((policy, environment)) {
                 breaches.push(Breach::EnvironmentTwice {
-                    policy,
-                    environment,
+                    policy: policy.clone(),
+                    environment: environment.clone(),
                 });
             }
+        }
+        for commit in commits {
             breaches.extend(breaches_of(scope, world, commit));
         }
         breaches.len() == before
+    };
+    changes.retain(|change| is_sound(&change.commits.iter().collect::<Vec<_>>()));
+    proposals.retain(|proposal| {
+        let rebuild = proposal.rebuild.iter();
+        is_sound(&rebuild.map(|rebuild| &rebuild.commit).collect::<Vec<_>>())
     });
     breaches
 }
 
 fn breaches_of(scope: &Scope<'_>, world: &World, commit: &PlannedCommit) -> Vec<Breach> {
-    let policy = &commit.promotion.policy;
-    let environments = scope
+    let makes = |policy: &Policy, environment: &Environment| {
+        let mut promotions = commit.promotions.iter();
+        promotions.any(|p| (&p.policy, &p.environment) == (&policy.name, &environment.name))
+    };
+    let sites: BTreeSet<RepoPath> = scope
         .policies
         .iter()
-        .filter(|p| p.name == *policy)
-        .flat_map(|p| &p.environments);
-    let sites: BTreeSet<RepoPath> = environments
-        .filter(|environment| environment.name == commit.promotion.environment)
-        .flat_map(|environment| {
-            environment
-                .update
-                .iter()
-                .flat_map(|update| update.site.files())
-        })
+        .flat_map(|policy| policy.environments.iter().map(move |e| (policy, e)))
+        .filter(|(policy, environment)| makes(policy, environment))
+        .flat_map(|(_, environment)| &environment.update)
+        .flat_map(|update| update.site.files())
         .collect();
+    let policy = &commit.promotions[0].policy;
     let outside = commit.files.keys().filter(|file| !sites.contains(file));
     let files = outside.map(|file| Breach::FileOutsideSites {
         policy: policy.clone(),
         file: file.clone(),
     });
 
-    let unlisted = commit.promotion.images.values().filter(|moved| {
-        let listing = world
-            .images
-            .get(&moved.repository)
-            .map(|facts| &facts.listing);
+    let moves = commit.promotions.iter().flat_map(|promotion| {
+        let images = promotion.images.values();
+        images.map(move |moved| (&promotion.policy, moved))
+    });
+    let unlisted = moves.filter(|(_, moved)| {
+        let facts = world.images.get(&moved.repository);
+        let listing = facts.map(|facts| &facts.listing);
         !matches!(listing, Some(Fact::Known(listing)) if listing.tags.contains_key(&moved.tag))
     });
-    let tags = unlisted.map(|moved| Breach::TagNotListed {
+    let tags = unlisted.map(|(policy, moved)| Breach::TagNotListed {
         policy: policy.clone(),
         tag: moved.tag.clone(),
     });

@@ -11,7 +11,9 @@ mod describe;
 mod explain;
 mod facts;
 mod lint;
+mod propose;
 mod reason;
+pub(crate) mod request;
 mod sites;
 mod standing;
 
@@ -27,11 +29,13 @@ use crate::policy::{
     Environment, EnvironmentName, ImageName, Policy, PolicyName, RepositoryName, SubjectTemplate,
 };
 use crate::world::{BranchName, Question, World};
+use request::Dialect;
 
 pub(crate) use change::{Change, PlannedCommit};
 pub(crate) use describe::{also_changes, short};
 pub(crate) use explain::{Explained, explain};
 pub(crate) use lint::Breach;
+pub(crate) use propose::{HEAD_PREFIX, ProposalChange, Rebuild, RequestChange, heads};
 pub(crate) use reason::HoldReason;
 pub(crate) use sites::{Listed, sites};
 pub(crate) use standing::{Located, SharedPlace, on_one_line, shared};
@@ -44,6 +48,8 @@ pub(crate) struct Plan {
     pub(crate) decisions: Vec<Decided>,
     /// One per branch, in the order of their names.
     pub(crate) changes: Vec<Change>,
+    /// One per proposal that changes, in the order of their branches.
+    pub(crate) proposals: Vec<ProposalChange>,
     /// What some decision waits for; with the answers in the world, plan again.
     pub(crate) questions: BTreeSet<Question>,
     /// Rules of the house that the plan broke: our own bugs. Their changes are left out.
@@ -115,10 +121,12 @@ pub(crate) fn plan(scope: &Scope<'_>, world: &World, now: Timestamp) -> Plan {
         .map(|outcome| outcome.decided)
         .collect();
     let mut changes = change::changes(scope, world, &mut decisions);
-    let breaches = lint::lint(scope, world, &mut changes);
+    let mut proposals = propose::proposals(scope, world, &mut decisions);
+    let breaches = lint::lint(scope, world, (&mut changes, &mut proposals));
     Plan {
         decisions,
         changes,
+        proposals,
         questions,
         breaches,
     }
@@ -168,6 +176,10 @@ pub(crate) struct Scope<'a> {
     /// The branch of each manifests repository.
     pub(crate) branches: &'a BTreeMap<RepositoryName, String>,
     pub(crate) subject: &'a SubjectTemplate,
+    /// How the forge of each manifests repository writes; those without a forge are missing.
+    pub(crate) forges: &'a BTreeMap<RepositoryName, Dialect>,
+    /// Who commits promotions, as git writes a person: by this a commit is known to be ours.
+    pub(crate) committer: &'a str,
 }
 
 impl Scope<'_> {

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use crate::image::{Repository, Tag};
 use crate::ledger::Recorded;
+use crate::manifest::CommitId;
 use crate::policy::SourceBranch;
 use crate::policy::select::choose::SelectionHold;
 use crate::world::BranchName;
@@ -55,8 +56,22 @@ pub(crate) enum HoldReason {
     Undone { recorded: Box<Recorded> },
     /// A person wrote a value over a promotion, and the rule cannot order it.
     Pinned { value: String },
-    /// The environment is delivered by pull requests.
-    PullRequestsNotBuilt,
+    /// What would be promoted is proposed, and waits for people.
+    Proposed {
+        branch: String,
+        /// The pull request's number and page, where there is a forge.
+        request: Option<(u64, String)>,
+    },
+    /// The forge's pull requests could not be listed.
+    ForgeUnknown { why: String },
+    /// The branch of the proposal has a commit of somebody else.
+    ForeignCommits {
+        branch: String,
+        commit: CommitId,
+        by: String,
+    },
+    /// A pull request brought the version, and it does not stand on the branch.
+    Merged { number: u64 },
 }
 
 impl HoldReason {
@@ -81,7 +96,37 @@ impl HoldReason {
             | Self::SiteRefused { .. }
             | Self::Undone { .. }
             | Self::Pinned { .. }
-            | Self::PullRequestsNotBuilt => false,
+            | Self::Proposed { .. }
+            | Self::ForgeUnknown { .. }
+            | Self::ForeignCommits { .. }
+            | Self::Merged { .. } => false,
+        }
+    }
+
+    /// Whether nothing is left to promote, as far as all facts are known.
+    pub(crate) fn settles(&self) -> bool {
+        match self {
+            Self::Newest | Self::Undone { .. } => true,
+            Self::NoChoice(_)
+            | Self::NotListedYet { .. }
+            | Self::FactsPending
+            | Self::SourceBehind { .. }
+            | Self::RegistryUnknown { .. }
+            | Self::ListingOld { .. }
+            | Self::ListingShrank { .. }
+            | Self::FactUnknown { .. }
+            | Self::PushesUnknown { .. }
+            | Self::PushesUntold { .. }
+            | Self::SourceUnknown { .. }
+            | Self::PushPending { .. }
+            | Self::ManifestsUnknown { .. }
+            | Self::BranchMissing { .. }
+            | Self::SiteRefused { .. }
+            | Self::Pinned { .. }
+            | Self::Proposed { .. }
+            | Self::ForgeUnknown { .. }
+            | Self::ForeignCommits { .. }
+            | Self::Merged { .. } => false,
         }
     }
 
@@ -99,14 +144,17 @@ impl HoldReason {
             | Self::SourceBehind { .. }
             | Self::ManifestsUnknown { .. }
             | Self::BranchMissing { .. }
-            | Self::SiteRefused { .. } => true,
+            | Self::SiteRefused { .. }
+            | Self::ForgeUnknown { .. } => true,
             Self::Newest
             | Self::NoChoice(_)
             | Self::PushPending { .. }
             | Self::ListingShrank { .. }
             | Self::Undone { .. }
             | Self::Pinned { .. }
-            | Self::PullRequestsNotBuilt => false,
+            | Self::Proposed { .. }
+            | Self::ForeignCommits { .. }
+            | Self::Merged { .. } => false,
         }
     }
 
@@ -131,7 +179,10 @@ impl HoldReason {
             | Self::SiteRefused { .. }
             | Self::Undone { .. }
             | Self::Pinned { .. }
-            | Self::PullRequestsNotBuilt => None,
+            | Self::Proposed { .. }
+            | Self::ForgeUnknown { .. }
+            | Self::ForeignCommits { .. }
+            | Self::Merged { .. } => None,
         }
     }
 
@@ -156,7 +207,10 @@ impl HoldReason {
             Self::SiteRefused { .. } => "site-refused",
             Self::Undone { .. } => "undone",
             Self::Pinned { .. } => "pinned",
-            Self::PullRequestsNotBuilt => "pull-requests-not-built",
+            Self::Proposed { .. } => "proposed",
+            Self::ForgeUnknown { .. } => "forge-unknown",
+            Self::ForeignCommits { .. } => "foreign-commits",
+            Self::Merged { .. } => "merged",
         }
     }
 }
@@ -226,9 +280,24 @@ impl fmt::Display for HoldReason {
                 f,
                 "a person wrote `{value}` over a promotion and the rule cannot order it; write a version that it can order to go on"
             ),
-            Self::PullRequestsNotBuilt => {
-                f.write_str("delivery by pull request is not built yet; towpath only shows what it would promote")
-            }
+            Self::Proposed {
+                branch,
+                request: None,
+            } => write!(f, "branch `{branch}` proposes it; it waits to be merged"),
+            Self::Proposed {
+                branch: _,
+                request: Some((number, url)),
+            } => write!(f, "pull request #{number} proposes it and waits for people: {url}"),
+            Self::ForgeUnknown { why } => write!(f, "the pull requests are unknown: {why}"),
+            Self::ForeignCommits { branch, commit, by } => write!(
+                f,
+                "branch `{branch}` has a commit that towpath did not make ({}, by {by}); merge or close its pull request, or delete the branch to give it back",
+                commit.short()
+            ),
+            Self::Merged { number } => write!(
+                f,
+                "pull request #{number} brought it, and it does not stand on the branch: the next fetch shows it, or somebody undid it; a newer version or `towpath resume` ends this"
+            ),
         }
     }
 }

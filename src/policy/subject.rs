@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{EnvironmentName, PolicyName};
+use super::EnvironmentName;
 
 /// The placeholders of a subject template.
 const PLACEHOLDERS: [&str; 3] = ["{policy}", "{environment}", "{changes}"];
@@ -22,15 +22,15 @@ pub(crate) struct ParseSubjectTemplateError {
 }
 
 impl SubjectTemplate {
-    /// The subject of one promotion.
+    /// The subject of a promotion of `policy`, or of several as its words say.
     pub(crate) fn fill(
         &self,
-        policy: &PolicyName,
+        policy: &str,
         environment: &EnvironmentName,
         changes: &str,
     ) -> String {
         self.0
-            .replace("{policy}", policy.as_str())
+            .replace("{policy}", policy)
             .replace("{environment}", environment.as_str())
             .replace("{changes}", changes)
     }

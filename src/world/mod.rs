@@ -3,6 +3,7 @@
 //! Not here: judgement (`plan`) and reading (`observe`). A fact that could not be read is [`Fact::Unknown`]
 //! with the reason, never an absence.
 
+mod requests;
 mod saved;
 mod source;
 
@@ -17,6 +18,7 @@ use crate::manifest::{CommitId, RepoPath};
 use crate::policy::select::PushUse;
 use crate::policy::{RepositoryName, SourceBranch};
 
+pub(crate) use requests::{Proposal, PullRequest, PullRequests, RequestState};
 pub(crate) use saved::{load, save};
 pub(crate) use source::SourceFacts;
 
@@ -26,6 +28,10 @@ pub(crate) struct World {
     pub(crate) images: BTreeMap<Repository, ImageFacts>,
     pub(crate) branches: BTreeMap<BranchName, Fact<Arc<BranchFacts>>>,
     pub(crate) sources: BTreeMap<SourceBranch, Fact<SourceFacts>>,
+    /// The branches of proposals that stand at the server, of the manifests repositories that were read.
+    pub(crate) proposals: BTreeMap<BranchName, Fact<Arc<Proposal>>>,
+    /// By manifests repository; those without a forge have none.
+    pub(crate) requests: BTreeMap<RepositoryName, Fact<Arc<PullRequests>>>,
 }
 
 /// A branch of a manifests repository.

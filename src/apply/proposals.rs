@@ -1,0 +1,221 @@
+//! Carries out what a plan says of proposals: the branch first, then its pull request, then what people are told.
+//!
+//! Each step is safe to be the last one: the next round sees what stands and goes on from there.
+//! Invariant: a pull request is never opened for a branch that was not pushed, nor a branch deleted before its pull request is closed.
+
+use std::collections::BTreeMap;
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use jiff::Timestamp;
+
+use super::{Signature, new_commit};
+use crate::forge::{Forge, ForgeError, MergeWay, NewPullRequest, PullRequest, Update};
+use crate::git::{Mirror, Push, PushError, Pushed};
+use crate::manifest::CommitId;
+use crate::plan::request::RequestText;
+use crate::plan::{ProposalChange, Rebuild, RequestChange};
+use crate::policy::{self, PullRequests, RepositoryName};
+
+/// Proposals that are carried out at once: git takes one after the other, and a forge some at a time.
+const AT_ONCE_MAX: usize = 4;
+
+/// What became of one proposal.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct ProposalOutcome {
+    pub(crate) change: ProposalChange,
+    /// Where its branch stands now, if it was pushed.
+    pub(crate) pushed: Option<CommitId>,
+    /// The pull request as it is now, if it was written.
+    pub(crate) request: Option<PullRequest>,
+    /// What was wished and could not be done, and stops nothing.
+    pub(crate) complaints: Vec<ForgeError>,
+    pub(crate) end: ProposalEnd,
+}
+
+/// How far it came.
+#[derive(Debug)]
+pub(crate) enum ProposalEnd {
+    Done,
+    /// Somebody else moved the branch first; plan again from its new head.
+    Moved,
+    PushFailed(PushError),
+    ForgeFailed(ForgeError),
+}
+
+/// Where proposals are carried out.
+#[derive(Clone, Copy)]
+pub(crate) struct Places<'a> {
+    pub(crate) mirrors: &'a BTreeMap<RepositoryName, Mirror>,
+    pub(crate) forges: &'a BTreeMap<RepositoryName, Forge>,
+    pub(crate) signature: &'a Signature,
+    pub(crate) now: Timestamp,
+}
+
+/// Carries out `changes`, some at a time. One that fails stops no other.
+pub(crate) async fn propose(
+    changes: Vec<ProposalChange>,
+    places: Places<'_>,
+) -> Vec<ProposalOutcome> {
+    let outcomes = stream::iter(changes).map(|change| one(change, places));
+    outcomes.buffered(AT_ONCE_MAX).collect().await
+}
+
+async fn one(change: ProposalChange, places: Places<'_>) -> ProposalOutcome {
+    let mut outcome = ProposalOutcome {
+        change,
+        pushed: None,
+        request: None,
+        complaints: Vec::new(),
+        end: ProposalEnd::Done,
+    };
+    if let Err(end) = outcome.carry_out(places).await {
+        outcome.end = end;
+    }
+    outcome
+}
+
+impl ProposalOutcome {
+    async fn carry_out(&mut self, places: Places<'_>) -> Result<(), ProposalEnd> {
+        let mirror = &places.mirrors[&self.change.head.repository];
+        if let Some(rebuild) = self.change.rebuild.clone() {
+            self.pushed = Some(push(&self.change, rebuild, mirror, places).await?);
+        }
+        if let Some(forge) = places.forges.get(&self.change.head.repository) {
+            self.ask(forge).await.map_err(ProposalEnd::ForgeFailed)?;
+        }
+        if let Some(tip) = self.change.drop.clone() {
+            let deleted = mirror.delete(self.change.head.branch.clone(), tip).await;
+            match deleted.map_err(ProposalEnd::PushFailed)? {
+                Pushed::Done { .. } | Pushed::Moved { head: None } => {}
+                Pushed::Moved { head: Some(_) } => return Err(ProposalEnd::Moved),
+            }
+        }
+        Ok(())
+    }
+
+    /// Does what is to be done on the forge.
+    async fn ask(&mut self, forge: &Forge) -> Result<(), ForgeError> {
+        match self.change.request.clone() {
+            RequestChange::Keep => {}
+            RequestChange::Open { text, options } => {
+                let new = new_request(&self.change, text, &options);
+                let opened = forge.open(&new).await?;
+                self.complaints.extend(opened.complaints);
+                let number = opened.pull_request.number;
+                self.request = Some(opened.pull_request);
+                self.merge_later(forge, (number, &options)).await;
+            }
+            RequestChange::Update {
+                number,
+                text,
+                comment,
+                options,
+            } => {
+                let RequestText { title, body, .. } = text;
+                let update = Update {
+                    title: Some(title),
+                    body: Some(body),
+                    close: false,
+                };
+                self.request = Some(forge.update(number, &update).await?);
+                self.comment(forge, number, comment).await;
+                if self.pushed.is_some() {
+                    self.merge_later(forge, (number, &options)).await;
+                }
+            }
+            RequestChange::Close {
+                number,
+                body,
+                comment,
+            } => {
+                let update = Update {
+                    title: None,
+                    body: Some(body),
+                    close: true,
+                };
+                self.request = Some(forge.update(number, &update).await?);
+                self.comment(forge, number, Some(comment)).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells people. What cannot be told stands in the pull request all the same.
+    async fn comment(&mut self, forge: &Forge, number: u64, comment: Option<String>) {
+        if let Some(comment) = comment {
+            let told = forge.comment(number, &comment).await;
+            self.complaints.extend(told.err());
+        }
+    }
+
+    /// Lets the forge merge what was pushed, if the policy wishes that.
+    async fn merge_later(&mut self, forge: &Forge, (number, options): (u64, &PullRequests)) {
+        let request = self.request.as_ref();
+        let seen = request.and_then(|request| request.head_commit.clone());
+        let (Some(way), Some(head)) = (options.auto_merge, self.pushed.clone().or(seen)) else {
+            return;
+        };
+        let way = match way {
+            policy::MergeWay::Merge => MergeWay::Merge,
+            policy::MergeWay::Squash => MergeWay::Squash,
+            policy::MergeWay::Rebase => MergeWay::Rebase,
+        };
+        let asked = forge.merge_when_ready(number, way, &head).await;
+        self.complaints.extend(asked.err());
+    }
+}
+
+async fn push(
+    change: &ProposalChange,
+    rebuild: Rebuild,
+    mirror: &Mirror,
+    places: Places<'_>,
+) -> Result<CommitId, ProposalEnd> {
+    let Rebuild {
+        expected,
+        parent,
+        commit,
+    } = rebuild;
+    let push = Push {
+        branch: change.head.branch.clone(),
+        expected,
+        parent,
+        commits: vec![new_commit(&commit, places.signature, places.now)],
+        options: Vec::new(),
+    };
+    match mirror.push(push).await.map_err(ProposalEnd::PushFailed)? {
+        Pushed::Done { ids } => Ok(ids.into_iter().next_back().expect("one commit was pushed")),
+        Pushed::Moved { .. } => Err(ProposalEnd::Moved),
+    }
+}
+
+fn new_request(
+    change: &ProposalChange,
+    text: RequestText,
+    options: &PullRequests,
+) -> NewPullRequest {
+    let RequestText { title, body, .. } = text;
+    let PullRequests {
+        branch: _,
+        group: _,
+        labels,
+        reviewers,
+        assignees,
+        milestone,
+        is_draft,
+        auto_merge: _,
+    } = options.clone();
+    NewPullRequest {
+        head: change.head.branch.clone(),
+        base: change.base.clone(),
+        title,
+        body,
+        is_draft,
+        labels,
+        reviewers,
+        assignees,
+        milestone,
+    }
+}

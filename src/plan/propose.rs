@@ -1,0 +1,519 @@
+//! Proposals: what becomes of the branch and the pull request of each environment that people review.
+//!
+//! A proposal is a branch with one commit of ours on its base, and the forge's pull request for it. What stands is compared
+//! with what the promotions of the round would make: nothing is touched that is right already, so that no approval is
+//! dismissed for nothing. Not here: what pull requests say (`request`), and doing any of it (`apply`).
+//! Invariant: a branch with a commit of somebody else is not written, and one branch never has two open pull requests.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use super::change::{Draft, Overlay, PlannedCommit, commit, draft, hold_promotions};
+use super::request::hidden::{self, Flags, Hidden};
+use super::request::{Dialect, RequestText};
+use super::{Decided, Decision, HoldReason, Scope, request};
+use crate::ledger::Promotion;
+use crate::manifest::CommitId;
+use crate::policy::{Deliver, Environment, EnvironmentName, Group, Policy, PolicyName, PullRequests};
+use crate::world::{
+    BranchFacts, BranchName, Fact, File, Proposal, PullRequest, RequestState, World,
+};
+
+/// The start of the names of all branches that are proposals of ours.
+pub(crate) const HEAD_PREFIX: &str = "towpath/";
+
+/// The last part of the branch that has the promotions of all policies; no policy can have this name.
+const ALL_POLICIES: &str = "_all";
+
+/// What is to be done about one proposal.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ProposalChange {
+    /// Its branch.
+    pub(crate) head: BranchName,
+    /// The branch that it goes to.
+    pub(crate) base: String,
+    /// The environment, and the policies whose promotions it has.
+    pub(crate) environment: EnvironmentName,
+    pub(crate) policies: BTreeSet<PolicyName>,
+    /// The branch is made anew.
+    pub(crate) rebuild: Option<Rebuild>,
+    pub(crate) request: RequestChange,
+    /// The branch is deleted, if it still stands there.
+    pub(crate) drop: Option<CommitId>,
+}
+
+/// A proposal's one commit.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Rebuild {
+    /// Where the branch stands; `None` where there is none.
+    pub(crate) expected: Option<CommitId>,
+    pub(crate) parent: CommitId,
+    pub(crate) commit: PlannedCommit,
+}
+
+/// What is to be done about a pull request.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum RequestChange {
+    /// It stays as it is, or there is no forge.
+    Keep,
+    Open {
+        text: RequestText,
+        options: Box<PullRequests>,
+    },
+    Update {
+        number: u64,
+        text: RequestText,
+        /// What people are told of the change.
+        comment: Option<String>,
+        options: Box<PullRequests>,
+    },
+    Close {
+        number: u64,
+        /// The body that says who closed it.
+        body: String,
+        comment: String,
+    },
+}
+
+/// What is proposed together, as indices of decisions.
+struct Bundle<'a> {
+    base: BranchName,
+    environment: &'a EnvironmentName,
+    options: &'a PullRequests,
+    /// The decisions of each policy in the environment.
+    members: Vec<(&'a Policy, &'a Environment, Range<usize>)>,
+}
+
+/// What stands of a proposal.
+#[derive(Clone, Copy)]
+struct Standing<'a> {
+    base: &'a BranchFacts,
+    base_head: &'a CommitId,
+    proposal: Option<&'a Proposal>,
+    /// How its forge writes; `None` where there is none.
+    dialect: Option<Dialect>,
+    open: Option<&'a PullRequest>,
+    /// The one that was opened last, in whatever state.
+    latest: Option<&'a PullRequest>,
+}
+
+/// The branch of the proposal for `policy` in `environment`.
+fn head_name(policy: &PolicyName, environment: &EnvironmentName, group: Group) -> String {
+    let last = match group {
+        Group::Policy => policy.as_str(),
+        Group::Environment => ALL_POLICIES,
+    };
+    format!("{HEAD_PREFIX}{environment}/{last}")
+}
+
+/// The branches of the proposals that `policies` may make in one repository, each with its base.
+pub(crate) fn heads<'a>(
+    policy: &'a Policy,
+    default: &'a str,
+) -> impl Iterator<Item = (String, &'a str)> {
+    let environments = policy.environments.iter();
+    environments.filter_map(move |environment| match &environment.deliver {
+        Deliver::Commit { .. } => None,
+        Deliver::PullRequest(options) => {
+            let head = head_name(&policy.name, &environment.name, options.group);
+            Some((head, environment.branch(default)))
+        }
+    })
+}
+
+/// Makes the changes of proposals that the promotions among `decisions` ask for. What waits for people becomes a hold.
+pub(super) fn proposals(
+    scope: &Scope<'_>,
+    world: &World,
+    decisions: &mut [Decided],
+) -> Vec<ProposalChange> {
+    let mut changes = Vec::new();
+    for (head, bundle) in bundles(scope, decisions) {
+        match Standing::read(scope, world, (&head, &bundle.base)) {
+            Ok(standing) => {
+                let proposer = Proposer {
+                    scope,
+                    head: &head,
+                    bundle: &bundle,
+                    standing,
+                };
+                changes.extend(proposer.propose(decisions));
+            }
+            Err(reason) => {
+                for (_, _, range) in &bundle.members {
+                    hold_promotions(&mut decisions[range.clone()], &reason);
+                }
+            }
+        }
+    }
+    changes
+}
+
+/// What is proposed together, by its branch.
+fn bundles<'a>(scope: &Scope<'a>, decisions: &[Decided]) -> BTreeMap<BranchName, Bundle<'a>> {
+    let mut bundles: BTreeMap<BranchName, Bundle<'a>> = BTreeMap::new();
+    let policies: BTreeMap<_, _> = scope.policies.iter().map(|p| (&p.name, p)).collect();
+    let mut start = 0;
+    let same = |a: &Decided, b: &Decided| (&a.policy, &a.environment) == (&b.policy, &b.environment);
+    for group in decisions.chunk_by(same) {
+        let range = start..start + group.len();
+        start = range.end;
+        let policy = policies[&group[0].policy];
+        let mut environments = policy.environments.iter();
+        let environment = environments.find(|e| e.name == group[0].environment);
+        let environment = environment.expect("a decision is about an environment of its policy");
+        let Deliver::PullRequest(options) = &environment.deliver else {
+            continue;
+        };
+        let base = scope.branch(policy, environment);
+        let head = BranchName {
+            repository: policy.repository.clone(),
+            branch: head_name(&policy.name, &environment.name, options.group),
+        };
+        let bundle = bundles.entry(head).or_insert_with(|| Bundle {
+            base,
+            environment: &environment.name,
+            options,
+            members: Vec::new(),
+        });
+        bundle.members.push((policy, environment, range));
+    }
+    bundles
+}
+
+impl<'a> Standing<'a> {
+    fn read(
+        scope: &Scope<'_>,
+        world: &'a World,
+        (head, base): (&BranchName, &BranchName),
+    ) -> Result<Self, HoldReason> {
+        let unread = || HoldReason::ManifestsUnknown {
+            why: "it was not read yet".to_owned(),
+        };
+        let base = match world.branches.get(base).ok_or_else(unread)? {
+            Fact::Known(facts) => facts,
+            Fact::Unknown { why } => return Err(HoldReason::ManifestsUnknown { why: why.clone() }),
+        };
+        let base_head = base.head.as_ref().ok_or_else(unread)?;
+        let proposal = match world.proposals.get(head) {
+            None => None,
+            Some(Fact::Known(proposal)) => Some(proposal.as_ref()),
+            Some(Fact::Unknown { why }) => {
+                return Err(HoldReason::ManifestsUnknown { why: why.clone() });
+            }
+        };
+        let dialect = scope.forges.get(&head.repository).copied();
+        let requests: &[PullRequest] = match (dialect, world.requests.get(&head.repository)) {
+            (None, _) => &[],
+            (Some(_), Some(Fact::Known(requests))) => {
+                requests.get(&head.branch).map(Vec::as_slice).unwrap_or_default()
+            }
+            (Some(_), Some(Fact::Unknown { why })) => {
+                return Err(HoldReason::ForgeUnknown { why: why.clone() });
+            }
+            (Some(_), None) => {
+                let why = "its pull requests were not listed yet".to_owned();
+                return Err(HoldReason::ForgeUnknown { why });
+            }
+        };
+        let is_open = |request: &&PullRequest| request.state == RequestState::Open;
+        Ok(Self {
+            base,
+            base_head,
+            proposal,
+            dialect,
+            open: requests.iter().rfind(is_open),
+            latest: requests.last(),
+        })
+    }
+}
+
+/// Decides about one proposal.
+struct Proposer<'p, 'a> {
+    scope: &'p Scope<'a>,
+    head: &'p BranchName,
+    bundle: &'p Bundle<'a>,
+    standing: Standing<'p>,
+}
+
+impl Proposer<'_, '_> {
+    fn propose(&self, decisions: &mut [Decided]) -> Option<ProposalChange> {
+        let standing = self.standing;
+        if let Some(foreign) = standing.proposal.filter(|tip| !self.is_ours(tip)) {
+            return self.leave_alone(foreign, decisions);
+        }
+        let drafts = self.drafts(decisions);
+        if drafts.is_empty() {
+            return self.end(decisions);
+        }
+        let commit = commit(self.scope, drafts);
+        if let Some(reason) = self.is_merged_already(&commit) {
+            self.hold(decisions, &reason);
+            return None;
+        }
+        let is_right = |tip: &&Proposal| makes_the_same(tip, &commit);
+        let rebuild = match standing.proposal.filter(is_right) {
+            Some(_) => None,
+            None => Some(Rebuild {
+                expected: standing.proposal.map(|tip| tip.tip.clone()),
+                parent: standing.base_head.clone(),
+                commit: commit.clone(),
+            }),
+        };
+        let request = self.request(&commit, decisions, rebuild.is_some());
+        if rebuild.is_none() && request == RequestChange::Keep {
+            self.hold(decisions, &self.awaits());
+            return None;
+        }
+        Some(self.change(rebuild, request, None))
+    }
+
+    /// Writes the promotions of each policy. One that cannot be written is held, and stops no other.
+    fn drafts(&self, decisions: &mut [Decided]) -> Vec<Draft> {
+        let mut overlay = Overlay::new();
+        let mut drafts = Vec::new();
+        for (policy, environment, range) in &self.bundle.members {
+            let group = &mut decisions[range.clone()];
+            let promotes = |decided: &Decided| matches!(decided.decision, Decision::Promote(_));
+            if !group.iter().any(promotes) {
+                continue;
+            }
+            match draft((policy, environment), group, (self.standing.base, &overlay)) {
+                Ok(draft) => {
+                    draft.lay(&mut overlay);
+                    drafts.push(draft);
+                }
+                Err(why) => hold_promotions(group, &HoldReason::SiteRefused { why }),
+            }
+        }
+        drafts
+    }
+
+    /// Whether a commit is one that towpath made and nobody touched since: one parent, our trailers, our name.
+    fn is_ours(&self, tip: &Proposal) -> bool {
+        tip.parents.len() == 1
+            && tip.committer == self.scope.committer
+            && !Promotion::read(&tip.message).is_empty()
+    }
+
+    /// Says once that the branch is somebody else's now.
+    fn leave_alone(&self, tip: &Proposal, decisions: &mut [Decided]) -> Option<ProposalChange> {
+        let reason = HoldReason::ForeignCommits {
+            branch: self.head.branch.clone(),
+            commit: tip.tip.clone(),
+            by: tip.committer.clone(),
+        };
+        self.hold(decisions, &reason);
+        let open = self.standing.open?;
+        let hidden = hidden::read(&open.body)?;
+        if hidden.flags.hands_off.is_some() {
+            return None;
+        }
+        let flags = Flags {
+            hands_off: Some(tip.tip.clone()),
+            ..hidden.flags
+        };
+        let text = RequestText {
+            title: open.title.clone(),
+            body: hidden::with(&open.body, &flags)?,
+            complaints: Vec::new(),
+        };
+        let by = request::plain(&tip.committer);
+        let comment = format!(
+            "`{}` has a commit that towpath did not make ({}, by {by}), so towpath leaves branch and pull request alone from here on. Merge or close it; to give it back to towpath, delete the branch.",
+            self.head.branch,
+            tip.tip.short(),
+        );
+        let request = RequestChange::Update {
+            number: open.number,
+            text,
+            comment: Some(comment),
+            options: Box::new(self.bundle.options.clone()),
+        };
+        Some(self.change(None, request, None))
+    }
+
+    /// What to do where nothing is promoted: what stood there may be done with.
+    fn end(&self, decisions: &[Decided]) -> Option<ProposalChange> {
+        let of_bundle = |(_, _, range): &(_, _, Range<usize>)| &decisions[range.clone()];
+        let mut all = self.bundle.members.iter().flat_map(of_bundle);
+        let is_settled = all.all(|decided| match &decided.decision {
+            Decision::Hold(reason) => reason.settles(),
+            Decision::Promote(_) => false,
+        });
+        if !is_settled {
+            return None;
+        }
+        let drop = self.standing.proposal.map(|tip| tip.tip.clone());
+        let closing = self.standing.open.and_then(|open| self.closing(open));
+        match (closing, self.standing.open) {
+            // A person opened again what was closed here: it is that person's now.
+            (None, Some(_)) => None,
+            (Some(close), _) => Some(self.change(None, close, drop)),
+            (None, None) => drop.map(|tip| self.change(None, RequestChange::Keep, Some(tip))),
+        }
+    }
+
+    fn closing(&self, open: &PullRequest) -> Option<RequestChange> {
+        let hidden = hidden::read(&open.body)?;
+        if hidden.flags.closed_by_us {
+            return None;
+        }
+        let flags = Flags {
+            closed_by_us: true,
+            ..hidden.flags
+        };
+        Some(RequestChange::Close {
+            number: open.number,
+            body: hidden::with(&open.body, &flags)?,
+            comment: format!(
+                "Nothing is left to promote here: `{}` has what this proposed, or a newer version, or the version may not come here any more. Closed by towpath; this rejects nothing.",
+                self.bundle.base.branch
+            ),
+        })
+    }
+
+    /// Whether a pull request with the same promotions was merged, and either the branch was read before that, or a person
+    /// undid it in a way that git does not tell.
+    fn is_merged_already(&self, commit: &PlannedCommit) -> Option<HoldReason> {
+        let latest = self.standing.latest?;
+        let RequestState::Merged { .. } = latest.state else {
+            return None;
+        };
+        let Hidden { promotions, .. } = hidden::read(&latest.body)?;
+        let is_same = moves_alike(&promotions, &commit.promotions);
+        is_same.then(|| HoldReason::Merged {
+            number: latest.number,
+        })
+    }
+
+    /// What the pull request has to become.
+    fn request(
+        &self,
+        commit: &PlannedCommit,
+        decisions: &[Decided],
+        is_rebuilt: bool,
+    ) -> RequestChange {
+        let Some(dialect) = self.standing.dialect else {
+            return RequestChange::Keep;
+        };
+        let options = Box::new(self.bundle.options.clone());
+        let text = |flags| self.text(commit, decisions, (dialect, flags));
+        let Some(open) = self.standing.open else {
+            return RequestChange::Open {
+                text: text(Flags::default()),
+                options,
+            };
+        };
+        if open.base != self.bundle.base.branch {
+            // The next round opens another one.
+            return self.closing(open).unwrap_or(RequestChange::Keep);
+        }
+        let text = text(Flags::default());
+        let before = hidden::read(&open.body);
+        if !is_rebuilt && text.title == open.title && same_text(&text.body, &open.body) {
+            return RequestChange::Keep;
+        }
+        let before = before.map(|hidden| hidden.promotions).unwrap_or_default();
+        let comment = (!moves_alike(&before, &commit.promotions) && !before.is_empty())
+            .then(|| superseded(&before, &commit.promotions));
+        RequestChange::Update {
+            number: open.number,
+            text,
+            comment,
+            options,
+        }
+    }
+
+    /// What the decisions wait for, where all is as it should be.
+    fn awaits(&self) -> HoldReason {
+        HoldReason::Proposed {
+            branch: self.head.branch.clone(),
+            request: self.standing.open.map(|open| (open.number, open.url.clone())),
+        }
+    }
+
+    fn hold(&self, decisions: &mut [Decided], reason: &HoldReason) {
+        for (_, _, range) in &self.bundle.members {
+            hold_promotions(&mut decisions[range.clone()], reason);
+        }
+    }
+
+    fn change(
+        &self,
+        rebuild: Option<Rebuild>,
+        request: RequestChange,
+        drop: Option<CommitId>,
+    ) -> ProposalChange {
+        let policies = self.bundle.members.iter();
+        ProposalChange {
+            head: self.head.clone(),
+            base: self.bundle.base.branch.clone(),
+            environment: self.bundle.environment.clone(),
+            policies: policies.map(|(policy, ..)| policy.name.clone()).collect(),
+            rebuild,
+            request,
+            drop,
+        }
+    }
+}
+
+/// Whether the proposal's commit is what `commit` would be.
+fn makes_the_same(tip: &Proposal, commit: &PlannedCommit) -> bool {
+    let files = commit.files.iter();
+    let texts = files.map(|(path, file)| (path, &*file.after));
+    let standing = tip.files.iter().map(|(path, file)| match file {
+        File::Text(text) => (path, &**text),
+        File::NotUtf8
+        | File::Symlink
+        | File::FolderOrSubmodule
+        | File::TooLarge { .. }
+        | File::Missing => (path, ""),
+    });
+    tip.message.trim_end() == commit.message.trim_end() && standing.eq(texts)
+}
+
+/// Whether both bring the same versions of the same images to the same places.
+fn moves_alike(a: &[Promotion], b: &[Promotion]) -> bool {
+    let versions = |promotions: &[Promotion]| {
+        let moves = promotions.iter().flat_map(|promotion| {
+            let key = (promotion.policy.clone(), promotion.environment.clone());
+            let images = promotion.images.iter();
+            images.map(move |(image, moved)| {
+                let version = (moved.tag.clone(), moved.digest.clone());
+                (key.clone(), image.clone(), moved.repository.clone(), version)
+            })
+        });
+        moves.collect::<BTreeSet<_>>()
+    };
+    versions(a) == versions(b)
+}
+
+/// Whether two bodies say the same; forges write the ends of lines as they like.
+fn same_text(a: &str, b: &str) -> bool {
+    a.lines().map(str::trim_end).eq(b.trim_end().lines().map(str::trim_end))
+}
+
+/// What people are told where a newer version takes the place of one that they may have looked at.
+fn superseded(before: &[Promotion], after: &[Promotion]) -> String {
+    let tags = |promotions: &[Promotion]| {
+        let moves = promotions.iter().flat_map(|promotion| {
+            let images = promotion.images.iter();
+            images.map(|(image, moved)| format!("{image} `{}`", moved.tag))
+        });
+        moves.collect::<BTreeSet<_>>()
+    };
+    let (before, after) = (tags(before), tags(after));
+    let list = |texts: Vec<&String>| {
+        let texts: Vec<&str> = texts.into_iter().map(String::as_str).collect();
+        texts.join(", ")
+    };
+    let gone = list(before.difference(&after).collect());
+    let new = list(after.difference(&before).collect());
+    match (gone.is_empty(), new.is_empty()) {
+        (false, false) => format!("This proposes {new} now, in place of {gone}."),
+        (true, false) => format!("This proposes {new} now, too."),
+        (false, true) => format!("This proposes {gone} no more."),
+        (true, true) => "This proposes the same tags now, with other digests.".to_owned(),
+    }
+}
