@@ -18,6 +18,9 @@ pub(crate) struct LoggedCommit {
     /// When it was committed.
     pub(crate) time: Timestamp,
     pub(crate) author: Person,
+    pub(crate) committer: Person,
+    /// The first is the line that the others were merged into.
+    pub(crate) parents: Vec<CommitId>,
     /// Bytes that are not UTF-8 are replaced.
     pub(crate) message: String,
 }
@@ -71,16 +74,24 @@ pub(super) fn log(
 }
 
 fn logged(commit: &git2::Commit<'_>) -> LoggedCommit {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let author = commit.author();
     LoggedCommit {
         id: commit_id(commit.id()),
         // A time that no calendar knows was written by a broken tool; the beginning of time delays nothing.
         time: Timestamp::from_second(commit.time().seconds()).unwrap_or(Timestamp::UNIX_EPOCH),
-        author: Person {
-            name: text(author.name_bytes()),
-            email: text(author.email_bytes()),
-        },
+        author: person(&commit.author()),
+        committer: person(&commit.committer()),
+        parents: commit.parent_ids().map(commit_id).collect(),
         message: text(commit.message_bytes()),
     }
+}
+
+fn person(signature: &git2::Signature<'_>) -> Person {
+    Person {
+        name: text(signature.name_bytes()),
+        email: text(signature.email_bytes()),
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
