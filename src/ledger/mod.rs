@@ -1,52 +1,69 @@
-//! What git history says: every promotion of ours is a commit whose trailers tell it, so no database has to survive.
+//! What git history says: promotions and decisions of people are commits whose trailers tell them, so no database has to
+//! survive.
 //!
-//! Not here: how commits are read (`git`), and what follows from them (`plan`).
-//! Invariant: what [`Promotion::trailers`] writes, [`Promotion::read`] reads back.
+//! Reading order: `message` (trailers, and what forges do to them), `promotion` and `hold` (what they say), `told` (in which
+//! order), and here, what counts in the end. Not here: how commits are read (`git`), and what follows from them (`plan`).
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+mod hold;
+mod message;
+mod promotion;
+mod told;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::image::{Digest, Reference, Repository, Tag};
 use crate::manifest::CommitId;
 use crate::policy::{EnvironmentName, ImageName, PolicyName};
 
-const POLICY: &str = "Towpath-Policy";
-const ENVIRONMENT: &str = "Towpath-Environment";
-const IMAGE: &str = "Towpath-Image";
-const REPLACES: &str = "Towpath-Replaces";
+pub(crate) use hold::{Act, HOLDS_FILE, HeldVersion, Hold, HoldEvent, HoldKind, Target};
+pub(crate) use promotion::{Moved, Promotion};
+pub(crate) use told::{Commit, Told, told};
 
-/// One promotion: the images that moved in one environment of one policy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Promotion {
-    pub(crate) policy: PolicyName,
-    pub(crate) environment: EnvironmentName,
-    pub(crate) images: BTreeMap<ImageName, Moved>,
-}
-
-/// Where one image moved.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Moved {
-    pub(crate) repository: Repository,
-    pub(crate) tag: Tag,
-    pub(crate) digest: Option<Digest>,
-    /// What stood there before, as it was written; `None` where nothing did.
-    pub(crate) replaced: Option<String>,
-}
+/// An image in an environment of a policy.
+pub(crate) type Key = (PolicyName, EnvironmentName, ImageName);
 
 /// The latest promotion of one image in one environment of one policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Recorded {
     pub(crate) commit: CommitId,
+    /// When it came to stand on the branch.
     pub(crate) at: Timestamp,
+    /// The commit that brought it, where it was made on another branch.
+    pub(crate) merge: Option<CommitId>,
+    /// The pull request that brought it, where a message tells.
+    pub(crate) pull_request: Option<u64>,
     pub(crate) moved: Moved,
 }
 
-/// The latest promotions that the history of one branch tells.
+/// The latest commit by which a person resumed promotions of one environment of one policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Resumed {
+    pub(crate) commit: CommitId,
+    /// When it came to stand on the branch.
+    pub(crate) at: Timestamp,
+    /// The texts that stood there then, by image; `None` where the commit does not tell, and all is resumed.
+    pub(crate) stands: Option<BTreeSet<(ImageName, String)>>,
+}
+
+impl Resumed {
+    /// Whether it ends what came of `text`, which a person wrote for `image` over a promotion `at` that time. What was written
+    /// later is another decision.
+    pub(crate) fn lifts(&self, at: Timestamp, (image, text): (&ImageName, &str)) -> bool {
+        let stood = |stands: &BTreeSet<(ImageName, String)>| {
+            stands
+                .iter()
+                .any(|(name, stood)| name == image && stood == text)
+        };
+        at <= self.at && self.stands.as_ref().is_none_or(stood)
+    }
+}
+
+/// What the history of one branch tells: the latest promotions, and what people resumed since.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ledger {
-    latest: BTreeMap<(PolicyName, EnvironmentName, ImageName), Recorded>,
+    latest: BTreeMap<Key, Recorded>,
+    resumed: BTreeMap<(PolicyName, EnvironmentName), Resumed>,
 }
 
 impl Ledger {
@@ -61,180 +78,88 @@ impl Ledger {
             .get(&(policy.clone(), environment.clone(), image.clone()))
     }
 
-    /// Adds a promotion that is newer than all that were recorded before.
-    pub(crate) fn record(&mut self, commit: CommitId, at: Timestamp, promotion: Promotion) {
+    /// When promotions of `environment` were last resumed by a person.
+    pub(crate) fn resumed(
+        &self,
+        policy: &PolicyName,
+        environment: &EnvironmentName,
+    ) -> Option<&Resumed> {
+        self.resumed.get(&(policy.clone(), environment.clone()))
+    }
+
+    /// Adds what `commits` of `branch` tell, which are newer than all that was read before and come newest first.
+    pub(crate) fn read(&mut self, branch: &str, commits: &[Commit]) {
+        for told in told(branch, commits) {
+            // A merge tells again what it brought.
+            if told.commit.parents.len() > 1 {
+                continue;
+            }
+            for promotion in Promotion::read(&told.commit.message) {
+                self.promoted(told, promotion);
+            }
+            for event in HoldEvent::read(&told.commit.message) {
+                self.decided(told, event);
+            }
+        }
+    }
+
+    fn promoted(&mut self, told: Told<'_>, promotion: Promotion) {
         let Promotion {
             policy,
             environment,
             images,
         } = promotion;
         for (image, moved) in images {
-            let key = (policy.clone(), environment.clone(), image);
-            self.latest.insert(
-                key,
-                Recorded {
-                    commit: commit.clone(),
-                    at,
-                    moved,
-                },
-            );
+            let recorded = Recorded {
+                commit: told.commit.id.clone(),
+                at: told.at(),
+                merge: told.merge.map(|merge| merge.id.clone()),
+                pull_request: told.pull_request(),
+                moved,
+            };
+            self.record((policy.clone(), environment.clone(), image), recorded);
         }
+    }
+
+    fn decided(&mut self, told: Told<'_>, event: HoldEvent) {
+        let (
+            Target {
+                policy: Some(policy),
+                environment: Some(environment),
+                ..
+            },
+            Act::Resume { stands },
+        ) = (event.target, event.act)
+        else {
+            return;
+        };
+        let resumed = Resumed {
+            commit: told.commit.id.clone(),
+            at: told.at(),
+            stands: stands.map(BTreeSet::from_iter),
+        };
+        self.resume((policy, environment), resumed);
+    }
+
+    /// Adds a promotion that is newer than all that were recorded before.
+    pub(crate) fn record(&mut self, key: Key, recorded: Recorded) {
+        self.latest.insert(key, recorded);
+    }
+
+    /// Adds a decision that is newer than all that were recorded before.
+    pub(crate) fn resume(&mut self, key: (PolicyName, EnvironmentName), resumed: Resumed) {
+        self.resumed.insert(key, resumed);
     }
 
     /// Every latest promotion, in the order of policy, environment, image.
-    pub(crate) fn iter(
-        &self,
-    ) -> impl Iterator<Item = (&(PolicyName, EnvironmentName, ImageName), &Recorded)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Key, &Recorded)> {
         self.latest.iter()
     }
-}
 
-impl Promotion {
-    /// The trailers of the promotion's commit, one per line, the last line ended.
-    pub(crate) fn trailers(&self) -> String {
-        let Self {
-            policy,
-            environment,
-            images,
-        } = self;
-        let mut text = format!("{POLICY}: {policy}\n{ENVIRONMENT}: {environment}\n");
-        let mut line = |trailer: std::fmt::Arguments<'_>| {
-            text.write_fmt(trailer).expect("a string can be written");
-            text.push('\n');
-        };
-        for (
-            image,
-            Moved {
-                repository,
-                tag,
-                digest,
-                ..
-            },
-        ) in images
-        {
-            let (tag, digest) = (Some(tag.clone()), digest.clone());
-            let reference = Reference {
-                repository: repository.clone(),
-                tag,
-                digest,
-            };
-            line(format_args!("{IMAGE}: {image} {reference}"));
-        }
-        for (image, Moved { replaced, .. }) in images {
-            if let Some(replaced) = replaced {
-                line(format_args!("{REPLACES}: {image} {replaced}"));
-            }
-        }
-        text
-    }
-
-    /// Reads the promotion that a commit message tells, if it is one of ours.
-    ///
-    /// Trailers are the lines of the last paragraph, as `git interpret-trailers` understands them; a revert
-    /// quotes only the subject, so it is never read as a promotion.
-    pub(crate) fn read(message: &str) -> Option<Self> {
-        let body = message.trim_end();
-        let paragraph = body
-            .rsplit("\n\n")
-            .next()
-            .filter(|last| last.len() < body.len())?;
-        let trailers: Vec<(&str, &str)> = paragraph
-            .lines()
-            .filter_map(|line| line.trim_end().split_once(": "))
-            .collect();
-        let one = |key| {
-            trailers
-                .iter()
-                .find(|(name, _)| *name == key)
-                .map(|(_, value)| *value)
-        };
-        let all = |key| {
-            trailers
-                .iter()
-                .filter(move |(name, _)| *name == key)
-                .map(|(_, value)| *value)
-        };
-
-        let replaced: BTreeMap<&str, &str> =
-            all(REPLACES).filter_map(|v| v.split_once(' ')).collect();
-        let mut images = BTreeMap::new();
-        for value in all(IMAGE) {
-            let (image, reference) = value.split_once(' ')?;
-            let Reference {
-                repository,
-                tag,
-                digest,
-            } = reference.parse().ok()?;
-            let replaced = replaced.get(image).map(|text| (*text).to_owned());
-            images.insert(
-                image.parse().ok()?,
-                Moved {
-                    repository,
-                    tag: tag?,
-                    digest,
-                    replaced,
-                },
-            );
-        }
-        if images.is_empty() {
-            return None;
-        }
-        Some(Self {
-            policy: one(POLICY)?.parse().ok()?,
-            environment: one(ENVIRONMENT)?.parse().ok()?,
-            images,
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Moved, Promotion};
-
-    fn promotion() -> Promotion {
-        let moved = Moved {
-            repository: "ghcr.io/acme/portal-web".parse().unwrap(),
-            tag: "v1.5.0".parse().unwrap(),
-            digest: Some(format!("sha256:{}", "ab".repeat(32)).parse().unwrap()),
-            replaced: Some("v1.4.2".to_owned()),
-        };
-        Promotion {
-            policy: "portal".parse().unwrap(),
-            environment: "production".parse().unwrap(),
-            images: [("web".parse().unwrap(), moved)].into(),
-        }
-    }
-
-    #[test]
-    fn what_is_written_is_read_back() {
-        let message = format!("promote portal to production\n\n{}", promotion().trailers());
-        insta::assert_snapshot!(message, @r"
-        promote portal to production
-
-        Towpath-Policy: portal
-        Towpath-Environment: production
-        Towpath-Image: web ghcr.io/acme/portal-web:v1.5.0@sha256:abababababababababababababababababababababababababababababababab
-        Towpath-Replaces: web v1.4.2
-        ");
-        assert_eq!(Promotion::read(&message), Some(promotion()));
-        let with_signature = format!("{message}Signed-off-by: A <a@example.com>\n");
-        assert_eq!(Promotion::read(&with_signature), Some(promotion()));
-    }
-
-    #[test]
-    fn other_commits_and_reverts_are_no_promotions() {
-        let trailers = promotion().trailers();
-        for message in [
-            "fix: something".to_owned(),
-            String::new(),
-            trailers.to_string(),
-            format!(
-                "Revert \"promote portal to production\"\n\n{trailers}\nThis reverts commit 0a1b2c3."
-            ),
-            "x\n\nTowpath-Policy: portal\nTowpath-Environment: dev\nTowpath-Image: web !!"
-                .to_owned(),
-        ] {
-            assert_eq!(Promotion::read(&message), None, "{message}");
-        }
+    /// The latest resumption of each environment, in the order of policy and environment.
+    pub(crate) fn resumptions(
+        &self,
+    ) -> impl Iterator<Item = (&(PolicyName, EnvironmentName), &Resumed)> {
+        self.resumed.iter()
     }
 }

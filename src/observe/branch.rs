@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::whole_message;
 use crate::git::{Entry, History, LoggedCommit, Mirror, ReadError};
-use crate::ledger::{Ledger, Promotion};
+use crate::ledger::{self, Ledger};
 use crate::manifest::{CommitId, RepoPath};
 use crate::world::{BranchFacts, Fact, File};
 
@@ -16,7 +16,7 @@ const HISTORY_LENGTH_MAX: usize = 30_000;
 /// Reads the branch at `head`. What `before` already knows is not read again.
 pub(super) async fn read(
     mirror: &Mirror,
-    head: Option<CommitId>,
+    (branch, head): (&str, Option<CommitId>),
     wanted: &BTreeSet<RepoPath>,
     before: Option<Arc<BranchFacts>>,
 ) -> Fact<Arc<BranchFacts>> {
@@ -33,7 +33,7 @@ pub(super) async fn read(
             ledger: Ledger::default(),
         }));
     };
-    match read_at(mirror, head, wanted, before.as_deref()).await {
+    match read_at(mirror, (branch, head), wanted, before.as_deref()).await {
         Ok(facts) => Fact::Known(Arc::new(facts)),
         Err(error) => Fact::Unknown {
             why: whole_message(&error, None::<&str>),
@@ -43,7 +43,7 @@ pub(super) async fn read(
 
 async fn read_at(
     mirror: &Mirror,
-    head: CommitId,
+    (branch, head): (&str, CommitId),
     wanted: &BTreeSet<RepoPath>,
     before: Option<&BranchFacts>,
 ) -> Result<BranchFacts, ReadError> {
@@ -54,7 +54,7 @@ async fn read_at(
         .into_iter()
         .map(|(path, entry)| (path, file(entry)))
         .collect();
-    let ledger = read_ledger(mirror, &head, before).await?;
+    let ledger = read_ledger(mirror, (branch, &head), before).await?;
     Ok(BranchFacts {
         head: Some(head),
         files,
@@ -65,27 +65,40 @@ async fn read_at(
 /// Adds the promotions since `before` to its ledger, or reads the history anew where it was rewritten.
 async fn read_ledger(
     mirror: &Mirror,
-    head: &CommitId,
+    (branch, head): (&str, &CommitId),
     before: Option<&BranchFacts>,
 ) -> Result<Ledger, ReadError> {
     let known = before.and_then(|before| before.head.clone());
     let history = mirror.log(head.clone(), known, HISTORY_LENGTH_MAX).await?;
-    Ok(match (history, before) {
-        (History::Since(news), Some(before)) => recorded(before.ledger.clone(), news),
+    let (mut ledger, news) = match (history, before) {
+        (History::Since(news), Some(before)) => (before.ledger.clone(), news),
         (History::Since(commits), None) | (History::Whole(commits), _) => {
-            recorded(Ledger::default(), commits)
+            (Ledger::default(), commits)
         }
-    })
+    };
+    let news: Vec<ledger::Commit> = news.into_iter().map(told).collect();
+    ledger.read(branch, &news);
+    Ok(ledger)
 }
 
-/// `ledger` with the promotions among `commits`, which come newest first.
-fn recorded(mut ledger: Ledger, commits: Vec<LoggedCommit>) -> Ledger {
-    for commit in commits.into_iter().rev() {
-        if let Some(promotion) = Promotion::read(&commit.message) {
-            ledger.record(commit.id, commit.time, promotion);
-        }
+/// A commit as the ledger reads it.
+pub(crate) fn told(commit: LoggedCommit) -> ledger::Commit {
+    let LoggedCommit {
+        id,
+        time,
+        author,
+        committer,
+        parents,
+        message,
+    } = commit;
+    ledger::Commit {
+        id,
+        parents,
+        time,
+        author: author.name,
+        committer: committer.name,
+        message,
     }
-    ledger
 }
 
 fn file(entry: Entry) -> File {

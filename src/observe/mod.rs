@@ -249,9 +249,8 @@ impl Sources {
                         Some(Fact::Known(before)) => Some(before),
                         Some(Fact::Unknown { .. }) | None => None,
                     };
-                    let read =
-                        branch::read(mirror, head.commit().cloned(), &branches[&branch], before)
-                            .await;
+                    let at = (branch.as_str(), head.commit().cloned());
+                    let read = branch::read(mirror, at, &branches[&branch], before).await;
                     facts.insert(branch, read);
                 }
             }

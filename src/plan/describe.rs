@@ -149,7 +149,7 @@ mod tests {
             &BTreeSet::new(),
         );
         assert!(text.starts_with("promote portal to dev: 4 images\n\nweb-0 develop-19-0a1b2c3 -> develop-20-1b2c3d4\nweb-1 "), "{text}");
-        assert_eq!(Promotion::read(&text), Some(promotion(&images)));
+        assert_eq!(Promotion::read(&text), vec![promotion(&images)]);
     }
 
     #[test]
@@ -163,7 +163,7 @@ mod tests {
             let shared: BTreeSet<SharedPlace> = (1..=count).map(shared).collect();
             let one = promotion(&[("v2", Some("v1"))]);
             let text = message(&SubjectTemplate::default(), std::slice::from_ref(&one), &shared);
-            assert_eq!(Promotion::read(&text), Some(one));
+            assert_eq!(Promotion::read(&text), vec![one]);
             let paragraphs: Vec<&str> = text.split("\n\n").collect();
             let [_subject, body, _trailers] = paragraphs[..] else {
                 panic!("{text}")

@@ -14,7 +14,7 @@ use super::{
     BranchFacts, BranchName, Fact, File, ImageFacts, Listing, Pushes, Shrunk, TagDetails, World,
 };
 use crate::image::{Reference, Tag};
-use crate::ledger::{Ledger, Moved, Promotion};
+use crate::ledger::{Ledger, Moved, Recorded, Resumed};
 use crate::policy::select::PushUse;
 
 /// The version of the format.
@@ -124,6 +124,8 @@ struct SavedBranch {
     files: BTreeMap<String, SavedFile>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     promotions: Vec<SavedPromotion>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    resumed: Vec<SavedResumed>,
 }
 
 /// A file's text, or what is there instead.
@@ -149,7 +151,7 @@ enum Instead {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct SavedPromotion {
     commit: String,
     at: String,
@@ -159,6 +161,23 @@ struct SavedPromotion {
     reference: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     replaced: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    merge: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pull_request: Option<u64>,
+}
+
+/// The latest resumption of one environment.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SavedResumed {
+    commit: String,
+    at: String,
+    policy: String,
+    environment: String,
+    /// As `IMAGE TEXT`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stands: Option<Vec<String>>,
 }
 
 /// Writes `world`, observed at `at`, as a world file.
@@ -399,6 +418,7 @@ fn save_branch(name: &BranchName, fact: &Fact<Arc<BranchFacts>>) -> SavedBranch 
             head: None,
             files: BTreeMap::new(),
             promotions: Vec::new(),
+            resumed: Vec::new(),
         },
         Fact::Known(facts) => {
             let BranchFacts {
@@ -416,6 +436,7 @@ fn save_branch(name: &BranchName, fact: &Fact<Arc<BranchFacts>>) -> SavedBranch 
                     .map(|(path, file)| (path.to_string(), save_file(file)))
                     .collect(),
                 promotions: save_ledger(ledger),
+                resumed: save_resumed(ledger),
             }
         }
     }
@@ -445,15 +466,22 @@ fn save_file(file: &File) -> SavedFile {
 fn save_ledger(ledger: &Ledger) -> Vec<SavedPromotion> {
     let mut promotions = Vec::new();
     for ((policy, environment, image), recorded) in ledger.iter() {
-        let Moved {
-            repository,
-            tag,
-            digest,
-            replaced,
-        } = recorded.moved.clone();
+        let Recorded {
+            commit,
+            at,
+            merge,
+            pull_request,
+            moved:
+                Moved {
+                    repository,
+                    tag,
+                    digest,
+                    replaced,
+                },
+        } = recorded.clone();
         promotions.push(SavedPromotion {
-            commit: recorded.commit.to_string(),
-            at: recorded.at.to_string(),
+            commit: commit.to_string(),
+            at: at.to_string(),
             policy: policy.to_string(),
             environment: environment.to_string(),
             image: image.to_string(),
@@ -464,9 +492,29 @@ fn save_ledger(ledger: &Ledger) -> Vec<SavedPromotion> {
             }
             .to_string(),
             replaced,
+            merge: merge.map(|merge| merge.to_string()),
+            pull_request,
         });
     }
     promotions
+}
+
+fn save_resumed(ledger: &Ledger) -> Vec<SavedResumed> {
+    let resumed = ledger.resumptions();
+    let saved = resumed.map(|((policy, environment), resumed)| {
+        let Resumed { commit, at, stands } = resumed;
+        let text = |(image, text): &(_, String)| format!("{image} {text}");
+        SavedResumed {
+            commit: commit.to_string(),
+            at: at.to_string(),
+            policy: policy.to_string(),
+            environment: environment.to_string(),
+            stands: stands
+                .as_ref()
+                .map(|stands| stands.iter().map(text).collect()),
+        }
+    });
+    saved.collect()
 }
 
 fn load_branch(saved: SavedBranch) -> Result<(BranchName, Fact<Arc<BranchFacts>>), LoadWorldError> {
@@ -477,6 +525,7 @@ fn load_branch(saved: SavedBranch) -> Result<(BranchName, Fact<Arc<BranchFacts>>
         head,
         files,
         promotions,
+        resumed,
     } = saved;
     let name = BranchName {
         repository: parse(&repository, "a repository's name")?,
@@ -490,7 +539,8 @@ fn load_branch(saved: SavedBranch) -> Result<(BranchName, Fact<Arc<BranchFacts>>
     for (path, file) in files {
         loaded.insert(parse(&path, "a path")?, load_file(file));
     }
-    let ledger = load_ledger(promotions)?;
+    let mut ledger = load_ledger(promotions)?;
+    load_resumed(&mut ledger, resumed)?;
     Ok((
         name,
         Fact::Known(Arc::new(BranchFacts {
@@ -537,18 +587,45 @@ fn load_ledger(promotions: Vec<SavedPromotion>) -> Result<Ledger, LoadWorldError
             digest,
             replaced: saved.replaced,
         };
-        let promotion = Promotion {
-            policy: parse(&saved.policy, "a policy's name")?,
-            environment: parse(&saved.environment, "an environment's name")?,
-            images: [(parse(&saved.image, "an image's name")?, moved)].into(),
-        };
-        ledger.record(
-            parse(&saved.commit, "a commit")?,
-            parse(&saved.at, "a time")?,
-            promotion,
+        let key = (
+            parse(&saved.policy, "a policy's name")?,
+            parse(&saved.environment, "an environment's name")?,
+            parse(&saved.image, "an image's name")?,
         );
+        let merge = saved.merge.map(|merge| parse(&merge, "a commit"));
+        let recorded = Recorded {
+            commit: parse(&saved.commit, "a commit")?,
+            at: parse(&saved.at, "a time")?,
+            merge: merge.transpose()?,
+            pull_request: saved.pull_request,
+            moved,
+        };
+        ledger.record(key, recorded);
     }
     Ok(ledger)
+}
+
+fn load_resumed(ledger: &mut Ledger, resumed: Vec<SavedResumed>) -> Result<(), LoadWorldError> {
+    for saved in resumed {
+        let stood = |text: String| {
+            let (image, stood) = text.split_once(' ').unwrap_or((&text, ""));
+            Ok((parse(image, "an image's name")?, stood.to_owned()))
+        };
+        let stands = saved
+            .stands
+            .map(|stands| stands.into_iter().map(stood).collect());
+        let key = (
+            parse(&saved.policy, "a policy's name")?,
+            parse(&saved.environment, "an environment's name")?,
+        );
+        let resumed = Resumed {
+            commit: parse(&saved.commit, "a commit")?,
+            at: parse(&saved.at, "a time")?,
+            stands: stands.transpose()?,
+        };
+        ledger.resume(key, resumed);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -586,6 +663,10 @@ branches:
       c.yaml: { is: too-large, size-bytes: 7 }
     promotions:
       - { commit: 0a0b0c0d0e0f0a0b0c0d0e0f0a0b0c0d0e0f0a0b, at: 2026-03-01T10:00:00Z, policy: p, environment: dev, image: web, reference: ghcr.io/acme/web:v1 }
+      - { commit: 0a0b0c0d0e0f0a0b0c0d0e0f0a0b0c0d0e0f0a0b, at: 2026-03-01T10:00:00Z, policy: p, environment: live, image: web, reference: ghcr.io/acme/web:v1, merge: 0b0b0c0d0e0f0a0b0c0d0e0f0a0b0c0d0e0f0a0b, pull-request: 7 }
+    resumed:
+      - { commit: 0a0b0c0d0e0f0a0b0c0d0e0f0a0b0c0d0e0f0a0b, at: 2026-03-01T10:00:00Z, policy: p, environment: dev }
+      - { commit: 0a0b0c0d0e0f0a0b0c0d0e0f0a0b0c0d0e0f0a0b, at: 2026-03-01T10:00:00Z, policy: p, environment: live, stands: [web v1] }
 sources:
   - { repository: code, branch: dev, unknown: it is down }
   - repository: code
