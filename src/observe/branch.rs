@@ -101,7 +101,7 @@ pub(crate) fn told(commit: LoggedCommit) -> ledger::Commit {
     }
 }
 
-fn file(entry: Entry) -> File {
+pub(super) fn file(entry: Entry) -> File {
     match entry {
         Entry::File { bytes } => match String::from_utf8(bytes) {
             Ok(text) => File::Text(text.into()),

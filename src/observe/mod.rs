@@ -4,6 +4,8 @@
 //! [`Fact::Unknown`] with its reason, and touches no other reading.
 
 mod branch;
+mod proposal;
+mod requests;
 mod source;
 mod wants;
 
@@ -17,6 +19,7 @@ use futures_util::future::{join, join_all};
 use futures_util::stream;
 use jiff::Timestamp;
 
+use crate::forge::Forge;
 use crate::git::Mirror;
 use crate::image::{Repository, Tag};
 use crate::policy::select::PushUse;
@@ -26,6 +29,7 @@ use crate::world::{
     BranchFacts, BranchName, Fact, ImageFacts, Listing, Pushes, Question, Shrunk, TagDetails, World,
 };
 
+use requests::Requests;
 use source::Commits;
 pub(crate) use wants::Wants;
 
@@ -41,6 +45,9 @@ pub(crate) struct Sources {
     /// Of source repositories, with nothing but commits. One that is a manifests repository too has two: a long history
     /// that is fetched or looked through delays no promotion.
     histories: BTreeMap<RepositoryName, Mirror>,
+    /// Of manifests repositories that have one, with their pull requests.
+    forges: BTreeMap<RepositoryName, Forge>,
+    requests: BTreeMap<RepositoryName, Requests>,
     readings: Mutex<World>,
 }
 
@@ -61,13 +68,19 @@ enum Asked {
 impl Sources {
     pub(crate) fn new(
         registry: Registry,
-        mirrors: BTreeMap<RepositoryName, Mirror>,
-        histories: BTreeMap<RepositoryName, Mirror>,
+        (mirrors, histories): (
+            BTreeMap<RepositoryName, Mirror>,
+            BTreeMap<RepositoryName, Mirror>,
+        ),
+        forges: BTreeMap<RepositoryName, Forge>,
     ) -> Self {
+        let unread = |name: &RepositoryName| (name.clone(), Requests::default());
         Self {
             registry,
             mirrors,
             histories,
+            requests: forges.keys().map(unread).collect(),
+            forges,
             readings: Mutex::new(World::default()),
         }
     }
@@ -101,7 +114,17 @@ impl Sources {
             .filter(|(name, _)| wants.files(name).is_some());
         let sources = readings.sources.iter();
         let sources = sources.filter(|(name, _)| wants.has_source(name));
+        let proposals = readings.proposals.iter();
+        let proposals = proposals.filter(|(name, _)| wants.has_proposal(name));
+        let requests = readings.requests.iter();
+        let requests = requests.filter(|(name, _)| wants.proposals.contains_key(*name));
         World {
+            proposals: proposals
+                .map(|(name, fact)| (name.clone(), fact.clone()))
+                .collect(),
+            requests: requests
+                .map(|(name, fact)| (name.clone(), fact.clone()))
+                .collect(),
             sources: sources
                 .map(|(name, fact)| (name.clone(), fact.clone()))
                 .collect(),

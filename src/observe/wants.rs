@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::image::Repository;
 use crate::manifest::RepoPath;
 use crate::policy::select::PushUse;
-use crate::policy::{Policy, RepositoryName, SourceBranch};
+use crate::policy::{Deliver, Policy, RepositoryName, SourceBranch};
 use crate::world::BranchName;
 
 /// What has to be read, each thing once however many policies share it.
@@ -16,6 +16,8 @@ pub(crate) struct Wants {
     pub(crate) pushes: BTreeMap<Repository, PushUse>,
     /// The branches of each manifests repository, and the files that may hold a site there.
     pub(crate) branches: BTreeMap<RepositoryName, BTreeMap<String, BTreeSet<RepoPath>>>,
+    /// The branches of the proposals that each manifests repository may have.
+    pub(crate) proposals: BTreeMap<RepositoryName, BTreeSet<String>>,
     /// The branches of each source repository whose history orders tags.
     pub(crate) sources: BTreeMap<RepositoryName, BTreeSet<String>>,
 }
@@ -44,6 +46,11 @@ impl Wants {
                         *wanted = (*wanted).max(of_use);
                     }
                 }
+                if let Deliver::PullRequest(requests) = &environment.deliver {
+                    let of_repository = wants.proposals.entry(policy.repository.clone());
+                    let head = requests.head(&policy.name, &environment.name);
+                    of_repository.or_default().insert(head);
+                }
                 let branch = environment.branch(&branches[&policy.repository]).to_owned();
                 let files = environment
                     .update
@@ -59,6 +66,12 @@ impl Wants {
     pub(crate) fn has_source(&self, SourceBranch { repository, branch }: &SourceBranch) -> bool {
         let branches = self.sources.get(repository);
         branches.is_some_and(|branches| branches.contains(branch))
+    }
+
+    /// Whether a branch is that of a proposal.
+    pub(crate) fn has_proposal(&self, name: &BranchName) -> bool {
+        let branches = self.proposals.get(&name.repository);
+        branches.is_some_and(|branches| branches.contains(&name.branch))
     }
 
     /// The files that are wanted of a branch, if it is.

@@ -35,7 +35,7 @@ pub(crate) use change::{Change, PlannedCommit};
 pub(crate) use describe::{also_changes, short};
 pub(crate) use explain::{Explained, explain};
 pub(crate) use lint::Breach;
-pub(crate) use propose::{HEAD_PREFIX, ProposalChange, Rebuild, RequestChange, heads};
+pub(crate) use propose::{ProposalChange, Rebuild, RequestChange};
 pub(crate) use reason::HoldReason;
 pub(crate) use sites::{Listed, sites};
 pub(crate) use standing::{Located, SharedPlace, on_one_line, shared};

@@ -14,16 +14,10 @@ use super::request::{Dialect, RequestText};
 use super::{Decided, Decision, HoldReason, Scope, request};
 use crate::ledger::Promotion;
 use crate::manifest::CommitId;
-use crate::policy::{Deliver, Environment, EnvironmentName, Group, Policy, PolicyName, PullRequests};
+use crate::policy::{Deliver, Environment, EnvironmentName, Policy, PolicyName, PullRequests};
 use crate::world::{
     BranchFacts, BranchName, Fact, File, Proposal, PullRequest, RequestState, World,
 };
-
-/// The start of the names of all branches that are proposals of ours.
-pub(crate) const HEAD_PREFIX: &str = "towpath/";
-
-/// The last part of the branch that has the promotions of all policies; no policy can have this name.
-const ALL_POLICIES: &str = "_all";
 
 /// What is to be done about one proposal.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,30 +91,6 @@ struct Standing<'a> {
     latest: Option<&'a PullRequest>,
 }
 
-/// The branch of the proposal for `policy` in `environment`.
-fn head_name(policy: &PolicyName, environment: &EnvironmentName, group: Group) -> String {
-    let last = match group {
-        Group::Policy => policy.as_str(),
-        Group::Environment => ALL_POLICIES,
-    };
-    format!("{HEAD_PREFIX}{environment}/{last}")
-}
-
-/// The branches of the proposals that `policies` may make in one repository, each with its base.
-pub(crate) fn heads<'a>(
-    policy: &'a Policy,
-    default: &'a str,
-) -> impl Iterator<Item = (String, &'a str)> {
-    let environments = policy.environments.iter();
-    environments.filter_map(move |environment| match &environment.deliver {
-        Deliver::Commit { .. } => None,
-        Deliver::PullRequest(options) => {
-            let head = head_name(&policy.name, &environment.name, options.group);
-            Some((head, environment.branch(default)))
-        }
-    })
-}
-
 /// Makes the changes of proposals that the promotions among `decisions` ask for. What waits for people becomes a hold.
 pub(super) fn proposals(
     scope: &Scope<'_>,
@@ -168,7 +138,7 @@ fn bundles<'a>(scope: &Scope<'a>, decisions: &[Decided]) -> BTreeMap<BranchName,
         let base = scope.branch(policy, environment);
         let head = BranchName {
             repository: policy.repository.clone(),
-            branch: head_name(&policy.name, &environment.name, options.group),
+            branch: options.head(&policy.name, &environment.name),
         };
         let bundle = bundles.entry(head).or_insert_with(|| Bundle {
             base,

@@ -3,6 +3,14 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use super::{EnvironmentName, PolicyName};
+
+/// The start of the names of all branches that are proposals of ours.
+pub(crate) const HEAD_PREFIX: &str = "towpath/";
+
+/// The last part of the branch that has the promotions of all policies; no policy can have this name.
+const ALL_POLICIES: &str = "_all";
+
 /// How a promotion reaches the manifests repository.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Deliver {
@@ -26,6 +34,17 @@ pub(crate) struct PullRequests {
     pub(crate) is_draft: bool,
     /// How they are merged once all that the forge requires is there; `None` leaves that to people.
     pub(crate) auto_merge: Option<MergeWay>,
+}
+
+impl PullRequests {
+    /// The branch on which promotions of `policy` in `environment` are proposed: `towpath/production/portal`.
+    pub(crate) fn head(&self, policy: &PolicyName, environment: &EnvironmentName) -> String {
+        let last = match self.group {
+            Group::Policy => policy.as_str(),
+            Group::Environment => ALL_POLICIES,
+        };
+        format!("{HEAD_PREFIX}{environment}/{last}")
+    }
 }
 
 /// What one pull request holds.

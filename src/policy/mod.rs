@@ -15,7 +15,7 @@ use crate::manifest::{Site, Write};
 use select::TagRule;
 use select::choose::Downgrade;
 
-pub(crate) use deliver::{Deliver, Group, MergeWay, PullRequests};
+pub(crate) use deliver::{Deliver, Group, HEAD_PREFIX, MergeWay, PullRequests};
 pub(crate) use subject::{ParseSubjectTemplateError, SubjectTemplate};
 
 /// How the images of one application move.
