@@ -18,13 +18,13 @@ use super::http::Answer;
 const BYTES_MAX: usize = 8 << 20;
 
 /// Answers by their addresses.
-#[derive(Default)]
 pub(super) struct Kept(Mutex<Pages>);
 
 #[derive(Default)]
 struct Pages {
     by_url: BTreeMap<String, Page>,
     bytes: usize,
+    bytes_max: usize,
     /// Counts up with each use.
     clock: u64,
 }
@@ -36,7 +36,20 @@ struct Page {
     used: u64,
 }
 
+impl Default for Kept {
+    fn default() -> Self {
+        Self::with(BYTES_MAX)
+    }
+}
+
 impl Kept {
+    fn with(bytes_max: usize) -> Self {
+        Self(Mutex::new(Pages {
+            bytes_max,
+            ..Pages::default()
+        }))
+    }
+
     /// What the answer from `url` was called.
     pub(super) fn etag(&self, url: &str) -> Option<HeaderValue> {
         let pages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -62,12 +75,15 @@ impl Kept {
         let Some(etag) = answer.headers.get(ETAG) else {
             return;
         };
-        let Some(packed) = packed(&answer.body).filter(|packed| packed.len() <= BYTES_MAX) else {
+        let Some(packed) = packed(&answer.body) else {
             return;
         };
         let mut pages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         pages.remove(url);
-        while pages.bytes + packed.len() > BYTES_MAX {
+        if packed.len() > pages.bytes_max {
+            return;
+        }
+        while pages.bytes + packed.len() > pages.bytes_max {
             let oldest = pages.by_url.iter().min_by_key(|(_, page)| page.used);
             let Some(oldest) = oldest.map(|(url, _)| url.clone()) else {
                 break;
@@ -105,7 +121,7 @@ mod tests {
     use reqwest::StatusCode;
     use reqwest::header::{ETAG, HeaderMap, HeaderValue};
 
-    use super::{Answer, BYTES_MAX, Kept};
+    use super::{Answer, Kept};
 
     fn answer(etag: Option<&'static str>, body: Vec<u8>) -> Answer {
         let mut headers = HeaderMap::new();
@@ -144,10 +160,10 @@ mod tests {
                 .map(|_| noise.u8(..))
                 .collect::<Vec<u8>>()
         };
-        for url in ["a", "b"] {
+        for url in ["a", "b", "e"] {
             kept.put(url, &answer(Some("\"x\""), body()));
         }
-        assert!(kept.get("a").is_some());
+        assert!(kept.get("a").is_some() && kept.get("e").is_some());
         kept.put("c", &answer(Some("\"x\""), body()));
         assert!(kept.etag("b").is_none());
         assert!(kept.etag("a").is_some() && kept.etag("c").is_some());

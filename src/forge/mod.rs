@@ -1,6 +1,6 @@
 //! The forge edge: pull requests and commit statuses, on whatever product hosts the manifests repository.
 //!
-//! Reading order: this file, `place` (which product, and where the repository is on it), `http` (one request, with `traffic`,
+//! Reading order: this file, `place` and `address` (which product, and where the repository is on it), `http` (one request, with `traffic`,
 //! `limit` and `kept`: when it may go, what the answer says of that, and what need not be sent again), then one file for each product. Not here: what a pull request says and when there is one (`plan`), and branches (`git`).
 //! Invariant: nothing is decided here. A product's peculiarity stays in its own file; what it cannot do is said, not skipped.
 
@@ -9,6 +9,7 @@
     reason = "the clients of the products come next, and then those who use them"
 )]
 
+mod address;
 mod azure;
 mod bitbucket;
 mod bitbucket_server;
@@ -39,10 +40,10 @@ use bitbucket_server::BitbucketServer;
 use gitea::Gitea;
 use github::Github;
 use gitlab::Gitlab;
-use place::{Kind, Place};
-use traffic::Traffic;
 
 pub(crate) use error::ForgeError;
+pub(crate) use place::{Kind, Place};
+pub(crate) use traffic::Traffic;
 
 /// Longest time for a connection, and for a request from its first byte to the last of its answer: GitHub gives up after
 /// 10 s, <https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api#timeouts>; the largest page is 10 MB,

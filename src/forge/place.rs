@@ -53,6 +53,8 @@ pub(crate) struct Place {
 /// Why no forge is known behind an address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PlaceError {
+    #[error("a repository that is at no server has no forge")]
+    NoServer,
     #[error("which product hosts `{host}` cannot be told from its name")]
     KindUnknown { host: String },
     #[error("`{path}` is not how {kind} names a repository: {shape}")]

@@ -118,11 +118,11 @@ mod tests {
         let lane = Traffic::default().lane("a".to_owned());
         let start = Instant::now();
         for _ in 0..10 {
-            lane.turn(Duration::ZERO).await.unwrap();
+            drop(lane.turn(Duration::ZERO).await.unwrap());
         }
         assert_eq!(start.elapsed(), Duration::ZERO);
         for _ in 0..3 {
-            lane.turn(SECOND).await.unwrap();
+            drop(lane.turn(SECOND).await.unwrap());
         }
         assert_eq!(start.elapsed(), 2 * SECOND);
     }
@@ -132,7 +132,7 @@ mod tests {
         let lane = Traffic::default().lane("a".to_owned());
         let start = Instant::now();
         lane.close_for(WAIT_MAX);
-        lane.turn(Duration::ZERO).await.unwrap();
+        drop(lane.turn(Duration::ZERO).await.unwrap());
         assert_eq!(start.elapsed(), WAIT_MAX);
         lane.close_for(60 * SECOND);
         lane.close_for(SECOND);
