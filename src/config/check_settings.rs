@@ -5,10 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::forms::{
-    HmacSource, HookSource as HookWritten, OneOrMany, OpenSource, Proxy as ProxyWritten,
-    ProxyWithLogin, TokenSource,
-};
+use super::forms::{Forge, HmacSource, HookSource as HookWritten, OneOrMany, OpenSource, Proxy as ProxyWritten, ProxyWithLogin, TokenSource};
 use super::logins::{
     ClusterCredentials, Credentials as Written, PullSecretCredentials, PullSecretsCredentials,
     RegistryCredentials as RegistryWritten, SecretPlace, ServiceAccountCredentials,
@@ -16,12 +13,10 @@ use super::logins::{
 use super::nouns::RegistryName;
 use super::problem::Faults;
 use super::raw::{self, Author, Commit, Hooks, RegistryEntry, RepositoryEntry};
-use super::settings::{
-    ClientCertificate, CommitSettings, HookSettings, HookSource, Person, Proxy, RegistrySettings,
-    RepositorySettings, RepositoryUrl, Settings,
-};
+use super::settings::{ClientCertificate, CommitSettings, ForgeSettings, HookSettings, HookSource, Person, Proxy, RegistrySettings, RepositorySettings, RepositoryUrl, Settings};
 use super::shape::Placed;
 use super::source::Span;
+use crate::forge::Place;
 use crate::login::{DockerConfig, Environment, PullSecrets, Source, Which};
 use crate::policy::{RepositoryName, SubjectTemplate};
 use crate::secret::{Credentials, Guard, Secret};
@@ -107,6 +102,7 @@ impl Check<'_> {
             plain_http,
             ca_file,
             poll_interval,
+            forge,
         } = entry;
         let place = url.part(Some(0.."http".len()));
         let url = match url.value {
@@ -122,12 +118,63 @@ impl Check<'_> {
                 RepositoryUrl::Http(url)
             }
         };
+        let forge = self.forge(forge, (&url, plain_http));
         RepositorySettings {
+            forge,
             url,
             branch: branch.map_or_else(|| BRANCH.to_owned(), |branch| branch.value.0),
             credentials: credentials.map(|written| self.credentials(written)),
             ca_file: ca_file.map(|file| self.existing(file)),
             poll_interval: poll_interval.map_or(POLL_INTERVAL, |interval| interval.value),
+        }
+    }
+
+    fn forge(
+        &mut self,
+        written: Option<Forge>,
+        (repository, plain_http): (&RepositoryUrl, Option<bool>),
+    ) -> ForgeSettings {
+        let address = match repository {
+            RepositoryUrl::Http(url) => url.as_str(),
+            RepositoryUrl::Local(_) if written.is_none() => return ForgeSettings::None,
+            RepositoryUrl::Local(_) => "",
+        };
+        let (kind, api, path, credentials) = match written {
+            Some(Forge::None) => return ForgeSettings::None,
+            Some(Forge::At(entry)) => (entry.kind, entry.url, entry.repository, entry.credentials),
+            None => (None, None, None, None),
+        };
+        let credentials = credentials.map(|written| self.credentials(written));
+        if let Some(api) = &api
+            && api.value.0.scheme() == "http"
+            && plain_http != Some(true)
+        {
+            self.faults.error_with_hint(
+                api.part(Some(0.."http".len())),
+                "this URL has no TLS, so anyone on the way can read and change what is sent",
+                "use https, or allow it with `plain-http: true`",
+            );
+        }
+        let kind = kind.map(|kind| kind.value);
+        let told = match (kind, &api, &path) {
+            // All is said.
+            (Some(kind), Some(api), Some(path)) => Ok(Place {
+                kind,
+                api: api.value.0.clone(),
+                path: path.value.clone(),
+            }),
+            _ => Place::parse(kind, address),
+        };
+        match told {
+            Ok(place) => ForgeSettings::At {
+                place: Place {
+                    api: api.map_or(place.api, |api| api.value.0),
+                    path: path.map_or(place.path, |path| path.value),
+                    ..place
+                },
+                credentials,
+            },
+            Err(error) => ForgeSettings::Unknown(error),
         }
     }
 

@@ -9,14 +9,12 @@ use super::artifact::Artifact;
 use super::logins::{SecretPlace, never_written_here};
 use super::nouns::{HostName, ProxyUrl, Unauthenticated, unknown_word};
 use super::problem::Faults;
-use super::raw::{
-    ApplicationUpdate, CommitDelivery, HelmUpdate, ImageEntry, KustomizationUpdate, ManifestUpdate,
-    MarkersUpdate, PullRequestDelivery, YamlUpdate,
-};
+use super::raw::{ApplicationUpdate, CommitDelivery, ForgeEntry, HelmUpdate, ImageEntry, KustomizationUpdate, ManifestUpdate, MarkersUpdate, PullRequestDelivery, YamlUpdate};
 use super::shape::{
     LATER, Placed, Shape, list, nearest, refuse, shape, text, unexpected, unknown_key,
 };
 use super::tree::{Node, PlainKind, Scalar, Value, plain_kind};
+use crate::forge::Kind as ForgeKind;
 use crate::manifest::RepoPath;
 use crate::policy::MergeWay;
 
@@ -185,6 +183,36 @@ impl Shape for Deliver {
             keyed("commit", CommitDelivery::schema()?),
             keyed("pull-request", PullRequestDelivery::schema()?),
         ] }))
+    }
+}
+
+/// Where the pull requests of a repository are.
+#[derive(Clone, Debug)]
+pub(super) enum Forge {
+    None,
+    At(ForgeEntry),
+}
+
+impl Shape for Forge {
+    fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
+        match &node.value {
+            Value::Map(_) => ForgeEntry::read(node, faults).map(Self::At),
+            Value::Scalar(scalar) if scalar.text == "none" => Some(Self::None),
+            Value::Scalar(_) | Value::Empty | Value::List(_) | Value::Refused => {
+                let kind = Placed::read(node, faults)?;
+                Some(Self::At(ForgeEntry {
+                    kind: Some(kind),
+                    url: None,
+                    repository: None,
+                    credentials: None,
+                }))
+            }
+        }
+    }
+
+    fn schema() -> Option<Json> {
+        let kind = <Placed<ForgeKind> as Shape>::schema()?;
+        Some(json!({ "anyOf": [{ "const": "none" }, kind, ForgeEntry::schema()?] }))
     }
 }
 

@@ -46,7 +46,7 @@ use tree::{Node, Value};
 pub(crate) use problem::{Problem, Problems, Severity};
 pub(crate) use schema::{Kind, schema};
 pub(crate) use settings::{
-    CommitSettings, HookSource, Person, Proxy, RegistrySettings, RepositorySettings, RepositoryUrl,
+    CommitSettings, ForgeSettings, HookSource, Person, Proxy, RegistrySettings, RepositorySettings, RepositoryUrl,
     Settings,
 };
 pub(crate) use watch::Watch;

@@ -7,18 +7,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::artifact::Artifact;
-use super::forms::{
-    AutoMerge, Deliver, HookSource, Image, Newest, OneOrMany, Prerelease, Proxy, Update,
-};
+use super::forms::{AutoMerge, Deliver, Forge, HookSource, Image, Newest, OneOrMany, Prerelease, Proxy, Update};
 use super::logins::{ClusterCredentials, Credentials, RegistryCredentials};
-use super::nouns::{
-    ApiVersion, BranchName, CommitSubject, HookKind, HostName, MarkerPolicy, PageSize,
-    RegistryName, RequestsInFlight, RequestsPerSecond,
-};
+use super::nouns::{ApiUrl, ApiVersion, BranchName, CommitSubject, HookKind, HostName, MarkerPolicy, PageSize, RegistryName, RequestsInFlight, RequestsPerSecond};
 use super::settings::RepositoryUrl;
 use super::shape::{Block, Later, Named, Placed, shape};
 use super::tags::{Source, WrittenRule};
 use crate::edit::{Document, Path as YamlPath};
+use crate::forge::Kind as ForgeKind;
 use crate::image::RegistryKind;
 use crate::manifest::{RepoPath, Write};
 use crate::policy::{EnvironmentName, Group, ImageName, PolicyName, RepositoryName};
@@ -65,6 +61,20 @@ shape! {
         ca_file: Option<Placed<String>> = "ca-file",
         /// How often the repository is fetched: `30s`, `5m`. Default: `1m`.
         poll_interval: Option<Placed<Duration>> = "poll-interval",
+        /// Where its pull requests are: `github`, `gitlab`, `gitea`, `forgejo`, `bitbucket-cloud`, `bitbucket-server`, `azure-devops`, a map, or `none`: branches are pushed, and people merge them with git. Default: what the host's name tells; `none` for a local path.
+        forge: Option<Forge> = "forge",
+    }
+
+    /// The forge of a repository.
+    struct ForgeEntry {
+        /// The product: `github`, `gitlab`, `gitea`, `forgejo`, `bitbucket-cloud`, `bitbucket-server`, `azure-devops`. Default: what the host's name tells.
+        kind: Option<Placed<ForgeKind>> = "kind",
+        /// The root of its API, where that is not where the product has it: `https://git.example.com/api/v4`.
+        url: Option<Placed<ApiUrl>> = "url",
+        /// The repository as the product names it, where the address of git does not tell: `acme/deploy`.
+        repository: Option<Placed<String>> = "repository",
+        /// How to log in to the API. Default: the `credentials` of the repository.
+        credentials: Option<Credentials> = "credentials",
     }
 
     /// A registry.

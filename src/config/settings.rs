@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::forge::{Place, PlaceError};
 use crate::image::RegistryKind;
 use crate::login::{Source, SourcesByPath};
 use crate::policy::{RepositoryName, SubjectTemplate};
@@ -54,6 +55,21 @@ pub(crate) struct RepositorySettings {
     pub(crate) credentials: Option<Credentials>,
     pub(crate) ca_file: Option<PathBuf>,
     pub(crate) poll_interval: Duration,
+    pub(crate) forge: ForgeSettings,
+}
+
+/// Where the pull requests of a repository are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ForgeSettings {
+    /// Nowhere: people merge branches with git.
+    None,
+    At {
+        place: Place,
+        /// `None`: those of the repository.
+        credentials: Option<Credentials>,
+    },
+    /// It cannot be told, which matters only where somebody wants a pull request.
+    Unknown(PlaceError),
 }
 
 /// Where a manifests repository is.
