@@ -82,8 +82,10 @@ async fn push(change: Change, mirror: &Mirror, signature: &Signature, now: Times
         .collect();
     let push = Push {
         branch: branch.branch.clone(),
-        base,
+        expected: Some(base.clone()),
+        parent: base,
         commits: new,
+        options: Vec::new(),
     };
     let result = match mirror.push(push).await {
         Ok(Pushed::Done { ids }) => Delivery::Pushed {

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a branch of the mirror points to a commit only after all of it has arrived.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use git2::{AutotagOption, Direction, ErrorClass, FetchOptions, Oid, Repository};
 
@@ -60,23 +60,46 @@ pub(super) struct Fetched {
     pub(super) brought: bool,
 }
 
-/// Fetches `branches` into `mirror`. Nothing but the list of refs passes if the mirror has them.
+/// What is asked for: branches by name, and all whose name starts with one of `prefixes`, such as `towpath/`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) branches: Vec<String>,
+    pub(super) prefixes: Vec<String>,
+}
+
+impl Wanted {
+    fn check(&self) -> Result<(), FetchError> {
+        let under = self.prefixes.iter().map(|prefix| format!("{prefix}x"));
+        for branch in self.branches.iter().cloned().chain(under) {
+            if !git2::Reference::is_valid_name(&reference(&branch)) {
+                return Err(FetchError::BranchName { branch });
+            }
+        }
+        Ok(())
+    }
+
+    /// The branches by name, and those of `references` that have a prefix.
+    fn names<'a>(&self, references: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
+        let under = references.filter_map(|name| name.strip_prefix(BRANCHES));
+        let under =
+            under.filter(|name| self.prefixes.iter().any(|prefix| name.starts_with(prefix)));
+        let named = self.branches.iter().map(String::as_str);
+        named.chain(under).map(str::to_owned).collect()
+    }
+}
+
+/// Fetches `wanted` into `mirror`. Nothing but the list of refs passes if the mirror has it.
 pub(super) fn fetch(
     mirror: &Repository,
     (remote, http): (&Remote, Option<&Http>),
-    branches: &[String],
+    wanted: &Wanted,
 ) -> Result<Fetched, FetchError> {
-    for branch in branches {
-        if !git2::Reference::is_valid_name(&reference(branch)) {
-            let branch = branch.clone();
-            return Err(FetchError::BranchName { branch });
-        }
-    }
+    wanted.check()?;
     let url = remote.url.clone();
     let (done, failure) = match (&remote.url, http) {
         (RemoteUrl::Http(_), Some(http)) => {
             let fetch = |asked: Kept| {
-                let fetch = || fetch_from(mirror, (transport::ADDRESS, remote.kept), branches);
+                let fetch = || fetch_from(mirror, (transport::ADDRESS, remote.kept), wanted);
                 transport::lend((http, asked), fetch)
             };
             match fetch(remote.kept) {
@@ -95,7 +118,7 @@ pub(super) fn fetch(
         }
         (RemoteUrl::Local(path), _) => {
             let path = path.to_string_lossy();
-            (fetch_from(mirror, (&path, remote.kept), branches), None)
+            (fetch_from(mirror, (&path, remote.kept), wanted), None)
         }
         (RemoteUrl::Http(_), None) => unreachable!("a mirror of an HTTP address has a client"),
     };
@@ -110,9 +133,12 @@ pub(super) fn fetch(
     }
 }
 
+/// Where the full name of a branch begins.
+const BRANCHES: &str = "refs/heads/";
+
 /// The full name of a branch.
 pub(super) fn reference(branch: &str) -> String {
-    format!("refs/heads/{branch}")
+    format!("{BRANCHES}{branch}")
 }
 
 /// On which side git failed.
@@ -135,7 +161,7 @@ impl Failed {
 fn fetch_from(
     mirror: &Repository,
     (address, kept): (&str, Kept),
-    branches: &[String],
+    wanted: &Wanted,
 ) -> Result<Fetched, Failed> {
     let mut remote = mirror.remote_anonymous(address).map_err(Failed::Here)?;
     remote.connect(Direction::Fetch).map_err(Failed::There)?;
@@ -143,38 +169,46 @@ fn fetch_from(
         .list()
         .map_err(Failed::There)?
         .iter()
-        .filter(|head| head.name().starts_with("refs/heads/"))
+        .filter(|head| head.name().starts_with(BRANCHES))
         .map(|head| (head.name().to_owned(), head.oid()))
         .collect();
 
     let at = |branch: &String| listed.get(&reference(branch)).copied();
-    let wanted: Vec<String> = branches
+    let branches = wanted.names(listed.keys().map(String::as_str));
+    let missing: Vec<String> = branches
         .iter()
         .filter(|branch| at(branch).is_some_and(|id| !has(mirror, &reference(branch), (id, kept))))
         .map(|branch| format!("+{0}:{0}", reference(branch)))
         .collect();
-    if !wanted.is_empty() {
+    if !missing.is_empty() {
         let mut options = FetchOptions::new();
         options.download_tags(AutotagOption::None);
         options.update_fetchhead(false);
         remote
-            .download(&wanted, Some(&mut options))
+            .download(&missing, Some(&mut options))
             .map_err(Failed::of_download)?;
     }
     // What failed until here is told above; the end of a connection that was read to its end is no news.
     let _ = remote.disconnect();
 
+    // Those that are gone go first: `a` may have become `a/b`.
+    let kept = known(mirror, wanted).map_err(Failed::Here)?;
+    for branch in kept.iter().filter(|branch| at(branch).is_none()) {
+        point(mirror, &reference(branch), None).map_err(Failed::Here)?;
+    }
     let mut heads = BTreeMap::new();
     for branch in branches {
-        point(mirror, &reference(branch), at(branch)).map_err(Failed::Here)?;
-        let head = match at(branch) {
-            Some(id) => Head::At(commit_id(id)),
+        let head = match at(&branch) {
+            Some(id) => {
+                point(mirror, &reference(&branch), Some(id)).map_err(Failed::Here)?;
+                Head::At(commit_id(id))
+            }
             None if listed.is_empty() => Head::EmptyRepository,
             None => Head::NoBranch,
         };
-        heads.insert(branch.clone(), head);
+        heads.insert(branch, head);
     }
-    let brought = !wanted.is_empty();
+    let brought = !missing.is_empty();
     Ok(Fetched { heads, brought })
 }
 
@@ -188,8 +222,21 @@ fn has(mirror: &Repository, reference: &str, (id, kept): (Oid, Kept)) -> bool {
     points && mirror.find_commit(id).is_ok_and(is_there)
 }
 
+/// The branches of the mirror that `wanted` speaks of, whether they stand there or not.
+fn known(mirror: &Repository, wanted: &Wanted) -> Result<BTreeSet<String>, git2::Error> {
+    let mut names = Vec::new();
+    for reference in mirror.references()? {
+        names.extend(reference?.name().ok().map(str::to_owned));
+    }
+    Ok(wanted.names(names.iter().map(String::as_str)))
+}
+
 /// Points `reference` of the mirror to `id`, or removes it.
-fn point(mirror: &Repository, reference: &str, id: Option<Oid>) -> Result<(), git2::Error> {
+pub(super) fn point(
+    mirror: &Repository,
+    reference: &str,
+    id: Option<Oid>,
+) -> Result<(), git2::Error> {
     match (mirror.find_reference(reference), id) {
         (Ok(found), Some(id)) if found.target() == Some(id) => Ok(()),
         (_, Some(id)) => {

@@ -73,7 +73,7 @@ pub(super) fn log(
     })
 }
 
-fn logged(commit: &git2::Commit<'_>) -> LoggedCommit {
+pub(super) fn logged(commit: &git2::Commit<'_>) -> LoggedCommit {
     LoggedCommit {
         id: commit_id(commit.id()),
         // A time that no calendar knows was written by a broken tool; the beginning of time delays nothing.

@@ -12,13 +12,14 @@ use git2::Repository;
 use tokio::sync::oneshot;
 use url::Url;
 
-use super::fetch::{FetchError, Fetched, Head, fetch};
+use super::changes::{Changed, ChangesError, changes};
+use super::fetch::{FetchError, Fetched, Head, Wanted, fetch};
 use super::http::Http;
 use super::join::{JoinError, Packs, join_packs};
 use super::log::{History, log};
 use super::metrics;
 use super::places::Places;
-use super::push::{Push, PushError, Pushed, push};
+use super::push::{Deleted, Push, PushError, Pushed, delete, push};
 use super::read::{Entry, ReadError, read};
 use super::remote::{Remote, RemoteUrl};
 use super::store::{OpenError, Store};
@@ -34,7 +35,7 @@ type Reply<T, E> = oneshot::Sender<Result<T, E>>;
 
 enum Message {
     Fetch {
-        branches: Vec<String>,
+        wanted: Wanted,
         reply: Reply<BTreeMap<String, Head>, FetchError>,
     },
     Read {
@@ -47,6 +48,10 @@ enum Message {
         limit: usize,
         reply: Reply<History, ReadError>,
     },
+    Changes {
+        commit: CommitId,
+        reply: Reply<Changed, ChangesError>,
+    },
     Places {
         head: CommitId,
         commits: BTreeSet<String>,
@@ -55,6 +60,11 @@ enum Message {
     Push {
         push: Push,
         reply: Reply<Pushed, PushError>,
+    },
+    Delete {
+        branch: String,
+        expected: CommitId,
+        reply: Reply<Deleted, PushError>,
     },
 }
 
@@ -89,13 +99,18 @@ impl Mirror {
         Ok(Self { messages, thread })
     }
 
-    /// Brings `branches` up to date and tells where they stand at the server.
+    /// Brings `branches` up to date, and all others whose name starts with one of `prefixes`, and tells where they
+    /// stand at the server.
     pub(crate) async fn fetch(
         &self,
         branches: &[String],
+        prefixes: &[String],
     ) -> Result<BTreeMap<String, Head>, FetchError> {
-        let branches = branches.to_vec();
-        self.ask(|reply| Message::Fetch { branches, reply }).await
+        let wanted = Wanted {
+            branches: branches.to_vec(),
+            prefixes: prefixes.to_vec(),
+        };
+        self.ask(|reply| Message::Fetch { wanted, reply }).await
     }
 
     /// Reads what stands at each of `paths` in `commit`, which was fetched or pushed before.
@@ -128,6 +143,15 @@ impl Mirror {
         .await
     }
 
+    /// Tells of one commit, and what stands in it at each path that it changes against its first parent.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "pull requests are the next to ask")
+    )]
+    pub(crate) async fn changes(&self, commit: CommitId) -> Result<Changed, ChangesError> {
+        self.ask(|reply| Message::Changes { commit, reply }).await
+    }
+
     /// What `commits`, which are names or the starts of names, stand for on the branch at `head`.
     pub(crate) async fn places(
         &self,
@@ -142,9 +166,27 @@ impl Mirror {
         .await
     }
 
-    /// Makes commits on `push.base` and moves the branch there, if it still stands at the base.
+    /// Makes commits on `push.parent` and moves the branch there, if it stands where it is expected.
     pub(crate) async fn push(&self, push: Push) -> Result<Pushed, PushError> {
         self.ask(|reply| Message::Push { push, reply }).await
+    }
+
+    /// Deletes `branch`, if it stands at `expected`.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "pull requests are the next to ask")
+    )]
+    pub(crate) async fn delete(
+        &self,
+        branch: String,
+        expected: CommitId,
+    ) -> Result<Deleted, PushError> {
+        self.ask(|reply| Message::Delete {
+            branch,
+            expected,
+            reply,
+        })
+        .await
     }
 
     /// Ends the thread after the work at hand and gives the folder free.
@@ -183,8 +225,8 @@ impl Worker {
         // A caller that no longer waits is no failure: what was done stays done.
         for message in inbox {
             match message {
-                Message::Fetch { branches, reply } => {
-                    let _ = reply.send(self.fetch(&branches));
+                Message::Fetch { wanted, reply } => {
+                    let _ = reply.send(self.fetch(&wanted));
                 }
                 Message::Read {
                     commit,
@@ -202,6 +244,15 @@ impl Worker {
                     let history = log(&self.repository, (&head, known.as_ref()), limit);
                     let _ = reply.send(history.inspect_err(|error| self.note(error)));
                 }
+                Message::Changes { commit, reply } => {
+                    let changed = changes(&self.repository, &commit);
+                    let _ = reply.send(changed.inspect_err(|error| match error {
+                        ChangesError::Read(error) => self.note(error),
+                        ChangesError::TooMany { .. }
+                        | ChangesError::TooLarge { .. }
+                        | ChangesError::Path { .. } => {}
+                    }));
+                }
                 Message::Places {
                     head,
                     commits,
@@ -212,6 +263,15 @@ impl Worker {
                 }
                 Message::Push { push, reply } => {
                     let _ = reply.send(self.push(&push));
+                }
+                Message::Delete {
+                    branch,
+                    expected,
+                    reply,
+                } => {
+                    let at = (&self.remote, self.http.as_ref());
+                    let deleted = delete(&self.repository, at, (&branch, &expected));
+                    let _ = reply.send(deleted);
                 }
             }
         }
@@ -224,8 +284,8 @@ impl Worker {
         }
     }
 
-    fn fetch(&mut self, branches: &[String]) -> Result<BTreeMap<String, Head>, FetchError> {
-        let fetched = self.fetch_or_renew(branches);
+    fn fetch(&mut self, wanted: &Wanted) -> Result<BTreeMap<String, Head>, FetchError> {
+        let fetched = self.fetch_or_renew(wanted);
         let outcome = match &fetched {
             Ok(fetched) if fetched.brought => "new",
             Ok(_) => "unchanged",
@@ -238,10 +298,10 @@ impl Worker {
     }
 
     /// Fetches; a mirror that cannot take it is thrown away and made anew, once.
-    fn fetch_or_renew(&mut self, branches: &[String]) -> Result<Fetched, FetchError> {
+    fn fetch_or_renew(&mut self, wanted: &Wanted) -> Result<Fetched, FetchError> {
         self.join_packs();
         if !self.is_broken {
-            match self.fetch_into(&self.repository, branches) {
+            match self.fetch_into(&self.repository, wanted) {
                 Err(FetchError::Mirror { source, .. }) => {
                     tracing::warn!(repository = self.remote.name, error = %source, "the mirror is broken and is made anew");
                 }
@@ -250,7 +310,7 @@ impl Worker {
         }
         self.repository = self.renewed()?;
         self.is_broken = false;
-        self.fetch_into(&self.repository, branches)
+        self.fetch_into(&self.repository, wanted)
     }
 
     /// Joins the packs of a mirror that has many; one that cannot be read for that is as good as broken.
@@ -273,8 +333,8 @@ impl Worker {
         }
     }
 
-    fn fetch_into(&self, mirror: &Repository, branches: &[String]) -> Result<Fetched, FetchError> {
-        fetch(mirror, (&self.remote, self.http.as_ref()), branches)
+    fn fetch_into(&self, mirror: &Repository, wanted: &Wanted) -> Result<Fetched, FetchError> {
+        fetch(mirror, (&self.remote, self.http.as_ref()), wanted)
     }
 
     fn renewed(&self) -> Result<Repository, FetchError> {

@@ -4,7 +4,9 @@
 //! Invariant: there is never a working tree, a symlink is never followed, and a branch at the server moves only from
 //! the commit that the caller read.
 
+mod branch;
 mod build;
+mod changes;
 mod fetch;
 mod http;
 mod join;
@@ -47,6 +49,10 @@ fn commit_id(oid: git2::Oid) -> CommitId {
 #[cfg(test)]
 #[path = "../../tests/contract/git.rs"]
 mod contract;
+
+#[cfg(test)]
+#[path = "../../tests/contract/git_branches.rs"]
+mod branches;
 
 #[cfg(test)]
 #[path = "../../tests/contract/git_commits.rs"]

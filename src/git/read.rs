@@ -68,10 +68,7 @@ pub(super) fn read(
         commit: commit.clone(),
         source,
     };
-    let mut reader = Reader {
-        odb: mirror.odb().map_err(broken)?,
-        folders: HashMap::new(),
-    };
+    let mut reader = Reader::new(mirror).map_err(broken)?;
     let mut entries = BTreeMap::new();
     for path in paths {
         let entry = reader.entry(root.tree_id(), &path).map_err(broken)?;
@@ -81,13 +78,21 @@ pub(super) fn read(
 }
 
 /// Reads objects, and each folder once.
-struct Reader<'mirror> {
+pub(super) struct Reader<'mirror> {
     odb: Odb<'mirror>,
     folders: HashMap<Oid, (Vec<u8>, Cursor)>,
 }
 
-impl Reader<'_> {
-    fn entry(&mut self, root: Oid, path: &RepoPath) -> Result<Entry, git2::Error> {
+impl<'mirror> Reader<'mirror> {
+    pub(super) fn new(mirror: &'mirror Repository) -> Result<Self, git2::Error> {
+        Ok(Self {
+            odb: mirror.odb()?,
+            folders: HashMap::new(),
+        })
+    }
+
+    /// What stands at `path` below the folder `root`.
+    pub(super) fn entry(&mut self, root: Oid, path: &RepoPath) -> Result<Entry, git2::Error> {
         let (mut kind, mut id) = (Kind::Folder, root);
         for part in path.as_str().split('/').filter(|part| !part.is_empty()) {
             match kind {

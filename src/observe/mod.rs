@@ -261,7 +261,7 @@ impl Sources {
         let mirror = &self.mirrors[repository];
         let names: Vec<String> = branches.keys().cloned().collect();
         let mut facts: BTreeMap<String, Fact<Arc<BranchFacts>>> = BTreeMap::new();
-        match mirror.fetch(&names).await {
+        match mirror.fetch(&names, &[]).await {
             Ok(heads) => {
                 for (branch, head) in heads {
                     let name = BranchName {

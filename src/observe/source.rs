@@ -45,7 +45,7 @@ impl Sources {
             repository: repository.clone(),
             branch,
         };
-        match mirror.fetch(&names).await {
+        match mirror.fetch(&names, &[]).await {
             Ok(heads) => {
                 for (branch, head) in heads {
                     let source = source(branch);

@@ -25,22 +25,22 @@ use crate::secret::{Credentials, Secret};
 const KUSTOMIZATION: &str = "apps/web/overlays/dev/kustomization.yaml";
 
 /// A server and one repository on it for each way to speak to it.
-struct Ground {
+pub(super) struct Ground {
     server: GitServer,
     folder: TempDir,
 }
 
 /// One repository, spoken to in one way.
-struct Place {
-    way: &'static str,
+pub(super) struct Place {
+    pub(super) way: &'static str,
     /// The repository at the server.
-    bare: PathBuf,
+    pub(super) bare: PathBuf,
     remote: Remote,
     mirror: PathBuf,
 }
 
 impl Ground {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         // The second test of a process finds the provider installed.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
@@ -90,12 +90,17 @@ impl Ground {
     }
 
     /// The same repository content in each way.
-    fn seeded(&self) -> Vec<Place> {
+    pub(super) fn seeded(&self) -> Vec<Place> {
         let places = ["local", "http", "https"].map(|way| self.place(way));
         for place in &places {
             import(&place.bare, seed().as_bytes());
         }
         places.into()
+    }
+
+    /// The folder of a place's mirror.
+    pub(super) fn mirror_of(&self, place: &Place) -> PathBuf {
+        self.elsewhere(place.way).join("mirror.git")
     }
 
     fn elsewhere(&self, name: &str) -> PathBuf {
@@ -104,7 +109,7 @@ impl Ground {
 }
 
 impl Place {
-    fn open(&self) -> Mirror {
+    pub(super) fn open(&self) -> Mirror {
         let open = || Mirror::open(self.remote.clone(), self.mirror.clone());
         // A program that another test starts holds a copy of every lock for the moment between its fork and its exec.
         let start = Instant::now();
@@ -118,7 +123,7 @@ impl Place {
         }
     }
 
-    fn head(&self) -> CommitId {
+    pub(super) fn head(&self) -> CommitId {
         git(&self.bare, &["rev-parse", "main"]).parse().unwrap()
     }
 }
@@ -157,7 +162,7 @@ fn seed() -> String {
     stream
 }
 
-fn path(text: &str) -> RepoPath {
+pub(super) fn path(text: &str) -> RepoPath {
     text.parse().unwrap()
 }
 
@@ -181,13 +186,15 @@ pub(super) fn commit(message: &str, files: &[(&str, &str)]) -> NewCommit {
 pub(super) fn push_of(base: &CommitId, commits: Vec<NewCommit>) -> Push {
     Push {
         branch: "main".to_owned(),
-        base: base.clone(),
+        expected: Some(base.clone()),
+        parent: base.clone(),
         commits,
+        options: Vec::new(),
     }
 }
 
 pub(super) async fn head_of(mirror: &Mirror) -> CommitId {
-    let heads = mirror.fetch(&["main".to_owned()]).await.unwrap();
+    let heads = mirror.fetch(&["main".to_owned()], &[]).await.unwrap();
     heads["main"].commit().unwrap().clone()
 }
 
@@ -205,7 +212,7 @@ pub(super) async fn history_of(mirror: &Mirror, head: &CommitId) -> Vec<LoggedCo
     }
 }
 
-fn done(pushed: Pushed) -> Vec<CommitId> {
+pub(super) fn done(pushed: Pushed) -> Vec<CommitId> {
     match pushed {
         Pushed::Done { ids } => ids,
         moved @ Pushed::Moved { .. } => panic!("{moved:?}"),
@@ -213,7 +220,7 @@ fn done(pushed: Pushed) -> Vec<CommitId> {
 }
 
 /// The error and all that caused it, as people see it.
-fn told(error: &dyn std::error::Error) -> String {
+pub(super) fn told(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(inner) = source {
@@ -562,11 +569,11 @@ async fn a_missing_branch_and_an_empty_repository_are_told_apart() {
         let place = ground.place(way);
         let mirror = place.open();
         let main = ["main".to_owned()];
-        let heads = mirror.fetch(&main).await.unwrap();
+        let heads = mirror.fetch(&main, &[]).await.unwrap();
         assert_eq!(heads["main"], Head::EmptyRepository, "{way}");
         import(&place.bare, seed().as_bytes());
         let both = ["main".to_owned(), "release".to_owned()];
-        let heads = mirror.fetch(&both).await.unwrap();
+        let heads = mirror.fetch(&both, &[]).await.unwrap();
         assert_eq!(heads["main"], Head::At(place.head()));
         assert_eq!(heads["release"], Head::NoBranch);
         let mut push = push_of(&place.head(), vec![commit("x", &[("x.yaml", "x: 1\n")])]);
@@ -576,9 +583,9 @@ async fn a_missing_branch_and_an_empty_repository_are_told_apart() {
             Pushed::Moved { head: None }
         );
         git(&place.bare, &["update-ref", "-d", "refs/heads/main"]);
-        let heads = mirror.fetch(&main).await.unwrap();
+        let heads = mirror.fetch(&main, &[]).await.unwrap();
         assert_eq!(heads["main"], Head::EmptyRepository);
-        let error = mirror.fetch(&["a..b".to_owned()]).await.unwrap_err();
+        let error = mirror.fetch(&["a..b".to_owned()], &[]).await.unwrap_err();
         assert!(matches!(error, FetchError::BranchName { .. }));
     }
 }
@@ -597,7 +604,7 @@ async fn credentials_that_are_wrong_missing_or_unset_are_told_without_being_prin
     let main = ["main".to_owned()];
     let token = Credentials::Token(Secret::File(wrong.clone()));
     let mirror = Mirror::open(with(Some(token)), ground.elsewhere("1")).unwrap();
-    let error = mirror.fetch(&main).await.unwrap_err();
+    let error = mirror.fetch(&main, &[]).await.unwrap_err();
     assert_eq!(
         told(&error),
         format!(
@@ -608,12 +615,12 @@ async fn credentials_that_are_wrong_missing_or_unset_are_told_without_being_prin
     assert!(!format!("{error:?}").contains("hunter2"));
 
     let mirror = Mirror::open(with(None), ground.elsewhere("2")).unwrap();
-    let error = mirror.fetch(&main).await.unwrap_err();
+    let error = mirror.fetch(&main, &[]).await.unwrap_err();
     assert!(told(&error).ends_with(": the server asks for credentials, and none are set"));
 
     let gone = Credentials::Token(Secret::File(ground.elsewhere("gone")));
     let mirror = Mirror::open(with(Some(gone)), ground.elsewhere("3")).unwrap();
-    let error = mirror.fetch(&main).await.unwrap_err();
+    let error = mirror.fetch(&main, &[]).await.unwrap_err();
     assert!(told(&error).contains(": failed to read the credentials: "));
 }
 
@@ -625,7 +632,7 @@ async fn a_rotated_password_counts_at_once() {
     let file = ground.elsewhere("password");
     let mirror = place.open();
     std::fs::write(&file, "old").unwrap();
-    mirror.fetch(&["main".to_owned()]).await.unwrap_err();
+    mirror.fetch(&["main".to_owned()], &[]).await.unwrap_err();
     std::fs::write(&file, GitServer::PASSWORD).unwrap();
     let head = head_of(&mirror).await;
     std::fs::write(&file, "old").unwrap();
@@ -652,7 +659,7 @@ async fn a_server_that_is_down_is_told_and_the_mirror_goes_on_when_it_is_back() 
         let mirror = place.open();
         let head = head_of(&mirror).await;
         ground.server.stop();
-        let error = mirror.fetch(&["main".to_owned()]).await.unwrap_err();
+        let error = mirror.fetch(&["main".to_owned()], &[]).await.unwrap_err();
         assert!(
             told(&error).contains("failed to reach the server"),
             "{}",
@@ -680,7 +687,7 @@ async fn a_server_that_never_answers_is_left_after_the_time_out() {
     remote.timeouts.idle = Duration::from_millis(100);
     let mirror = Mirror::open(remote, ground.elsewhere("m")).unwrap();
     let start = Instant::now();
-    let error = mirror.fetch(&["main".to_owned()]).await.unwrap_err();
+    let error = mirror.fetch(&["main".to_owned()], &[]).await.unwrap_err();
     assert!(
         told(&error).ends_with("the server took too long"),
         "{}",
@@ -714,7 +721,7 @@ async fn what_is_not_a_repository_is_told_apart() {
     {
         let folder = ground.elsewhere(&number.to_string());
         let mirror = Mirror::open(ground.remote(&url), folder).unwrap();
-        let error = mirror.fetch(&["main".to_owned()]).await.unwrap_err();
+        let error = mirror.fetch(&["main".to_owned()], &[]).await.unwrap_err();
         assert!(told(&error).contains(expected), "{}", told(&error));
     }
     let busy = |request: &&String| request.contains("/busy/");
@@ -734,7 +741,7 @@ async fn a_redirect_is_followed_on_the_same_host_only() {
 
     let remote = ground.remote(&ground.server.http("elsewhere/http.git"));
     let mirror = Mirror::open(remote, ground.elsewhere("elsewhere")).unwrap();
-    let error = mirror.fetch(&["main".to_owned()]).await.unwrap_err();
+    let error = mirror.fetch(&["main".to_owned()], &[]).await.unwrap_err();
     assert!(told(&error).contains("the server redirects to `http://localhost:"));
     assert!(!told(&error).contains("hunter2"));
 }
@@ -746,7 +753,7 @@ async fn a_certificate_that_is_not_trusted_ends_the_talk() {
     let mut remote = place.remote.clone();
     remote.ca_file = None;
     let mirror = Mirror::open(remote.clone(), place.mirror.clone()).unwrap();
-    let error = mirror.fetch(&["main".to_owned()]).await.unwrap_err();
+    let error = mirror.fetch(&["main".to_owned()], &[]).await.unwrap_err();
     assert!(told(&error).contains("certificate"), "{}", told(&error));
     assert_eq!(ground.server.requests(), [""; 0]);
 
@@ -878,7 +885,7 @@ async fn a_server_that_gives_nothing_does_not_cost_the_mirror() {
     let mirror = Mirror::open(remote, folder.clone()).unwrap();
     let mark = folder.join("mirror.git/mark");
     std::fs::write(&mark, "").unwrap();
-    let error = mirror.fetch(&["main".to_owned()]).await.unwrap_err();
+    let error = mirror.fetch(&["main".to_owned()], &[]).await.unwrap_err();
     assert!(matches!(error, FetchError::Remote { .. }), "{error:?}");
     assert!(mark.exists(), "it was made anew");
 }
