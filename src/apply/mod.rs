@@ -2,6 +2,8 @@
 //!
 //! Invariant: a lost race is an outcome and not an error, and one branch that fails stops no other.
 
+mod proposals;
+
 use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
@@ -12,6 +14,8 @@ use crate::manifest::CommitId;
 use crate::plan::{Change, PlannedCommit};
 use crate::policy::RepositoryName;
 use crate::world::BranchName;
+
+pub(crate) use proposals::{Places, ProposalEnd, ProposalOutcome, propose};
 
 /// Who signs promotion commits.
 #[derive(Clone, Debug, PartialEq, Eq)]

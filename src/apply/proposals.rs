@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::{Signature, new_commit};
 use crate::forge::{Forge, ForgeError, MergeWay, NewPullRequest, PullRequest, Update};
-use crate::git::{Mirror, Push, PushError, Pushed};
+use crate::git::{Deleted, Mirror, Push, PushError, Pushed};
 use crate::manifest::CommitId;
 use crate::plan::request::RequestText;
 use crate::plan::{ProposalChange, Rebuild, RequestChange};
@@ -88,8 +88,8 @@ impl ProposalOutcome {
         if let Some(tip) = self.change.drop.clone() {
             let deleted = mirror.delete(self.change.head.branch.clone(), tip).await;
             match deleted.map_err(ProposalEnd::PushFailed)? {
-                Pushed::Done { .. } | Pushed::Moved { head: None } => {}
-                Pushed::Moved { head: Some(_) } => return Err(ProposalEnd::Moved),
+                Deleted::Done => {}
+                Deleted::Moved { .. } => return Err(ProposalEnd::Moved),
             }
         }
         Ok(())

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use crate::apply::{Delivery, Outcome, Signature, apply};
+use crate::apply::{
+    Delivery, Outcome, Places, ProposalEnd, ProposalOutcome, Signature, apply, propose,
+};
 use crate::observe::{Sources, Wants};
 use crate::plan::{Plan, Scope, plan};
 use crate::policy::RepositoryName;
@@ -36,6 +38,7 @@ pub(crate) struct Report {
     pub(crate) plan: Plan,
     /// What became of every change, lost races included.
     pub(crate) outcomes: Vec<Outcome>,
+    pub(crate) proposals: Vec<ProposalOutcome>,
     pub(crate) duration: Duration,
 }
 
@@ -54,27 +57,38 @@ pub(crate) async fn settle(hands: Hands<'_>) -> Plan {
 }
 
 /// Decides and applies, again and at once where a branch moved meanwhile.
+///
+/// Commits come first: what they change may be what a proposal builds on, so proposals are planned on what they left.
 pub(crate) async fn round(hands: Hands<'_>) -> Report {
     let started = Instant::now();
-    let mut outcomes = Vec::new();
+    let (mut outcomes, mut proposals) = (Vec::new(), Vec::new());
     let mut attempt = 1;
     let plan = loop {
         let mut plan = plan_now(hands);
         let changes = std::mem::take(&mut plan.changes);
-        let now = (hands.clock)();
-        let done = apply(changes, hands.sources.mirrors(), hands.signature, now).await;
-        let touched: BTreeSet<RepositoryName> = done
-            .iter()
-            .map(|outcome| outcome.branch.repository.clone())
-            .collect();
-        for repository in &touched {
-            hands.sources.fetch(repository, hands.wants).await;
-        }
+        let wished = std::mem::take(&mut plan.proposals);
+        let deferred = !changes.is_empty() && !wished.is_empty();
+        let done = apply(
+            changes,
+            hands.sources.mirrors(),
+            hands.signature,
+            (hands.clock)(),
+        )
+        .await;
+        let proposed = match deferred {
+            true => Vec::new(),
+            false => propose(wished, places(hands)).await,
+        };
+        refresh(hands, (&done, &proposed)).await;
         let moved = done
             .iter()
-            .any(|outcome| matches!(outcome.result, Delivery::Moved));
+            .any(|outcome| matches!(outcome.result, Delivery::Moved))
+            || proposed
+                .iter()
+                .any(|outcome| matches!(outcome.end, ProposalEnd::Moved));
         outcomes.extend(done);
-        if !moved || attempt == ATTEMPTS_MAX {
+        proposals.extend(proposed);
+        if !(moved || deferred) || attempt == ATTEMPTS_MAX {
             break plan;
         }
         attempt += 1;
@@ -82,7 +96,35 @@ pub(crate) async fn round(hands: Hands<'_>) -> Report {
     Report {
         plan,
         outcomes,
+        proposals,
         duration: started.elapsed(),
+    }
+}
+
+fn places(hands: Hands<'_>) -> Places<'_> {
+    Places {
+        mirrors: hands.sources.mirrors(),
+        forges: hands.sources.forges(),
+        signature: hands.signature,
+        now: (hands.clock)(),
+    }
+}
+
+/// Reads anew what was written.
+async fn refresh(hands: Hands<'_>, (done, proposed): (&[Outcome], &[ProposalOutcome])) {
+    let pushed = done.iter().map(|outcome| &outcome.branch.repository);
+    let proposed_to = proposed
+        .iter()
+        .map(|outcome| &outcome.change.head.repository);
+    let touched: BTreeSet<RepositoryName> = pushed.chain(proposed_to).cloned().collect();
+    for outcome in proposed {
+        if let Some(written) = &outcome.request {
+            let repository = &outcome.change.head.repository;
+            hands.sources.keep_request(repository, written.clone());
+        }
+    }
+    for repository in &touched {
+        hands.sources.fetch(repository, hands.wants).await;
     }
 }
 

@@ -134,22 +134,7 @@ fn encode(commit: &NewCommit, tree: Oid, parent: Oid) -> Vec<u8> {
         message.push('\n');
     }
     format!(
-        "tree {tree}\nparent {parent}\nauthor {} {seconds} +0000\ncommitter {} {seconds} +0000\n\n{message}",
-        signature(author),
-        signature(committer)
+        "tree {tree}\nparent {parent}\nauthor {author} {seconds} +0000\ncommitter {committer} {seconds} +0000\n\n{message}"
     )
     .into_bytes()
-}
-
-/// A person as git writes one; the characters that would end a part early are left out, as git does.
-fn signature(person: &Person) -> String {
-    let clean = |text: &str| {
-        let plain = |c: &char| !matches!(c, '<' | '>' | '\n' | '\r' | '\0');
-        text.chars()
-            .filter(plain)
-            .collect::<String>()
-            .trim()
-            .to_owned()
-    };
-    format!("{} <{}>", clean(&person.name), clean(&person.email))
 }

@@ -144,10 +144,6 @@ impl Mirror {
     }
 
     /// Tells of one commit, and what stands in it at each path that it changes against its first parent.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "pull requests are the next to ask")
-    )]
     pub(crate) async fn changes(&self, commit: CommitId) -> Result<Changed, ChangesError> {
         self.ask(|reply| Message::Changes { commit, reply }).await
     }
@@ -172,10 +168,6 @@ impl Mirror {
     }
 
     /// Deletes `branch`, if it stands at `expected`.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "pull requests are the next to ask")
-    )]
     pub(crate) async fn delete(
         &self,
         branch: String,

@@ -24,9 +24,11 @@ mod transport;
 mod tree;
 mod wire;
 
+pub(crate) use changes::{Changed, ChangesError};
+pub(crate) use fetch::Head;
 pub(crate) use log::{History, LoggedCommit};
 pub(crate) use mirror::Mirror;
-pub(crate) use push::{NewCommit, Person, Push, PushError, Pushed};
+pub(crate) use push::{Deleted, NewCommit, Person, Push, PushError, Pushed};
 pub(crate) use read::{Entry, ReadError};
 pub(crate) use remote::{Kept, Remote, RemoteUrl, Timeouts};
 pub(crate) use seed::{SeedError, seed};

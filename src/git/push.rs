@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 
+use std::fmt;
+
 use git2::Repository;
 use jiff::Timestamp;
 
@@ -50,6 +52,18 @@ pub(crate) struct NewCommit {
 pub(crate) struct Person {
     pub(crate) name: String,
     pub(crate) email: String,
+}
+
+impl fmt::Display for Person {
+    /// As git writes a person: the characters that would end a part early are left out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let clean = |text: &str| {
+            let plain = |c: &char| !matches!(c, '<' | '>' | '\n' | '\r' | '\0');
+            let text: String = text.chars().filter(plain).collect();
+            text.trim().to_owned()
+        };
+        write!(f, "{} <{}>", clean(&self.name), clean(&self.email))
+    }
 }
 
 /// What became of a push that the server did not refuse.

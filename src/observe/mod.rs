@@ -20,10 +20,11 @@ use futures_util::stream;
 use jiff::Timestamp;
 
 use crate::forge::Forge;
-use crate::git::Mirror;
+use crate::git::{Head, Mirror};
 use crate::image::{Repository, Tag};
+use crate::manifest::CommitId;
 use crate::policy::select::PushUse;
-use crate::policy::{RepositoryName, SourceBranch};
+use crate::policy::{HEAD_PREFIX, RepositoryName, SourceBranch};
 use crate::registry::{self, Registry, RegistryError};
 use crate::world::{
     BranchFacts, BranchName, Fact, ImageFacts, Listing, Pushes, Question, Shrunk, TagDetails, World,
@@ -151,7 +152,12 @@ impl Sources {
                 .keys()
                 .map(|repository| self.fetch(repository, wants)),
         );
-        join(listings, branches).await;
+        let requests = join_all(
+            self.forges
+                .keys()
+                .map(|repository| self.read_requests(repository, (HEAD_PREFIX, now))),
+        );
+        join(join(listings, requests), branches).await;
     }
 
     /// The latest reading of `repository`.
@@ -253,49 +259,55 @@ impl Sources {
         Some(Pushes { of_use, times })
     }
 
-    /// Fetches the branches of `repository` that `wants` names, and keeps what stands at their heads.
+    /// Fetches the branches of `repository` that `wants` names, and those of proposals, and keeps what stands at their heads.
     pub(crate) async fn fetch(&self, repository: &RepositoryName, wants: &Wants) {
         let Some(branches) = wants.branches.get(repository) else {
             return;
         };
         let mirror = &self.mirrors[repository];
         let names: Vec<String> = branches.keys().cloned().collect();
-        let mut facts: BTreeMap<String, Fact<Arc<BranchFacts>>> = BTreeMap::new();
-        match mirror.fetch(&names, &[]).await {
+        let proposals = wants.proposals.get(repository);
+        let prefixes: Vec<String> = proposals.map(|_| HEAD_PREFIX.to_owned()).into_iter().collect();
+        let named = |branch: &str| BranchName {
+            repository: repository.clone(),
+            branch: branch.to_owned(),
+        };
+        match mirror.fetch(&names, &prefixes).await {
             Ok(heads) => {
-                for (branch, head) in heads {
-                    let name = BranchName {
-                        repository: repository.clone(),
-                        branch: branch.clone(),
-                    };
-                    let before = match self.branch(&name) {
+                for (branch, files) in branches {
+                    let before = match self.branch(&named(branch)) {
                         Some(Fact::Known(before)) => Some(before),
                         Some(Fact::Unknown { .. }) | None => None,
                     };
-                    let at = (branch.as_str(), head.commit().cloned());
-                    let read = branch::read(mirror, at, &branches[&branch], before).await;
-                    facts.insert(branch, read);
+                    let head = heads.get(branch).and_then(Head::commit).cloned();
+                    let read = branch::read(mirror, (branch, head), files, before).await;
+                    self.readings().branches.insert(named(branch), read);
+                }
+                for branch in proposals.into_iter().flatten() {
+                    let name = named(branch);
+                    let tip = heads.get(branch).and_then(Head::commit);
+                    self.read_proposal(mirror, name, tip).await;
                 }
             }
             Err(error) => {
                 let why = whole_message(&error, error.hint());
-                facts.extend(
-                    names
-                        .into_iter()
-                        .map(|name| (name, Fact::Unknown { why: why.clone() })),
-                );
+                let mut readings = self.readings();
+                for branch in &names {
+                    let unknown = Fact::Unknown { why: why.clone() };
+                    readings.branches.insert(named(branch), unknown);
+                }
             }
         }
-        let mut readings = self.readings();
-        for (branch, fact) in facts {
-            readings.branches.insert(
-                BranchName {
-                    repository: repository.clone(),
-                    branch,
-                },
-                fact,
-            );
-        }
+    }
+
+    async fn read_proposal(&self, mirror: &Mirror, name: BranchName, tip: Option<&CommitId>) {
+        let Some(tip) = tip else {
+            self.readings().proposals.remove(&name);
+            return;
+        };
+        let before = self.readings().proposals.get(&name).cloned();
+        let read = proposal::read(mirror, tip.clone(), before.as_ref()).await;
+        self.readings().proposals.insert(name, read);
     }
 
     /// Asks `questions` and keeps each answer as it comes; those about the commits of one source are one.

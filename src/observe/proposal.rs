@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::branch::file;
 use super::whole_message;
-use crate::git::{Changed, Mirror, ReadError};
+use crate::git::{Changed, ChangesError, Mirror};
 use crate::manifest::CommitId;
 use crate::world::{Fact, Proposal};
 
@@ -27,7 +27,7 @@ pub(super) async fn read(
     }
 }
 
-async fn read_at(mirror: &Mirror, tip: CommitId) -> Result<Proposal, ReadError> {
+async fn read_at(mirror: &Mirror, tip: CommitId) -> Result<Proposal, ChangesError> {
     let Changed {
         parents,
         author: _,

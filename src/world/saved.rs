@@ -9,6 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::requests::saved::{self as requests, SavedProposal, SavedRequests};
 use super::source::saved::{self as source, SavedSource};
 use super::{
     BranchFacts, BranchName, Fact, File, ImageFacts, Listing, Pushes, Shrunk, TagDetails, World,
@@ -51,6 +52,10 @@ struct SavedWorld {
     branches: Vec<SavedBranch>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     sources: Vec<SavedSource>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    proposals: Vec<SavedProposal>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pull_requests: BTreeMap<String, SavedRequests>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -131,7 +136,7 @@ struct SavedBranch {
 /// A file's text, or what is there instead.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct SavedFile {
+pub(super) struct SavedFile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     text: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -186,6 +191,8 @@ pub(crate) fn save(world: &World, at: Timestamp) -> String {
         images,
         branches,
         sources,
+        proposals,
+        requests: by_repository,
     } = world;
     let saved = SavedWorld {
         api_version: API_VERSION.to_owned(),
@@ -202,6 +209,14 @@ pub(crate) fn save(world: &World, at: Timestamp) -> String {
         sources: sources
             .iter()
             .map(|(name, fact)| source::save(name, fact))
+            .collect(),
+        proposals: proposals
+            .iter()
+            .map(|(name, fact)| requests::save_proposal(name, fact))
+            .collect(),
+        pull_requests: by_repository
+            .iter()
+            .map(|(name, fact)| (name.to_string(), requests::save_requests(fact)))
             .collect(),
     };
     serde_yaml::to_string(&saved).expect("a world file has only strings, numbers, lists and maps")
@@ -229,6 +244,14 @@ pub(crate) fn load(text: &str) -> Result<(World, Timestamp), LoadWorldError> {
     for source in saved.sources {
         let (name, fact) = source::load(source)?;
         world.sources.insert(name, fact);
+    }
+    for proposal in saved.proposals {
+        let (name, fact) = requests::load_proposal(proposal)?;
+        world.proposals.insert(name, fact);
+    }
+    for of_repository in saved.pull_requests {
+        let (name, fact) = requests::load_requests(of_repository)?;
+        world.requests.insert(name, fact);
     }
     Ok((world, parse(&saved.at, "a time")?))
 }
@@ -442,7 +465,7 @@ fn save_branch(name: &BranchName, fact: &Fact<Arc<BranchFacts>>) -> SavedBranch 
     }
 }
 
-fn save_file(file: &File) -> SavedFile {
+pub(super) fn save_file(file: &File) -> SavedFile {
     let instead = |is| SavedFile {
         is: Some(is),
         ..SavedFile::default()
@@ -551,7 +574,7 @@ fn load_branch(saved: SavedBranch) -> Result<(BranchName, Fact<Arc<BranchFacts>>
     ))
 }
 
-fn load_file(saved: SavedFile) -> File {
+pub(super) fn load_file(saved: SavedFile) -> File {
     let SavedFile {
         text,
         is,

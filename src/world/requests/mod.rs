@@ -1,5 +1,7 @@
 //! What stands of proposals: their branches in git, and what the forge says of their pull requests.
 
+pub(super) mod saved;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
