@@ -5,6 +5,7 @@
 mod deliver;
 pub(crate) mod select;
 mod subject;
+pub(crate) mod template;
 
 use std::collections::BTreeMap;
 use std::fmt;
