@@ -74,6 +74,11 @@ impl Version {
         }
     }
 
+    /// The first number.
+    pub(crate) fn major(&self) -> u64 {
+        self.0.major
+    }
+
     /// The part after the dash, such as `rc.1`; empty for a release.
     pub(crate) fn prerelease(&self) -> &str {
         self.0.pre.as_str()

@@ -107,6 +107,16 @@ pub(crate) struct TagDetails {
     pub(crate) created: Option<Fact<Option<Timestamp>>>,
 }
 
+/// Labels of an image that tell where it comes from, as <https://github.com/opencontainers/image-spec/blob/main/annotations.md>
+/// names them. Whoever builds an image writes them, and what a base image says stays where nobody does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Labels {
+    pub(crate) source: Option<String>,
+    pub(crate) revision: Option<String>,
+    pub(crate) version: Option<String>,
+    pub(crate) url: Option<String>,
+}
+
 /// A question that is asked only when a decision waits for the answer.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Question {

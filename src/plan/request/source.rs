@@ -1,0 +1,321 @@
+//! Where the commits between two versions of an image can be seen: read off the labels of both.
+//!
+//! Invariant: a link is https, names no user, and holds no character that a page or Markdown reads as something else. Labels that a
+//! base image may have left are not believed.
+
+use std::collections::BTreeMap;
+
+use url::Url;
+
+use crate::image::version::Version;
+use crate::world::Labels;
+
+/// Digits that a short name of a commit has at least: what git shows by default.
+const REVISION_LENGTH_MIN: usize = 7;
+
+/// What lies between two versions of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Between {
+    pub(super) page: Page,
+    /// The commit that the version was built from that goes, where that is known.
+    pub(super) from: Option<Revision>,
+    pub(super) to: Revision,
+    /// From the newest to the oldest; empty where they are not known.
+    pub(crate) commits: Vec<SourceCommit>,
+}
+
+/// A commit of a source repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SourceCommit {
+    pub(crate) id: Revision,
+    /// The first line of its message.
+    pub(crate) subject: String,
+    pub(crate) author: String,
+}
+
+/// The name of a commit, or the start of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Revision(String); // Invariant: 7 to 64 lower-case hex digits.
+
+/// The page of a source repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Page {
+    /// https, without a slash at its end.
+    url: String,
+    /// `None` where the product is not known, and so not where its commits are shown.
+    web: Option<Web>,
+}
+
+/// How the pages of a product are addressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Web {
+    /// <https://docs.github.com/en/pull-requests/committing-changes-to-your-project/viewing-and-comparing-commits/comparing-commits>
+    Github,
+    /// <https://docs.gitlab.com/user/project/repository/compare_revisions/>
+    Gitlab,
+    /// Gitea and Forgejo.
+    Gitea,
+    BitbucketCloud,
+    BitbucketServer,
+    AzureDevops,
+}
+
+/// A version of an image with what it says of itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Labelled<'a> {
+    /// As it is written: a tag, or a digest.
+    pub(crate) version: &'a str,
+    pub(crate) labels: &'a Labels,
+}
+
+/// What lies between `from` and `to`, where their labels tell and can be believed. `others` are further versions of the same
+/// image, and `hosts` the products behind hosts whose names do not tell.
+pub(crate) fn between(
+    from: Option<Labelled<'_>>,
+    to: Labelled<'_>,
+    others: &[&Labels],
+    hosts: &BTreeMap<String, Web>,
+) -> Option<Between> {
+    let page = to.labels.source.as_deref().or(to.labels.url.as_deref());
+    let page = Page::of(page?, hosts)?;
+    let revision = Revision::of(to)?;
+    let has_source = |labels: &&Labels| labels.source.is_some();
+    let elsewhere = |labels: &Labels| labels.source != to.labels.source;
+    let known = from.map(|from| from.labels);
+    let known = known.into_iter().chain(others.iter().copied());
+    let is_inherited = known.clone().filter(has_source).any(elsewhere)
+        || known
+            .clone()
+            .any(|labels| labels.revision == to.labels.revision)
+        || names_other_version(to);
+    if is_inherited && !is_named(to) {
+        return None;
+    }
+    // What says another version than its tag tells nothing of its commit either.
+    let from = from.filter(|from| is_named(*from) || !names_other_version(*from));
+    let from = from.filter(|from| from.labels.source == to.labels.source);
+    let from = from.and_then(Revision::of).filter(|from| *from != revision);
+    Some(Between {
+        page,
+        from,
+        to: revision,
+        commits: Vec::new(),
+    })
+}
+
+/// Whether the tag names the commit of the label, so that no base image can have left it.
+fn is_named(version: Labelled<'_>) -> bool {
+    let Some(Revision(revision)) = Revision::of(version) else {
+        return false;
+    };
+    let words = version.version.split(|c: char| !c.is_ascii_alphanumeric());
+    let mut words = words.filter(|word| word.len() >= REVISION_LENGTH_MIN);
+    words.any(|word| revision.starts_with(word.strip_prefix('g').unwrap_or(word)))
+}
+
+/// Whether tag and label are versions, and different ones: then the label is that of a base image.
+fn names_other_version(version: Labelled<'_>) -> bool {
+    let tag = version.version.parse::<Version>();
+    let label = version.labels.version.as_deref().map(str::parse::<Version>);
+    matches!((tag, label), (Ok(tag), Some(Ok(label))) if tag != label)
+}
+
+impl Revision {
+    fn of(version: Labelled<'_>) -> Option<Self> {
+        Self::parse(version.labels.revision.as_deref()?)
+    }
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let hex = |c: char| matches!(c, '0'..='9' | 'a'..='f');
+        let is_one = (REVISION_LENGTH_MIN..=64).contains(&text.len()) && text.chars().all(hex);
+        is_one.then(|| Self(text.to_owned()))
+    }
+
+    /// The first digits, for people.
+    pub(super) fn short(&self) -> &str {
+        &self.0[..REVISION_LENGTH_MIN]
+    }
+}
+
+impl Between {
+    /// The page with all that changed, or of the one commit that is known; `None` where the product has none that we know.
+    pub(super) fn link(&self) -> Option<String> {
+        let Self {
+            page: Page { url, web },
+            from,
+            to: Revision(to),
+            commits: _,
+        } = self;
+        let Some(Revision(from)) = from else {
+            return self.page.commit(&self.to);
+        };
+        Some(match (*web)? {
+            Web::Github | Web::Gitea => format!("{url}/compare/{from}...{to}"),
+            Web::Gitlab => format!("{url}/-/compare/{from}...{to}"),
+            // The newer first, and a carriage return between.
+            Web::BitbucketCloud => format!("{url}/branches/compare/{to}%0D{from}"),
+            Web::BitbucketServer => {
+                format!("{url}/compare/commits?sourceBranch={to}&targetBranch={from}")
+            }
+            Web::AzureDevops => {
+                format!("{url}/branchCompare?baseVersion=GC{from}&targetVersion=GC{to}")
+            }
+        })
+    }
+}
+
+impl Page {
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The repository without the host, for people.
+    pub(super) fn name(&self) -> &str {
+        let url = self.url.strip_prefix("https://").unwrap_or(&self.url);
+        url.split_once('/').map_or(url, |(_, path)| path)
+    }
+
+    /// The page of one commit.
+    pub(super) fn commit(&self, Revision(commit): &Revision) -> Option<String> {
+        let url = &self.url;
+        Some(match self.web? {
+            Web::Github | Web::Gitea | Web::AzureDevops => format!("{url}/commit/{commit}"),
+            Web::Gitlab => format!("{url}/-/commit/{commit}"),
+            Web::BitbucketCloud | Web::BitbucketServer => format!("{url}/commits/{commit}"),
+        })
+    }
+
+    /// The page behind an address that git or a browser uses.
+    fn of(text: &str, hosts: &BTreeMap<String, Web>) -> Option<Self> {
+        let address = Address::of(text.trim())?;
+        let web = Web::of_host(&address.host).or_else(|| hosts.get(&address.host).copied());
+        let path: Vec<&str> = address.path.iter().map(String::as_str).collect();
+        let (host, path) = match web {
+            Some(web) => (web.host(&address.host), web.path(&path)?),
+            None if address.is_page => (address.host.as_str(), path.join("/")),
+            // An address for git alone tells nothing of pages.
+            None => return None,
+        };
+        let url = format!("https://{host}/{path}");
+        Some(Self { url, web })
+    }
+}
+
+/// An address in its parts.
+struct Address {
+    /// With the port where it is one of https.
+    host: String,
+    /// Not empty; each part is free of what has a meaning in an address or in Markdown.
+    path: Vec<String>,
+    /// Whether browsers understand it.
+    is_page: bool,
+}
+
+impl Address {
+    fn of(text: &str) -> Option<Self> {
+        let url = Url::parse(text.strip_prefix("git+").unwrap_or(text)).ok();
+        // `git@github.com:acme/web.git`: what git reads as ssh, <https://git-scm.com/docs/git-clone#_git_urls>
+        let url = match url.filter(Url::has_host) {
+            Some(url) => url,
+            None => {
+                let (host, path) = text.split_once(':')?;
+                Url::parse(&format!("ssh://{host}/{}", path.trim_start_matches('/'))).ok()?
+            }
+        };
+        let is_https = url.scheme() == "https";
+        let is_known = matches!(url.scheme(), "https" | "http" | "ssh" | "git");
+        let port = url.port().filter(|_| is_https || url.scheme() == "http");
+        let host = url.host_str()?.to_ascii_lowercase();
+        let host = match port {
+            // Who speaks http there may speak no https.
+            Some(_) if !is_https => return None,
+            Some(port) => format!("{host}:{port}"),
+            None => host,
+        };
+        let harmless = |c: char| c.is_ascii_alphanumeric() || "-._~%".contains(c);
+        let is_harmless = |part: &str| !part.is_empty() && part.chars().all(harmless);
+        let path = url.path().trim_matches('/');
+        let path = path.strip_suffix(".git").unwrap_or(path);
+        let path: Vec<String> = path.split('/').map(str::to_owned).collect();
+        let host_is_harmless = host.chars().all(|c| harmless(c) || c == ':') && !host.contains('%');
+        let is_good = is_known && host_is_harmless && path.iter().all(|part| is_harmless(part));
+        is_good.then_some(Self {
+            host,
+            path,
+            is_page: matches!(url.scheme(), "https" | "http"),
+        })
+    }
+}
+
+impl Web {
+    /// The product behind `host`, where its name tells.
+    fn of_host(host: &str) -> Option<Self> {
+        let starts = |with: &str| host.starts_with(with);
+        match host {
+            "github.com" | "ssh.github.com" => Some(Self::Github),
+            "gitlab.com" | "altssh.gitlab.com" => Some(Self::Gitlab),
+            "bitbucket.org" | "altssh.bitbucket.org" => Some(Self::BitbucketCloud),
+            "codeberg.org" | "gitea.com" => Some(Self::Gitea),
+            "dev.azure.com" | "ssh.dev.azure.com" | "vs-ssh.visualstudio.com" => {
+                Some(Self::AzureDevops)
+            }
+            _ if host.ends_with(".ghe.com") || starts("github.") => Some(Self::Github),
+            _ if starts("gitlab.") => Some(Self::Gitlab),
+            _ if starts("gitea.") || starts("forgejo.") => Some(Self::Gitea),
+            _ if starts("bitbucket.") => Some(Self::BitbucketServer),
+            _ => None,
+        }
+    }
+
+    /// The host of the pages, where git may use another.
+    fn host(self, host: &str) -> &str {
+        match self {
+            Self::Github if host == "ssh.github.com" => "github.com",
+            Self::Gitlab if host == "altssh.gitlab.com" => "gitlab.com",
+            Self::BitbucketCloud => "bitbucket.org",
+            Self::AzureDevops => "dev.azure.com",
+            Self::Github | Self::Gitlab | Self::Gitea | Self::BitbucketServer => host,
+        }
+    }
+
+    /// The path of the repository's page, of a path that git or a page below it has.
+    fn path(self, path: &[&str]) -> Option<String> {
+        match (self, path) {
+            (Self::Github | Self::Gitea | Self::BitbucketCloud, [owner, name, ..]) => {
+                let name = name.strip_suffix(".git").unwrap_or(name);
+                Some(format!("{owner}/{name}"))
+            }
+            // Groups nest, and pages of a project stand behind a dash.
+            (Self::Gitlab, path) => {
+                let end = path.iter().position(|part| *part == "-");
+                let path = &path[..end.unwrap_or(path.len())];
+                (path.len() >= 2).then(|| path.join("/"))
+            }
+            (Self::BitbucketServer, ["projects" | "users", _, "repos", _, ..]) => {
+                Some(path[..4].join("/"))
+            }
+            (Self::BitbucketServer, ["scm", project, name] | [project, name]) => {
+                Some(match project.strip_prefix('~') {
+                    Some(user) => format!("users/{user}/repos/{name}"),
+                    None => format!("projects/{project}/repos/{name}"),
+                })
+            }
+            (
+                Self::AzureDevops,
+                ["v3", organisation, project, name] | [organisation, project, "_git", name, ..],
+            ) => Some(format!("{organisation}/{project}/_git/{name}")),
+            // A repository that has the name of its project.
+            (Self::AzureDevops, [organisation, "_git", name, ..]) => {
+                Some(format!("{organisation}/{name}/_git/{name}"))
+            }
+            (
+                Self::Github
+                | Self::Gitea
+                | Self::BitbucketCloud
+                | Self::BitbucketServer
+                | Self::AzureDevops,
+                _,
+            ) => None,
+        }
+    }
+}
