@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use super::{Failure, print};
 use crate::config::{Kind, schema};
 
-/// Prints the JSON Schema of what may be written in settings and policies.
+/// Prints the JSON Schema of what may be written in settings, policies and holds.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// One kind of document; without it, a schema for files that hold either.
+    /// One kind of document; without it, a schema for files that hold any.
     kind: Option<KindArg>,
 }
 
@@ -16,6 +16,7 @@ pub(super) struct Args {
 enum KindArg {
     Settings,
     Policy,
+    Holds,
 }
 
 impl From<KindArg> for Kind {
@@ -23,6 +24,7 @@ impl From<KindArg> for Kind {
         match kind {
             KindArg::Settings => Self::Settings,
             KindArg::Policy => Self::Policy,
+            KindArg::Holds => Self::Holds,
         }
     }
 }

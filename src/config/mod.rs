@@ -2,7 +2,7 @@
 //!
 //! Reading order: `files` (which are read), `source` and `tree` (texts with places), `shape`, `raw`,
 //! `forms` and `nouns` (what may be written; parser and JSON Schema in one), `check_settings`, `check_aws`, `check_clouds`,
-//! `check_policy`, `claim` and `tags` (what it means), `problem` (what is wrong). Not here: what a policy means for a round (`plan`).
+//! `check_policy`, `claim` and `tags` (what it means), `holds` (of a manifests repository), `problem` (what is wrong). Not here: what a policy means for a round (`plan`).
 //! Invariant: a `Config` exists only where nothing is wrong; all problems are reported at once.
 
 mod artifact;
@@ -14,6 +14,7 @@ mod claim;
 mod delivery;
 mod files;
 mod forms;
+mod holds;
 mod logins;
 mod mask;
 mod nouns;
@@ -43,6 +44,7 @@ use shape::{LATER, Shape as _, nearest, text};
 use source::{Source, Span};
 use tree::{Node, Value};
 
+pub(crate) use holds::{check_holds, holds};
 pub(crate) use problem::{Problem, Problems, Severity};
 pub(crate) use schema::{Kind, schema};
 pub(crate) use settings::{

@@ -194,6 +194,39 @@ impl fmt::Display for Problem {
     }
 }
 
+impl Problems {
+    /// The first problem and how many more there are, in one line.
+    pub(crate) fn in_short(&self) -> String {
+        let Self { list, omitted } = self;
+        let is_error = |problem: &&Problem| problem.severity == Severity::Error;
+        let mut errors = list.iter().filter(is_error);
+        let Some(Problem {
+            file,
+            place,
+            message,
+            hint,
+            ..
+        }) = errors.next()
+        else {
+            return String::new();
+        };
+        let at = place
+            .as_ref()
+            .map(|place| format!(":{}:{}", place.line, place.column));
+        let hint = hint.as_ref().map(|hint| format!(" ({hint})"));
+        let more = match errors.count() + omitted {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
+        format!(
+            "{}{}: {message}{}{more}",
+            file.display(),
+            at.unwrap_or_default(),
+            hint.unwrap_or_default()
+        )
+    }
+}
+
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { list, omitted } = self;

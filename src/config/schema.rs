@@ -2,21 +2,25 @@
 
 use serde_json::{Value as Json, json};
 
-use super::raw;
 use super::shape::Shape as _;
+use super::{holds, raw};
 
 /// What a document can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Settings,
     Policy,
+    /// The holds of a manifests repository.
+    Holds,
 }
 
 impl Kind {
-    fn name(self) -> &'static str {
+    /// What the document says it is, where it does.
+    fn name(self) -> Option<&'static str> {
         match self {
-            Self::Settings => "Settings",
-            Self::Policy => "PromotionPolicy",
+            Self::Settings => Some("Settings"),
+            Self::Policy => Some("PromotionPolicy"),
+            Self::Holds => None,
         }
     }
 
@@ -24,23 +28,29 @@ impl Kind {
         let schema = match self {
             Self::Settings => raw::Settings::schema(),
             Self::Policy => raw::PromotionPolicy::schema(),
+            Self::Holds => holds::schema(),
         };
-        let mut schema = schema.expect("both kinds are known in this version");
-        schema["properties"]["kind"]["const"] = json!(self.name());
+        let mut schema = schema.expect("all kinds are known in this version");
+        if let Some(name) = self.name() {
+            schema["properties"]["kind"]["const"] = json!(name);
+        }
         schema
     }
 }
 
-/// The schema of one kind, or of a file that may hold either.
+/// The schema of one kind, or of a file that may hold any.
 pub(crate) fn schema(kind: Option<Kind>) -> Json {
     let mut schema = match kind {
         Some(kind) => kind.schema(),
         None => {
             let branch = |kind: Kind| {
-                json!({
-                    "if": { "properties": { "kind": { "const": kind.name() } }, "required": ["kind"] },
-                    "then": kind.schema(),
-                })
+                let is_it = match kind.name() {
+                    Some(name) => {
+                        json!({ "properties": { "kind": { "const": name } }, "required": ["kind"] })
+                    }
+                    None => json!({ "required": ["holds"] }),
+                };
+                json!({ "if": is_it, "then": kind.schema() })
             };
             json!({
                 "type": "object",
@@ -50,13 +60,13 @@ pub(crate) fn schema(kind: Option<Kind>) -> Json {
                         "description": "What the document is.",
                     },
                 },
-                "required": ["kind"],
-                "allOf": [branch(Kind::Settings), branch(Kind::Policy)],
+                "anyOf": [{ "required": ["kind"] }, { "required": ["holds"] }],
+                "allOf": [branch(Kind::Settings), branch(Kind::Policy), branch(Kind::Holds)],
             })
         }
     };
     // Editors know this draft best.
     schema["$schema"] = json!("http://json-schema.org/draft-07/schema#");
-    schema["title"] = json!("towpath settings and policies");
+    schema["title"] = json!("towpath settings, policies and holds");
     schema
 }

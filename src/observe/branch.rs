@@ -1,11 +1,13 @@
 //! Reads what stands at the head of a branch: the wanted files, and what the history tells of promotions.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::whole_message;
+use crate::config;
 use crate::git::{Entry, History, LoggedCommit, Mirror, ReadError};
-use crate::ledger::{self, Ledger};
+use crate::ledger::{self, HOLDS_FILE, Hold, Ledger};
 use crate::manifest::{CommitId, RepoPath};
 use crate::world::{BranchFacts, Fact, File};
 
@@ -31,6 +33,7 @@ pub(super) async fn read(
             head: None,
             files: BTreeMap::new(),
             ledger: Ledger::default(),
+            holds: Fact::Known(Vec::new()),
         }));
     };
     match read_at(mirror, (branch, head), wanted, before.as_deref()).await {
@@ -47,19 +50,49 @@ async fn read_at(
     wanted: &BTreeSet<RepoPath>,
     before: Option<&BranchFacts>,
 ) -> Result<BranchFacts, ReadError> {
-    let files = mirror
-        .read(head.clone(), wanted.iter().cloned().collect())
-        .await?;
-    let files = files
-        .into_iter()
-        .map(|(path, entry)| (path, file(entry)))
-        .collect();
+    let holds_file = holds_file();
+    let mut paths: Vec<RepoPath> = wanted.iter().cloned().collect();
+    paths.push(holds_file.clone());
+    let mut entries = mirror.read(head.clone(), paths).await?;
+    let holds = match wanted.contains(&holds_file) {
+        true => entries.get(&holds_file).cloned(),
+        false => entries.remove(&holds_file),
+    };
+    let holds = holds.map_or(Fact::Known(Vec::new()), |entry| read_holds(file(entry)));
+    let files = entries.into_iter();
+    let files = files.map(|(path, entry)| (path, file(entry))).collect();
     let ledger = read_ledger(mirror, (branch, &head), before).await?;
     Ok(BranchFacts {
         head: Some(head),
         files,
         ledger,
+        holds,
     })
+}
+
+/// Where the holds of a manifests repository stand.
+pub(crate) fn holds_file() -> RepoPath {
+    HOLDS_FILE.parse().expect("it is a path below the root")
+}
+
+/// What people decided, or what is wrong with the file: then nobody knows.
+fn read_holds(file: File) -> Fact<Vec<Hold>> {
+    let why = match file {
+        File::Missing => return Fact::Known(Vec::new()),
+        File::Text(text) => match config::holds(Path::new(HOLDS_FILE), &text) {
+            Ok(holds) => return Fact::Known(holds),
+            Err(problems) => problems.in_short(),
+        },
+        File::NotUtf8 => format!("`{HOLDS_FILE}` is not UTF-8"),
+        File::Symlink => {
+            format!("`{HOLDS_FILE}` is or stands behind a symbolic link, which is never followed")
+        }
+        File::FolderOrSubmodule => format!("`{HOLDS_FILE}` is not a file"),
+        File::TooLarge { size_bytes } => {
+            format!("`{HOLDS_FILE}` is too large to read: {size_bytes} bytes")
+        }
+    };
+    Fact::Unknown { why }
 }
 
 /// Adds the promotions since `before` to its ledger, or reads the history anew where it was rewritten.

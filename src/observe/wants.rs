@@ -31,6 +31,9 @@ impl Wants {
                 .images
                 .extend(policy.images.values().map(|image| image.repository.clone()));
             let of_repository = wants.branches.entry(policy.repository.clone()).or_default();
+            // The holds stand there, whichever branches the promotions go to.
+            let own_branch = branches[&policy.repository].clone();
+            of_repository.entry(own_branch).or_default();
             for environment in &policy.environments {
                 for (name, image) in &policy.images {
                     let is_written = environment.sites_of(name).next().is_some();

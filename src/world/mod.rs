@@ -3,6 +3,7 @@
 //! Not here: judgement (`plan`) and reading (`observe`). A fact that could not be read is [`Fact::Unknown`]
 //! with the reason, never an absence.
 
+mod history;
 mod requests;
 mod saved;
 mod source;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::image::{Digest, Repository, Tag};
-use crate::ledger::Ledger;
+use crate::ledger::{Hold, Ledger};
 use crate::manifest::{CommitId, RepoPath};
 use crate::policy::select::PushUse;
 use crate::policy::{RepositoryName, SourceBranch};
@@ -141,6 +142,8 @@ pub(crate) struct BranchFacts {
     /// The files that some policy names.
     pub(crate) files: BTreeMap<RepoPath, File>,
     pub(crate) ledger: Ledger,
+    /// What people decided. Those on the repository's own branch count, for all its branches.
+    pub(crate) holds: Fact<Vec<Hold>>,
 }
 
 /// What stands at a path of the repository.

@@ -9,13 +9,13 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::history::saved::{self as history, SavedHold, SavedPromotion, SavedResumed};
 use super::requests::saved::{self as requests, SavedProposal, SavedRequests};
 use super::source::saved::{self as source, SavedSource};
 use super::{
     BranchFacts, BranchName, Fact, File, ImageFacts, Listing, Pushes, Shrunk, TagDetails, World,
 };
-use crate::image::{Reference, Tag};
-use crate::ledger::{Ledger, Moved, Recorded, Resumed};
+use crate::image::Tag;
 use crate::policy::select::PushUse;
 
 /// The version of the format.
@@ -117,7 +117,7 @@ struct SavedTag {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct SavedBranch {
     repository: String,
     branch: String,
@@ -131,6 +131,10 @@ struct SavedBranch {
     promotions: Vec<SavedPromotion>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     resumed: Vec<SavedResumed>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    holds_unknown: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    holds: Vec<SavedHold>,
 }
 
 /// A file's text, or what is there instead.
@@ -153,36 +157,6 @@ enum Instead {
     NotUtf8,
     NotAFile,
     TooLarge,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct SavedPromotion {
-    commit: String,
-    at: String,
-    policy: String,
-    environment: String,
-    image: String,
-    reference: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    replaced: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    merge: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pull_request: Option<u64>,
-}
-
-/// The latest resumption of one environment.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SavedResumed {
-    commit: String,
-    at: String,
-    policy: String,
-    environment: String,
-    /// As `IMAGE TEXT`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    stands: Option<Vec<String>>,
 }
 
 /// Writes `world`, observed at `at`, as a world file.
@@ -442,13 +416,17 @@ fn save_branch(name: &BranchName, fact: &Fact<Arc<BranchFacts>>) -> SavedBranch 
             files: BTreeMap::new(),
             promotions: Vec::new(),
             resumed: Vec::new(),
+            holds_unknown: None,
+            holds: Vec::new(),
         },
         Fact::Known(facts) => {
             let BranchFacts {
                 head,
                 files,
                 ledger,
+                holds,
             } = facts.as_ref();
+            let (holds_unknown, holds) = history::save_holds(holds);
             SavedBranch {
                 repository,
                 branch,
@@ -458,8 +436,10 @@ fn save_branch(name: &BranchName, fact: &Fact<Arc<BranchFacts>>) -> SavedBranch 
                     .iter()
                     .map(|(path, file)| (path.to_string(), save_file(file)))
                     .collect(),
-                promotions: save_ledger(ledger),
-                resumed: save_resumed(ledger),
+                promotions: history::save_promotions(ledger),
+                resumed: history::save_resumed(ledger),
+                holds_unknown,
+                holds,
             }
         }
     }
@@ -486,60 +466,6 @@ pub(super) fn save_file(file: &File) -> SavedFile {
     }
 }
 
-fn save_ledger(ledger: &Ledger) -> Vec<SavedPromotion> {
-    let mut promotions = Vec::new();
-    for ((policy, environment, image), recorded) in ledger.iter() {
-        let Recorded {
-            commit,
-            at,
-            merge,
-            pull_request,
-            moved:
-                Moved {
-                    repository,
-                    tag,
-                    digest,
-                    replaced,
-                },
-        } = recorded.clone();
-        promotions.push(SavedPromotion {
-            commit: commit.to_string(),
-            at: at.to_string(),
-            policy: policy.to_string(),
-            environment: environment.to_string(),
-            image: image.to_string(),
-            reference: Reference {
-                repository,
-                tag: Some(tag),
-                digest,
-            }
-            .to_string(),
-            replaced,
-            merge: merge.map(|merge| merge.to_string()),
-            pull_request,
-        });
-    }
-    promotions
-}
-
-fn save_resumed(ledger: &Ledger) -> Vec<SavedResumed> {
-    let resumed = ledger.resumptions();
-    let saved = resumed.map(|((policy, environment), resumed)| {
-        let Resumed { commit, at, stands } = resumed;
-        let text = |(image, text): &(_, String)| format!("{image} {text}");
-        SavedResumed {
-            commit: commit.to_string(),
-            at: at.to_string(),
-            policy: policy.to_string(),
-            environment: environment.to_string(),
-            stands: stands
-                .as_ref()
-                .map(|stands| stands.iter().map(text).collect()),
-        }
-    });
-    saved.collect()
-}
-
 fn load_branch(saved: SavedBranch) -> Result<(BranchName, Fact<Arc<BranchFacts>>), LoadWorldError> {
     let SavedBranch {
         repository,
@@ -549,6 +475,8 @@ fn load_branch(saved: SavedBranch) -> Result<(BranchName, Fact<Arc<BranchFacts>>
         files,
         promotions,
         resumed,
+        holds_unknown,
+        holds,
     } = saved;
     let name = BranchName {
         repository: parse(&repository, "a repository's name")?,
@@ -562,14 +490,15 @@ fn load_branch(saved: SavedBranch) -> Result<(BranchName, Fact<Arc<BranchFacts>>
     for (path, file) in files {
         loaded.insert(parse(&path, "a path")?, load_file(file));
     }
-    let mut ledger = load_ledger(promotions)?;
-    load_resumed(&mut ledger, resumed)?;
+    let mut ledger = history::load_promotions(promotions)?;
+    history::load_resumed(&mut ledger, resumed)?;
     Ok((
         name,
         Fact::Known(Arc::new(BranchFacts {
             head,
             files: loaded,
             ledger,
+            holds: history::load_holds(holds_unknown, holds)?,
         })),
     ))
 }
@@ -590,65 +519,6 @@ pub(super) fn load_file(saved: SavedFile) -> File {
         (None, Some(Instead::NotAFile)) => File::FolderOrSubmodule,
         (None, Some(Instead::Missing) | None) => File::Missing,
     }
-}
-
-fn load_ledger(promotions: Vec<SavedPromotion>) -> Result<Ledger, LoadWorldError> {
-    let mut ledger = Ledger::default();
-    for saved in promotions {
-        let Reference {
-            repository,
-            tag,
-            digest,
-        } = parse(&saved.reference, "an image reference")?;
-        let untagged = || LoadWorldError::Value {
-            text: saved.reference.clone(),
-            what: "a reference with a tag",
-        };
-        let moved = Moved {
-            repository,
-            tag: tag.ok_or_else(untagged)?,
-            digest,
-            replaced: saved.replaced,
-        };
-        let key = (
-            parse(&saved.policy, "a policy's name")?,
-            parse(&saved.environment, "an environment's name")?,
-            parse(&saved.image, "an image's name")?,
-        );
-        let merge = saved.merge.map(|merge| parse(&merge, "a commit"));
-        let recorded = Recorded {
-            commit: parse(&saved.commit, "a commit")?,
-            at: parse(&saved.at, "a time")?,
-            merge: merge.transpose()?,
-            pull_request: saved.pull_request,
-            moved,
-        };
-        ledger.record(key, recorded);
-    }
-    Ok(ledger)
-}
-
-fn load_resumed(ledger: &mut Ledger, resumed: Vec<SavedResumed>) -> Result<(), LoadWorldError> {
-    for saved in resumed {
-        let stood = |text: String| {
-            let (image, stood) = text.split_once(' ').unwrap_or((&text, ""));
-            Ok((parse(image, "an image's name")?, stood.to_owned()))
-        };
-        let stands = saved
-            .stands
-            .map(|stands| stands.into_iter().map(stood).collect());
-        let key = (
-            parse(&saved.policy, "a policy's name")?,
-            parse(&saved.environment, "an environment's name")?,
-        );
-        let resumed = Resumed {
-            commit: parse(&saved.commit, "a commit")?,
-            at: parse(&saved.at, "a time")?,
-            stands: stands.transpose()?,
-        };
-        ledger.resume(key, resumed);
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -677,6 +547,7 @@ images:
   pushed.example.com/acme/c: { listed: 2026-03-02T08:59:00Z, pushes: { order: on-request, unknown: it is down } }
 branches:
   - { repository: deploy, branch: dev, unknown: it is down }
+  - { repository: deploy, branch: live, holds-unknown: line 1 is wrong }
   - repository: deploy
     branch: main
     head: 0a0b0c0d0e0f0a0b0c0d0e0f0a0b0c0d0e0f0a0b
@@ -687,6 +558,10 @@ branches:
     promotions:
       - { commit: 0a0b0c0d0e0f0a0b0c0d0e0f0a0b0c0d0e0f0a0b, at: 2026-03-01T10:00:00Z, policy: p, environment: dev, image: web, reference: ghcr.io/acme/web:v1 }
       - { commit: 0a0b0c0d0e0f0a0b0c0d0e0f0a0b0c0d0e0f0a0b, at: 2026-03-01T10:00:00Z, policy: p, environment: live, image: web, reference: ghcr.io/acme/web:v1, merge: 0b0b0c0d0e0f0a0b0c0d0e0f0a0b0c0d0e0f0a0b, pull-request: 7 }
+    holds:
+      - { line: 3, policy: p, environment: dev, image: web, pin: v1, reason: R, by: Ada, until: 2026-03-05T10:00:00Z }
+      - { line: 4, policy: p, reject: [v1, v2] }
+      - { line: 5, stop: true }
     resumed:
       - { commit: 0a0b0c0d0e0f0a0b0c0d0e0f0a0b0c0d0e0f0a0b, at: 2026-03-01T10:00:00Z, policy: p, environment: dev }
       - { commit: 0a0b0c0d0e0f0a0b0c0d0e0f0a0b0c0d0e0f0a0b, at: 2026-03-01T10:00:00Z, policy: p, environment: live, stands: [web v1] }
@@ -705,7 +580,7 @@ sources:
     #[test]
     fn what_is_saved_loads_as_the_same_world() {
         let (world, at) = load(TEXT).unwrap();
-        assert_eq!((world.images.len(), world.branches.len()), (5, 2));
+        assert_eq!((world.images.len(), world.branches.len()), (5, 3));
         assert_eq!(world.sources.len(), 2);
         assert_eq!(load(&save(&world, at)).unwrap(), (world, at));
     }

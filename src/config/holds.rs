@@ -1,0 +1,344 @@
+//! The holds of a manifests repository: what may be written in the file, and what it means.
+//!
+//! Not here: where the file stands and what follows from a hold (`ledger`, `plan`).
+//! Invariant: holds exist only where nothing is wrong with any, since a decision that is read wrongly is as bad as one that
+//! is not read at all.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde_json::{Value as Json, json};
+
+use super::forms::OneOrMany;
+use super::mask;
+use super::nouns::ApiVersion;
+use super::problem::{Faults, Problems};
+use super::shape::{Block, Leaf, Placed, Refusal, Shape, shape, unexpected};
+use super::source::{Source, Span};
+use super::tree::{self, Value};
+use crate::ledger::{HeldVersion, Hold, HoldKind, Target};
+use crate::policy::{EnvironmentName, ImageName, Policy, PolicyName};
+
+shape! {
+    /// What people decided of versions: `.towpath/holds.yaml` in a manifests repository.
+    struct File {
+        /// The holds, in any order.
+        holds: Vec<Block<Entry>> = "holds",
+    } also {
+        /// The version of the language: `towpath.dev/v1alpha1`.
+        Option<Placed<ApiVersion>> = "apiVersion",
+    }
+
+    /// One decision: exactly one of `pin`, `reject` and `stop`.
+    struct Entry {
+        /// The policy. Without it, a `stop` is for all of them.
+        policy: Option<Placed<PolicyName>> = "policy",
+        /// The environment. Without it, a `reject` or `stop` is for all of them.
+        environment: Option<Placed<EnvironmentName>> = "environment",
+        /// One image of the policy. Default: all of them.
+        image: Option<Placed<ImageName>> = "image",
+        /// Exactly this version stands there, older or newer: a tag, or a digest where a tag is followed.
+        pin: Option<Placed<HeldVersion>> = "pin",
+        /// Versions that are no candidates there: tags, or digests where a tag is followed.
+        reject: Option<OneOrMany<Placed<HeldVersion>>> = "reject",
+        /// `true`: nothing moves there.
+        stop: Option<bool> = "stop",
+        /// Why; `towpath` says it wherever the hold counts.
+        reason: Option<Placed<String>> = "reason",
+        /// When the hold ends by itself: `2026-12-27T06:00:00Z`. Default: never.
+        until: Option<Placed<Timestamp>> = "until",
+        /// Who decided.
+        by: Option<Placed<String>> = "by",
+    }
+}
+
+/// The JSON Schema of the file.
+pub(super) fn schema() -> Option<Json> {
+    File::schema()
+}
+
+impl Leaf for Timestamp {
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        text.parse().map_err(|_| {
+            Refusal::new(format!("`{text}` is not a time"))
+                .hint("write date, time and zone: `2026-12-27T06:00:00Z`")
+        })
+    }
+
+    fn schema() -> Json {
+        json!({ "type": "string", "format": "date-time" })
+    }
+}
+
+impl Leaf for HeldVersion {
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        Ok(text.parse()?)
+    }
+}
+
+/// Reads the holds in `text`, which stands in `file`.
+pub(crate) fn holds(file: &Path, text: &str) -> Result<Vec<Hold>, Problems> {
+    Ok(read(file, text, None)?.0)
+}
+
+/// The same, and what of it speaks of nothing that `policies` know: those of another configuration are left alone.
+pub(crate) fn check_holds(
+    file: &Path,
+    text: &str,
+    policies: &[Policy],
+) -> Result<(Vec<Hold>, Problems), Problems> {
+    read(file, text, Some(policies))
+}
+
+fn read(
+    file: &Path,
+    text: &str,
+    policies: Option<&[Policy]>,
+) -> Result<(Vec<Hold>, Problems), Problems> {
+    let mut faults = Faults::default();
+    let documents = tree::parse(0, text, &mut faults);
+    let source = Source {
+        path: file.to_owned(),
+        masks: mask::find(text, &documents),
+        text: text.to_owned(),
+        documents,
+    };
+    let filled = |document: &&tree::Node| !matches!(document.value, Value::Empty);
+    let mut documents = source.documents.iter().filter(filled);
+    let mut holds: Vec<Hold> = Vec::new();
+    if let Some(document) = documents.next() {
+        let entries = match &document.value {
+            Value::Map(_) => File::read(document, &mut faults).map(|File { holds }| holds),
+            Value::Empty | Value::Scalar(_) | Value::List(_) | Value::Refused => {
+                unexpected(document, "a map with the key `holds`", &mut faults);
+                None
+            }
+        };
+        for entry in entries.into_iter().flatten() {
+            check_names(&entry.value, policies.unwrap_or_default(), &mut faults);
+            let line = source.position(entry.span.start).0;
+            let Some(hold) = hold(&entry, line, &mut faults) else {
+                continue;
+            };
+            let pins_the_same = |other: &&Hold| {
+                let are_pins = matches!(
+                    (&other.kind, &hold.kind),
+                    (HoldKind::Pin(_), HoldKind::Pin(_))
+                );
+                are_pins && other.target == hold.target
+            };
+            if let Some(first) = holds.iter().find(pins_the_same) {
+                let message = format!(
+                    "a second pin of {}; the first is in line {}",
+                    hold.target, first.line
+                );
+                faults.error(entry.owner, message);
+            }
+            holds.push(hold);
+        }
+    }
+    if let Some(second) = documents.next() {
+        faults.error(second.owner, "a second document; the holds are one list");
+    }
+    let errors = faults.errors();
+    let problems = faults.into_problems(&[source]);
+    match errors {
+        0 => Ok((holds, problems)),
+        _ => Err(problems),
+    }
+}
+
+/// What one entry means.
+fn hold(entry: &Block<Entry>, line: usize, faults: &mut Faults) -> Option<Hold> {
+    let kind = kind(entry, faults)?;
+    let Entry {
+        policy,
+        environment,
+        image,
+        pin: _,
+        reject: _,
+        stop: _,
+        reason,
+        until,
+        by,
+    } = &entry.value;
+    let mut needs = |what: &str, key: &str, is_there: bool| {
+        if !is_there && !faults.touch(entry.span) {
+            faults.error(entry.owner, format!("{what} names its `{key}`"));
+        }
+    };
+    match kind {
+        HoldKind::Pin(_) => {
+            needs("a pin", "policy", policy.is_some());
+            needs("a pin", "environment", environment.is_some());
+        }
+        HoldKind::Reject(_) => needs("a rejection", "policy", policy.is_some()),
+        HoldKind::Stop => {
+            let is_named = policy.is_some() || image.is_none();
+            needs("a hold of one image", "policy", is_named);
+        }
+    }
+    fn of<T: Clone>(placed: Option<&Placed<T>>) -> Option<T> {
+        placed.map(|placed| placed.value.clone())
+    }
+    Some(Hold {
+        target: Target {
+            policy: of(policy.as_ref()),
+            environment: of(environment.as_ref()),
+            image: of(image.as_ref()),
+        },
+        kind,
+        reason: of(reason.as_ref()),
+        by: of(by.as_ref()),
+        until: of(until.as_ref()),
+        line,
+    })
+}
+
+/// Which of the three an entry is.
+fn kind(Block { value, owner, span }: &Block<Entry>, faults: &mut Faults) -> Option<HoldKind> {
+    match (&value.pin, &value.reject, value.stop) {
+        (Some(pin), None, None) => return Some(HoldKind::Pin(pin.value.clone())),
+        (None, Some(OneOrMany(versions)), None) => {
+            let versions = versions.iter().map(|version| version.value.value.clone());
+            return Some(HoldKind::Reject(versions.collect()));
+        }
+        (None, None, Some(true)) => return Some(HoldKind::Stop),
+        (None, None, Some(false)) => {
+            let hint = "to go on, remove the entry";
+            faults.error_with_hint(*owner, "`stop` is `true` or not there", hint);
+        }
+        // What is missing beside something wrong may only be misspelled.
+        (None, None, None) if faults.touch(*span) => {}
+        (None, None, None)
+        | (Some(_), Some(_), _)
+        | (Some(_), _, Some(_))
+        | (_, Some(_), Some(_)) => {
+            let message = "a hold is exactly one of `pin`, `reject` and `stop`";
+            let hint = "write `pin: VERSION`, `reject: [VERSION]` or `stop: true`";
+            faults.error_with_hint(*owner, message, hint);
+        }
+    }
+    None
+}
+
+/// Says where an entry names what the policies do not have: it would hold nothing.
+fn check_names(entry: &Entry, policies: &[Policy], faults: &mut Faults) {
+    if policies.is_empty() {
+        return;
+    }
+    let named = entry.policy.as_ref();
+    let of_name =
+        |name: &Placed<PolicyName>| policies.iter().find(|policy| policy.name == name.value);
+    let policy = named.and_then(of_name);
+    if let (Some(name), None) = (named, policy) {
+        let message = format!(
+            "there is no policy `{}` here; this holds nothing that is promoted from here",
+            name.value
+        );
+        faults.warning(name.span, message);
+        return;
+    }
+    let mut among: Vec<&Policy> = policy.into_iter().collect();
+    if policy.is_none() {
+        among.extend(policies);
+    }
+    let mut unknown = |span: Span, what: &str, name: &str| {
+        let of = named.map_or_else(
+            || "no policy has".to_owned(),
+            |policy| format!("policy `{}` does not have", policy.value),
+        );
+        faults.warning(span, format!("{of} an {what} `{name}`; this holds nothing"));
+    };
+    if let Some(environment) = &entry.environment
+        && !among.iter().any(|policy| {
+            policy
+                .environments
+                .iter()
+                .any(|known| known.name == environment.value)
+        })
+    {
+        unknown(environment.span, "environment", environment.value.as_str());
+    }
+    if let Some(image) = &entry.image
+        && !among
+            .iter()
+            .any(|policy| policy.images.contains_key(&image.value))
+    {
+        unknown(image.span, "image", image.value.as_str());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::holds;
+    use crate::ledger::HOLDS_FILE;
+
+    fn told(text: &str) -> String {
+        match holds(Path::new(HOLDS_FILE), text) {
+            Ok(holds) => {
+                let lines = holds.iter().map(|hold| {
+                    let super::Hold {
+                        target,
+                        kind,
+                        reason,
+                        by,
+                        until,
+                        line,
+                    } = hold;
+                    let until = until.map(|until| until.to_string());
+                    format!("{line}: {kind} | {target} | {reason:?} {by:?} {until:?}")
+                });
+                lines.collect::<Vec<_>>().join("\n")
+            }
+            Err(problems) => problems.to_string(),
+        }
+    }
+
+    #[test]
+    fn each_kind_of_hold_is_read() {
+        insta::assert_snapshot!(told("
+holds:
+  - { policy: portal, environment: production, pin: v1.4.2, reason: INC-123 }
+  - { policy: portal, environment: staging, reject: [staging-0a1b2c3], reason: broken login }
+  - { environment: production, stop: true, until: 2026-12-27T06:00:00Z, reason: year-end freeze }
+  - policy: portal
+    image: web
+    reject: v2
+    by: Ada
+  - { stop: true }
+"), @"");
+    }
+
+    #[test]
+    fn a_file_without_holds_holds_nothing() {
+        for text in [
+            "",
+            "# nothing\n",
+            "holds: []\n",
+            "apiVersion: towpath.dev/v1alpha1\nholds: []\n",
+        ] {
+            assert_eq!(told(text), "", "{text}");
+        }
+    }
+
+    #[test]
+    fn every_problem_is_told_at_its_place() {
+        insta::assert_snapshot!(told("
+holds:
+  - { polcy: portal, environment: production, pin: v1 }
+  - { policy: portal, environment: production }
+  - { policy: portal, environment: production, pin: v1, stop: true }
+  - { environment: production, pin: 1.10 }
+  - { environment: production, reject: [v1] }
+  - { image: web, stop: true }
+  - { stop: false }
+  - { policy: portal, environment: production, stop: true, until: tomorrow }
+  - { policy: portal, environment: dev, pin: v1 }
+  - { policy: portal, environment: dev, pin: v2 }
+"), @"");
+        insta::assert_snapshot!(told("- a\n"), @"");
+    }
+}

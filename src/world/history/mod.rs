@@ -1,0 +1,3 @@
+//! What a branch tells of promotions and of people's decisions, as a world file keeps it.
+
+pub(super) mod saved;
