@@ -5,11 +5,11 @@ use std::process::ExitCode;
 use super::plan::{as_text, has_faults};
 use super::run::Setup;
 use super::{Failure, SourceArgs, print};
-use crate::apply::{Delivery, Outcome};
+use crate::apply::{Delivery, Outcome, ProposalEnd, ProposalOutcome};
 use crate::daemon::{Report, now, round, settle};
 use crate::manifest::CommitId;
 use crate::observe::whole_message;
-use crate::plan::PlannedCommit;
+use crate::plan::{PlannedCommit, RequestChange};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -41,6 +41,11 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
             ..
         })
     );
+    let failed = failed
+        || report.proposals.iter().any(|outcome| match outcome.end {
+            ProposalEnd::Done | ProposalEnd::Moved => false,
+            ProposalEnd::PushFailed(_) | ProposalEnd::ForgeFailed(_) => true,
+        });
     match failed || lost || has_faults(&report.plan) {
         true => Ok(ExitCode::FAILURE),
         false => Ok(ExitCode::SUCCESS),
@@ -49,10 +54,10 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
 
 /// What became of every change, a line each.
 pub(super) fn outcomes_text(report: &Report) -> String {
-    report
-        .outcomes
-        .iter()
-        .flat_map(outcome_lines)
+    let outcomes = report.outcomes.iter().flat_map(outcome_lines);
+    let proposals = report.proposals.iter().flat_map(proposal_lines);
+    outcomes
+        .chain(proposals)
         .map(|line| format!("{line}\n"))
         .collect()
 }
@@ -80,4 +85,49 @@ fn outcome_lines(Outcome { branch, result }: &Outcome) -> Vec<String> {
                 .collect()
         }
     }
+}
+
+fn proposal_lines(outcome: &ProposalOutcome) -> Vec<String> {
+    let ProposalOutcome {
+        change,
+        pushed,
+        request,
+        complaints,
+        end,
+    } = outcome;
+    let place = format!("{} {}", change.head.repository, change.head.branch);
+    let mut lines = Vec::new();
+    if let (Some(commit), Some(rebuild)) = (pushed, &change.rebuild) {
+        let subject = rebuild.commit.message.lines().next().unwrap_or_default();
+        lines.push(format!("pushed {} to {place}: {subject}", commit.short()));
+    }
+    if let Some(request) = request {
+        let deed = match &change.request {
+            RequestChange::Keep => "kept",
+            RequestChange::Open { .. } => "opened",
+            RequestChange::Update { .. } => "updated",
+            RequestChange::Close { .. } => "closed",
+        };
+        lines.push(format!(
+            "{deed} pull request #{}: {}",
+            request.number, request.url
+        ));
+    }
+    for complaint in complaints {
+        let why = whole_message(complaint, complaint.hint());
+        lines.push(format!("{place}: {why}"));
+    }
+    match end {
+        ProposalEnd::Done => {}
+        ProposalEnd::Moved => lines.push(format!("{place} moved during the round; planned anew")),
+        ProposalEnd::PushFailed(error) => {
+            let why = whole_message(error, error.hint());
+            lines.push(format!("the push to {place} failed: {why}"));
+        }
+        ProposalEnd::ForgeFailed(error) => {
+            let why = whole_message(error, error.hint());
+            lines.push(format!("the pull request of {place} failed: {why}"));
+        }
+    }
+    lines
 }

@@ -15,15 +15,16 @@ use tokio_util::sync::CancellationToken;
 use super::{Failure, SourceArgs};
 use crate::apply::Signature;
 use crate::config::{
-    self, CommitSettings, Config, Problem, RegistrySettings, RepositorySettings, RepositoryUrl,
-    Settings, Watch,
+    self, CommitSettings, Config, ForgeSettings, Problem, RegistrySettings, RepositorySettings,
+    RepositoryUrl, Settings, Watch,
 };
 use crate::daemon::{self, Board, Hands, Intervals, Work};
+use crate::forge::{self, Forge, ForgeError, Traffic};
 use crate::git::{self, Mirror, Remote};
 use crate::image::Repository;
 use crate::login::{Clock, Environment, SourcesByPath};
 use crate::observe::{Sources, Wants};
-use crate::plan::Scope;
+use crate::plan::{Dialect, HidesBy, Scope};
 use crate::policy::{Policy, RepositoryName, SubjectTemplate};
 use crate::registry::{self, Connection, EventKind, HostOptions, Options, Registry};
 use crate::web::{self, Bells, Health, HookSource, Hooks};
@@ -41,6 +42,10 @@ pub(super) struct Setup {
     /// The branch of each manifests repository.
     branches: BTreeMap<RepositoryName, String>,
     subject: SubjectTemplate,
+    /// How the forge of each repository writes; those without one are missing.
+    forges: BTreeMap<RepositoryName, Dialect>,
+    /// As git writes a person.
+    committer: String,
     signature: Signature,
 }
 
@@ -85,9 +90,17 @@ impl Setup {
             author: person(author),
             committer: person(committer),
         };
+        let dialect = |(name, repository): (&RepositoryName, &RepositorySettings)| {
+            let ForgeSettings::At { place, .. } = &repository.forge else {
+                return None;
+            };
+            Some((name.clone(), dialect(place.kind)))
+        };
         Self {
             branches,
             subject: subject.clone(),
+            forges: settings.repositories.iter().filter_map(dialect).collect(),
+            committer: signature.committer.to_string(),
             signature,
             settings,
             policies,
@@ -128,6 +141,8 @@ impl Setup {
             policies: &self.policies,
             branches: &self.branches,
             subject: &self.subject,
+            forges: &self.forges,
+            committer: &self.committer,
         }
     }
 
@@ -178,8 +193,17 @@ impl Setup {
             let mirror = Mirror::open(remote, folder).map_err(|error| unopened(name, error))?;
             histories.insert(name.clone(), mirror);
         }
+        let traffic = Traffic::default();
+        let mut forges = BTreeMap::new();
+        for name in wants.proposals.keys() {
+            if let Some(options) = forge(&self.settings.repositories[name]) {
+                let forge = Forge::new(options, &traffic).map_err(|error| unmade(name, error))?;
+                forges.insert(name.clone(), forge);
+            }
+        }
+        let sources = Sources::new(registry.clone(), (mirrors, histories), forges);
         Ok(Live {
-            sources: Arc::new(Sources::new(registry.clone(), mirrors, histories)),
+            sources: Arc::new(sources),
             registry,
             wants,
         })
@@ -261,7 +285,8 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
 async fn change(mut live: Live, setup: Setup, next: Setup) -> Result<(Live, Setup), Failure> {
     let wants = next.wants();
     let uses_the_same = wants.branches.keys().eq(live.wants.branches.keys())
-        && wants.sources.keys().eq(live.wants.sources.keys());
+        && wants.sources.keys().eq(live.wants.sources.keys())
+        && wants.proposals.keys().eq(live.wants.proposals.keys());
     if uses_the_same && next.connects_like(&setup) {
         live.wants = wants;
     } else {
@@ -384,6 +409,7 @@ fn work(setup: &Setup, live: &Live, bells: &Arc<Bells>) -> Work {
         policies: setup.policies.clone(),
         branches: setup.branches.clone(),
         subject: setup.subject.clone(),
+        forges: setup.forges.clone(),
         signature: setup.signature.clone(),
         sources: live.sources.clone(),
         registry: live.registry.clone(),
@@ -464,6 +490,7 @@ fn remote(name: &RepositoryName, settings: &RepositorySettings, kept: git::Kept)
         credentials,
         ca_file,
         poll_interval: _,
+        forge: _,
     } = settings.clone();
     Remote {
         name: name.to_string(),
@@ -489,6 +516,47 @@ fn warn(problem: &Problem) {
     } = problem;
     let line = place.as_ref().map(|place| place.line);
     tracing::warn!(file = %file.display(), line, "{message}");
+}
+
+/// The forge of a repository, as the settings say.
+fn forge(settings: &RepositorySettings) -> Option<forge::Options> {
+    let ForgeSettings::At { place, credentials } = &settings.forge else {
+        return None;
+    };
+    let credentials = credentials.as_ref().or(settings.credentials.as_ref());
+    Some(forge::Options {
+        place: place.clone(),
+        credentials: credentials.cloned().map(forge::Credentials::Own),
+        ca_file: settings.ca_file.clone(),
+        // The settings allow it, or they would have been refused.
+        plain_http: place.api.scheme() == "http",
+        pace: forge::Pace::of(place.kind),
+        clock: Clock(daemon::now),
+    })
+}
+
+/// How the forges of a kind write.
+fn dialect(kind: forge::Kind) -> Dialect {
+    let forge::Markup { folds, hiding } = kind.markup();
+    Dialect {
+        length_max: kind.body_length_max(),
+        folds,
+        hides_by: match hiding {
+            forge::Hiding::Comment => HidesBy::Comment,
+            forge::Hiding::LinkDefinition => HidesBy::LinkDefinition,
+        },
+    }
+}
+
+fn unmade(name: &RepositoryName, error: ForgeError) -> Failure {
+    let hint = error.hint();
+    let failure = Failure::from(
+        anyhow::Error::new(error).context(format!("failed to set up the forge of `{name}`")),
+    );
+    match hint {
+        Some(hint) => failure.with_hint(hint),
+        None => failure,
+    }
 }
 
 fn unopened(name: &RepositoryName, error: git::OpenError) -> Failure {

@@ -5,7 +5,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::forms::{Forge, HmacSource, HookSource as HookWritten, OneOrMany, OpenSource, Proxy as ProxyWritten, ProxyWithLogin, TokenSource};
+use super::forms::{
+    Forge, HmacSource, HookSource as HookWritten, OneOrMany, OpenSource, Proxy as ProxyWritten,
+    ProxyWithLogin, TokenSource,
+};
 use super::logins::{
     ClusterCredentials, Credentials as Written, PullSecretCredentials, PullSecretsCredentials,
     RegistryCredentials as RegistryWritten, SecretPlace, ServiceAccountCredentials,
@@ -13,7 +16,10 @@ use super::logins::{
 use super::nouns::RegistryName;
 use super::problem::Faults;
 use super::raw::{self, Author, Commit, Hooks, RegistryEntry, RepositoryEntry};
-use super::settings::{ClientCertificate, CommitSettings, ForgeSettings, HookSettings, HookSource, Person, Proxy, RegistrySettings, RepositorySettings, RepositoryUrl, Settings};
+use super::settings::{
+    ClientCertificate, CommitSettings, ForgeSettings, HookSettings, HookSource, Person, Proxy,
+    RegistrySettings, RepositorySettings, RepositoryUrl, Settings,
+};
 use super::shape::Placed;
 use super::source::Span;
 use crate::forge::Place;

@@ -9,7 +9,10 @@ use super::artifact::Artifact;
 use super::logins::{SecretPlace, never_written_here};
 use super::nouns::{HostName, ProxyUrl, Unauthenticated, unknown_word};
 use super::problem::Faults;
-use super::raw::{ApplicationUpdate, CommitDelivery, ForgeEntry, HelmUpdate, ImageEntry, KustomizationUpdate, ManifestUpdate, MarkersUpdate, PullRequestDelivery, YamlUpdate};
+use super::raw::{
+    ApplicationUpdate, CommitDelivery, ForgeEntry, HelmUpdate, ImageEntry, KustomizationUpdate,
+    ManifestUpdate, MarkersUpdate, PullRequestDelivery, YamlUpdate,
+};
 use super::shape::{
     LATER, Placed, Shape, list, nearest, refuse, shape, text, unexpected, unknown_key,
 };

@@ -48,8 +48,8 @@ pub(crate) use holds::{check_holds, holds};
 pub(crate) use problem::{Problem, Problems, Severity};
 pub(crate) use schema::{Kind, schema};
 pub(crate) use settings::{
-    CommitSettings, ForgeSettings, HookSource, Person, Proxy, RegistrySettings, RepositorySettings, RepositoryUrl,
-    Settings,
+    CommitSettings, ForgeSettings, HookSource, Person, Proxy, RegistrySettings, RepositorySettings,
+    RepositoryUrl, Settings,
 };
 pub(crate) use watch::Watch;
 

@@ -7,9 +7,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::artifact::Artifact;
-use super::forms::{AutoMerge, Deliver, Forge, HookSource, Image, Newest, OneOrMany, Prerelease, Proxy, Update};
+use super::forms::{
+    AutoMerge, Deliver, Forge, HookSource, Image, Newest, OneOrMany, Prerelease, Proxy, Update,
+};
 use super::logins::{ClusterCredentials, Credentials, RegistryCredentials};
-use super::nouns::{ApiUrl, ApiVersion, BranchName, CommitSubject, HookKind, HostName, MarkerPolicy, PageSize, RegistryName, RequestsInFlight, RequestsPerSecond};
+use super::nouns::{
+    ApiUrl, ApiVersion, BranchName, CommitSubject, HookKind, HostName, MarkerPolicy, PageSize,
+    RegistryName, RequestsInFlight, RequestsPerSecond,
+};
 use super::settings::RepositoryUrl;
 use super::shape::{Block, Later, Named, Placed, shape};
 use super::tags::{Source, WrittenRule};

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use super::round::Report;
 use super::source::Heads;
-use crate::apply::{Delivery, Outcome};
+use crate::apply::{Delivery, Outcome, ProposalEnd, ProposalOutcome};
 use crate::image::{Repository, Tag};
 use crate::observe::whole_message;
-use crate::plan::{Decided, Decision, HoldReason};
+use crate::plan::{Decided, Decision, HoldReason, RequestChange};
 use crate::policy::{EnvironmentName, ImageName, PolicyName, SourceBranch};
 use crate::world::{Fact, ImageFacts, Listing};
 
@@ -68,6 +68,9 @@ pub(super) fn source(before: Option<&Heads>, after: &Heads) {
 pub(super) fn report(report: &Report, said: &mut Said) {
     for outcome in &report.outcomes {
         log_outcome(outcome);
+    }
+    for outcome in &report.proposals {
+        log_proposal(outcome);
     }
     for breach in &report.plan.breaches {
         tracing::error!(%breach, "a plan broke a rule of the house and was dropped; please report this bug");
@@ -134,6 +137,55 @@ fn log_outcome(outcome: &Outcome) {
         Delivery::Failed { error, commits } => {
             let why = whole_message(error, error.hint());
             tracing::warn!(%repository, branch, commits = commits.len(), why, "push failed");
+        }
+    }
+}
+
+fn log_proposal(outcome: &ProposalOutcome) {
+    let ProposalOutcome {
+        change,
+        pushed,
+        request,
+        complaints,
+        end,
+    } = outcome;
+    let (repository, branch) = (&change.head.repository, &change.head.branch);
+    if let (Some(commit), Some(rebuild)) = (pushed, &change.rebuild) {
+        let subject = rebuild.commit.message.lines().next().unwrap_or_default();
+        tracing::info!(%repository, branch, commit = commit.short(), subject, "proposed");
+    }
+    if let Some(request) = request {
+        let number = request.number;
+        let url = &request.url;
+        match &change.request {
+            RequestChange::Keep => {}
+            RequestChange::Open { .. } => {
+                tracing::info!(%repository, branch, number, url, "pull request opened");
+            }
+            RequestChange::Update { .. } => {
+                tracing::info!(%repository, branch, number, url, "pull request updated");
+            }
+            RequestChange::Close { .. } => {
+                tracing::info!(%repository, branch, number, url, "pull request closed: nothing is left to promote");
+            }
+        }
+    }
+    for complaint in complaints {
+        let why = whole_message(complaint, complaint.hint());
+        tracing::warn!(%repository, branch, why, "a wish for a pull request was not fulfilled");
+    }
+    match end {
+        ProposalEnd::Done => {}
+        ProposalEnd::Moved => {
+            tracing::info!(%repository, branch, "the branch of a proposal moved during the round; planning anew");
+        }
+        ProposalEnd::PushFailed(error) => {
+            let why = whole_message(error, error.hint());
+            tracing::warn!(%repository, branch, why, "push of a proposal failed");
+        }
+        ProposalEnd::ForgeFailed(error) => {
+            let why = whole_message(error, error.hint());
+            tracing::warn!(%repository, branch, why, "the forge refused a pull request");
         }
     }
 }

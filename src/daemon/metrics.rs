@@ -10,10 +10,10 @@ use prometheus::{
 };
 
 use super::round::Report;
-use crate::apply::Delivery;
+use crate::apply::{Delivery, ProposalEnd, ProposalOutcome};
 use crate::image::Repository;
 use crate::observe::{Sources, Wants};
-use crate::plan::{Decision, Plan};
+use crate::plan::{Decision, Plan, RequestChange};
 use crate::policy::RepositoryName;
 use crate::world::{BranchName, Fact, ImageFacts};
 
@@ -31,6 +31,15 @@ static PROMOTIONS: LazyLock<IntCounterVec> = LazyLock::new(|| {
         "towpath_promotions_total",
         "Images promoted by commits that were pushed",
         &["policy", "environment"]
+    )
+    .expect("the name is used once")
+});
+
+static PROPOSALS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    register_int_counter_vec!(
+        "towpath_proposals_total",
+        "Branches of proposals pushed, and pull requests opened, updated and closed, or failed",
+        &["outcome"]
     )
     .expect("the name is used once")
 });
@@ -89,6 +98,7 @@ pub(super) fn round(repository: &RepositoryName, report: &Report) {
     let Report {
         plan,
         outcomes,
+        proposals,
         duration,
     } = report;
     ROUND_SECONDS.observe(duration.as_secs_f64());
@@ -104,6 +114,30 @@ pub(super) fn round(repository: &RepositoryName, report: &Report) {
             }
             Delivery::Moved => PUSH_CONFLICTS.inc(),
             Delivery::Failed { .. } => {}
+        }
+    }
+    proposals.iter().for_each(count_proposal);
+}
+
+/// Counts what became of one proposal.
+fn count_proposal(outcome: &ProposalOutcome) {
+    if outcome.pushed.is_some() {
+        PROPOSALS.with_label_values(&["pushed"]).inc();
+    }
+    let asked = match &outcome.change.request {
+        RequestChange::Keep => None,
+        RequestChange::Open { .. } => Some("opened"),
+        RequestChange::Update { .. } => Some("updated"),
+        RequestChange::Close { .. } => Some("closed"),
+    };
+    if let (Some(asked), true) = (asked, outcome.request.is_some()) {
+        PROPOSALS.with_label_values(&[asked]).inc();
+    }
+    match &outcome.end {
+        ProposalEnd::Done => {}
+        ProposalEnd::Moved => PUSH_CONFLICTS.inc(),
+        ProposalEnd::PushFailed(_) | ProposalEnd::ForgeFailed(_) => {
+            PROPOSALS.with_label_values(&["failed"]).inc();
         }
     }
 }

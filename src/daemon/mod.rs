@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::apply::Signature;
 use crate::image::Repository;
 use crate::observe::{Sources, Wants};
+use crate::plan::Dialect;
 use crate::policy::select::TagRule;
 use crate::policy::{Policy, RepositoryName, SubjectTemplate};
 use crate::registry::Registry;
@@ -42,6 +43,8 @@ pub(crate) struct Work {
     /// The branch of each manifests repository.
     pub(crate) branches: BTreeMap<RepositoryName, String>,
     pub(crate) subject: SubjectTemplate,
+    /// How the forge of each manifests repository writes.
+    pub(crate) forges: BTreeMap<RepositoryName, Dialect>,
     pub(crate) signature: Signature,
     pub(crate) sources: Arc<Sources>,
     /// The one that the sources read.

@@ -6,16 +6,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::ask::Asking;
 use super::round::{Hands, Report, round};
 use super::{Shared, log, metrics, poll};
-use crate::apply::Delivery;
-use crate::observe::Wants;
+use crate::apply::{Delivery, ProposalEnd, ProposalOutcome};
+use crate::observe::{Sources, Wants};
 use crate::plan::Scope;
-use crate::policy::{Policy, RepositoryName};
+use crate::policy::{HEAD_PREFIX, Policy, RepositoryName};
 use crate::web::Health;
 use crate::world::BranchName;
 
@@ -39,10 +40,13 @@ pub(super) async fn work(shared: Arc<Shared>, repository: RepositoryName, index:
         .cloned()
         .collect();
     let wants = Wants::of(&policies, &work.branches);
+    let committer = work.signature.committer.to_string();
     let scope = Scope {
         policies: &policies,
         branches: &work.branches,
         subject: &work.subject,
+        forges: &work.forges,
+        committer: &committer,
     };
     let hands = Hands {
         scope,
@@ -60,7 +64,7 @@ pub(super) async fn work(shared: Arc<Shared>, repository: RepositoryName, index:
         if Instant::now() >= fetch_due {
             tokio::select! {
                 () = shared.stop.cancelled() => break,
-                () = work.sources.fetch(&repository, &wants) => {}
+                () = read(&work.sources, &repository, (&wants, (work.clock)())) => {}
             }
             let now = (work.clock)();
             if metrics::fetched(&repository, &work.sources, &wants, now) {
@@ -80,6 +84,12 @@ pub(super) async fn work(shared: Arc<Shared>, repository: RepositoryName, index:
         wait(&shared, place, (fetch_due, patience, &mut asking)).await;
     }
     asking.end().await;
+}
+
+/// Reads what people do: pull requests first, so that what they brought is in what is fetched.
+async fn read(sources: &Sources, repository: &RepositoryName, (wants, now): (&Wants, Timestamp)) {
+    sources.read_requests(repository, (HEAD_PREFIX, now)).await;
+    sources.fetch(repository, wants).await;
 }
 
 /// What ends a wait.
@@ -102,7 +112,15 @@ impl Patience {
             Delivery::Pushed { .. } => true,
             Delivery::Moved | Delivery::Failed { .. } => false,
         };
-        match last.values().all(is_done) {
+        let is_proposed = |outcome: &ProposalOutcome| match outcome.end {
+            ProposalEnd::Done => true,
+            ProposalEnd::Moved | ProposalEnd::PushFailed(_) | ProposalEnd::ForgeFailed(_) => false,
+        };
+        let proposals = report.proposals.iter();
+        let last_proposals: BTreeMap<&BranchName, bool> = proposals
+            .map(|outcome| (&outcome.change.head, is_proposed(outcome)))
+            .collect();
+        match last.values().all(is_done) && last_proposals.into_values().all(|done| done) {
             true => Self::UntilNews,
             false => Self::UntilFetch,
         }

@@ -42,7 +42,7 @@ use github::Github;
 use gitlab::Gitlab;
 
 pub(crate) use error::ForgeError;
-pub(crate) use place::{Kind, Place, PlaceError};
+pub(crate) use place::{Hiding, Kind, Markup, Place, PlaceError};
 pub(crate) use traffic::Traffic;
 
 /// Longest time for a connection, and for a request from its first byte to the last of its answer: GitHub gives up after

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use git2::{Odb, Oid, Repository};
 
 use super::pack::{Folder, Object, Pack};
-use super::push::{NewCommit, Person, PushError};
+use super::push::{NewCommit, PushError};
 use super::read::{self, ReadError};
 use super::tree::{self, Cursor, Kind};
 use super::{commit_id, oid};

@@ -267,7 +267,10 @@ impl Sources {
         let mirror = &self.mirrors[repository];
         let names: Vec<String> = branches.keys().cloned().collect();
         let proposals = wants.proposals.get(repository);
-        let prefixes: Vec<String> = proposals.map(|_| HEAD_PREFIX.to_owned()).into_iter().collect();
+        let prefixes: Vec<String> = proposals
+            .map(|_| HEAD_PREFIX.to_owned())
+            .into_iter()
+            .collect();
         let named = |branch: &str| BranchName {
             repository: repository.clone(),
             branch: branch.to_owned(),

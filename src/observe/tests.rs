@@ -62,7 +62,11 @@ fn ground() -> (Sources, Repository) {
     });
     let repository = format!("{host}/acme/web").parse().unwrap();
     (
-        Sources::new(registry, BTreeMap::new(), BTreeMap::new()),
+        Sources::new(
+            registry,
+            (BTreeMap::new(), BTreeMap::new()),
+            BTreeMap::new(),
+        ),
         repository,
     )
 }
@@ -146,7 +150,11 @@ fn telling_registry(api: PushApi) -> (MemoryRegistry, Sources, Repository) {
     let repository = format!("{}/acme/web", server.host()).parse().unwrap();
     (
         server,
-        Sources::new(registry, BTreeMap::new(), BTreeMap::new()),
+        Sources::new(
+            registry,
+            (BTreeMap::new(), BTreeMap::new()),
+            BTreeMap::new(),
+        ),
         repository,
     )
 }
@@ -238,7 +246,7 @@ fn history() -> (tempfile::TempDir, Sources, String) {
     let mirror = Mirror::open(remote, folder.path().join("mirror")).unwrap();
     let histories = BTreeMap::from([("code".parse().unwrap(), mirror)]);
     let registry = Registry::new(Options::default());
-    let sources = Sources::new(registry, BTreeMap::new(), histories);
+    let sources = Sources::new(registry, (BTreeMap::new(), histories), BTreeMap::new());
     (folder, sources, head)
 }
 

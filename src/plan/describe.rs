@@ -162,7 +162,11 @@ mod tests {
             };
             let shared: BTreeSet<SharedPlace> = (1..=count).map(shared).collect();
             let one = promotion(&[("v2", Some("v1"))]);
-            let text = message(&SubjectTemplate::default(), std::slice::from_ref(&one), &shared);
+            let text = message(
+                &SubjectTemplate::default(),
+                std::slice::from_ref(&one),
+                &shared,
+            );
             assert_eq!(Promotion::read(&text), vec![one]);
             let paragraphs: Vec<&str> = text.split("\n\n").collect();
             let [_subject, body, _trailers] = paragraphs[..] else {

@@ -29,7 +29,7 @@ use crate::policy::{
     Environment, EnvironmentName, ImageName, Policy, PolicyName, RepositoryName, SubjectTemplate,
 };
 use crate::world::{BranchName, Question, World};
-use request::Dialect;
+pub(crate) use request::{Dialect, HidesBy};
 
 pub(crate) use change::{Change, PlannedCommit};
 pub(crate) use describe::{also_changes, short};

@@ -9,12 +9,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::change::{Draft, Overlay, PlannedCommit, commit, draft, hold_promotions};
-use super::request::hidden::{self, Flags, Hidden};
-use super::request::{Dialect, RequestText};
+use super::request::hidden::{self, Flags, Promotions};
+use super::request::{
+    Dialect, Evidence, Proposed, RequestFacts, RequestTemplates, RequestText, RunsIn, markdown,
+};
 use super::{Decided, Decision, HoldReason, Scope, request};
 use crate::ledger::Promotion;
 use crate::manifest::CommitId;
-use crate::policy::{Deliver, Environment, EnvironmentName, Policy, PolicyName, PullRequests};
+use crate::policy::{
+    Deliver, Environment, EnvironmentName, ImageName, Policy, PolicyName, PullRequests,
+};
 use crate::world::{
     BranchFacts, BranchName, Fact, File, Proposal, PullRequest, RequestState, World,
 };
@@ -22,7 +26,6 @@ use crate::world::{
 /// What is to be done about one proposal.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ProposalChange {
-    /// Its branch.
     pub(crate) head: BranchName,
     /// The branch that it goes to.
     pub(crate) base: String,
@@ -124,7 +127,8 @@ fn bundles<'a>(scope: &Scope<'a>, decisions: &[Decided]) -> BTreeMap<BranchName,
     let mut bundles: BTreeMap<BranchName, Bundle<'a>> = BTreeMap::new();
     let policies: BTreeMap<_, _> = scope.policies.iter().map(|p| (&p.name, p)).collect();
     let mut start = 0;
-    let same = |a: &Decided, b: &Decided| (&a.policy, &a.environment) == (&b.policy, &b.environment);
+    let same =
+        |a: &Decided, b: &Decided| (&a.policy, &a.environment) == (&b.policy, &b.environment);
     for group in decisions.chunk_by(same) {
         let range = start..start + group.len();
         start = range.end;
@@ -175,9 +179,10 @@ impl<'a> Standing<'a> {
         let dialect = scope.forges.get(&head.repository).copied();
         let requests: &[PullRequest] = match (dialect, world.requests.get(&head.repository)) {
             (None, _) => &[],
-            (Some(_), Some(Fact::Known(requests))) => {
-                requests.get(&head.branch).map(Vec::as_slice).unwrap_or_default()
-            }
+            (Some(_), Some(Fact::Known(requests))) => requests
+                .get(&head.branch)
+                .map(Vec::as_slice)
+                .unwrap_or_default(),
             (Some(_), Some(Fact::Unknown { why })) => {
                 return Err(HoldReason::ForgeUnknown { why: why.clone() });
             }
@@ -285,10 +290,10 @@ impl Proposer<'_, '_> {
         };
         let text = RequestText {
             title: open.title.clone(),
-            body: hidden::with(&open.body, &flags)?,
+            body: self.with_flags(open, flags)?,
             complaints: Vec::new(),
         };
-        let by = request::plain(&tip.committer);
+        let by = markdown::plain(&tip.committer);
         let comment = format!(
             "`{}` has a commit that towpath did not make ({}, by {by}), so towpath leaves branch and pull request alone from here on. Merge or close it; to give it back to towpath, delete the branch.",
             self.head.branch,
@@ -335,12 +340,17 @@ impl Proposer<'_, '_> {
         };
         Some(RequestChange::Close {
             number: open.number,
-            body: hidden::with(&open.body, &flags)?,
+            body: self.with_flags(open, flags)?,
             comment: format!(
                 "Nothing is left to promote here: `{}` has what this proposed, or a newer version, or the version may not come here any more. Closed by towpath; this rejects nothing.",
                 self.bundle.base.branch
             ),
         })
+    }
+
+    /// The body as it is, with other flags.
+    fn with_flags(&self, request: &PullRequest, flags: Flags) -> Option<String> {
+        hidden::with_flags(&request.body, flags, self.standing.dialect?.hides_by)
     }
 
     /// Whether a pull request with the same promotions was merged, and either the branch was read before that, or a person
@@ -350,7 +360,9 @@ impl Proposer<'_, '_> {
         let RequestState::Merged { .. } = latest.state else {
             return None;
         };
-        let Hidden { promotions, .. } = hidden::read(&latest.body)?;
+        let Promotions::Here(promotions) = hidden::read(&latest.body)?.promotions else {
+            return None;
+        };
         let is_same = moves_alike(&promotions, &commit.promotions);
         is_same.then(|| HoldReason::Merged {
             number: latest.number,
@@ -368,25 +380,24 @@ impl Proposer<'_, '_> {
             return RequestChange::Keep;
         };
         let options = Box::new(self.bundle.options.clone());
-        let text = |flags| self.text(commit, decisions, (dialect, flags));
+        let text = self.text(commit, decisions, dialect);
         let Some(open) = self.standing.open else {
-            return RequestChange::Open {
-                text: text(Flags::default()),
-                options,
-            };
+            return RequestChange::Open { text, options };
         };
         if open.base != self.bundle.base.branch {
             // The next round opens another one.
             return self.closing(open).unwrap_or(RequestChange::Keep);
         }
-        let text = text(Flags::default());
-        let before = hidden::read(&open.body);
-        if !is_rebuilt && text.title == open.title && same_text(&text.body, &open.body) {
+        if !is_rebuilt && text.is_told_by(&open.body) {
             return RequestChange::Keep;
         }
-        let before = before.map(|hidden| hidden.promotions).unwrap_or_default();
-        let comment = (!moves_alike(&before, &commit.promotions) && !before.is_empty())
-            .then(|| superseded(&before, &commit.promotions));
+        let before = hidden::read(&open.body).and_then(|hidden| match hidden.promotions {
+            Promotions::Here(before) => Some(before),
+            Promotions::InCommit => None,
+        });
+        let comment = before
+            .filter(|before| !moves_alike(before, &commit.promotions))
+            .map(|before| superseded(&before, &commit.promotions));
         RequestChange::Update {
             number: open.number,
             text,
@@ -395,11 +406,76 @@ impl Proposer<'_, '_> {
         }
     }
 
+    /// What the pull request says, with what is known about each version.
+    fn text(&self, commit: &PlannedCommit, decisions: &[Decided], dialect: Dialect) -> RequestText {
+        let proposed = commit.promotions.iter().map(|promotion| {
+            let images = promotion.images.keys();
+            let evidence = images.filter_map(|image| {
+                let evidence = self.evidence(promotion, image, decisions)?;
+                Some((image.clone(), evidence))
+            });
+            Proposed {
+                promotion: promotion.clone(),
+                evidence: evidence.collect(),
+                gates: Vec::new(),
+            }
+        });
+        let facts = RequestFacts {
+            environment: self.bundle.environment.clone(),
+            base: self.bundle.base.clone(),
+            subject: commit.message.lines().next().unwrap_or_default().to_owned(),
+            promotions: proposed.collect(),
+            files: commit.files.clone(),
+            flags: Flags::default(),
+        };
+        request::text(&facts, dialect, RequestTemplates::default())
+    }
+
+    fn evidence(
+        &self,
+        promotion: &Promotion,
+        image: &ImageName,
+        decisions: &[Decided],
+    ) -> Option<Evidence> {
+        let of_image =
+            |decided: &&Decided| decided.policy == promotion.policy && decided.image == *image;
+        let mut own = decisions.iter().filter(of_image);
+        let own = own.find(|decided| decided.environment == promotion.environment)?;
+        let Decision::Promote(promote) = &own.decision else {
+            return None;
+        };
+        let moved = &promotion.images[image];
+        let elsewhere = decisions.iter().filter(of_image);
+        let elsewhere = elsewhere.filter(|decided| decided.environment != promotion.environment);
+        let has_it = |decided: &&Decided| decided.current.as_deref() == Some(moved.tag.as_str());
+        let runs_in = elsewhere.filter(has_it).map(|decided| {
+            let ledger = &self.standing.base.ledger;
+            let recorded = ledger.latest(&promotion.policy, &decided.environment, image);
+            let brought = recorded.filter(|recorded| recorded.moved.tag == moved.tag);
+            RunsIn {
+                environment: decided.environment.clone(),
+                since: brought.map(|recorded| (recorded.at, recorded.commit.clone())),
+            }
+        });
+        Some(Evidence {
+            ground: promote.ground,
+            digest: promote.to.digest.clone(),
+            dated: promote.dated,
+            platforms: Vec::new(),
+            runs_in: runs_in.collect(),
+            between: None,
+            also: promote.also.clone(),
+        })
+    }
+
     /// What the decisions wait for, where all is as it should be.
     fn awaits(&self) -> HoldReason {
         HoldReason::Proposed {
             branch: self.head.branch.clone(),
-            request: self.standing.open.map(|open| (open.number, open.url.clone())),
+            request: self
+                .standing
+                .open
+                .map(|open| (open.number, open.url.clone())),
         }
     }
 
@@ -451,17 +527,17 @@ fn moves_alike(a: &[Promotion], b: &[Promotion]) -> bool {
             let images = promotion.images.iter();
             images.map(move |(image, moved)| {
                 let version = (moved.tag.clone(), moved.digest.clone());
-                (key.clone(), image.clone(), moved.repository.clone(), version)
+                (
+                    key.clone(),
+                    image.clone(),
+                    moved.repository.clone(),
+                    version,
+                )
             })
         });
         moves.collect::<BTreeSet<_>>()
     };
     versions(a) == versions(b)
-}
-
-/// Whether two bodies say the same; forges write the ends of lines as they like.
-fn same_text(a: &str, b: &str) -> bool {
-    a.lines().map(str::trim_end).eq(b.trim_end().lines().map(str::trim_end))
 }
 
 /// What people are told where a newer version takes the place of one that they may have looked at.

@@ -238,7 +238,10 @@ impl fmt::Display for HoldReason {
                 write!(f, "the tags of `{repository}` have not been listed yet")
             }
             Self::ListingOld { at } => {
-                write!(f, "the latest listing of tags is too old to decide from: it was read at {at}")
+                write!(
+                    f,
+                    "the latest listing of tags is too old to decide from: it was read at {at}"
+                )
             }
             Self::ListingShrank { from, to, until } => write!(
                 f,
@@ -265,9 +268,15 @@ impl fmt::Display for HoldReason {
                 f,
                 "the registry does not tell yet when `{tag}` was pushed; it is asked again with the next listing"
             ),
-            Self::ManifestsUnknown { why } => write!(f, "the manifests repository is unknown: {why}"),
+            Self::ManifestsUnknown { why } => {
+                write!(f, "the manifests repository is unknown: {why}")
+            }
             Self::BranchMissing { branch } => {
-                write!(f, "`{}` has no branch `{}`; create it with a first commit", branch.repository, branch.branch)
+                write!(
+                    f,
+                    "`{}` has no branch `{}`; create it with a first commit",
+                    branch.repository, branch.branch
+                )
             }
             Self::SiteRefused { why } => f.write_str(why),
             Self::Undone { recorded } => write!(
@@ -287,7 +296,10 @@ impl fmt::Display for HoldReason {
             Self::Proposed {
                 branch: _,
                 request: Some((number, url)),
-            } => write!(f, "pull request #{number} proposes it and waits for people: {url}"),
+            } => write!(
+                f,
+                "pull request #{number} proposes it and waits for people: {url}"
+            ),
             Self::ForgeUnknown { why } => write!(f, "the pull requests are unknown: {why}"),
             Self::ForeignCommits { branch, commit, by } => write!(
                 f,

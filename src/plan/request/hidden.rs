@@ -22,8 +22,6 @@ const COMMENT_END: &str = "-->";
 const DEFINITION_START: &str = "[towpath-data]: # (";
 const DEFINITION_END: &str = ")";
 
-/// The first trailer of each promotion.
-const PROMOTION: &str = "Towpath-Policy: ";
 const IN_COMMIT: &str = "Promotions: in-commit";
 const CLOSED: &str = "Closed: by-towpath";
 const HANDS_OFF: &str = "Hands-Off: ";
@@ -115,7 +113,7 @@ impl Hidden {
         if told.strip_prefix(CHECKSUM)? != checksum(&lines) {
             return None;
         }
-        let mut trailers: Vec<String> = Vec::new();
+        let mut trailers = String::new();
         let mut hidden = Self {
             promotions: Promotions::InCommit,
             flags: Flags::default(),
@@ -131,19 +129,14 @@ impl Hidden {
             } else if let Some(shown) = line.strip_prefix(SHOWN) {
                 shown.clone_into(&mut hidden.shown);
             } else {
-                if line.starts_with(PROMOTION) {
-                    trailers.push(String::new());
-                }
-                let of_promotion = trailers.last_mut()?;
-                of_promotion.push_str(line);
-                of_promotion.push('\n');
+                trailers.push_str(line);
+                trailers.push('\n');
             }
         }
         if !trailers.is_empty() {
             // A message has a subject before its trailers.
-            let read = |trailers: &String| Promotion::read(&format!("_\n\n{trailers}"));
-            let promotions: Option<Vec<Promotion>> = trailers.iter().map(read).collect();
-            hidden.promotions = Promotions::Here(promotions?);
+            let promotions = Promotion::read(&format!("_\n\n{trailers}"));
+            hidden.promotions = Promotions::Here(promotions);
         }
         Some(hidden)
     }

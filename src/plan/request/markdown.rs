@@ -16,7 +16,7 @@ const JOINER: char = '\u{2060}';
 const CLOSING_WORDS: [&str; 4] = ["clos", "fix", "resolv", "implement"];
 
 /// `text` on one line, cut where it is long, without what hides or turns around what is seen, and without what a forge would act on.
-pub(super) fn plain(text: &str) -> String {
+pub(in crate::plan) fn plain(text: &str) -> String {
     let mut shown: String = text.chars().take(SHOWN_MAX).map(seen).collect();
     if text.chars().nth(SHOWN_MAX).is_some() {
         shown.push('…');

@@ -12,7 +12,7 @@
 mod body;
 mod diff;
 pub(crate) mod hidden;
-mod markdown;
+pub(super) mod markdown;
 pub(crate) mod source;
 mod warning;
 

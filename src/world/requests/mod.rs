@@ -44,7 +44,13 @@ pub(crate) struct PullRequest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RequestState {
     Open,
-    Merged { at: Timestamp, by: Option<String> },
+    Merged {
+        at: Timestamp,
+        by: Option<String>,
+    },
     /// Closed without being merged.
-    Closed { at: Timestamp, by: Option<String> },
+    Closed {
+        at: Timestamp,
+        by: Option<String>,
+    },
 }
