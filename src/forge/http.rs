@@ -39,7 +39,7 @@ const REDIRECTS_MAX: u32 = 3;
 const ANSWER_BYTES_MAX: usize = 16 << 20;
 
 /// The most pages of one list: 10,000 pull requests at 100 a page.
-const PAGES_MAX: usize = 100;
+pub(super) const PAGES_MAX: usize = 100;
 
 /// Characters of a forge's own words that are passed on.
 const WORDS_MAX: usize = 300;
@@ -271,6 +271,23 @@ impl Line {
     pub(super) fn unsupported(&self, what: &'static str) -> ForgeError {
         let host = self.host.clone();
         ForgeError::Unsupported { host, what }
+    }
+
+    pub(super) fn exists(&self, head: &str) -> ForgeError {
+        ForgeError::Exists {
+            host: self.host.clone(),
+            head: head.to_owned(),
+        }
+    }
+
+    /// What was understood and not done, for a reason that no status tells.
+    pub(super) fn rejected(&self, ask: &Ask, words: &str) -> ForgeError {
+        ForgeError::Rejected {
+            host: self.host.clone(),
+            what: ask.what.clone(),
+            status: StatusCode::UNPROCESSABLE_ENTITY,
+            words: words.to_owned(),
+        }
     }
 
     /// Makes an error of an answer that is no success.

@@ -10,6 +10,7 @@
 )]
 
 mod address;
+mod alike;
 mod azure;
 mod bitbucket;
 mod bitbucket_server;
@@ -24,6 +25,7 @@ mod link;
 mod metrics;
 mod place;
 mod traffic;
+mod wire;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

@@ -1,0 +1,94 @@
+//! What GitHub's answers look like, and Gitea's, whose API was made after it.
+//!
+//! <https://docs.github.com/en/rest/pulls/pulls>, <https://docs.gitea.com/api/>. Only what is used is read.
+
+use serde::Deserialize;
+
+#[derive(Debug, Deserialize)]
+pub(super) struct PullRequest {
+    pub(super) number: u64,
+    /// For GraphQL; Gitea has none.
+    pub(super) node_id: Option<String>,
+    pub(super) html_url: String,
+    /// `open` or `closed`.
+    pub(super) state: String,
+    pub(super) title: String,
+    pub(super) body: Option<String>,
+    #[serde(default)]
+    pub(super) draft: bool,
+    pub(super) updated_at: String,
+    pub(super) closed_at: Option<String>,
+    pub(super) merged_at: Option<String>,
+    pub(super) merge_commit_sha: Option<String>,
+    /// GitHub's lists do not tell.
+    pub(super) merged_by: Option<User>,
+    pub(super) head: Side,
+    pub(super) base: Side,
+}
+
+/// The head or the base.
+#[derive(Debug, Deserialize)]
+pub(super) struct Side {
+    /// GitHub: `OWNER:BRANCH`. Gitea: the branch.
+    #[serde(default)]
+    pub(super) label: String,
+    /// The branch. Gitea: `refs/pull/N/head` once the branch was deleted.
+    #[serde(rename = "ref")]
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) sha: String,
+    /// `None` where a fork was deleted.
+    pub(super) repo: Option<Repository>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Repository {
+    pub(super) id: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct User {
+    pub(super) login: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Review {
+    pub(super) user: Option<User>,
+    pub(super) state: String,
+    /// Gitea's; GitHub has a state for it.
+    #[serde(default)]
+    pub(super) dismissed: bool,
+    pub(super) commit_id: Option<String>,
+    pub(super) submitted_at: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Milestone {
+    /// Gitea's name of it.
+    pub(super) id: u64,
+    /// GitHub's name of it.
+    pub(super) number: Option<u64>,
+    pub(super) title: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Label {
+    pub(super) name: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Issue {
+    #[serde(default)]
+    pub(super) assignees: Option<Vec<User>>,
+}
+
+/// An answer of GraphQL, of which only the failures matter.
+#[derive(Debug, Deserialize)]
+pub(super) struct GraphQl {
+    pub(super) errors: Option<Vec<GraphQlError>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct GraphQlError {
+    pub(super) message: String,
+}
