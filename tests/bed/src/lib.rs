@@ -5,6 +5,7 @@ pub mod aws;
 mod built;
 mod crane;
 mod git;
+pub mod gitea;
 mod limit;
 mod nginx;
 mod process;

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long a server may take to answer for the first time: a cold disk on a shared machine, not a pace to meet.
-const READY_WITHIN: Duration = Duration::from_secs(60);
+pub(crate) const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// A server in a process group of its own, ended with all its children on drop.
 #[must_use = "the server ends when this is dropped"]
