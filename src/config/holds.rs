@@ -309,7 +309,13 @@ holds:
     reject: v2
     by: Ada
   - { stop: true }
-"), @"");
+"), @r#"
+        3: pin v1.4.2 | portal in production | Some("INC-123") None None
+        4: reject staging-0a1b2c3 | portal in staging | Some("broken login") None None
+        5: stop | everything in production | Some("year-end freeze") None Some("2026-12-27T06:00:00Z")
+        6: reject v2 | portal everywhere, image web | None Some("Ada") None
+        10: stop | everything | None None None
+        "#);
     }
 
     #[test]
@@ -338,7 +344,76 @@ holds:
   - { policy: portal, environment: production, stop: true, until: tomorrow }
   - { policy: portal, environment: dev, pin: v1 }
   - { policy: portal, environment: dev, pin: v2 }
-"), @"");
+"), @r#"
+        error: unknown key `polcy`
+          --> .towpath/holds.yaml:3:7
+            |
+          3 |   - { polcy: portal, environment: production, pin: v1 }
+            |       ^^^^^
+          at: holds[0].polcy
+          hint: did you mean `policy`?
+
+        error: a hold is exactly one of `pin`, `reject` and `stop`
+          --> .towpath/holds.yaml:4:3
+            |
+          4 |   - { policy: portal, environment: production }
+            |   ^
+          at: holds[1]
+          hint: write `pin: VERSION`, `reject: [VERSION]` or `stop: true`
+
+        error: a hold is exactly one of `pin`, `reject` and `stop`
+          --> .towpath/holds.yaml:5:3
+            |
+          5 |   - { policy: portal, environment: production, pin: v1, stop: true }
+            |   ^
+          at: holds[2]
+          hint: write `pin: VERSION`, `reject: [VERSION]` or `stop: true`
+
+        error: expected a text, found a number
+          --> .towpath/holds.yaml:6:37
+            |
+          6 |   - { environment: production, pin: 1.10 }
+            |                                     ^^^^
+          at: holds[3].pin
+          hint: write it in quotes: "1.10"
+
+        error: a rejection names its `policy`
+          --> .towpath/holds.yaml:7:3
+            |
+          7 |   - { environment: production, reject: [v1] }
+            |   ^
+          at: holds[4]
+
+        error: a hold of one image names its `policy`
+          --> .towpath/holds.yaml:8:3
+            |
+          8 |   - { image: web, stop: true }
+            |   ^
+          at: holds[5]
+
+        error: `stop` is `true` or not there
+          --> .towpath/holds.yaml:9:3
+            |
+          9 |   - { stop: false }
+            |   ^
+          at: holds[6]
+          hint: to go on, remove the entry
+
+        error: `tomorrow` is not a time
+          --> .towpath/holds.yaml:10:67
+            |
+         10 |   - { policy: portal, environment: production, stop: true, until: tomorrow }
+            |                                                                   ^^^^^^^^
+          at: holds[7].until
+          hint: write date, time and zone: `2026-12-27T06:00:00Z`
+
+        error: a second pin of portal in dev; the first is in line 11
+          --> .towpath/holds.yaml:12:3
+            |
+         12 |   - { policy: portal, environment: dev, pin: v2 }
+            |   ^
+          at: holds[9]
+        "#);
         insta::assert_snapshot!(told("- a\n"), @"");
     }
 }

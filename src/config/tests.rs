@@ -880,7 +880,7 @@ policies: []
       8 |   three: { url: http://git.example.com/c.git, token: *** }
         |                                               ^^^^^
       at: repositories.three.token
-      hint: known here: `url`, `branch`, `credentials`, `plain-http`, `ca-file`, `poll-interval`
+      hint: known here: `url`, `branch`, `credentials`, `plain-http`, `ca-file`, `poll-interval`, `forge`
     ");
     let broken = settings.replace("policies: []", "policies: [\nx");
     assert!(!self::report(&broken, "").contains("hunter"));
