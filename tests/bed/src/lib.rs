@@ -4,6 +4,7 @@
 pub mod aws;
 mod built;
 mod crane;
+pub mod forge;
 mod git;
 pub mod gitea;
 mod limit;
