@@ -372,3 +372,7 @@ trait Client {
     /// Who approved what stands in the pull request now.
     async fn approvals(&self, number: u64) -> Result<Vec<Approval>, ForgeError>;
 }
+
+#[cfg(test)]
+#[path = "../../tests/contract/forge.rs"]
+mod contract;
