@@ -1,15 +1,42 @@
-//! Bitbucket Cloud: not written yet.
+//! Bitbucket Cloud, API version 2.0. <https://developer.atlassian.com/cloud/bitbucket/rest/intro/>
+//!
+//! Peculiar: commits of pull requests come by their first 12 digits, so that heads are not told; a pull request does not say
+//! when it was closed; reviewers who are left out of a change are removed by it; nothing merges by itself.
+
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value as Json, json};
+use url::Url;
 
+use super::alike::once_each;
 use super::error::ForgeError;
-use super::http::{Dialect, Line, Shown};
+use super::http::{Ask, Dialect, Line, Shown};
 use super::traffic::Traffic;
+use super::turned::Turned;
+use super::wire::bitbucket::{
+    Activity, Member, Page, PullRequest as Wire, State as WireState, User,
+};
 use super::{
-    Approval, Client, MergeWay, NewPullRequest, Opened, Options, PullRequest, Status, Update,
+    Approval, Client, MergeWay, NewPullRequest, Opened, Options, PullRequest, State, Status,
+    Update, Verdict,
 };
 use crate::manifest::CommitId;
 
+/// Entries on a page of pull requests, the most that there are; elsewhere it is 100.
+/// <https://developer.atlassian.com/cloud/bitbucket/rest/intro/#pagination>
+const PAGE_SIZE: &str = "50";
+const PAGE_SIZE_OF_MEMBERS: &str = "100";
+
+/// All states. Without any, only open pull requests are listed.
+const STATES: [&str; 4] = ["OPEN", "MERGED", "DECLINED", "SUPERSEDED"];
+
+/// Where people look at a repository.
+const PAGES: &str = "https://bitbucket.org";
+
+/// Access tokens of workspaces, projects and repositories; tokens of people are passwords, with a user's name beside them.
+/// <https://developer.atlassian.com/cloud/bitbucket/rest/intro/#authentication>
 const DIALECT: Dialect = Dialect {
     accept: "application/json",
     headers: &[],
@@ -19,49 +46,333 @@ const DIALECT: Dialect = Dialect {
 /// A repository on Bitbucket Cloud.
 pub(super) struct BitbucketCloud {
     line: Line,
+    workspace: String,
+    name: String,
 }
 
 impl BitbucketCloud {
     pub(super) fn new(options: Options, traffic: &Traffic) -> Result<Self, ForgeError> {
+        let (workspace, name) = options.place.path.split_once('/').unwrap_or_default();
+        let (workspace, name) = (workspace.to_owned(), name.to_owned());
         let line = Line::new(options, DIALECT, traffic)?;
-        Ok(Self { line })
+        Ok(Self {
+            line,
+            workspace,
+            name,
+        })
+    }
+
+    fn url(&self, segments: &[&str]) -> Url {
+        let repository = ["repositories", &self.workspace, &self.name];
+        self.line.url(&[&repository, segments].concat())
+    }
+
+    fn pull_request(&self, number: u64, rest: &[&str]) -> Url {
+        let number = number.to_string();
+        self.url(&[&["pullrequests", &number], rest].concat())
+    }
+
+    /// Those whose branch starts with `head_prefix`, by a filter that finds it anywhere in the name.
+    /// <https://developer.atlassian.com/cloud/bitbucket/rest/intro/#filtering>
+    async fn list(
+        &self,
+        head_prefix: &str,
+        (states, filter): (&[&str], &str),
+    ) -> Result<Vec<Wire>, ForgeError> {
+        let mut url = self.url(&["pullrequests"]);
+        let query = format!("source.branch.name ~ {}{filter}", quoted(head_prefix));
+        url.query_pairs_mut()
+            .extend_pairs(states.iter().map(|state| ("state", state)))
+            .append_pair("q", &query)
+            .append_pair("sort", "created_on")
+            .append_pair("pagelen", PAGE_SIZE);
+        let what = format!(
+            "list the pull requests of `{}/{}`",
+            self.workspace, self.name
+        );
+        let all = self
+            .line
+            .turned(Ask::list(url, what), |ask, page| self.turn(ask, page))
+            .await?;
+        // What a fork's branch is called is not ours to say.
+        let ours = |one: &Wire| {
+            one.source.branch.name.starts_with(head_prefix)
+                && one.source.repository.is_some()
+                && one.source.repository == one.destination.repository
+        };
+        Ok(all.into_iter().filter(ours).collect())
+    }
+
+    fn turn<T>(&self, ask: &Ask, page: Page<T>) -> Result<Turned<T>, ForgeError> {
+        let next = page.next.map(|next| self.line.following(ask, &next));
+        Ok((page.values, next.transpose()?))
+    }
+
+    async fn noun(&self, one: Wire) -> Result<PullRequest, ForgeError> {
+        let updated = one.updated_on.0;
+        let by = one.closed_by.map(User::name);
+        let state = match one.state {
+            WireState::Open => State::Open,
+            WireState::Merged => State::Merged {
+                commit: one.merge_commit.and_then(|commit| commit.hash.0),
+                at: updated,
+                by,
+            },
+            WireState::Declined => State::Closed {
+                at: self.declined(one.id).await?.unwrap_or(updated),
+                by,
+            },
+            WireState::Superseded => State::Closed { at: updated, by },
+        };
+        Ok(PullRequest {
+            number: one.id,
+            url: one.links.html.href,
+            head: one.source.branch.name,
+            head_commit: one.source.commit.and_then(|commit| commit.hash.0),
+            base: one.destination.branch.name,
+            title: one.title,
+            body: one.summary.map(|text| text.raw).unwrap_or_default(),
+            state,
+            is_draft: one.draft,
+            updated,
+        })
+    }
+
+    /// When a pull request that is declined now was: what is told of it with the pull request itself is only when anything
+    /// last happened, such as a comment much later. The newest entry comes first.
+    async fn declined(&self, number: u64) -> Result<Option<Timestamp>, ForgeError> {
+        let mut url = self.pull_request(number, &["activity"]);
+        url.query_pairs_mut().append_pair("pagelen", PAGE_SIZE);
+        let ask = Ask::list(
+            url,
+            format!("read when the pull request #{number} was declined"),
+        );
+        let page: Page<Activity> = self.line.ask(&ask).await?;
+        let updates = page.values.into_iter().filter_map(|entry| entry.update);
+        let since = updates.take_while(|update| update.state == WireState::Declined);
+        Ok(since.map(|update| update.date.0).min())
+    }
+
+    async fn read(&self, number: u64) -> Result<Wire, ForgeError> {
+        let url = self.pull_request(number, &[]);
+        let ask = Ask::read(url, format!("read the pull request #{number}"));
+        self.line.ask(&ask).await
+    }
+
+    /// People by what the settings call them: `{UUID}`, an account's id, or a nickname among the workspace's members.
+    async fn people(
+        &self,
+        names: &BTreeSet<String>,
+        complaints: &mut Vec<ForgeError>,
+    ) -> Result<Vec<Json>, ForgeError> {
+        let mut found = Vec::new();
+        let mut members: Option<Vec<Member>> = None;
+        for name in names {
+            let what = format!("find the user `{name}`");
+            let uuid = if name.starts_with('{') {
+                Some(name.clone())
+            } else if is_account_id(name) {
+                self.account(name, &what).await?
+            } else {
+                if members.is_none() {
+                    members = Some(self.members().await?);
+                }
+                let mut users = members.iter().flatten().map(|member| &member.user);
+                let user = users.find(|user| user.nickname.as_ref() == Some(name));
+                user.map(|user| user.uuid.clone())
+            };
+            match uuid {
+                Some(uuid) => found.push(json!({ "uuid": uuid })),
+                None => complaints.push(self.line.not_found(what)),
+            }
+        }
+        Ok(found)
+    }
+
+    async fn account(&self, id: &str, what: &str) -> Result<Option<String>, ForgeError> {
+        let ask = Ask::read(self.line.url(&["users", id]), what);
+        match self.line.ask::<User>(&ask).await {
+            Ok(user) => Ok(Some(user.uuid)),
+            Err(ForgeError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn members(&self) -> Result<Vec<Member>, ForgeError> {
+        let mut url = self.line.url(&["workspaces", &self.workspace, "members"]);
+        url.query_pairs_mut()
+            .append_pair("pagelen", PAGE_SIZE_OF_MEMBERS);
+        let ask = Ask::list(url, format!("list the members of `{}`", self.workspace));
+        self.line
+            .turned(ask, |ask, page| self.turn(ask, page))
+            .await
+    }
+
+    fn unsupported(&self, new: &NewPullRequest) -> Vec<ForgeError> {
+        let wishes = [
+            (!new.labels.is_empty(), "label pull requests"),
+            (!new.assignees.is_empty(), "assign pull requests"),
+            (new.milestone.is_some(), "put pull requests into milestones"),
+        ];
+        let wished = wishes.into_iter().filter(|(is_wished, _)| *is_wished);
+        wished
+            .map(|(_, what)| self.line.unsupported(what))
+            .collect()
     }
 }
 
 impl Client for BitbucketCloud {
-    async fn open_pull_requests(&self, _: &str) -> Result<Vec<PullRequest>, ForgeError> {
-        Err(self.line.unsupported("list pull requests"))
+    async fn open_pull_requests(&self, head_prefix: &str) -> Result<Vec<PullRequest>, ForgeError> {
+        let mut found = Vec::new();
+        for one in self.list(head_prefix, (&STATES[..1], "")).await? {
+            found.push(self.noun(one).await?);
+        }
+        Ok(once_each(found))
     }
 
     async fn changed_pull_requests(
         &self,
-        _: &str,
-        _: Timestamp,
+        head_prefix: &str,
+        since: Timestamp,
     ) -> Result<Vec<PullRequest>, ForgeError> {
-        Err(self.line.unsupported("list pull requests"))
+        let filter = format!(" AND updated_on >= \"{since}\"");
+        let mut found = Vec::new();
+        for one in self.list(head_prefix, (&STATES, &filter)).await? {
+            found.push(self.noun(one).await?);
+        }
+        Ok(once_each(found))
     }
 
-    async fn open(&self, _: &NewPullRequest) -> Result<Opened, ForgeError> {
-        Err(self.line.unsupported("open a pull request"))
+    /// What a second pull request for a branch becomes is not documented, so it is looked for first.
+    async fn open(&self, new: &NewPullRequest) -> Result<Opened, ForgeError> {
+        let open = self.list(&new.head, (&STATES[..1], "")).await?;
+        if open.iter().any(|one| one.source.branch.name == new.head) {
+            return Err(self.line.exists(&new.head));
+        }
+        let mut complaints = self.unsupported(new);
+        let reviewers = self.people(&new.reviewers, &mut complaints).await?;
+        let body = |reviewers: &[Json]| {
+            json!({
+                "title": new.title,
+                "description": new.body,
+                "source": { "branch": { "name": new.head } },
+                "destination": { "branch": { "name": new.base } },
+                "draft": new.is_draft,
+                "reviewers": reviewers,
+            })
+        };
+        let url = self.url(&["pullrequests"]);
+        let what = format!("open a pull request for `{}`", new.head);
+        let mut ask = Ask::write(Method::POST, url, body(&reviewers), what);
+        let mut answer = self.line.send(&ask).await?;
+        // One who may not review, such as the author or somebody without access, lets all of it fail.
+        let is_about_reviewers = answer.status == StatusCode::BAD_REQUEST
+            && answer.words().to_lowercase().contains("reviewer");
+        if is_about_reviewers && !reviewers.is_empty() {
+            complaints.extend(self.line.judge(&ask, answer).err());
+            ask.body = Some(body(&[]));
+            answer = self.line.send(&ask).await?;
+        }
+        let answer = self.line.judge(&ask, answer)?;
+        let made = self.line.parse(&ask, &answer)?;
+        Ok(Opened {
+            pull_request: self.noun(made).await?,
+            complaints,
+        })
     }
 
-    async fn update(&self, _: u64, _: &Update) -> Result<PullRequest, ForgeError> {
-        Err(self.line.unsupported("change a pull request"))
+    async fn update(&self, number: u64, update: &Update) -> Result<PullRequest, ForgeError> {
+        let Update { title, body, close } = update;
+        let what = format!("change the pull request #{number}");
+        let mut now = self.read(number).await?;
+        if title.is_some() || body.is_some() {
+            let summary = now.summary.take().map(|text| text.raw);
+            let reviewers = now
+                .reviewers
+                .iter()
+                .map(|user| json!({ "uuid": user.uuid }));
+            let fields = json!({
+                "title": title.as_ref().unwrap_or(&now.title),
+                "description": body.clone().or(summary).unwrap_or_default(),
+                "reviewers": reviewers.collect::<Vec<Json>>(),
+                "draft": now.draft,
+            });
+            let url = self.pull_request(number, &[]);
+            now = self
+                .line
+                .ask(&Ask::write(Method::PUT, url, fields, &*what))
+                .await?;
+        }
+        if *close {
+            let url = self.pull_request(number, &["decline"]);
+            now = self
+                .line
+                .ask(&Ask::write(Method::POST, url, json!({}), what))
+                .await?;
+        }
+        self.noun(now).await
     }
 
-    async fn comment(&self, _: u64, _: &str) -> Result<(), ForgeError> {
-        Err(self.line.unsupported("comment on a pull request"))
+    async fn comment(&self, number: u64, text: &str) -> Result<(), ForgeError> {
+        let url = self.pull_request(number, &["comments"]);
+        let body = json!({ "content": { "raw": text } });
+        let what = format!("comment on the pull request #{number}");
+        self.line
+            .tell(&Ask::write(Method::POST, url, body, what))
+            .await
     }
 
-    async fn set_status(&self, _: &CommitId, _: &Status) -> Result<(), ForgeError> {
-        Err(self.line.unsupported("set a commit status"))
+    /// <https://developer.atlassian.com/cloud/bitbucket/rest/api-group-commit-statuses/>
+    async fn set_status(&self, commit: &CommitId, status: &Status) -> Result<(), ForgeError> {
+        let Status { name, verdict, why } = status;
+        let state = match verdict {
+            Verdict::Passed => "SUCCESSFUL",
+            Verdict::Waits => "INPROGRESS",
+            Verdict::Failed => "FAILED",
+        };
+        let (workspace, repository) = (&self.workspace, &self.name);
+        let body = json!({
+            "key": name,
+            "name": name,
+            "state": state,
+            "description": why,
+            "url": format!("{PAGES}/{workspace}/{repository}/commits/{}", commit.as_str()),
+        });
+        let url = self.url(&["commit", commit.as_str(), "statuses", "build"]);
+        let what = format!("set the status `{name}`");
+        self.line
+            .tell(&Ask::write(Method::POST, url, body, what))
+            .await
     }
 
+    /// Pull requests merge when somebody says so, and only then: the API has no other way, see `pullrequest_merge_parameters`
+    /// of <https://api.bitbucket.org/swagger.json>.
     async fn merge_when_ready(&self, _: u64, _: MergeWay, _: &CommitId) -> Result<(), ForgeError> {
-        Err(self.line.unsupported("merge a pull request"))
+        Err(self
+            .line
+            .unsupported("merge a pull request by itself when it is ready"))
     }
 
-    async fn approvals(&self, _: u64) -> Result<Vec<Approval>, ForgeError> {
-        Err(self.line.unsupported("tell approvals"))
+    async fn approvals(&self, number: u64) -> Result<Vec<Approval>, ForgeError> {
+        let now = self.read(number).await?;
+        let approvals = now.participants.into_iter().filter(|one| one.approved);
+        let approvals = approvals.map(|one| Approval {
+            by: one.user.name(),
+            at: one.participated_on.map(|at| at.0),
+            commit: None,
+        });
+        Ok(approvals.collect())
     }
+}
+
+/// As a text of the filter's language.
+fn quoted(text: &str) -> String {
+    let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
+    format!("\"{escaped}\"")
+}
+
+/// `557058:2b05b2bd-…`, or 24 hex digits as old accounts have it; a nickname has no colon.
+/// <https://developer.atlassian.com/cloud/bitbucket/rest/api-group-users/>
+fn is_account_id(name: &str) -> bool {
+    name.contains(':') || name.len() == 24 && name.chars().all(|c| c.is_ascii_hexdigit())
 }

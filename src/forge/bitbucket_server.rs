@@ -1,15 +1,38 @@
-//! Bitbucket Server: not written yet.
+//! Bitbucket Server and Data Center. <https://developer.atlassian.com/server/bitbucket/rest/v902/intro/>
+//!
+//! Peculiar: each change names the version that it was made from; nothing filters by time; who closed a pull request is not
+//! told; reviewers who are left out of a change are removed by it.
 
 use jiff::Timestamp;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value as Json, json};
+use url::Url;
 
+use super::alike::{cut, once_each};
 use super::error::ForgeError;
-use super::http::{Dialect, Line, Shown};
+use super::http::{Answer, Ask, Dialect, Line, Shown};
 use super::traffic::Traffic;
+use super::turned::{Turned, with};
+use super::wire::bitbucket_server::{Errors, Page, PullRequest as Wire, Ref, State as WireState};
 use super::{
-    Approval, Client, MergeWay, NewPullRequest, Opened, Options, PullRequest, Status, Update,
+    Approval, Client, MergeWay, NewPullRequest, Opened, Options, PullRequest, State, Status,
+    Update, Verdict,
 };
 use crate::manifest::CommitId;
 
+/// Entries on a page. What a server gives at most is its own to set, `page.max.pull.requests`: 100 unless it was changed.
+/// <https://confluence.atlassian.com/bitbucketserver/bitbucket-config-properties-776640155.html>
+const PAGE_SIZE: &str = "100";
+
+/// Characters of a build's description, and of its key:
+/// <https://developer.atlassian.com/server/bitbucket/rest/v902/api-group-builds-and-deployments/>
+const DESCRIPTION_MAX: usize = 255;
+
+/// How branches are called in full.
+const BRANCHES: &str = "refs/heads/";
+
+/// HTTP access tokens of people, projects and repositories.
+/// <https://confluence.atlassian.com/bitbucketserver/http-access-tokens-939515499.html>
 const DIALECT: Dialect = Dialect {
     accept: "application/json",
     headers: &[],
@@ -19,49 +42,325 @@ const DIALECT: Dialect = Dialect {
 /// A repository on Bitbucket Server.
 pub(super) struct BitbucketServer {
     line: Line,
+    /// Its key.
+    project: String,
+    name: String,
 }
 
 impl BitbucketServer {
     pub(super) fn new(options: Options, traffic: &Traffic) -> Result<Self, ForgeError> {
+        let (project, name) = options.place.path.split_once('/').unwrap_or_default();
+        let (project, name) = (project.to_owned(), name.to_owned());
         let line = Line::new(options, DIALECT, traffic)?;
-        Ok(Self { line })
+        Ok(Self {
+            line,
+            project,
+            name,
+        })
+    }
+
+    fn url(&self, segments: &[&str]) -> Url {
+        let repository = ["projects", &self.project, "repos", &self.name];
+        self.line.url(&[&repository, segments].concat())
+    }
+
+    fn pull_request(&self, number: u64, rest: &[&str]) -> Url {
+        let number = number.to_string();
+        self.url(&[&["pull-requests", &number], rest].concat())
+    }
+
+    /// The page where people look at a commit: beside the API, below the same root.
+    fn page_of(&self, commit: &CommitId) -> String {
+        let api = self.url(&["commits", commit.as_str()]).to_string();
+        api.replacen("/rest/api/latest/", "/", 1)
+    }
+
+    /// Those of `state`, newest first, while a page has any that changed at `since` or later.
+    async fn list(
+        &self,
+        head_prefix: &str,
+        (state, since): (&str, Timestamp),
+    ) -> Result<Vec<PullRequest>, ForgeError> {
+        let mut url = self.url(&["pull-requests"]);
+        url.query_pairs_mut()
+            .append_pair("state", state)
+            .append_pair("order", "NEWEST")
+            .append_pair("limit", PAGE_SIZE);
+        let what = format!("list the pull requests of `{}/{}`", self.project, self.name);
+        let is_recent = |one: &Wire| one.updated_date.0 >= since;
+        let turn = |ask: &Ask, page: Page| -> Result<Turned<Wire>, ForgeError> {
+            let goes_on = !page.is_last_page && page.values.iter().any(is_recent);
+            let next = page.next_page_start.filter(|_| goes_on);
+            let next = next.map(|start| with(&ask.url, "start", &start.to_string()));
+            Ok((page.values, next))
+        };
+        let all = self.line.turned(Ask::list(url, what), turn).await?;
+        // What a fork's branch is called is not ours to say.
+        let ours = all.into_iter().filter(|one| {
+            is_recent(one)
+                && short(&one.from_ref).starts_with(head_prefix)
+                && one.from_ref.repository.id == one.to_ref.repository.id
+        });
+        Ok(once_each(ours.map(noun).collect()))
+    }
+
+    async fn read(&self, number: u64) -> Result<Wire, ForgeError> {
+        let url = self.pull_request(number, &[]);
+        let ask = Ask::read(url, format!("read the pull request #{number}"));
+        self.line.ask(&ask).await
+    }
+
+    /// Makes one change to a pull request; where it changed since it was read, once more on what it is then.
+    async fn change(
+        &self,
+        mut now: Wire,
+        change: impl Fn(&Wire) -> Ask,
+    ) -> Result<Wire, ForgeError> {
+        let ask = change(&now);
+        let mut answer = self.line.send(&ask).await?;
+        if is(&answer, "PullRequestOutOfDateException") {
+            now = self.read(now.id).await?;
+            answer = self.line.send(&change(&now)).await?;
+        }
+        let answer = self.line.judge(&ask, answer)?;
+        self.line.parse(&ask, &answer)
+    }
+
+    fn unsupported(&self, new: &NewPullRequest) -> Vec<ForgeError> {
+        let wishes = [
+            (!new.labels.is_empty(), "label pull requests"),
+            (!new.assignees.is_empty(), "assign pull requests"),
+            (new.milestone.is_some(), "put pull requests into milestones"),
+        ];
+        let wished = wishes.into_iter().filter(|(is_wished, _)| *is_wished);
+        wished
+            .map(|(_, what)| self.line.unsupported(what))
+            .collect()
+    }
+
+    fn opening(&self, new: &NewPullRequest, reviewers: &[&String]) -> Json {
+        let branch = |name: &str| {
+            json!({
+                "id": format!("{BRANCHES}{name}"),
+                "repository": { "slug": self.name, "project": { "key": self.project } },
+            })
+        };
+        json!({
+            "title": new.title,
+            "description": new.body,
+            "draft": new.is_draft,
+            "fromRef": branch(&new.head),
+            "toRef": branch(&new.base),
+            "reviewers": people(reviewers.iter().copied()),
+        })
     }
 }
 
 impl Client for BitbucketServer {
-    async fn open_pull_requests(&self, _: &str) -> Result<Vec<PullRequest>, ForgeError> {
-        Err(self.line.unsupported("list pull requests"))
+    async fn open_pull_requests(&self, head_prefix: &str) -> Result<Vec<PullRequest>, ForgeError> {
+        self.list(head_prefix, ("OPEN", Timestamp::MIN)).await
     }
 
     async fn changed_pull_requests(
         &self,
-        _: &str,
-        _: Timestamp,
+        head_prefix: &str,
+        since: Timestamp,
     ) -> Result<Vec<PullRequest>, ForgeError> {
-        Err(self.line.unsupported("list pull requests"))
+        self.list(head_prefix, ("ALL", since)).await
     }
 
-    async fn open(&self, _: &NewPullRequest) -> Result<Opened, ForgeError> {
-        Err(self.line.unsupported("open a pull request"))
+    async fn open(&self, new: &NewPullRequest) -> Result<Opened, ForgeError> {
+        let mut complaints = self.unsupported(new);
+        let mut reviewers: Vec<&String> = new.reviewers.iter().collect();
+        let url = self.url(&["pull-requests"]);
+        let what = format!("open a pull request for `{}`", new.head);
+        let mut ask = Ask::write(Method::POST, url, self.opening(new, &reviewers), what);
+        let mut answer = self.line.send(&ask).await?;
+        // One who may not review lets all of it fail.
+        let refused = errors(&answer).errors;
+        let refused = refused.into_iter().flat_map(|error| error.reviewer_errors);
+        let refused: Vec<String> = refused.filter_map(|error| error.context).collect();
+        if !refused.is_empty() {
+            complaints.extend(self.line.judge(&ask, answer).err());
+            reviewers.retain(|name| !refused.contains(name));
+            ask.body = Some(self.opening(new, &reviewers));
+            answer = self.line.send(&ask).await?;
+        }
+        if is(&answer, "DuplicatePullRequestException") {
+            return Err(self.line.exists(&new.head));
+        }
+        let answer = self.line.judge(&ask, answer)?;
+        let made: Wire = self.line.parse(&ask, &answer)?;
+        if new.is_draft && !made.draft {
+            let what = "open a draft: that takes version 8.18";
+            complaints.push(self.line.unsupported(what));
+        }
+        Ok(Opened {
+            pull_request: noun(made),
+            complaints,
+        })
     }
 
-    async fn update(&self, _: u64, _: &Update) -> Result<PullRequest, ForgeError> {
-        Err(self.line.unsupported("change a pull request"))
+    async fn update(&self, number: u64, update: &Update) -> Result<PullRequest, ForgeError> {
+        let Update { title, body, close } = update;
+        let what = format!("change the pull request #{number}");
+        let mut now = self.read(number).await?;
+        if title.is_some() || body.is_some() {
+            let written = |now: &Wire| {
+                let fields = json!({
+                    "version": now.version,
+                    "title": title.as_ref().unwrap_or(&now.title),
+                    "description": body.as_ref().unwrap_or(&now.description),
+                    "draft": now.draft,
+                    "reviewers": people(now.reviewers.iter().map(|one| &one.user.name)),
+                });
+                Ask::write(Method::PUT, self.pull_request(number, &[]), fields, &*what)
+            };
+            now = self.change(now, written).await?;
+        }
+        if *close {
+            let declined = |now: &Wire| {
+                let url = self.pull_request(number, &["decline"]);
+                let url = with(&url, "version", &now.version.to_string());
+                Ask::write(Method::POST, url, json!({ "version": now.version }), &*what)
+            };
+            now = self.change(now, declined).await?;
+        }
+        Ok(noun(now))
     }
 
-    async fn comment(&self, _: u64, _: &str) -> Result<(), ForgeError> {
-        Err(self.line.unsupported("comment on a pull request"))
+    async fn comment(&self, number: u64, text: &str) -> Result<(), ForgeError> {
+        let url = self.pull_request(number, &["comments"]);
+        let what = format!("comment on the pull request #{number}");
+        let ask = Ask::write(Method::POST, url, json!({ "text": text }), what);
+        self.line.tell(&ask).await
     }
 
-    async fn set_status(&self, _: &CommitId, _: &Status) -> Result<(), ForgeError> {
-        Err(self.line.unsupported("set a commit status"))
+    /// By the builds of a repository, which all supported versions have; required builds go by the key.
+    /// <https://developer.atlassian.com/server/bitbucket/rest/v902/api-group-builds-and-deployments/>
+    async fn set_status(&self, commit: &CommitId, status: &Status) -> Result<(), ForgeError> {
+        let Status { name, verdict, why } = status;
+        let state = match verdict {
+            Verdict::Passed => "SUCCESSFUL",
+            Verdict::Waits => "INPROGRESS",
+            Verdict::Failed => "FAILED",
+        };
+        let why = cut(why, DESCRIPTION_MAX);
+        let body = json!({
+            "key": name,
+            "name": name,
+            "state": state,
+            "description": why,
+            "url": self.page_of(commit),
+        });
+        let url = self.url(&["commits", commit.as_str(), "builds"]);
+        let what = format!("set the status `{name}`");
+        self.line
+            .tell(&Ask::write(Method::POST, url, body, what))
+            .await
     }
 
-    async fn merge_when_ready(&self, _: u64, _: MergeWay, _: &CommitId) -> Result<(), ForgeError> {
-        Err(self.line.unsupported("merge a pull request"))
+    /// Auto-merge, since 8.15, where the repository's settings have it on. It is for the head that the pull request has then
+    /// (`fromHash` of `RestAutoMergeRequest`) and `STALE` once that has moved.
+    /// <https://developer.atlassian.com/server/bitbucket/rest/v902/api-group-pull-requests/>
+    async fn merge_when_ready(
+        &self,
+        number: u64,
+        way: MergeWay,
+        head: &CommitId,
+    ) -> Result<(), ForgeError> {
+        let what = format!("merge the pull request #{number} when it is ready");
+        let ask = Ask::read(self.pull_request(number, &[]), &*what);
+        let now: Wire = self.line.ask(&ask).await?;
+        let is_at = now
+            .from_ref
+            .latest_commit
+            .as_ref()
+            .and_then(|at| at.0.as_ref());
+        if is_at != Some(head) {
+            return Err(self.line.rejected(&ask, "its branch has moved on"));
+        }
+        // <https://confluence.atlassian.com/bitbucketserver/pull-request-merge-strategies-844499235.html>
+        let strategy = match way {
+            MergeWay::Merge => "no-ff",
+            MergeWay::Squash => "squash",
+            MergeWay::Rebase => "rebase-ff-only",
+        };
+        let body = json!({
+            "version": now.version,
+            "strategyId": strategy,
+            "autoMerge": true,
+        });
+        let url = self.pull_request(number, &["merge"]);
+        let url = with(&url, "version", &now.version.to_string());
+        self.line
+            .tell(&Ask::write(Method::POST, url, body, what))
+            .await
     }
 
-    async fn approvals(&self, _: u64) -> Result<Vec<Approval>, ForgeError> {
-        Err(self.line.unsupported("tell approvals"))
+    async fn approvals(&self, number: u64) -> Result<Vec<Approval>, ForgeError> {
+        let now = self.read(number).await?;
+        let all = now.reviewers.into_iter().chain(now.participants);
+        let approvals = all.filter(|one| one.status.as_deref() == Some("APPROVED"));
+        let approvals = approvals.map(|one| Approval {
+            by: one.user.name,
+            at: None,
+            commit: one.last_reviewed_commit.and_then(|commit| commit.0),
+        });
+        Ok(approvals.collect())
+    }
+}
+
+fn people<'a>(names: impl Iterator<Item = &'a String>) -> Json {
+    names
+        .map(|name| json!({ "user": { "name": name } }))
+        .collect()
+}
+
+fn short(branch: &Ref) -> &str {
+    branch.id.strip_prefix(BRANCHES).unwrap_or(&branch.id)
+}
+
+/// What a refusal consists of.
+fn errors(answer: &Answer) -> Errors {
+    match answer.status {
+        StatusCode::CONFLICT => serde_json::from_slice(&answer.body).unwrap_or_default(),
+        _ => Errors::default(),
+    }
+}
+
+fn is(answer: &Answer, class: &str) -> bool {
+    errors(answer).has(class)
+}
+
+fn noun(one: Wire) -> PullRequest {
+    let updated = one.updated_date.0;
+    let at = one.closed_date.map_or(updated, |at| at.0);
+    let merged = one.properties.merge_commit.and_then(|commit| commit.id.0);
+    PullRequest {
+        number: one.id,
+        url: one
+            .links
+            .own
+            .into_iter()
+            .next()
+            .map(|link| link.href)
+            .unwrap_or_default(),
+        head: short(&one.from_ref).to_owned(),
+        base: short(&one.to_ref).to_owned(),
+        head_commit: one.from_ref.latest_commit.and_then(|commit| commit.0),
+        title: one.title,
+        body: one.description,
+        state: match one.state {
+            WireState::Open => State::Open,
+            WireState::Merged => State::Merged {
+                commit: merged,
+                at,
+                by: None,
+            },
+            WireState::Declined => State::Closed { at, by: None },
+        },
+        is_draft: one.draft,
+        updated,
     }
 }

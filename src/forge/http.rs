@@ -268,6 +268,14 @@ impl Line {
         }
     }
 
+    pub(super) fn not_found(&self, what: impl Into<String>) -> ForgeError {
+        ForgeError::NotFound {
+            host: self.host.clone(),
+            what: what.into(),
+            credentials: whose(self.credentials.as_ref()),
+        }
+    }
+
     pub(super) fn unsupported(&self, what: &'static str) -> ForgeError {
         let host = self.host.clone();
         ForgeError::Unsupported { host, what }
@@ -296,6 +304,13 @@ impl Line {
         let what = ask.what.clone();
         let credentials = whose(self.credentials.as_ref());
         match answer.status {
+            // Azure DevOps answers so to a token that it does not know, with the page where people sign in.
+            StatusCode::NON_AUTHORITATIVE_INFORMATION => Err(ForgeError::Refused {
+                host,
+                credentials,
+                what,
+                words: "it shows the page to sign in".to_owned(),
+            }),
             status if status.is_success() => Ok(answer),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(ForgeError::Refused {
                 host,

@@ -25,6 +25,7 @@ mod link;
 mod metrics;
 mod place;
 mod traffic;
+mod turned;
 mod wire;
 
 use std::collections::BTreeSet;

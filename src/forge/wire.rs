@@ -2,6 +2,12 @@
 //!
 //! <https://docs.github.com/en/rest/pulls/pulls>, <https://docs.gitea.com/api/>. Only what is used is read.
 
+pub(super) mod azure;
+pub(super) mod bitbucket;
+pub(super) mod bitbucket_server;
+pub(super) mod gitlab;
+mod told;
+
 use serde::Deserialize;
 
 #[derive(Debug, Deserialize)]
