@@ -3,8 +3,12 @@
 //! Reading order: this file (what a test may do), `state` (what every product has), then the products' own ways. What a
 //! product says is written after its documentation and held against its description; see `tests/contract/forge.rs`.
 
+mod azure;
+mod bitbucket;
+mod bitbucket_server;
 mod gitea;
 mod github;
+mod gitlab;
 mod server;
 mod state;
 
@@ -20,11 +24,24 @@ pub use state::{Branches, End, Pull, Repository, Review, State, Status, Way, Wor
 
 use server::Sent;
 
+/// How the products call their lists of pull requests.
+const LISTS: [&str; 5] = [
+    "pulls",
+    "merge_requests",
+    "pullrequests",
+    "pull-requests",
+    "pullRequests",
+];
+
 /// Which product is spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Product {
     Github,
+    Gitlab,
     Gitea,
+    BitbucketCloud,
+    BitbucketServer,
+    AzureDevops,
 }
 
 /// What goes wrong.
@@ -121,7 +138,11 @@ impl FakeForge {
     pub fn api(&self) -> String {
         let path = match self.shared.product {
             Product::Github => "/api/v3",
+            Product::Gitlab => "/api/v4",
             Product::Gitea => "/api/v1",
+            Product::BitbucketCloud => "/2.0",
+            Product::BitbucketServer => "/rest/api/latest",
+            Product::AzureDevops => "",
         };
         format!("http://{}{path}", self.address)
     }
@@ -241,6 +262,11 @@ impl FakeRepository<'_> {
     /// Whether merges wait for something.
     pub fn require_checks(&self, requires_checks: bool) {
         self.change(|_, repository| repository.requires_checks = requires_checks);
+    }
+
+    /// Lets merges be made by rebasing.
+    pub fn rebase_always(&self) {
+        self.change(|_, repository| repository.always_rebases = true);
     }
 
     /// Opens a pull request by hand.
@@ -389,8 +415,11 @@ impl Shared {
     /// What the product says, by its present state, or for lists by the one that it lags behind in.
     fn reply(&self, inner: &mut Inner, request: &Request) -> Reply {
         let root = format!("http://{}", self.address);
-        let is_list =
-            request.method == "GET" && request.path.last().is_some_and(|last| last == "pulls");
+        let is_list = request.method == "GET"
+            && request
+                .path
+                .last()
+                .is_some_and(|last| LISTS.contains(&&**last));
         let reply = match inner.stale.clone().filter(|_| is_list) {
             Some(repositories) => {
                 let mut stale = State {
@@ -408,7 +437,11 @@ impl Shared {
     fn refusal(&self, status: u16, words: &str) -> Reply {
         match self.product {
             Product::Github => github::refusal(status, words),
+            Product::Gitlab => gitlab::refusal(status, words),
             Product::Gitea => gitea::refusal(status, words),
+            Product::BitbucketCloud => bitbucket::refusal(status, words),
+            Product::BitbucketServer => bitbucket_server::refusal(status, words),
+            Product::AzureDevops => azure::refusal(status, words),
         }
     }
 
@@ -416,7 +449,11 @@ impl Shared {
         let words = "You have exceeded a secondary rate limit.";
         let reply = match self.product {
             Product::Github => github::refusal(403, words),
-            Product::Gitea => gitea::refusal(429, "Too Many Requests"),
+            Product::Gitlab
+            | Product::Gitea
+            | Product::BitbucketCloud
+            | Product::BitbucketServer
+            | Product::AzureDevops => self.refusal(429, "Too Many Requests"),
         };
         reply.with("retry-after", seconds)
     }
@@ -441,15 +478,19 @@ impl Product {
     fn answer(self, state: &mut State, request: &Request, root: &str) -> Reply {
         match self {
             Self::Github => github::answer(state, request, root),
+            Self::Gitlab => gitlab::answer(state, request, root),
             Self::Gitea => gitea::answer(state, request, root),
+            Self::BitbucketCloud => bitbucket::answer(state, request, root),
+            Self::BitbucketServer => bitbucket_server::answer(state, request, root),
+            Self::AzureDevops => azure::answer(state, request, root),
         }
     }
 
     /// Gives what was read a name by which it is known again, where the product does.
     fn named(self, request: &Request, reply: Reply) -> Reply {
         let has_names = match self {
-            Self::Github => true,
-            Self::Gitea => false,
+            Self::Github | Self::Gitlab => true,
+            Self::Gitea | Self::BitbucketCloud | Self::BitbucketServer | Self::AzureDevops => false,
         };
         if !has_names || request.method != "GET" || reply.status != 200 {
             return reply;

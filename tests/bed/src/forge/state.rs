@@ -34,6 +34,8 @@ pub struct Repository {
     pub milestones: Vec<String>,
     /// Whether something is required before a merge, so that an automatic one has something to wait for.
     pub requires_checks: bool,
+    /// Whether merges are made by rebasing, where that is for the repository to say.
+    pub always_rebases: bool,
     next: u64,
 }
 
@@ -150,6 +152,7 @@ impl Repository {
             labels: BTreeSet::new(),
             milestones: Vec::new(),
             requires_checks: true,
+            always_rebases: false,
             next: 0,
         }
     }
@@ -221,6 +224,20 @@ impl Repository {
         };
         pull.updated = at;
         Some(commit)
+    }
+}
+
+impl Pull {
+    /// The approvals that stand: the last word of each person that is more than a comment, if it is one.
+    pub fn approvals(&self) -> Vec<&Review> {
+        let mut words: BTreeMap<&str, &Review> = BTreeMap::new();
+        let heard = self
+            .reviews
+            .iter()
+            .filter(|review| review.word != Word::Comment);
+        words.extend(heard.map(|review| (&*review.by, review)));
+        let is_approval = |review: &&Review| review.word == Word::Approved && !review.is_dismissed;
+        words.into_values().filter(is_approval).collect()
     }
 }
 
