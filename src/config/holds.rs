@@ -414,6 +414,12 @@ holds:
             |   ^
           at: holds[9]
         "#);
-        insta::assert_snapshot!(told("- a\n"), @"");
+        insta::assert_snapshot!(told("- a\n"), @"
+        error: expected a map with the key `holds`, found a list
+          --> .towpath/holds.yaml:1:1
+            |
+          1 | - a
+            | ^^^
+        ");
     }
 }

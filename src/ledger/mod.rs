@@ -20,6 +20,20 @@ pub(crate) use hold::{Act, HOLDS_FILE, HeldVersion, Hold, HoldEvent, HoldKind, T
 pub(crate) use promotion::{Moved, Promotion};
 pub(crate) use told::{Commit, Told, told};
 
+/// Versions that people rejected otherwise than by a hold, for each image.
+pub(crate) type Rejections = BTreeMap<Key, Vec<Rejection>>;
+
+/// A version whose pull request a person closed without merging it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rejection {
+    /// The tag; where a tag is followed, the digest.
+    pub(crate) version: HeldVersion,
+    pub(crate) at: Timestamp,
+    pub(crate) by: Option<String>,
+    /// The number of the pull request.
+    pub(crate) pull_request: u64,
+}
+
 /// An image in an environment of a policy.
 pub(crate) type Key = (PolicyName, EnvironmentName, ImageName);
 

@@ -8,17 +8,17 @@ use jiff::Timestamp;
 
 use super::contested::{Contested, Owner};
 use super::facts::{
-    branch_facts, commits_are_known, created_is_known, digest_of, histories, known_tags,
-    pushes_are_known, trusted_listing,
+    branch_facts, commits_are_known, created_is_known, digest_of, histories, image_facts,
+    known_tags, pushes_are_known, trusted_listing,
 };
+use super::held::{Held, Rejected};
+use super::pin::pinned;
 use super::standing::{Ask, Located, Standings, on_one_line, shared};
 use super::{Decided, Decision, Ground, HoldReason, Promote, Scope};
 use crate::image::{Repository, Tag};
-use crate::ledger::Recorded;
+use crate::ledger::{HeldVersion, Recorded, Rejections, Resumed};
 use crate::manifest::{Standing, Version};
-use crate::policy::select::choose::{
-    Downgrade, Over, Ranking, Selection, SelectionHold, rank, select,
-};
+use crate::policy::select::choose::{Downgrade, Over, Ranking, Selection, SelectionHold, rank};
 use crate::policy::select::rule::Needs;
 use crate::policy::select::{Dated, Fact as OrderFact, KnownTags, TagFacts, TagRule};
 use crate::policy::{Environment, ImageName, Policy, PolicyImage};
@@ -32,11 +32,11 @@ pub(super) struct Judged {
 
 /// What is decided about.
 #[derive(Clone, Copy)]
-struct Subject<'a> {
-    policy: &'a Policy,
-    environment: &'a Environment,
-    name: &'a ImageName,
-    image: &'a PolicyImage,
+pub(super) struct Subject<'a> {
+    pub(super) policy: &'a Policy,
+    pub(super) environment: &'a Environment,
+    pub(super) name: &'a ImageName,
+    pub(super) image: &'a PolicyImage,
 }
 
 impl<'a> Subject<'a> {
@@ -47,15 +47,17 @@ impl<'a> Subject<'a> {
 
 /// What comes to light on the way to a decision, whichever it is.
 #[derive(Default)]
-struct Notes {
+pub(super) struct Notes {
     current: Option<String>,
-    candidate: Option<Tag>,
-    questions: BTreeSet<Question>,
+    pub(super) candidate: Option<Tag>,
+    pub(super) questions: BTreeSet<Question>,
 }
 
 /// What decisions are made from, and what they share.
 struct Desk<'a> {
     world: &'a World,
+    scope: &'a Scope<'a>,
+    rejections: &'a Rejections,
     now: Timestamp,
     tags: &'a BTreeMap<&'a Repository, KnownTags>,
     standings: &'a Standings<'a>,
@@ -72,6 +74,8 @@ struct Choice<'a> {
     tags: &'a KnownTags,
     ranking: &'a Ranking<'a>,
     recorded: Option<&'a Recorded>,
+    rejected: &'a Rejected,
+    resumed: Option<&'a Resumed>,
 }
 
 /// Where the rule would have one site go.
@@ -87,7 +91,11 @@ enum Step {
 }
 
 /// Decides for every image in every environment where it stands.
-pub(super) fn decide_all(scope: &Scope<'_>, world: &World, now: Timestamp) -> Vec<Judged> {
+pub(super) fn decide_all(
+    scope: &Scope<'_>,
+    (world, rejections): (&World, &Rejections),
+    now: Timestamp,
+) -> Vec<Judged> {
     let subjects = subjects(scope);
     let asks = subjects.iter().flat_map(|(subject, branch)| {
         let image = &subject.image.repository;
@@ -107,6 +115,8 @@ pub(super) fn decide_all(scope: &Scope<'_>, world: &World, now: Timestamp) -> Ve
     });
     let mut desk = Desk {
         world,
+        scope,
+        rejections,
         now,
         tags: &all_known_tags(world),
         standings: &standings,
@@ -206,10 +216,18 @@ fn judge<'a>(
     let recorded = at_head.ledger.latest(&policy.name, &environment.name, name);
     let recorded = recorded.filter(|recorded| recorded.moved.repository == *repository);
 
-    let facts = world.images.get(repository);
-    let facts = facts.ok_or_else(|| HoldReason::NotListedYet {
-        repository: repository.clone(),
-    })?;
+    let named = (policy, &environment.name, name);
+    let held = Held::of(desk.scope, (world, desk.rejections), named, desk.now)?;
+    if let Some(ruling) = held.stop {
+        return Err(HoldReason::Stopped {
+            ruling: Box::new(ruling),
+        });
+    }
+    if let Some(pin) = held.pin {
+        return pinned(pin, subject, sites, (world, notes));
+    }
+    let facts = image_facts(repository, world)?;
+    let rejected = held.rejected(facts);
     let listing = trusted_listing(repository, facts, desk.now)?;
     let rule = &environment.rules[name];
     let tags = &desk.tags[repository];
@@ -222,6 +240,8 @@ fn judge<'a>(
             tags,
             ranking,
             recorded,
+            rejected: &rejected,
+            resumed: held.resumed,
         };
         let standing = sites
             .iter()
@@ -242,12 +262,17 @@ fn judge<'a>(
             }
             Needs::Names | Needs::FirstSeen => {}
         }
-        return ordered(choice, sites, facts, notes);
+        return with_rejections(choice, sites, facts, notes);
     };
     match ranking.choose(None, environment.downgrade) {
         Selection::Hold(hold) => Err(HoldReason::NoChoice(hold)),
         Selection::Choose { .. } | Selection::Newest { .. } => {
-            followed(tag.clone(), (subject, recorded), sites, (facts, notes))
+            let recorded = recorded.filter(|recorded| {
+                let is_lifted =
+                    |(_, standing): &_| is_lifted(held.resumed, name, (recorded, standing));
+                !sites.iter().all(is_lifted)
+            });
+            followed((tag, &rejected), (subject, recorded), sites, (facts, notes))
         }
     }
 }
@@ -265,6 +290,46 @@ fn current_text(sites: &[(Located, Standing)]) -> Option<String> {
 fn written(standing: &Standing) -> Option<String> {
     let text = standing.tag.as_ref().or(standing.digest.as_ref())?;
     Some(on_one_line(text))
+}
+
+/// Promotes the newest candidate that nobody rejected. Where one that was rejected would come instead or stands there, that
+/// is the reason to hold.
+fn with_rejections(
+    choice: Choice<'_>,
+    sites: Vec<(Located, Standing)>,
+    facts: &ImageFacts,
+    notes: &mut Notes,
+) -> Result<Promote, HoldReason> {
+    let Choice {
+        ranking, rejected, ..
+    } = choice;
+    if rejected.is_empty() {
+        return ordered(choice, sites, facts, notes);
+    }
+    let downgrade = choice.subject.environment.downgrade;
+    let whole = sites.iter().map(|(_, standing)| {
+        let current = standing.tag.as_deref().or(standing.digest.as_deref());
+        match ranking.choose(current, downgrade) {
+            Selection::Choose { tag, .. } | Selection::Newest { tag } => Some(tag),
+            Selection::Hold(_) => None,
+        }
+    });
+    let instead = whole
+        .flatten()
+        .find_map(|tag| Some((rejected.tag(&tag)?.clone(), tag)));
+    let left = ranking.without(&rejected.tags());
+    let choice = Choice {
+        ranking: &left,
+        ..choice
+    };
+    match (ordered(choice, sites, facts, notes), instead) {
+        (Err(HoldReason::Newest | HoldReason::NoChoice(_)), Some((ruling, tag))) => {
+            notes.candidate = Some(tag.clone());
+            let (version, ruling) = (HeldVersion::Tag(tag), Box::new(ruling));
+            Err(HoldReason::Rejected { version, ruling })
+        }
+        (decision, _) => decision,
+    }
 }
 
 /// Promotes the newest candidate to the sites that have an older version.
@@ -355,7 +420,10 @@ fn step(choice: Choice<'_>, standing: &Standing, notes: &mut Notes) -> Result<St
         Selection::Choose { tag, over, dated } => (tag, over, dated),
     };
     notes.candidate = Some(to.clone());
-    let overwritten = recorded.filter(|recorded| !is_written(recorded, standing));
+    let overwritten = recorded.filter(|recorded| {
+        let is_lifted = is_lifted(choice.resumed, subject.name, (recorded, standing));
+        !is_written(recorded, standing) && !is_lifted
+    });
     match overwritten {
         None => Ok(Step::Go { to, over, dated }),
         Some(recorded) if over == Over::Unordered && !is_reverted_digest(recorded, standing) => {
@@ -393,7 +461,8 @@ fn is_newer_than_undone(choice: Choice<'_>, undone: &Recorded) -> bool {
             };
             let mut tags = choice.tags.clone();
             tags.tags.push(gone);
-            select(choice.rule, &tags, current, downgrade)
+            let ranking = rank(choice.rule, &tags).without(&choice.rejected.tags());
+            ranking.choose(current, downgrade)
         }
     };
     match selection {
@@ -408,6 +477,16 @@ fn is_reverted_digest(recorded: &Recorded, standing: &Standing) -> bool {
     standing.tag.is_none()
         && standing.digest.is_some()
         && standing.digest == recorded.moved.replaced
+}
+
+/// Whether a person resumed promotions after he wrote what stands there over `recorded`.
+fn is_lifted(
+    resumed: Option<&Resumed>,
+    image: &ImageName,
+    (recorded, standing): (&Recorded, &Standing),
+) -> bool {
+    let text = written(standing).unwrap_or_default();
+    resumed.is_some_and(|resumed| resumed.lifts(recorded.at, (image, &text)))
 }
 
 /// Whether what stands there is what the promotion wrote.
@@ -428,14 +507,18 @@ fn is_written(recorded: &Recorded, standing: &Standing) -> bool {
 
 /// Promotes the digest that a followed tag points to.
 fn followed(
-    tag: Tag,
+    (tag, rejected): (&Tag, &Rejected),
     (subject, recorded): (Subject<'_>, Option<&Recorded>),
     sites: Vec<(Located, Standing)>,
     (facts, notes): (&ImageFacts, &mut Notes),
 ) -> Result<Promote, HoldReason> {
     notes.candidate = Some(tag.clone());
     let repository = &subject.image.repository;
-    let digest = digest_of(repository, &tag, facts, &mut notes.questions)?;
+    let digest = digest_of(repository, tag, facts, &mut notes.questions)?;
+    if let Some(ruling) = rejected.tag(tag).or_else(|| rejected.digest(&digest)) {
+        let (version, ruling) = (HeldVersion::Digest(digest), Box::new(ruling.clone()));
+        return Err(HoldReason::Rejected { version, ruling });
+    }
     let has_it = |standing: &Standing| standing.digest.as_deref() == Some(digest.as_str());
     let moving: Vec<_> = sites
         .into_iter()
@@ -451,13 +534,13 @@ fn followed(
         });
     }
     let version = Version {
-        tag,
+        tag: tag.clone(),
         digest: Some(digest),
     };
     Ok(promote((version, None), moving, Ground::OtherDigest))
 }
 
-fn promote(
+pub(super) fn promote(
     (to, dated): (Version, Option<Dated>),
     moving: Vec<(Located, Standing)>,
     ground: Ground,

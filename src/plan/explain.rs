@@ -3,9 +3,11 @@
 use jiff::Timestamp;
 
 use super::facts::{histories, known_tags};
+use super::held::{Held, rejections};
 use super::{Decided, Scope, plan};
 use crate::image::Tag;
-use crate::policy::select::explain::{self, Verdict};
+use crate::policy::select::choose::rank;
+use crate::policy::select::explain::{Verdict, explain_ranking};
 use crate::policy::{Environment, Policy};
 use crate::world::{Fact, World};
 
@@ -23,6 +25,7 @@ pub(crate) fn explain(
     (policy, environment): (&Policy, &Environment),
     (world, now): (&World, Timestamp),
 ) -> Vec<Explained> {
+    let rejections = rejections(scope, world);
     let decisions = plan(scope, world, now).decisions.into_iter();
     let of_environment = decisions
         .filter(|decided| decided.policy == policy.name && decided.environment == environment.name);
@@ -33,7 +36,11 @@ pub(crate) fn explain(
             let tags = match facts.map(|facts| (facts, &facts.listing)) {
                 Some((facts, Fact::Known(listing))) => {
                     let known = known_tags(facts, listing, histories(world));
-                    explain::explain(rule, &known, decided.current.as_deref())
+                    let subject = (policy, &environment.name, &decided.image);
+                    let held = Held::of(scope, (world, &rejections), subject, now);
+                    let rejected = held.map(|held| held.rejected(facts)).unwrap_or_default();
+                    let ranking = rank(rule, &known).without(&rejected.tags());
+                    explain_ranking(ranking, decided.current.as_deref())
                 }
                 None | Some((_, Fact::Unknown { .. })) => Vec::new(),
             };

@@ -37,6 +37,31 @@ pub(super) fn branch_facts<'a>(
     }
 }
 
+/// What the registry says of `repository`, once it said anything.
+pub(super) fn image_facts<'a>(
+    repository: &Repository,
+    world: &'a World,
+) -> Result<&'a ImageFacts, HoldReason> {
+    let facts = world.images.get(repository);
+    facts.ok_or_else(|| HoldReason::NotListedYet {
+        repository: repository.clone(),
+    })
+}
+
+/// Whether `tag` is there. A listing that lacks others tells it as well.
+pub(super) fn is_listed(
+    tag: &Tag,
+    (repository, facts): (&Repository, &ImageFacts),
+) -> Result<bool, HoldReason> {
+    match &facts.listing {
+        Fact::Known(listing) => Ok(listing.tags.contains_key(tag)),
+        Fact::Unknown { why } => Err(HoldReason::RegistryUnknown {
+            repository: repository.clone(),
+            why: why.clone(),
+        }),
+    }
+}
+
 /// The listing, if a decision may rest on it.
 pub(super) fn trusted_listing<'a>(
     repository: &Repository,

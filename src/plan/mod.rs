@@ -10,7 +10,9 @@ mod decide;
 mod describe;
 mod explain;
 mod facts;
+mod held;
 mod lint;
+mod pin;
 mod propose;
 mod reason;
 pub(crate) mod request;
@@ -22,7 +24,8 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use crate::image::{Repository, Tag};
+use crate::image::{Digest, Repository, Tag};
+use crate::ledger::HOLDS_FILE;
 use crate::manifest::Version;
 use crate::policy::select::Dated;
 use crate::policy::{
@@ -107,11 +110,16 @@ pub(crate) enum Ground {
     Downgrade,
     /// The rule cannot order what stands there, and no person wrote it over a promotion.
     Unordered,
+    /// A person pinned it here, by a line of the file with the holds.
+    Pinned {
+        line: usize,
+    },
 }
 
 /// Decides everything from `world` as it stands at `now`.
 pub(crate) fn plan(scope: &Scope<'_>, world: &World, now: Timestamp) -> Plan {
-    let mut decisions = decide::decide_all(scope, world, now);
+    let rejections = held::rejections(scope, world);
+    let mut decisions = decide::decide_all(scope, (world, &rejections), now);
     let questions = decisions
         .iter_mut()
         .flat_map(|outcome| std::mem::take(&mut outcome.questions))
@@ -155,12 +163,20 @@ impl fmt::Display for Promote {
             ),
             Ground::Unordered => write!(
                 f,
-                "`{tag}` replaces `{from}`, which the rule cannot order and no person wrote over a promotion"
+                "`{tag}` replaces `{from}`, which the rule cannot order and nobody holds"
             ),
             Ground::OtherDigest if from == tag.as_str() => {
                 write!(f, "`{tag}` points to a digest that does not stand there")
             }
             Ground::OtherDigest => write!(f, "`{tag}` points to another digest than `{from}`"),
+            Ground::Pinned { line } => {
+                let digest = to.digest.as_ref().filter(|_| from.starts_with("sha256:"));
+                let version = digest.map_or(tag.as_str(), Digest::short);
+                write!(
+                    f,
+                    "`{version}` is pinned here instead of `{from}` ({HOLDS_FILE}:{line})"
+                )
+            }
         }?;
         match dated {
             Some(dated) => write!(f, " ({dated})"),

@@ -6,8 +6,10 @@ use std::fmt;
 
 use jiff::Timestamp;
 
+use super::describe::short;
+use super::held::Ruling;
 use crate::image::{Repository, Tag};
-use crate::ledger::Recorded;
+use crate::ledger::{HeldVersion, Recorded};
 use crate::manifest::CommitId;
 use crate::policy::SourceBranch;
 use crate::policy::select::choose::SelectionHold;
@@ -72,6 +74,26 @@ pub(crate) enum HoldReason {
     },
     /// A pull request brought the version, and it does not stand on the branch.
     Merged { number: u64 },
+    /// A person stopped everything here.
+    Stopped { ruling: Box<Ruling> },
+    /// `version` would come next or stands here, and a person rejected it.
+    Rejected {
+        version: HeldVersion,
+        ruling: Box<Ruling>,
+    },
+    /// The version that a person pinned stands here.
+    AtPin {
+        version: HeldVersion,
+        ruling: Box<Ruling>,
+    },
+    /// The version that a person pinned cannot come here.
+    PinRefused {
+        version: HeldVersion,
+        why: &'static str,
+        ruling: Box<Ruling>,
+    },
+    /// What people decided could not be read.
+    HoldsUnknown { why: String },
 }
 
 impl HoldReason {
@@ -99,6 +121,11 @@ impl HoldReason {
             | Self::Proposed { .. }
             | Self::ForgeUnknown { .. }
             | Self::ForeignCommits { .. }
+            | Self::Stopped { .. }
+            | Self::Rejected { .. }
+            | Self::AtPin { .. }
+            | Self::PinRefused { .. }
+            | Self::HoldsUnknown { .. }
             | Self::Merged { .. } => false,
         }
     }
@@ -106,7 +133,7 @@ impl HoldReason {
     /// Whether nothing is left to promote, as far as all facts are known.
     pub(crate) fn settles(&self) -> bool {
         match self {
-            Self::Newest | Self::Undone { .. } => true,
+            Self::Newest | Self::Undone { .. } | Self::Rejected { .. } | Self::AtPin { .. } => true,
             Self::NoChoice(_)
             | Self::NotListedYet { .. }
             | Self::FactsPending
@@ -126,6 +153,9 @@ impl HoldReason {
             | Self::Proposed { .. }
             | Self::ForgeUnknown { .. }
             | Self::ForeignCommits { .. }
+            | Self::Stopped { .. }
+            | Self::PinRefused { .. }
+            | Self::HoldsUnknown { .. }
             | Self::Merged { .. } => false,
         }
     }
@@ -145,6 +175,8 @@ impl HoldReason {
             | Self::ManifestsUnknown { .. }
             | Self::BranchMissing { .. }
             | Self::SiteRefused { .. }
+            | Self::PinRefused { .. }
+            | Self::HoldsUnknown { .. }
             | Self::ForgeUnknown { .. } => true,
             Self::Newest
             | Self::NoChoice(_)
@@ -152,6 +184,9 @@ impl HoldReason {
             | Self::ListingShrank { .. }
             | Self::Undone { .. }
             | Self::Pinned { .. }
+            | Self::Stopped { .. }
+            | Self::Rejected { .. }
+            | Self::AtPin { .. }
             | Self::Proposed { .. }
             | Self::ForeignCommits { .. }
             | Self::Merged { .. } => false,
@@ -162,6 +197,10 @@ impl HoldReason {
     pub(crate) fn until(&self) -> Option<Timestamp> {
         match self {
             Self::ListingShrank { until, .. } => Some(*until),
+            Self::Stopped { ruling }
+            | Self::Rejected { ruling, .. }
+            | Self::AtPin { ruling, .. }
+            | Self::PinRefused { ruling, .. } => ruling.until,
             Self::Newest
             | Self::NoChoice(_)
             | Self::RegistryUnknown { .. }
@@ -179,6 +218,7 @@ impl HoldReason {
             | Self::SiteRefused { .. }
             | Self::Undone { .. }
             | Self::Pinned { .. }
+            | Self::HoldsUnknown { .. }
             | Self::Proposed { .. }
             | Self::ForgeUnknown { .. }
             | Self::ForeignCommits { .. }
@@ -211,6 +251,11 @@ impl HoldReason {
             Self::ForgeUnknown { .. } => "forge-unknown",
             Self::ForeignCommits { .. } => "foreign-commits",
             Self::Merged { .. } => "merged",
+            Self::Stopped { .. } => "stopped",
+            Self::Rejected { .. } => "rejected",
+            Self::AtPin { .. } => "at-pin",
+            Self::PinRefused { .. } => "pin-refused",
+            Self::HoldsUnknown { .. } => "holds-unknown",
         }
     }
 }
@@ -279,15 +324,17 @@ impl fmt::Display for HoldReason {
                 )
             }
             Self::SiteRefused { why } => f.write_str(why),
-            Self::Undone { recorded } => write!(
-                f,
-                "a person undid the promotion to `{}` ({}); a newer version ends this",
-                recorded.moved.tag,
-                recorded.commit.short()
-            ),
+            Self::Undone { recorded } => {
+                let (tag, commit) = (&recorded.moved.tag, recorded.commit.short());
+                write!(f, "a person undid the promotion to `{tag}` ({commit}")?;
+                if let Some(number) = recorded.pull_request {
+                    write!(f, ", #{number}")?;
+                }
+                f.write_str("); a newer version or `towpath resume` ends this")
+            }
             Self::Pinned { value } => write!(
                 f,
-                "a person wrote `{value}` over a promotion and the rule cannot order it; write a version that it can order to go on"
+                "a person wrote `{value}` over a promotion and the rule cannot order it; `towpath resume` or a version that it can order ends this"
             ),
             Self::Proposed {
                 branch,
@@ -310,6 +357,26 @@ impl fmt::Display for HoldReason {
                 f,
                 "pull request #{number} brought it, and it does not stand on the branch: the next fetch shows it, or somebody undid it; a newer version or `towpath resume` ends this"
             ),
+            Self::Stopped { ruling } => write!(f, "stopped{ruling}"),
+            Self::Rejected { version, ruling } => write!(
+                f,
+                "`{}` is rejected{ruling}; a newer version or `towpath resume` ends this",
+                short(&version.to_string())
+            ),
+            Self::AtPin { version, ruling } => {
+                write!(f, "`{}` is pinned{ruling}", short(&version.to_string()))
+            }
+            Self::PinRefused {
+                version,
+                why,
+                ruling,
+            } => {
+                let version = version.to_string();
+                write!(f, "`{}` is pinned{ruling}, and {why}", short(&version))
+            }
+            Self::HoldsUnknown { why } => {
+                write!(f, "what people decided is unknown, so nothing moves: {why}")
+            }
         }
     }
 }

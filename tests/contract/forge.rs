@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{
-    Approval, Credentials, Forge, ForgeError, Kind, MergeWay, NewPullRequest, Opened, Options, Pace,
-    Place, PullRequest, State, Status, Traffic, Update, Verdict,
+    Approval, Credentials, Forge, ForgeError, Kind, MergeWay, NewPullRequest, Opened, Options,
+    Pace, Place, PullRequest, State, Status, Traffic, Update, Verdict,
 };
 use crate::login::Clock;
 use crate::manifest::CommitId;
@@ -130,14 +130,23 @@ async fn an_opened_pull_request_is_told_as_it_was_wished(stage: Stage) {
 }
 
 async fn only_branches_of_the_repository_with_the_prefix_are_told(stage: Stage) {
-    for branch in ["towpath/prod/web", "feature/towpath/prod/web", "towpath-not"] {
+    for branch in [
+        "towpath/prod/web",
+        "feature/towpath/prod/web",
+        "towpath-not",
+    ] {
         stage.branch(branch).await;
         stage.forge.open(&wished(branch)).await.unwrap();
     }
     if let Some(fake) = stage.fake() {
         fake.open_from_fork("towpath/prod/other", "main");
     }
-    let told: Vec<_> = stage.open_ones().await.into_iter().map(|one| one.head).collect();
+    let told: Vec<_> = stage
+        .open_ones()
+        .await
+        .into_iter()
+        .map(|one| one.head)
+        .collect();
     assert_eq!(told, [HEAD]);
 }
 
@@ -145,7 +154,10 @@ async fn a_second_pull_request_for_a_branch_is_refused_as_one_that_exists(stage:
     stage.branch(HEAD).await;
     let first = stage.open().await;
     let again = stage.forge.open(&wished(HEAD)).await;
-    assert!(matches!(&again, Err(ForgeError::Exists { head, .. }) if head == HEAD), "{again:?}");
+    assert!(
+        matches!(&again, Err(ForgeError::Exists { head, .. }) if head == HEAD),
+        "{again:?}"
+    );
     stage.close(first.number).await;
     let second = stage.open().await;
     assert_ne!(second.number, first.number);
@@ -159,7 +171,10 @@ async fn what_an_update_does_not_name_stays(stage: Stage) {
         ..Update::default()
     };
     let second = stage.forge.update(first.number, &title).await.unwrap();
-    assert_eq!((&*second.title, &*second.body), ("another title", &*first.body));
+    assert_eq!(
+        (&*second.title, &*second.body),
+        ("another title", &*first.body)
+    );
     let body = Update {
         body: Some("another text\n\n<!-- hidden -->".to_owned()),
         ..Update::default()
@@ -197,8 +212,14 @@ async fn each_way_of_merging_is_told_with_the_commit_of_the_base(stage: Stage) {
         let pull = opened.pull_request;
         let commit = stage.merge(pull.number, way).await;
         let told = stage.changed_since(&pull).await;
-        let told = told.into_iter().find(|one| one.number == pull.number).unwrap();
-        let State::Merged { commit: has, by, .. } = told.state else {
+        let told = told
+            .into_iter()
+            .find(|one| one.number == pull.number)
+            .unwrap();
+        let State::Merged {
+            commit: has, by, ..
+        } = told.state
+        else {
             panic!("{way:?}: {told:?}");
         };
         assert_eq!(has, Some(commit), "{way:?}");
@@ -233,10 +254,23 @@ async fn what_changed_since_a_time_is_told_and_nothing_older(stage: Stage) {
     stage.close(pulls[0].number).await;
     let all = stage.changed_since(&pulls[0]).await;
     assert_eq!(numbers(&all), [1, 2, 3].map(|n| pulls[n - 1].number));
-    let closed = all.into_iter().find(|one| one.number == pulls[0].number).unwrap();
-    assert_eq!(numbers(&stage.changed_since(&closed).await), [closed.number]);
+    let closed = all
+        .into_iter()
+        .find(|one| one.number == pulls[0].number)
+        .unwrap();
+    assert_eq!(
+        numbers(&stage.changed_since(&closed).await),
+        [closed.number]
+    );
     let after = closed.updated + jiff::SignedDuration::from_secs(1);
-    assert_eq!(stage.forge.changed_pull_requests(PREFIX, after).await.unwrap(), []);
+    assert_eq!(
+        stage
+            .forge
+            .changed_pull_requests(PREFIX, after)
+            .await
+            .unwrap(),
+        []
+    );
 }
 
 async fn a_list_comes_whole_page_after_page(stage: Stage) {
@@ -245,7 +279,14 @@ async fn a_list_comes_whole_page_after_page(stage: Stage) {
     for number in 0..5 {
         let branch = format!("towpath/prod/{number}");
         stage.branch(&branch).await;
-        opened.push(stage.forge.open(&wished(&branch)).await.unwrap().pull_request);
+        opened.push(
+            stage
+                .forge
+                .open(&wished(&branch))
+                .await
+                .unwrap()
+                .pull_request,
+        );
     }
     let wanted = numbers(&opened);
     assert_eq!(numbers(&stage.open_ones().await), wanted);
@@ -352,8 +393,14 @@ async fn a_wish_that_cannot_be_met_is_a_complaint_beside_the_pull_request(stage:
     };
     assert_eq!(opened.complaints.len(), count, "{:?}", opened.complaints);
     let words: Vec<String> = opened.complaints.iter().map(ToString::to_string).collect();
-    assert!(words.iter().any(|words| words.contains("`nobody`")), "{words:?}");
-    assert!(words.iter().any(|words| words.contains("`Never`")), "{words:?}");
+    assert!(
+        words.iter().any(|words| words.contains("`nobody`")),
+        "{words:?}"
+    );
+    assert!(
+        words.iter().any(|words| words.contains("`Never`")),
+        "{words:?}"
+    );
     let open = stage.open_ones().await;
     assert_eq!(numbers(&open), [opened.pull_request.number]);
 }
@@ -469,7 +516,10 @@ impl Stage {
     pub(super) async fn branch(&self, name: &str) -> CommitId {
         match &self.ground {
             Ground::Fake(_) => {}
-            Ground::Real { gitea, name: repository } => {
+            Ground::Real {
+                gitea,
+                name: repository,
+            } => {
                 gitea.create_branch(&gitea.bot, repository, name).await;
             }
         }
@@ -486,7 +536,9 @@ impl Stage {
             }
             Ground::Real { gitea, name } => {
                 let file = format!("{}-{}", branch.replace('/', "-"), fastrand::u32(..));
-                gitea.commit(&gitea.bot, (name, branch), (&file, "v2\n")).await
+                gitea
+                    .commit(&gitea.bot, (name, branch), (&file, "v2\n"))
+                    .await
             }
         };
         commit.parse().unwrap()
@@ -540,7 +592,9 @@ impl Stage {
                     Way::Rebase => RealWay::Rebase,
                 };
                 gitea.merge(name, number, way).await;
-                let branch = self.as_owner(Method::GET, "branches/main", &Value::Null).await;
+                let branch = self
+                    .as_owner(Method::GET, "branches/main", &Value::Null)
+                    .await;
                 text(&branch["commit"]["id"])
             }
         };
@@ -610,15 +664,15 @@ impl Stage {
             Ground::Fake(fake) => {
                 let all = fake.repository(PATH).statuses(commit.as_str());
                 let told = all.into_iter();
-                told.map(|(name, status)| [name, status.state, status.why]).collect()
+                told.map(|(name, status)| [name, status.state, status.why])
+                    .collect()
             }
             Ground::Real { .. } => {
                 let path = format!("commits/{}/status", commit.as_str());
                 let told = self.as_owner(Method::GET, &path, &Value::Null).await;
                 let told = told["statuses"].as_array().unwrap().iter();
-                let three = |one: &Value| {
-                    ["context", "status", "description"].map(|key| text(&one[key]))
-                };
+                let three =
+                    |one: &Value| ["context", "status", "description"].map(|key| text(&one[key]));
                 told.map(three).collect()
             }
         }
@@ -692,7 +746,10 @@ impl Stage {
     /// Tries again where the forge has not found out yet whether it merges at all.
     async fn merge_when_ready(&self, number: u64, head: &CommitId) -> Result<(), ForgeError> {
         loop {
-            let merged = self.forge.merge_when_ready(number, MergeWay::Squash, head).await;
+            let merged = self
+                .forge
+                .merge_when_ready(number, MergeWay::Squash, head)
+                .await;
             match &merged {
                 Err(error) if error.to_string().contains("try again later") => {}
                 Ok(()) | Err(_) => return merged,

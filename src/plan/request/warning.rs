@@ -5,7 +5,7 @@
 use super::markdown::code;
 use super::{Evidence, RequestFacts};
 use crate::image::version::Version;
-use crate::ledger::Moved;
+use crate::ledger::{HOLDS_FILE, Moved};
 use crate::plan::{Ground, also_changes, short};
 
 /// The warnings in Markdown, one sentence each.
@@ -48,6 +48,10 @@ fn of_versions(moved: &Moved, evidence: Option<&Evidence>) -> impl Iterator<Item
         )),
         Some(Ground::Unordered) => Some(format!(
             "the rule **cannot order** {shown_from}, and no person wrote it over a promotion"
+        )),
+        Some(Ground::Pinned { line }) => Some(format!(
+            "a person **pinned** {shown_to}, in line {line} of {}",
+            code(HOLDS_FILE)
         )),
         Some(Ground::Newer | Ground::OtherDigest) | None => None,
     };

@@ -4,8 +4,10 @@
 //! Invariant: a choice is never older than what stands there, unless the caller allows a downgrade.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::slice;
+use std::sync::Arc;
 
 use super::candidate::{Candidate, History, commit, compare};
 use super::rule::{Order, TagRule};
@@ -150,6 +152,21 @@ pub(crate) fn rank<'a>(rule: &'a TagRule, known: &'a KnownTags) -> Ranking<'a> {
 }
 
 impl<'a> Ranking<'a> {
+    /// The same without the candidates that a person rejected, each with the words for it. What stands somewhere keeps its
+    /// place all the same.
+    pub(crate) fn without(&self, rejected: &BTreeMap<&Tag, Arc<str>>) -> Self {
+        let mut left = self.clone();
+        left.candidates.retain(|candidate| {
+            let words = rejected.get(candidate.tag);
+            left.excluded.extend(words.map(|words| {
+                let words = words.clone();
+                (Exclusion::Rejected { words }, candidate.tag)
+            }));
+            words.is_none()
+        });
+        left
+    }
+
     /// Chooses the newest candidate; `current` is the text that stands at the site.
     pub(crate) fn choose(&self, current: Option<&str>, downgrade: Downgrade) -> Selection {
         let standing_tag: Option<Tag> = current.and_then(|text| text.parse().ok());

@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 use std::fmt;
 
 use super::candidate::{Candidate, compare};
-use super::choose::rank;
+use super::choose::{Ranking, rank};
 use super::rule::TagRule;
 use super::{Exclusion, Fact, KnownTags};
 use crate::image::Tag;
@@ -40,8 +40,15 @@ pub(crate) fn explain(
     known: &KnownTags,
     current: Option<&str>,
 ) -> Vec<(Tag, Verdict)> {
+    explain_ranking(rank(rule, known), current)
+}
+
+/// The same of a ranking.
+pub(crate) fn explain_ranking(
+    mut ranking: Ranking<'_>,
+    current: Option<&str>,
+) -> Vec<(Tag, Verdict)> {
     let current: Option<Tag> = current.and_then(|text| text.parse().ok());
-    let mut ranking = rank(rule, known);
     ranking.prefer(current.as_ref());
     ranking.excluded.sort_unstable();
     let candidates = &ranking.candidates;

@@ -93,6 +93,10 @@ pub(crate) enum Dated {
 /// Why a tag is not a candidate. Nearest to being one first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exclusion {
+    /// A person rejected it; `words` say who, why and where.
+    Rejected {
+        words: Arc<str>,
+    },
     /// A pre-release that nobody asked for, and the word that would ask for it.
     Prerelease {
         asks: String,
@@ -138,6 +142,7 @@ impl Exclusion {
         };
         let one = number == Number::One;
         match self {
+            Self::Rejected { words } => write!(f, "{is} rejected{words}"),
             Self::Prerelease { asks } if one => {
                 write!(f, "is a pre-release (`prerelease: {asks}` would take it)")
             }

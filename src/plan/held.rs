@@ -1,0 +1,269 @@
+//! What people decided about one image in one environment, as far as it counts now.
+//!
+//! Not here: how it was read (`observe`), and what becomes of it (`decide`).
+//! Invariant: holds that nobody could read hold everything in their repository.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::request::hidden::{self, Promotions};
+use super::{HoldReason, Scope, on_one_line};
+use crate::image::{Digest, Tag};
+use crate::ledger::{HOLDS_FILE, HeldVersion, Hold, HoldKind, Rejection, Rejections, Resumed};
+use crate::policy::{Deliver, Environment, EnvironmentName, ImageName, Policy};
+use crate::world::{BranchName, Fact, ImageFacts, PullRequest, RequestState, World};
+
+/// A decision of a person, and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ruling {
+    pub(crate) place: Place,
+    pub(crate) by: Option<String>,
+    pub(crate) reason: Option<String>,
+    /// When it ends by itself.
+    pub(crate) until: Option<Timestamp>,
+}
+
+/// Where a person's decision stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// One-based, in the file with the holds.
+    Line(usize),
+    /// A pull request that was closed, by its number.
+    PullRequest(u64),
+}
+
+/// All that people decided about one image in one environment.
+#[derive(Debug, Default)]
+pub(super) struct Held<'a> {
+    pub(super) stop: Option<Ruling>,
+    pub(super) pin: Option<(&'a HeldVersion, Ruling)>,
+    rejected: Vec<(&'a HeldVersion, Ruling)>,
+    pub(super) resumed: Option<&'a Resumed>,
+}
+
+/// What is no candidate, by name and by digest.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rejected {
+    tags: BTreeMap<Tag, Ruling>,
+    digests: BTreeMap<Digest, Ruling>,
+}
+
+/// What people rejected by closing pull requests: exactly the versions that those promoted last.
+pub(super) fn rejections(scope: &Scope<'_>, world: &World) -> Rejections {
+    let mut rejections = Rejections::new();
+    for policy in scope.policies {
+        let Some(Fact::Known(requests)) = world.requests.get(&policy.repository) else {
+            continue;
+        };
+        for environment in &policy.environments {
+            let Deliver::PullRequest(options) = &environment.deliver else {
+                continue;
+            };
+            let head = options.head(&policy.name, &environment.name);
+            for request in requests.get(&head).into_iter().flatten() {
+                reject(request, (policy, environment), &mut rejections);
+            }
+        }
+    }
+    rejections
+}
+
+/// Adds what closing `request` rejects, if a person closed it.
+fn reject(
+    request: &PullRequest,
+    (policy, environment): (&Policy, &Environment),
+    rejections: &mut Rejections,
+) {
+    let RequestState::Closed { at, by } = &request.state else {
+        return;
+    };
+    let Some(hidden) = hidden::read(&request.body) else {
+        return;
+    };
+    let (Promotions::Here(promotions), false) = (hidden.promotions, hidden.flags.closed_by_us)
+    else {
+        return;
+    };
+    let here = promotions.into_iter().filter(|promotion| {
+        promotion.policy == policy.name && promotion.environment == environment.name
+    });
+    for (image, moved) in here.flat_map(|promotion| promotion.images) {
+        let rule = environment.rules.get(&image);
+        let is_followed = rule.is_some_and(|rule| rule.followed().is_some());
+        let version = match (is_followed, moved.digest) {
+            (true, Some(digest)) => HeldVersion::Digest(digest),
+            (true, None) | (false, _) => HeldVersion::Tag(moved.tag),
+        };
+        let key = (policy.name.clone(), environment.name.clone(), image);
+        rejections.entry(key).or_default().push(Rejection {
+            version,
+            at: *at,
+            by: by.clone(),
+            pull_request: request.number,
+        });
+    }
+}
+
+impl<'a> Held<'a> {
+    /// What counts at `now` for `image` of `policy` in `environment`.
+    pub(super) fn of(
+        scope: &Scope<'_>,
+        (world, rejections): (&'a World, &'a Rejections),
+        (policy, environment, image): (&Policy, &EnvironmentName, &ImageName),
+        now: Timestamp,
+    ) -> Result<Self, HoldReason> {
+        let repository = policy.repository.clone();
+        let branch = scope.branches[&repository].clone();
+        let own_branch = BranchName { repository, branch };
+        let unread = || "it has not been read yet".to_owned();
+        let facts = match world.branches.get(&own_branch) {
+            Some(Fact::Known(facts)) => facts,
+            Some(Fact::Unknown { why }) => {
+                return Err(HoldReason::ManifestsUnknown { why: why.clone() });
+            }
+            None => return Err(HoldReason::ManifestsUnknown { why: unread() }),
+        };
+        let holds = match &facts.holds {
+            Fact::Known(holds) => holds,
+            Fact::Unknown { why } => return Err(HoldReason::HoldsUnknown { why: why.clone() }),
+        };
+        let mut held = Self {
+            resumed: facts.ledger.resumed(&policy.name, environment),
+            ..Self::default()
+        };
+        let counts = |hold: &&Hold| {
+            hold.is_in_force(now) && hold.target.covers(&policy.name, environment, image)
+        };
+        for hold in holds.iter().filter(counts) {
+            held.add(hold);
+        }
+        let key = (policy.name.clone(), environment.clone(), image.clone());
+        let closed = rejections.get(&key).into_iter().flatten();
+        let resumed = held.resumed;
+        let closed = closed.filter(|closed| resumed.is_none_or(|resumed| closed.at > resumed.at));
+        held.rejected.extend(closed.map(|rejection| {
+            let Rejection {
+                version,
+                at: _,
+                by,
+                pull_request,
+            } = rejection;
+            let ruling = Ruling {
+                place: Place::PullRequest(*pull_request),
+                by: by.clone(),
+                reason: None,
+                until: None,
+            };
+            (version, ruling)
+        }));
+        Ok(held)
+    }
+
+    fn add(&mut self, hold: &'a Hold) {
+        let ruling = Ruling {
+            place: Place::Line(hold.line),
+            by: hold.by.clone(),
+            reason: hold.reason.clone(),
+            until: hold.until,
+        };
+        match &hold.kind {
+            HoldKind::Stop => self.stop = Some(longest(self.stop.take(), ruling)),
+            // What names the image is meant for it more than what names none.
+            HoldKind::Pin(version) if self.pin.is_none() || hold.target.image.is_some() => {
+                self.pin = Some((version, ruling));
+            }
+            HoldKind::Pin(_) => {}
+            HoldKind::Reject(versions) => {
+                let each = versions.iter().map(|version| (version, ruling.clone()));
+                self.rejected.extend(each);
+            }
+        }
+    }
+
+    /// What is no candidate; a tag is none where its digest is known to be rejected.
+    pub(super) fn rejected(&self, facts: &ImageFacts) -> Rejected {
+        let mut rejected = Rejected::default();
+        for (version, ruling) in &self.rejected {
+            match version {
+                HeldVersion::Tag(tag) => rejected.tags.insert(tag.clone(), ruling.clone()),
+                HeldVersion::Digest(digest) => {
+                    rejected.digests.insert(digest.clone(), ruling.clone())
+                }
+            };
+        }
+        if rejected.digests.is_empty() {
+            return rejected;
+        }
+        for (tag, details) in facts.tags.iter() {
+            if let Some(Fact::Known(digest)) = &details.digest
+                && let Some(ruling) = rejected.digests.get(digest)
+            {
+                rejected
+                    .tags
+                    .entry(tag.clone())
+                    .or_insert_with(|| ruling.clone());
+            }
+        }
+        rejected
+    }
+}
+
+/// The stop that counts longer: the first of two without an end.
+fn longest(first: Option<Ruling>, second: Ruling) -> Ruling {
+    let Some(first) = first else {
+        return second;
+    };
+    match (first.until, second.until) {
+        (Some(one), Some(other)) if other > one => second,
+        (Some(_), None) => second,
+        (Some(_), Some(_)) | (None, _) => first,
+    }
+}
+
+impl Rejected {
+    pub(super) fn is_empty(&self) -> bool {
+        self.tags.is_empty() && self.digests.is_empty()
+    }
+
+    pub(super) fn tag(&self, tag: &Tag) -> Option<&Ruling> {
+        self.tags.get(tag)
+    }
+
+    pub(super) fn digest(&self, digest: &Digest) -> Option<&Ruling> {
+        self.digests.get(digest)
+    }
+
+    /// The tags that are no candidates, each with what a person said of it.
+    pub(super) fn tags(&self) -> BTreeMap<&Tag, Arc<str>> {
+        let told = |(tag, ruling): (_, &Ruling)| (tag, ruling.to_string().into());
+        self.tags.iter().map(told).collect()
+    }
+}
+
+impl fmt::Display for Ruling {
+    /// What follows `stopped`: ` by Ada until TIME: broken login (.towpath/holds.yaml:3)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            place,
+            by,
+            reason,
+            until,
+        } = self;
+        if let Some(by) = by {
+            write!(f, " by {}", on_one_line(by))?;
+        }
+        if let Some(until) = until {
+            write!(f, " until {until}")?;
+        }
+        if let Some(reason) = reason {
+            write!(f, ": {}", on_one_line(reason))?;
+        }
+        match place {
+            Place::Line(line) => write!(f, " ({HOLDS_FILE}:{line})"),
+            Place::PullRequest(number) => write!(f, " (pull request #{number} was closed)"),
+        }
+    }
+}
