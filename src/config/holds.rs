@@ -15,7 +15,7 @@ use super::nouns::ApiVersion;
 use super::problem::{Faults, Problems};
 use super::shape::{Block, Leaf, Placed, Refusal, Shape, shape, unexpected};
 use super::source::{Source, Span};
-use super::tree::{self, Value};
+use super::tree::{self, Node, Value};
 use crate::ledger::{HeldVersion, Hold, HoldKind, Target};
 use crate::policy::{EnvironmentName, ImageName, Policy, PolicyName};
 
@@ -23,7 +23,7 @@ shape! {
     /// What people decided of versions: `.towpath/holds.yaml` in a manifests repository.
     struct File {
         /// The holds, in any order.
-        holds: Vec<Block<Entry>> = "holds",
+        holds: Entries = "holds",
     } also {
         /// The version of the language: `towpath.dev/v1alpha1`.
         Option<Placed<ApiVersion>> = "apiVersion",
@@ -49,6 +49,26 @@ shape! {
         until: Option<Placed<Timestamp>> = "until",
         /// Who decided.
         by: Option<Placed<String>> = "by",
+    }
+}
+
+/// The entries; none where nothing stands below the key, as where the last one was taken out.
+#[derive(Clone, Debug)]
+struct Entries(Vec<Block<Entry>>);
+
+impl Shape for Entries {
+    fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
+        match &node.value {
+            Value::Empty => Some(Self(Vec::new())),
+            Value::Scalar(_) | Value::List(_) | Value::Map(_) | Value::Refused => {
+                Vec::read(node, faults).map(Self)
+            }
+        }
+    }
+
+    fn schema() -> Option<Json> {
+        let entries = <Vec<Block<Entry>>>::schema()?;
+        Some(json!({ "anyOf": [entries, { "type": "null" }] }))
     }
 }
 
@@ -103,12 +123,16 @@ fn read(
         text: text.to_owned(),
         documents,
     };
-    let filled = |document: &&tree::Node| !matches!(document.value, Value::Empty);
+    let filled = |document: &&Node| !matches!(document.value, Value::Empty);
     let mut documents = source.documents.iter().filter(filled);
     let mut holds: Vec<Hold> = Vec::new();
     if let Some(document) = documents.next() {
         let entries = match &document.value {
-            Value::Map(_) => File::read(document, &mut faults).map(|File { holds }| holds),
+            Value::Map(_) => File::read(document, &mut faults).map(
+                |File {
+                     holds: Entries(entries),
+                 }| entries,
+            ),
             Value::Empty | Value::Scalar(_) | Value::List(_) | Value::Refused => {
                 unexpected(document, "a map with the key `holds`", &mut faults);
                 None
@@ -324,6 +348,7 @@ holds:
             "",
             "# nothing\n",
             "holds: []\n",
+            "holds:\n",
             "apiVersion: towpath.dev/v1alpha1\nholds: []\n",
         ] {
             assert_eq!(told(text), "", "{text}");

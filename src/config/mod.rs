@@ -15,6 +15,7 @@ mod delivery;
 mod files;
 mod forms;
 mod holds;
+mod holds_edit;
 mod logins;
 mod mask;
 mod nouns;
@@ -45,6 +46,7 @@ use source::{Source, Span};
 use tree::{Node, Value};
 
 pub(crate) use holds::{check_holds, holds};
+pub(crate) use holds_edit::{with_hold, without_holds};
 pub(crate) use problem::{Problem, Problems, Severity};
 pub(crate) use schema::{Kind, schema};
 pub(crate) use settings::{

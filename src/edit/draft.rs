@@ -77,7 +77,8 @@ impl<'s, 't> Draft<'s, 't> {
         let (parent, key) = scan.owner(node).ok_or_else(refused)?;
         let hand = scan.hand(parent);
         let is_bare = place.start == place.span.start && place.token.anchor == 0;
-        let is_inline = matches!(new, New::Scalar(_)) || hand.context == Context::Flow;
+        let is_inline =
+            matches!(new, New::Scalar(_) | New::Word(_)) || hand.context == Context::Flow;
         if is_inline {
             let (at, text) = match is_bare {
                 true => self.blank(node, parent, key)?,
@@ -256,6 +257,63 @@ impl<'s, 't> Draft<'s, 't> {
             nodes: key.0..past,
             by: Vec::new(),
         });
+        Ok(())
+    }
+
+    /// Takes items out of a list. A block that is left with none is an empty value.
+    pub(crate) fn take_out(
+        &mut self,
+        sequence: NodeId,
+        is_taken: impl Fn(NodeId) -> bool,
+    ) -> Result<(), Refusal> {
+        let scan = self.scan;
+        let refused = || Refusal::at(scan.line(sequence), Reason::Layout);
+        let items: Vec<NodeId> = scan.items(sequence).collect();
+        let taken = |item: NodeId| is_taken(item).then_some(item);
+        let is_left = items.iter().any(|&item| !is_taken(item));
+        let token = &scan.nodes[sequence.0].token;
+        let context = scan.context(sequence);
+        for (index, item) in items
+            .iter()
+            .enumerate()
+            .filter_map(|(n, &i)| Some((n, taken(i)?)))
+        {
+            let place = &scan.nodes[item.0];
+            let range = match context {
+                Context::Block => {
+                    let range = self.lines_of(scan.dash(item)?, place.span.end);
+                    // What shares its line with another dash is the first line of a list in a list.
+                    let has_own_lines = scan.text[range.clone()].trim_start().starts_with('-');
+                    let at_start = range.start == scan.line_start(range.start);
+                    if !has_own_lines || !(at_start || range.end == scan.text.len()) {
+                        return Err(refused());
+                    }
+                    range
+                }
+                Context::Flow if items[..index].iter().all(|&before| is_taken(before)) => {
+                    let next = items.get(index + 1).map(|next| scan.nodes[next.0].start);
+                    place.start..next.unwrap_or(place.span.end)
+                }
+                Context::Flow => scan.nodes[items[index - 1].0].span.end..place.span.end,
+            };
+            self.splice(range, String::new());
+            if is_left || context == Context::Flow {
+                self.changes.push(Change {
+                    nodes: item.0..place.past,
+                    by: Vec::new(),
+                });
+            }
+        }
+        if !is_left && !items.is_empty() && context == Context::Block {
+            if token.anchor != 0 || token.tag.is_some() {
+                return Err(refused());
+            }
+            let nothing = bare(Kind::Scalar("".into(), Style::Plain), token.depth);
+            self.changes.push(Change {
+                nodes: sequence.0..scan.nodes[sequence.0].past,
+                by: vec![nothing],
+            });
+        }
         Ok(())
     }
 

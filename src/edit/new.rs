@@ -11,6 +11,8 @@ use super::scan::{Context, Kind, Style, Token};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum New {
     Scalar(String),
+    /// A word that is written bare though it is no text, such as `true`.
+    Word(&'static str),
     Map(Vec<(String, Self)>),
     List(Vec<Self>),
 }
@@ -43,6 +45,7 @@ impl New {
         };
         match self {
             Self::Scalar(value) => hand.write(value).0,
+            Self::Word(word) => (*word).to_owned(),
             Self::Map(pairs) => format!("{{{}}}", inline_pairs(pairs, inside).join(", ")),
             Self::List(items) => {
                 let items: Vec<String> = items.iter().map(|item| item.inline(inside)).collect();
@@ -54,7 +57,9 @@ impl New {
     /// The value as lines of a block.
     pub(super) fn lines(&self, indent: usize, measures: Measures) -> Vec<String> {
         match self {
-            Self::Scalar(value) => vec![format!("{:indent$}{}", "", Hand::BLOCK.write(value).0)],
+            Self::Scalar(_) | Self::Word(_) => {
+                vec![format!("{:indent$}{}", "", self.inline(Hand::BLOCK))]
+            }
             Self::Map(pairs) => pair_lines(pairs, indent, measures),
             Self::List(items) => {
                 let gap = measures.lists.gap;
@@ -82,7 +87,7 @@ impl New {
     pub(super) fn indent(&self, measures: Measures) -> usize {
         match self {
             Self::List(_) => measures.lists.indent,
-            Self::Map(_) | Self::Scalar(_) => measures.step,
+            Self::Map(_) | Self::Scalar(_) | Self::Word(_) => measures.step,
         }
     }
 
@@ -93,6 +98,7 @@ impl New {
                 let (_, style) = hand.write(value);
                 out.push(bare(Kind::Scalar(value.clone().into(), style), depth));
             }
+            Self::Word(word) => out.push(bare(Kind::Scalar((*word).into(), Style::Plain), depth)),
             Self::Map(pairs) => {
                 out.push(bare(Kind::Mapping(hand.context), depth));
                 pair_tokens(pairs, depth + 1, hand, out);
@@ -126,8 +132,8 @@ pub(super) fn pair_lines(
     for (key, value) in pairs {
         let (key, _) = Hand::BLOCK.write(key);
         match value {
-            New::Scalar(value) => {
-                let (value, _) = Hand::BLOCK.write(value);
+            New::Scalar(_) | New::Word(_) => {
+                let value = value.inline(Hand::BLOCK);
                 lines.push(format!("{:indent$}{key}: {value}", ""));
             }
             New::Map(_) | New::List(_) => {
