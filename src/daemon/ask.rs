@@ -60,9 +60,9 @@ fn batches<'a>(questions: impl Iterator<Item = &'a Question>) -> Vec<BTreeSet<Qu
     let mut batches: BTreeMap<Asked<'_>, BTreeSet<Question>> = BTreeMap::new();
     for question in questions {
         let asked = match question {
-            Question::Created { repository, .. } | Question::Digest { repository, .. } => {
-                Asked::Registry(repository.registry())
-            }
+            Question::Created { repository, .. }
+            | Question::Digest { repository, .. }
+            | Question::Description { repository, .. } => Asked::Registry(repository.registry()),
             Question::Commit { source, .. } => Asked::Source(source),
         };
         batches.entry(asked).or_default().insert(question.clone());

@@ -21,13 +21,14 @@ use jiff::Timestamp;
 
 use crate::forge::Forge;
 use crate::git::{Head, Mirror};
-use crate::image::{Repository, Tag};
+use crate::image::{Digest, Repository, Tag};
 use crate::manifest::CommitId;
 use crate::policy::select::PushUse;
 use crate::policy::{HEAD_PREFIX, RepositoryName, SourceBranch};
-use crate::registry::{self, Registry, RegistryError};
+use crate::registry::{self, Metadata, Registry, RegistryError};
 use crate::world::{
-    BranchFacts, BranchName, Fact, ImageFacts, Listing, Pushes, Question, Shrunk, TagDetails, World,
+    BranchFacts, BranchName, Description, Fact, ImageFacts, Labels, Listing, Pushes, Question,
+    Shrunk, TagDetails, World,
 };
 
 use requests::Requests;
@@ -37,6 +38,10 @@ pub(crate) use wants::Wants;
 /// Questions about single tags that are under way at once, over all registries; each registry has its own,
 /// lower bound.
 const QUESTIONS_AT_ONCE_MAX: usize = 64;
+
+/// Most versions of one image whose description is kept: those that come and go in 128 environments. Of 500 bytes each this
+/// is 128 KB; what goes is asked again, of the registry's cache.
+const DESCRIBED_MAX: usize = 256;
 
 /// The registries and repositories that are read, and their latest readings.
 pub(crate) struct Sources {
@@ -59,11 +64,11 @@ pub(crate) enum News {
     Same,
 }
 
-/// What is asked of one tag.
-#[derive(Clone, Copy)]
+/// What is asked of an image.
 enum Asked {
-    Created,
-    Digest,
+    Created(Tag),
+    Digest(Tag),
+    Description(Digest),
 }
 
 impl Sources {
@@ -173,7 +178,7 @@ impl Sources {
     /// Lists the tags of `repository`, with their push times where `wants` needs them, and keeps the reading.
     ///
     /// A digest is only as fresh as the listing that it belongs to, so the known ones go with the old listing,
-    /// and that counts as a change. Creation times stay.
+    /// and that counts as a change. Creation times stay, and so does what digests say of themselves.
     pub(crate) async fn list(
         &self,
         repository: &Repository,
@@ -222,6 +227,7 @@ impl Sources {
         let facts = ImageFacts {
             listing,
             tags: Arc::new(tags),
+            described: before.map(still_described).unwrap_or_default(),
         };
         let news = match before.is_some_and(|before| says_the_same(before, &facts)) {
             true => News::Same,
@@ -316,14 +322,17 @@ impl Sources {
     /// Asks `questions` and keeps each answer as it comes; those about the commits of one source are one.
     pub(crate) async fn ask(&self, questions: BTreeSet<Question>, clock: fn() -> Timestamp) {
         let mut commits: BTreeMap<SourceBranch, Commits> = BTreeMap::new();
-        let mut of_tags = Vec::new();
+        let mut of_images = Vec::new();
         for question in questions {
             match question {
                 Question::Created { repository, tag } => {
-                    of_tags.push((repository, tag, Asked::Created));
+                    of_images.push((repository, Asked::Created(tag)));
                 }
                 Question::Digest { repository, tag } => {
-                    of_tags.push((repository, tag, Asked::Digest));
+                    of_images.push((repository, Asked::Digest(tag)));
+                }
+                Question::Description { repository, digest } => {
+                    of_images.push((repository, Asked::Description(digest)));
                 }
                 Question::Commit {
                     source,
@@ -339,10 +348,30 @@ impl Sources {
         let histories = commits
             .into_iter()
             .map(|(source, commits)| self.ask_history(source, commits, clock));
-        let answers = stream::iter(of_tags).map(|(repository, tag, asked)| async move {
+        let answers = stream::iter(of_images).map(|(repository, asked)| async move {
             let asked_at = self.image(&repository).and_then(|facts| listed_at(&facts));
-            let details = self.answer(&repository, &tag, asked).await;
-            self.keep(&repository, asked_at, (tag, details));
+            match asked {
+                Asked::Created(tag) => {
+                    let created = Some(self.created(&repository, &tag).await);
+                    let details = TagDetails {
+                        digest: None,
+                        created,
+                    };
+                    self.keep(&repository, asked_at, (tag, details));
+                }
+                Asked::Digest(tag) => {
+                    let digest = Some(fact(self.registry.digest(&repository, &tag).await));
+                    let details = TagDetails {
+                        digest,
+                        created: None,
+                    };
+                    self.keep(&repository, asked_at, (tag, details));
+                }
+                Asked::Description(digest) => {
+                    let description = self.description(&repository, &digest).await;
+                    self.keep_description(&repository, digest, description);
+                }
+            }
         });
         let answers = answers.buffer_unordered(QUESTIONS_AT_ONCE_MAX);
         join(join_all(histories), answers.collect::<()>()).await;
@@ -366,43 +395,31 @@ impl Sources {
         known.created = created.or(known.created.take());
     }
 
-    async fn answer(&self, repository: &Repository, tag: &Tag, asked: Asked) -> TagDetails {
-        let unknown = |error: RegistryError| whole_message(&error, error.hint());
-        match asked {
-            Asked::Digest => {
-                let digest = match self.registry.digest(repository, tag).await {
-                    Ok(digest) => Fact::Known(digest),
-                    Err(error) => Fact::Unknown {
-                        why: unknown(error),
-                    },
-                };
-                TagDetails {
-                    digest: Some(digest),
-                    created: None,
-                }
-            }
-            Asked::Created => {
-                let created = match self.created(repository, tag).await {
-                    Ok(created) => Fact::Known(created),
-                    Err(error) => Fact::Unknown {
-                        why: unknown(error),
-                    },
-                };
-                TagDetails {
-                    digest: None,
-                    created: Some(created),
-                }
-            }
+    /// Keeps what a digest says of itself, which cannot change.
+    fn keep_description(
+        &self,
+        repository: &Repository,
+        digest: Digest,
+        description: Fact<Description>,
+    ) {
+        let mut readings = self.readings();
+        if let Some(facts) = readings.images.get_mut(repository) {
+            Arc::make_mut(&mut facts.described).insert(digest, description);
         }
     }
 
-    async fn created(
-        &self,
-        repository: &Repository,
-        tag: &Tag,
-    ) -> Result<Option<Timestamp>, RegistryError> {
-        let digest = self.registry.digest(repository, tag).await?;
-        Ok(self.registry.metadata(repository, &digest).await?.created)
+    async fn created(&self, repository: &Repository, tag: &Tag) -> Fact<Option<Timestamp>> {
+        let digest = match self.registry.digest(repository, tag).await {
+            Ok(digest) => digest,
+            Err(error) => return fact(Err(error)),
+        };
+        let metadata = self.registry.metadata(repository, &digest).await;
+        fact(metadata.map(|metadata| metadata.created))
+    }
+
+    async fn description(&self, repository: &Repository, digest: &Digest) -> Fact<Description> {
+        let metadata = self.registry.metadata(repository, digest).await;
+        fact(metadata.map(described))
     }
 
     fn readings(&self) -> MutexGuard<'_, World> {
@@ -410,6 +427,52 @@ impl Sources {
             .lock()
             .expect("no reader panics while it holds the readings")
     }
+}
+
+/// An answer, or why there is none.
+fn fact<T>(answer: Result<T, RegistryError>) -> Fact<T> {
+    match answer {
+        Ok(known) => Fact::Known(known),
+        Err(error) => Fact::Unknown {
+            why: whole_message(&error, error.hint()),
+        },
+    }
+}
+
+fn described(metadata: Metadata) -> Description {
+    let Metadata {
+        created,
+        mut labels,
+        platforms,
+    } = metadata;
+    let mut label = |name: &str| labels.remove(&format!("org.opencontainers.image.{name}"));
+    Description {
+        created,
+        platforms,
+        labels: Labels {
+            source: label("source"),
+            revision: label("revision"),
+            version: label("version"),
+            url: label("url"),
+        },
+    }
+}
+
+/// What is still known of the digests of `before`: what could not be read is asked again.
+fn still_described(before: &ImageFacts) -> Arc<BTreeMap<Digest, Fact<Description>>> {
+    let is_known = |fact: &Fact<Description>| matches!(fact, Fact::Known(_));
+    if before.described.len() > DESCRIBED_MAX {
+        return Arc::default();
+    }
+    if before.described.values().all(is_known) {
+        return before.described.clone();
+    }
+    let known = before.described.iter().filter(|(_, fact)| is_known(fact));
+    Arc::new(
+        known
+            .map(|(digest, fact)| (digest.clone(), fact.clone()))
+            .collect(),
+    )
 }
 
 /// When the listing was made, if there is a good one.
@@ -431,7 +494,7 @@ fn says_the_same(before: &ImageFacts, after: &ImageFacts) -> bool {
         (Fact::Unknown { why: before }, Fact::Unknown { why: after }) => before == after,
         (Fact::Known(_), Fact::Unknown { .. }) | (Fact::Unknown { .. }, Fact::Known(_)) => false,
     };
-    listings_agree && before.tags == after.tags
+    listings_agree && before.tags == after.tags && before.described == after.described
 }
 
 /// An error with its causes and what to do about it, as one text for people.

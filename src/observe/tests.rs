@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{News, Sources, Wants};
 use crate::demo::registry::{self as demo, Access, Fault, Image, Kind, MemoryRegistry};
 use crate::git::{Kept, Mirror, Remote, RemoteUrl, Timeouts};
-use crate::image::{RegistryKind, Repository, Tag};
+use crate::image::{Digest, RegistryKind, Repository, Tag};
 use crate::manifest::{CommitPlace, NamedCommit};
 use crate::policy::SourceBranch;
 use crate::policy::select::PushUse;
@@ -307,4 +307,45 @@ async fn a_source_without_its_branch_is_unknown_in_words() {
         panic!("there is no such branch");
     };
     assert_eq!(why, "`code` has no branch `next`");
+}
+
+#[tokio::test]
+async fn what_a_digest_says_of_itself_outlives_listings_unless_it_could_not_be_read() {
+    let (server, sources, repository) = telling_registry(PushApi::Harbor);
+    let labels = [
+        ("source", "https://github.com/acme/web"),
+        ("revision", "0a1b2c3"),
+    ];
+    let label = |(name, value): (&str, &str)| {
+        (format!("org.opencontainers.image.{name}"), value.to_owned())
+    };
+    let image = Image {
+        created: Some(Timestamp::UNIX_EPOCH),
+        labels: BTreeMap::from(labels.map(label)),
+    };
+    let digest: Digest = server.push("acme/web", "b", &image).parse().unwrap();
+    let missing: Digest = format!("sha256:{:064}", 1).parse().unwrap();
+    let question = |digest: &Digest| Question::Description {
+        repository: repository.clone(),
+        digest: digest.clone(),
+    };
+    let wants = Wants::default();
+    let list = || sources.list(&repository, &wants, Timestamp::UNIX_EPOCH);
+    list().await;
+    let both = BTreeSet::from([question(&digest), question(&missing)]);
+    sources.ask(both, clock).await;
+    let described = sources.image(&repository).unwrap().described;
+    let Fact::Known(description) = &described[&digest] else {
+        panic!("{described:?}")
+    };
+    assert_eq!(description.created, Some(Timestamp::UNIX_EPOCH));
+    assert_eq!(description.labels.revision.as_deref(), Some("0a1b2c3"));
+    let source = description.labels.source.as_deref();
+    assert_eq!(source, Some("https://github.com/acme/web"));
+    assert!(matches!(described[&missing], Fact::Unknown { .. }));
+
+    assert_eq!(list().await, News::Changed, "one may be asked again");
+    let described = sources.image(&repository).unwrap().described;
+    assert_eq!(described.keys().collect::<Vec<_>>(), [&digest]);
+    assert_eq!(list().await, News::Same);
 }

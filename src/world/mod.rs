@@ -3,6 +3,7 @@
 //! Not here: judgement (`plan`) and reading (`observe`). A fact that could not be read is [`Fact::Unknown`]
 //! with the reason, never an absence.
 
+mod description;
 mod history;
 mod requests;
 mod saved;
@@ -19,6 +20,7 @@ use crate::manifest::{CommitId, RepoPath};
 use crate::policy::select::PushUse;
 use crate::policy::{RepositoryName, SourceBranch};
 
+pub(crate) use description::{Description, Labels};
 pub(crate) use requests::{Proposal, PullRequest, PullRequests, RequestState};
 pub(crate) use saved::{load, save};
 pub(crate) use source::SourceFacts;
@@ -58,6 +60,8 @@ pub(crate) struct ImageFacts {
     pub(crate) listing: Fact<Arc<Listing>>,
     /// What was asked of single tags, because a decision lacked it.
     pub(crate) tags: Arc<BTreeMap<Tag, TagDetails>>,
+    /// What single versions say of themselves, because somebody is to read it.
+    pub(crate) described: Arc<BTreeMap<Digest, Fact<Description>>>,
 }
 
 /// A complete listing of a repository's tags.
@@ -108,16 +112,6 @@ pub(crate) struct TagDetails {
     pub(crate) created: Option<Fact<Option<Timestamp>>>,
 }
 
-/// Labels of an image that tell where it comes from, as <https://github.com/opencontainers/image-spec/blob/main/annotations.md>
-/// names them. Whoever builds an image writes them, and what a base image says stays where nobody does.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Labels {
-    pub(crate) source: Option<String>,
-    pub(crate) revision: Option<String>,
-    pub(crate) version: Option<String>,
-    pub(crate) url: Option<String>,
-}
-
 /// A question that is asked only when a decision waits for the answer.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Question {
@@ -125,6 +119,12 @@ pub(crate) enum Question {
     Created { repository: Repository, tag: Tag },
     /// Which digest does `tag` point to?
     Digest { repository: Repository, tag: Tag },
+    /// What does the image `digest` say of itself?
+    #[cfg_attr(not(test), expect(dead_code, reason = "pull requests ask it"))]
+    Description {
+        repository: Repository,
+        digest: Digest,
+    },
     /// What does `commit`, in lower case, stand for on the branch of `source`? It is fetched again if nothing there and the
     /// last fetch began before `seen`.
     Commit {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::description::saved::{self as description, SavedDescriptions};
 use super::history::saved::{self as history, SavedHold, SavedPromotion, SavedResumed};
 use super::requests::saved::{self as requests, SavedProposal, SavedRequests};
 use super::source::saved::{self as source, SavedSource};
@@ -71,6 +72,8 @@ struct SavedImage {
     pushes: Option<SavedPushes>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     tags: BTreeMap<String, SavedTag>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    described: SavedDescriptions,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -244,6 +247,7 @@ fn save_image(facts: &ImageFacts) -> SavedImage {
     let ImageFacts {
         listing,
         tags: details,
+        described,
     } = facts;
     let mut tags: BTreeMap<String, SavedTag> = BTreeMap::new();
     let mut pushes = None;
@@ -287,6 +291,7 @@ fn save_image(facts: &ImageFacts) -> SavedImage {
         shrunk,
         pushes,
         tags,
+        described: description::save(described),
     }
 }
 
@@ -330,6 +335,7 @@ fn load_image(saved: SavedImage) -> Result<ImageFacts, LoadWorldError> {
         shrunk,
         pushes,
         tags: saved_tags,
+        described,
     } = saved;
     let mut tags = BTreeMap::new();
     let mut pushed = BTreeMap::new();
@@ -380,6 +386,7 @@ fn load_image(saved: SavedImage) -> Result<ImageFacts, LoadWorldError> {
     Ok(ImageFacts {
         listing,
         tags: Arc::new(details),
+        described: Arc::new(description::load(described)?),
     })
 }
 
@@ -536,7 +543,12 @@ images:
     tags:
       v1: { first-seen: 2026-03-01T00:00:00Z, created: none }
       v2: { first-seen: 2026-03-01T00:00:00Z, digest-unknown: down, created: 2026-02-01T00:00:00Z }
-  ghcr.io/acme/api: { unknown: it is down }
+  ghcr.io/acme/api:
+    unknown: it is down
+    described:
+      sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa: { created: 2026-02-01T00:00:00Z, platforms: [linux/amd64], source: https://github.com/acme/api, revision: 0a1b2c3 }
+      sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb: { unknown: it is down }
+      sha256:cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc: {}
   pushed.example.com/acme/a:
     listed: 2026-03-02T08:59:00Z
     pushes: { order: by-default }
