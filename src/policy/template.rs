@@ -416,3 +416,118 @@ fn at(text: &str, place: usize, message: impl Into<String>) -> TemplateError {
         column: line.chars().count() + 1,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        FILLED_LENGTH_MAX, TEMPLATE_LENGTH_MAX, Template, TemplatePart, TemplateSections,
+        TemplateValues,
+    };
+
+    fn filled(text: &str) -> String {
+        let template = Template::parse(text, TemplatePart::Body).unwrap();
+        let sections = TemplateSections {
+            changes: "### What changes\n\n* `web`".to_owned(),
+            ..TemplateSections::default()
+        };
+        let values = TemplateValues {
+            sections,
+            ..TemplateValues::sample()
+        };
+        template.fill(&values).unwrap()
+    }
+
+    fn refused(text: &str) -> String {
+        let error = Template::parse(text, TemplatePart::Title).unwrap_err();
+        error.to_string()
+    }
+
+    #[test]
+    fn a_template_names_values_and_walks_through_images() {
+        insta::assert_snapshot!(filled("[{{ environment | upper }}] {{ subject }}\n\n{{ changes }}\n"), @"
+        [PRODUCTION] promote portal to production: 2 images
+
+        ### What changes
+
+        * `web`
+        ");
+        insta::assert_snapshot!(filled("{% for image in images %}{{ loop.index }}. {{ image.name }} {{ image.from | default('none') }} -> {{ image.to }}{% if image.digest %} ({{ image.digest }}){% endif %}\n{% endfor %}{{ images | length }} of {{ policies | join }}"), @"
+        1. web v1.4.2 -> v1.5.0 (sha256:abababababababababababababababababababababababababababababababab)
+        2. worker none -> v1.5.0
+        2 of portal
+        ");
+        insta::assert_snapshot!(filled("{# a note: ~ #}{% if environment == \"production\" and images | length > 1 %}several{% else %}one{% endif %} { not a tag }"), @"several { not a tag }");
+    }
+
+    #[test]
+    fn what_a_template_names_is_known_in_branches_that_are_not_taken_too() {
+        insta::assert_snapshot!(refused("promote {{ polcy }}"), @"unknown name `polcy`, known are `branch`, `environment`, `images`, `policies`, `policy`, `repository`, `subject` (line 1, column 12 of the template)");
+        insta::assert_snapshot!(refused("\n{% if false %}polcy {{ polcy }}{% endif %}"), @"unknown name `polcy`, known are `branch`, `environment`, `images`, `policies`, `policy`, `repository`, `subject` (line 2, column 24 of the template)");
+        insta::assert_snapshot!(refused("{% for image in images %}{{ image.nmae }}{% endfor %}"), @"`image.nmae` names nothing (line 1, column 29 of the template)");
+        insta::assert_snapshot!(refused("{{ body }}"), @"unknown name `body`, known are `branch`, `environment`, `images`, `policies`, `policy`, `repository`, `subject` (line 1, column 4 of the template)");
+    }
+
+    #[test]
+    fn what_is_no_template_is_refused_with_its_place() {
+        insta::assert_snapshot!(refused(" "), @"a template says something (line 1, column 1 of the template)");
+        insta::assert_snapshot!(refused("a\nb {{ policy"), @"unexpected end of input, expected end of variable block (line 2, column 6 of the template)");
+        insta::assert_snapshot!(refused("{% if policy %}a"), @"unexpected end of input, expected end of block (line 1, column 16 of the template)");
+        insta::assert_snapshot!(refused("{{ policy | shout }}"), @"filter shout is unknown (line 1, column 13 of the template)");
+        insta::assert_snapshot!(refused("{{ images }}"), @"a sequence cannot be shown; walk through it with `for` (line 1, column 4 of the template)");
+        let long = "a".repeat(TEMPLATE_LENGTH_MAX + 1);
+        insta::assert_snapshot!(refused(&long), @"a template has at most 16384 bytes (line 1, column 1 of the template)");
+    }
+
+    #[test]
+    fn nothing_within_a_template_can_make_texts_grow() {
+        insta::assert_snapshot!(refused("{{ policy ~ policy }}"), @"`~` is not part of the language: names, texts, numbers, comparisons and filters are (line 1, column 11 of the template)");
+        insta::assert_snapshot!(refused("{{ policy * 1000000 }}"), @"`*` is not part of the language: names, texts, numbers, comparisons and filters are (line 1, column 11 of the template)");
+        insta::assert_snapshot!(refused("{{ [policy, policy] | join }}"), @"`[` is not part of the language: names, texts, numbers, comparisons and filters are (line 1, column 4 of the template)");
+        insta::assert_snapshot!(refused("é{% set x = policy %}"), @"unknown statement `set`, known are `if`, `elif`, `else`, `endif`, `for`, `endfor` (line 1, column 4 of the template)");
+        insta::assert_snapshot!(refused("{%- set x %}{{ x }}{{ x }}{% endset %}"), @"unknown statement `set`, known are `if`, `elif`, `else`, `endif`, `for`, `endfor` (line 1, column 3 of the template)");
+        insta::assert_snapshot!(refused("{% include 'x' %}"), @"unknown statement `include`, known are `if`, `elif`, `else`, `endif`, `for`, `endfor` (line 1, column 3 of the template)");
+        insta::assert_snapshot!(refused("{% for image in images recursive %}{{ loop(images) }}{% endfor %}"), @"a loop cannot be `recursive` (line 1, column 24 of the template)");
+        for quoted in [
+            "{{ policy | default('~*[]') }}",
+            "{{ policy | default(\"\\\"~\") }}",
+        ] {
+            assert!(
+                Template::parse(quoted, TemplatePart::Title).is_ok(),
+                "{quoted}"
+            );
+        }
+    }
+
+    #[test]
+    fn filling_ends_after_so_many_steps_and_bytes() {
+        let values = |count: usize, length: usize| {
+            let sample = TemplateValues::sample();
+            let images = sample.images.iter().cycle().take(count).cloned();
+            TemplateValues {
+                subject: "x".repeat(length),
+                images: images.collect(),
+                ..sample
+            }
+        };
+        let nested =
+            "{% for a in images %}{% for b in images %}{{ subject }}{% endfor %}{% endfor %}";
+        let nested = Template::parse(nested, TemplatePart::Title).unwrap();
+        assert_eq!(nested.fill(&values(10, 1)).unwrap().len(), 100);
+        let error = nested.fill(&values(1000, 0)).unwrap_err();
+        insta::assert_snapshot!(error, @"filling it takes more than 100000 steps (line 1, column 34 of the template)");
+        let error = nested
+            .fill(&values(10, FILLED_LENGTH_MAX / 50))
+            .unwrap_err();
+        insta::assert_snapshot!(error, @"what it makes is longer than 1048576 bytes (line 1, column 1 of the template)");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_stands_in_a_template_is_a_template_or_an_error_within_it(text in "([{%#}~\\[\\]'\"| .=()<>\n-]|if|for|in|images|policy|endif|endfor|é){0,40}") {
+            match Template::parse(&text, TemplatePart::Body) {
+                Ok(template) => { let _ = template.fill(&TemplateValues::sample()); }
+                Err(error) => assert!(error.line <= text.split('\n').count() && error.column <= text.chars().count() + 1),
+            }
+        }
+    }
+}

@@ -11,6 +11,7 @@ use super::{Dialect, Evidence, GateVerdict, Proposed, RequestFacts, diff, units}
 use crate::image::Tag;
 use crate::ledger::Moved;
 use crate::plan::short;
+use crate::policy::ImageName;
 use crate::policy::template::{
     Template, TemplateError, TemplateImage, TemplateSections, TemplateValues,
 };
@@ -92,19 +93,23 @@ fn filled(
     template: Option<&Template>,
 ) -> Result<String, TemplateError> {
     match template {
-        Some(template) => template.fill(&values(facts, sections.clone())),
+        Some(template) => template.fill(&values(facts, sections.clone(), anywhere)),
         None => Ok(sections.body.clone()),
     }
 }
 
-/// What a template may name.
-pub(super) fn values(facts: &RequestFacts, sections: TemplateSections) -> TemplateValues {
+/// What a template may name, what others wrote made `harmless`.
+pub(super) fn values(
+    facts: &RequestFacts,
+    sections: TemplateSections,
+    harmless: fn(&str) -> String,
+) -> TemplateValues {
     let policies = facts.promotions.iter();
-    let image = |(proposed, name, moved): (&Proposed, &_, &Moved)| TemplateImage {
+    let image = |(proposed, name, moved): (&Proposed, &ImageName, &Moved)| TemplateImage {
         policy: proposed.promotion.policy.to_string(),
-        name: ToString::to_string(name),
+        name: name.to_string(),
         repository: moved.repository.to_string(),
-        from: moved.replaced.as_deref().map(|from| anywhere(short(from))),
+        from: moved.replaced.as_deref().map(|from| harmless(short(from))),
         to: moved.tag.to_string(),
         digest: moved.digest.as_ref().map(ToString::to_string),
     };
@@ -114,12 +119,9 @@ pub(super) fn values(facts: &RequestFacts, sections: TemplateSections) -> Templa
             .collect(),
         environment: facts.environment.to_string(),
         repository: facts.base.repository.to_string(),
-        branch: anywhere(&facts.base.branch),
-        subject: anywhere(&facts.subject),
-        images: facts
-            .images()
-            .map(|(proposed, name, moved)| image((proposed, name, moved)))
-            .collect(),
+        branch: harmless(&facts.base.branch),
+        subject: harmless(&facts.subject),
+        images: facts.images().map(image).collect(),
         sections,
     }
 }
@@ -261,11 +263,8 @@ fn platforms(evidence: Option<&Evidence>, sizes: Sizes) -> String {
 fn commits(facts: &RequestFacts, sizes: Sizes) -> String {
     let between = facts.images().filter_map(|(proposed, image, _)| {
         let between = proposed.evidence.get(image)?.between.as_ref()?;
-        Some(format!(
-            "{}: {}",
-            code(image.as_str()),
-            of_between(between, sizes)
-        ))
+        let name = facts.name_of(proposed, image);
+        Some(format!("{name}: {}", of_between(between, sizes)))
     });
     listed("### Commits", between.collect(), sizes.images)
 }
@@ -295,9 +294,10 @@ fn of_between(between: &Between, sizes: Sizes) -> String {
         let (subject, author) = (code(&commit.subject), code(&commit.author));
         write!(text, "\n  * {id} {subject} by {author}").expect("a string can be written");
     }
-    if commits.len() > sizes.commits {
+    let is_cut = commits.len() > sizes.commits && sizes.commits > 0;
+    if is_cut {
         let left = commits.len() - sizes.commits;
-        write!(text, "\n  * {left} more commits").expect("a string can be written");
+        write!(text, "\n  * and {left} more").expect("a string can be written");
     }
     text
 }
@@ -312,7 +312,7 @@ fn running(facts: &RequestFacts, sizes: Sizes) -> String {
         for runs in &evidence.runs_in {
             let mut line = format!(
                 "{} {} runs in {}",
-                code(image.as_str()),
+                facts.name_of(proposed, image),
                 code(moved.tag.as_str()),
                 code(runs.environment.as_str())
             );
@@ -360,7 +360,7 @@ fn actions(facts: &RequestFacts) -> String {
     let mut lines = vec![
         format!("**Merge** to bring {them} to {environment}."),
         format!(
-            "**Close** without merging to reject {them} in {environment}: {newer} will get a new pull request. Reopening it takes that back."
+            "**Close** without merging to reject {them} in {environment}: {newer} will get a new pull request. Reopening it, or `towpath resume`, takes that back."
         ),
     ];
     if let [(proposed, _, moved)] = &all[..] {

@@ -24,7 +24,7 @@ struct Shown {
     diff: String,
 }
 
-/// The section, in at most `room` units; empty where there is no room for one name.
+/// The section, in at most `room` units; empty where there is no room to say how many there are.
 pub(super) fn section(
     files: &BTreeMap<RepoPath, FileChange>,
     dialect: Dialect,
@@ -74,7 +74,7 @@ fn finished(files: &str) -> String {
 
 /// As many names as fit, and how many do not.
 fn some_names(files: &[Shown], room: usize) -> String {
-    let more = |left: usize| format!("\n* and {left} more files");
+    let more = |left: usize| format!("\n* and {left} more");
     let Some(mut left) = room.checked_sub(units(&more(files.len()))) else {
         return String::new();
     };

@@ -201,14 +201,14 @@ fn split(body: &str) -> (Vec<&str>, Option<Vec<&str>>) {
         } else if is_within {
             comments.last_mut().expect("one was begun").push(line);
         } else if let Some(line) = line.strip_prefix(DEFINITION_START) {
-            definitions.push(line.strip_suffix(DEFINITION_END).unwrap_or(line));
+            definitions.push(line.strip_suffix(DEFINITION_END));
         } else {
             around.push(line);
         }
     }
     let lines = match (comments.pop(), comments.is_empty(), definitions.is_empty()) {
         (Some(lines), true, true) if !is_within => Some(lines),
-        (None, true, false) => Some(definitions),
+        (None, true, false) => definitions.into_iter().collect(),
         _ => None,
     };
     (around, lines)

@@ -11,6 +11,9 @@ const SHOWN_MAX: usize = 200;
 /// A character without width that belongs to no word, number or path.
 const JOINER: char = '\u{2060}';
 
+/// What stands between two versions in the subject of a commit.
+const ARROW: &str = " -> ";
+
 /// What starts the words after which GitLab closes an issue as soon as the request is merged, in code spans too: it looks through
 /// the raw text. <https://docs.gitlab.com/user/project/issues/managing_issues/#default-closing-pattern>
 const CLOSING_WORDS: [&str; 4] = ["clos", "fix", "resolv", "implement"];
@@ -84,13 +87,20 @@ pub(super) fn anywhere(text: &str) -> String {
         ']' | '}' => ')',
         '|' => '¦',
         '*' => '∗',
+        '~' => '∼',
         '\\' => '∖',
         '&' => '＆',
         '"' => '\'',
         other => other,
     };
-    let text: String = plain(text).chars().map(alike).collect();
-    let text = text
+    // An arrow between two versions is kept.
+    let plain = plain(text);
+    let parts = plain.split(ARROW);
+    let parts: Vec<String> = parts
+        .map(|part| part.chars().map(alike).collect())
+        .collect();
+    let text = parts
+        .join(ARROW)
         .replace("://", &format!(":{JOINER}//"))
         .replace("www.", &format!("www{JOINER}."));
     // GitLab takes a line that starts with a slash for a command.
@@ -143,7 +153,8 @@ fn inert(text: &str) -> String {
         let next = characters.peek().map(|(_, next)| *next);
         match c {
             ' ' if closes(&text[start_of_word..place]) => inert.push('\u{a0}'),
-            '@' | '#' | '!' if next.is_some_and(|next| !next.is_whitespace()) => {
+            // The head of a part of a diff, `@@ -1,3 +1,3 @@`, stays as it is.
+            '@' | '#' | '!' if next.is_some_and(|next| next != c && !next.is_whitespace()) => {
                 inert.push(c);
                 inert.push(JOINER);
             }
@@ -157,12 +168,88 @@ fn inert(text: &str) -> String {
 }
 
 fn closes(word: &str) -> bool {
-    let word = word.trim_matches(|c: char| !c.is_alphanumeric());
-    let word = word.to_ascii_lowercase();
-    CLOSING_WORDS.iter().any(|start| word.contains(start))
+    let breaks = |c: char| !c.is_alphanumeric();
+    let last = word.trim_end_matches(breaks).rsplit(breaks).next();
+    let last = last.unwrap_or_default().to_ascii_lowercase();
+    CLOSING_WORDS.iter().any(|start| last.starts_with(start))
 }
 
 fn longest_run(text: &str) -> usize {
     let runs = text.split(|c| c != '`').map(str::len);
     runs.max().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SHOWN_MAX, anywhere, block, cell, code, escaped_html, plain, prose};
+
+    #[test]
+    fn what_forges_look_for_is_broken_without_being_seen() {
+        for (text, expected) in [
+            ("ping @team", "ping @\u{2060}team"),
+            ("@@ -1 +1 @@ ##7", "@@ -1 +1 @@ ##\u{2060}7"),
+            ("see #12 and !7", "see #\u{2060}12 and !\u{2060}7"),
+            ("fixes #12", "fixes\u{a0}#\u{2060}12"),
+            ("(Closes: ABC-12)", "(Closes:\u{a0}ABC-12)"),
+            ("a # b @ c !", "a # b @ c !"),
+            ("a\nb\tc", "a\u{fffd}b c"),
+            ("v1\u{202e}2.4.1", "v1\u{fffd}2.4.1"),
+        ] {
+            assert_eq!(plain(text), expected);
+        }
+        let long = plain(&"é".repeat(SHOWN_MAX + 1));
+        assert_eq!(long, format!("{}…", "é".repeat(SHOWN_MAX)));
+    }
+
+    #[test]
+    fn code_ends_where_its_text_does() {
+        for (text, expected) in [
+            ("v1.4.2", "`v1.4.2`"),
+            ("a`b", "``a`b``"),
+            ("`a``", "``` `a`` ```"),
+            (" ", "(empty)"),
+            ("<!-- x -->", "`<!\u{2060}-- x -->`"),
+        ] {
+            assert_eq!(code(text), expected);
+        }
+        assert_eq!(cell("a|b"), "`a¦b`");
+        assert_eq!(escaped_html("a<b>&c"), "a&lt;b&gt;&amp;c");
+    }
+
+    #[test]
+    fn a_sentence_keeps_its_words_and_shows_the_rest_as_code() {
+        for (text, expected) in [
+            (
+                "passed (26h in staging), since 09:00",
+                "passed (26h in staging), since 09:00",
+            ),
+            ("`v1` waits for @team", "`v1` waits for `@\u{2060}team`"),
+            (
+                "see https://evil.example/ or www.evil.example",
+                "see `https://evil.example/` or `www.evil.example`",
+            ),
+            ("*bold* <b> [a](b) GH-12", "`*bold*` `<b>` `[a](b)` `GH-12`"),
+            ("an `unclosed one", "an `unclosed one`"),
+        ] {
+            assert_eq!(prose(text), expected);
+        }
+    }
+
+    #[test]
+    fn a_value_of_a_template_is_text_wherever_it_stands() {
+        assert_eq!(anywhere("[a](b) `c` <d> | *e*"), "(a)(b) 'c' ‹d› ¦ ∗e∗");
+        assert_eq!(anywhere("> web v1 -> v2"), "› web v1 -> v2");
+        assert_eq!(anywhere("/close"), "\u{2060}/close");
+        assert_eq!(anywhere("https://a.b"), "https:\u{2060}//a.b");
+    }
+
+    #[test]
+    fn a_block_has_a_fence_that_its_text_has_not() {
+        insta::assert_snapshot!(block("diff", "-a\r\n+````\n"), @"
+        `````diff
+        -a
+        +````
+        `````
+        ");
+    }
 }

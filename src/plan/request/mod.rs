@@ -31,6 +31,7 @@ use crate::policy::{EnvironmentName, ImageName};
 use crate::world::BranchName;
 
 use hidden::{Flags, Hidden, Promotions};
+use markdown::code;
 use source::Between;
 
 /// Everything that a pull request tells.
@@ -146,7 +147,7 @@ pub(crate) fn text(
     let RequestTemplates { title, body } = templates;
     let mut complaints = Vec::new();
     let title = title.and_then(|template| {
-        let values = body::values(facts, TemplateSections::default());
+        let values = body::values(facts, TemplateSections::default(), str::to_owned);
         let filled = template.fill(&values);
         filled
             .map_err(|error| complaints.push(format!("the template of the title: {error}")))
@@ -191,6 +192,15 @@ impl RequestFacts {
         })
     }
 
+    /// An image as it is spoken of: with its policy where there are several.
+    fn name_of(&self, proposed: &Proposed, image: &ImageName) -> String {
+        let image = code(image.as_str());
+        match self.promotions.len() {
+            1 => image,
+            _ => format!("{} {image}", code(proposed.promotion.policy.as_str())),
+        }
+    }
+
     /// What the body hides. Promotions that would take more than half of it stand in the commit alone.
     fn hidden(&self, dialect: Dialect) -> Hidden {
         let promotions = self.promotions.iter();
@@ -213,3 +223,6 @@ impl RequestFacts {
 fn units(text: &str) -> usize {
     text.encode_utf16().count()
 }
+
+#[cfg(test)]
+mod tests;

@@ -319,3 +319,195 @@ impl Web {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{Labelled, Page, Revision, Web, between};
+    use crate::world::Labels;
+
+    const OLD: &str = "0a1b2c3d4e5f60718293a4b5c6d7e8f901234567";
+    const NEW: &str = "1b2c3d4e5f60718293a4b5c6d7e8f9012345678a";
+
+    fn labels(source: &str, revision: &str) -> Labels {
+        Labels {
+            source: Some(source.to_owned()),
+            revision: Some(revision.to_owned()),
+            ..Labels::default()
+        }
+    }
+
+    fn version(labels: &Labels) -> Labelled<'_> {
+        Labelled {
+            version: "v1.5.0",
+            labels,
+        }
+    }
+
+    fn link(source: &str) -> Option<String> {
+        let (from, to) = (labels(source, OLD), labels(source, NEW));
+        let hosts = BTreeMap::from([("git.acme.com".to_owned(), Web::Gitlab)]);
+        between(Some(version(&from)), version(&to), &[], &hosts)?.link()
+    }
+
+    #[test]
+    fn each_product_shows_what_changed_under_an_address_of_its_own() {
+        let links = [
+            "https://github.com/acme/web",
+            "https://gitlab.com/acme/team/web",
+            "https://codeberg.org/acme/web",
+            "https://bitbucket.org/acme/web",
+            "https://bitbucket.acme.com/scm/ACME/web.git",
+            "https://dev.azure.com/acme/Shop/_git/web",
+            "https://git.acme.com/acme/web",
+        ]
+        .map(|source| {
+            link(source)
+                .unwrap()
+                .replace(OLD, "OLD")
+                .replace(NEW, "NEW")
+        });
+        insta::assert_snapshot!(links.join("\n"), @"
+        https://github.com/acme/web/compare/OLD...NEW
+        https://gitlab.com/acme/team/web/-/compare/OLD...NEW
+        https://codeberg.org/acme/web/compare/OLD...NEW
+        https://bitbucket.org/acme/web/branches/compare/NEW%0DOLD
+        https://bitbucket.acme.com/projects/ACME/repos/web/compare/commits?sourceBranch=NEW&targetBranch=OLD
+        https://dev.azure.com/acme/Shop/_git/web/branchCompare?baseVersion=GCOLD&targetVersion=GCNEW
+        https://git.acme.com/acme/web/-/compare/OLD...NEW
+        ");
+    }
+
+    #[test]
+    fn every_spelling_of_an_address_leads_to_the_page() {
+        let page = |text: &str| Page::of(text, &BTreeMap::new()).map(|page| page.url);
+        for (texts, expected) in [
+            (
+                &[
+                    "https://github.com/acme/web.git",
+                    "http://github.com/acme/web/",
+                    "git+https://github.com/acme/web.git",
+                    "https://user:secret@github.com/acme/web",
+                    "https://github.com/acme/web/tree/main/app?tab=readme#top",
+                    "git@github.com:acme/web.git",
+                    "ssh://git@github.com:22/acme/web.git",
+                    "ssh://git@ssh.github.com:443/acme/web.git",
+                    "git+ssh://git@github.com/acme/web.git",
+                    "git://github.com/acme/web.git",
+                    " https://GitHub.com/acme/web ",
+                ][..],
+                "https://github.com/acme/web",
+            ),
+            (
+                &[
+                    "git@gitlab.com:acme/team/web.git",
+                    "https://gitlab.com/acme/team/web/-/tree/main",
+                ],
+                "https://gitlab.com/acme/team/web",
+            ),
+            (
+                &[
+                    "git@ssh.dev.azure.com:v3/acme/Shop/web",
+                    "https://acme@dev.azure.com/acme/Shop/_git/web",
+                ],
+                "https://dev.azure.com/acme/Shop/_git/web",
+            ),
+            (
+                &["https://dev.azure.com/acme/_git/web"],
+                "https://dev.azure.com/acme/web/_git/web",
+            ),
+            (
+                &[
+                    "ssh://git@bitbucket.acme.com:7999/~ann/web.git",
+                    "https://bitbucket.acme.com/users/ann/repos/web/browse",
+                ],
+                "https://bitbucket.acme.com/users/ann/repos/web",
+            ),
+            (
+                &["https://gitlab.acme.com:8443/a/b"],
+                "https://gitlab.acme.com:8443/a/b",
+            ),
+            (&["https://code.acme.com/web"], "https://code.acme.com/web"),
+        ] {
+            for text in texts {
+                assert_eq!(page(text).as_deref(), Some(expected), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_could_lead_astray_is_no_page() {
+        let page = |text: &str| Page::of(text, &BTreeMap::new()).map(|page| page.url);
+        for text in [
+            "",
+            "web",
+            "javascript:alert(1)",
+            "file:///etc/passwd",
+            "https://github.com/acme",
+            "https://github.com/acme/web)[x](y",
+            "https://github.com/acme/we`b",
+            "https://github.com/acme/<b>",
+            "git@code.acme.com:acme/web.git",
+            "http://code.acme.com:8080/web",
+            "https://evil.example/a b|c",
+        ] {
+            let found = page(text);
+            let is_harmless = found.as_ref().is_none_or(|url| {
+                url.chars()
+                    .all(|c| c.is_ascii_alphanumeric() || ":/.-_~%".contains(c))
+            });
+            assert!(is_harmless, "{text}: {found:?}");
+        }
+        assert_eq!(page("git@code.acme.com:acme/web.git"), None);
+        assert_eq!(page("javascript:alert(1)"), None);
+        assert_eq!(page("http://code.acme.com:8080/web"), None);
+        assert_eq!(page("https://github.com/acme"), None);
+    }
+
+    #[test]
+    fn labels_that_a_base_image_may_have_left_are_not_believed() {
+        let app = "https://github.com/acme/web";
+        let base = "https://github.com/docker-library/python";
+        let hosts = BTreeMap::new();
+        let found = |from: &Labels, to: &Labels, others: &[&Labels]| {
+            between(Some(version(from)), version(to), others, &hosts).is_some()
+        };
+        let (old, new) = (labels(app, OLD), labels(app, NEW));
+        assert!(found(&old, &new, &[]));
+        assert!(!found(&new, &new, &[]), "two versions of one commit");
+        assert!(!found(&labels(base, OLD), &new, &[]), "another project");
+        assert!(
+            !found(&old, &new, &[&new]),
+            "a third version of the same commit"
+        );
+        assert!(!found(&old, &new, &[&labels(base, "abcdef0")]));
+        let of_python = Labels {
+            version: Some("3.12.1".to_owned()),
+            ..new.clone()
+        };
+        assert!(
+            !found(&old, &of_python, &[]),
+            "the version of another thing"
+        );
+        let named = Labelled {
+            version: "main-20-1b2c3d4",
+            labels: &new,
+        };
+        let sure = between(Some(version(&new)), named, &[], &hosts).unwrap();
+        assert_eq!(
+            sure.from, None,
+            "the tag names its commit, the other's says the same"
+        );
+        assert_eq!(sure.link().unwrap(), format!("{app}/commit/{NEW}"));
+        assert!(!found(
+            &old,
+            &Labels {
+                revision: Some("v1.5".to_owned()),
+                ..new.clone()
+            },
+            &[]
+        ));
+        assert_eq!(Revision::parse("0a1b2c"), None);
+    }
+}

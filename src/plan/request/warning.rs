@@ -19,7 +19,7 @@ pub(super) fn warnings(facts: &RequestFacts) -> Vec<String> {
     }
     for (proposed, image, moved) in facts.images() {
         let evidence = proposed.evidence.get(image);
-        let name = code(image.as_str());
+        let name = facts.name_of(proposed, image);
         warnings.extend(of_versions(moved, evidence).map(|words| format!("{name}: {words}")));
         let shared = evidence.map(|evidence| &evidence.also);
         for place in shared.into_iter().flat_map(also_changes) {
