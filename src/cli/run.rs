@@ -46,7 +46,7 @@ pub(super) struct Setup {
     forges: BTreeMap<RepositoryName, Dialect>,
     /// As git writes a person.
     committer: String,
-    signature: Signature,
+    pub(super) signature: Signature,
 }
 
 /// The edges, connected as the settings say.

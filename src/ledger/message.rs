@@ -91,6 +91,62 @@ fn is_revert(message: &str) -> bool {
     begins(subject, &REVERTED) || message.lines().map(str::trim).any(says_so)
 }
 
+/// What a revert says that it undoes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Undoes {
+    /// The name of a commit, or the start of one.
+    commit: Option<String>,
+    pub(super) pull_request: Option<u64>,
+}
+
+impl Undoes {
+    /// Whether it is the commit of this name.
+    pub(super) fn is_commit(&self, id: &str) -> bool {
+        self.commit
+            .as_ref()
+            .is_some_and(|start| id.starts_with(start))
+    }
+}
+
+/// What `message` says that it undoes, if it is that of a revert.
+pub(super) fn undone(message: &str) -> Option<Undoes> {
+    if !is_revert(message) {
+        return None;
+    }
+    let lines = || message.lines().map(str::trim);
+    let commit = lines().find_map(|line| line.strip_prefix("This reverts commit "));
+    let digits =
+        |text: &str| -> String { text.chars().take_while(char::is_ascii_hexdigit).collect() };
+    // Git writes all digits, people at least those that it shows them.
+    let commit = commit.map(digits).filter(|digits| digits.len() >= 7);
+    let place = lines().find_map(|line| {
+        let by_button = line.strip_prefix("Reverts ");
+        by_button.or_else(|| line.strip_prefix("This reverts merge request "))
+    });
+    let number = place.and_then(|place| place.rsplit_once(['#', '!']));
+    let pull_request = number.and_then(|(_, number)| first_number(number));
+    Some(Undoes {
+        commit,
+        pull_request,
+    })
+}
+
+/// The number that a text begins with.
+fn first_number(text: &str) -> Option<u64> {
+    text.split(|c: char| !c.is_ascii_digit())
+        .next()?
+        .parse()
+        .ok()
+}
+
+/// Why a person had what the message tells.
+pub(super) fn reason(message: &str) -> Option<String> {
+    let blocks = blocks(message);
+    blocks
+        .iter()
+        .find_map(|block| block.one(REASON).map(str::to_owned))
+}
+
 /// The first line of a message.
 pub(super) fn subject(message: &str) -> &str {
     message.lines().next().unwrap_or_default()
@@ -106,10 +162,6 @@ pub(super) fn subject(message: &str) -> &str {
 /// its Data Center: `Pull request #12: title`. Azure DevOps: `Merged PR 12: title`.
 pub(super) fn pull_request(message: &str) -> Option<u64> {
     let subject = subject(message);
-    let first_number = |text: &str| {
-        let digits = text.split(|c: char| !c.is_ascii_digit()).next()?;
-        digits.parse::<u64>().ok()
-    };
     let begins = ["Merge pull request #", "Merged PR ", "Pull request #"];
     let begun = begins.iter().find_map(|words| subject.strip_prefix(words));
     if let Some(number) = begun.and_then(first_number) {

@@ -2,8 +2,9 @@
 //! survive.
 //!
 //! Reading order: `message` (trailers, and what forges do to them), `promotion` and `hold` (what they say), `told` (in which
-//! order), and here, what counts in the end. Not here: how commits are read (`git`), and what follows from them (`plan`).
+//! order), `chronicle` (all of it), and here, what counts in the end. Not here: how commits are read (`git`), and what follows from them (`plan`).
 
+mod chronicle;
 mod hold;
 mod message;
 mod promotion;
@@ -16,6 +17,7 @@ use jiff::Timestamp;
 use crate::manifest::CommitId;
 use crate::policy::{EnvironmentName, ImageName, PolicyName};
 
+pub(crate) use chronicle::{Entry, What, chronicle};
 pub(crate) use hold::{Act, HOLDS_FILE, HeldVersion, Hold, HoldEvent, HoldKind, Target};
 pub(crate) use promotion::{Moved, Promotion};
 pub(crate) use told::{Commit, Told, told};

@@ -13,7 +13,7 @@ use crate::world::{BranchFacts, Fact, File};
 
 /// How far back the history is read: some years of a busy manifests repository (30 commits a day), and well
 /// under a second of reading. What is older counts as never promoted by us.
-const HISTORY_LENGTH_MAX: usize = 30_000;
+pub(crate) const HISTORY_LENGTH_MAX: usize = 30_000;
 
 /// Reads the branch at `head`. What `before` already knows is not read again.
 pub(super) async fn read(

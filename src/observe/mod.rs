@@ -31,6 +31,7 @@ use crate::world::{
     Shrunk, TagDetails, World,
 };
 
+pub(crate) use branch::{HISTORY_LENGTH_MAX, holds_file, told};
 use requests::Requests;
 use source::Commits;
 pub(crate) use wants::Wants;

@@ -287,7 +287,7 @@ fn current_text(sites: &[(Located, Standing)]) -> Option<String> {
 }
 
 /// A version as it stands, on one line: the tag, or the digest where there is no tag.
-fn written(standing: &Standing) -> Option<String> {
+pub(crate) fn written(standing: &Standing) -> Option<String> {
     let text = standing.tag.as_ref().or(standing.digest.as_ref())?;
     Some(on_one_line(text))
 }

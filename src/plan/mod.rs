@@ -35,6 +35,7 @@ use crate::world::{BranchName, Question, World};
 pub(crate) use request::{Dialect, HidesBy};
 
 pub(crate) use change::{Change, PlannedCommit};
+pub(crate) use decide::written;
 pub(crate) use describe::{also_changes, short};
 pub(crate) use explain::{Explained, explain};
 pub(crate) use lint::Breach;
