@@ -8,6 +8,7 @@ mod change;
 mod contested;
 mod decide;
 mod describe;
+mod evidence;
 mod explain;
 mod facts;
 mod held;
@@ -121,7 +122,7 @@ pub(crate) enum Ground {
 pub(crate) fn plan(scope: &Scope<'_>, world: &World, now: Timestamp) -> Plan {
     let rejections = held::rejections(scope, world);
     let mut decisions = decide::decide_all(scope, (world, &rejections), now);
-    let questions = decisions
+    let mut questions: BTreeSet<Question> = decisions
         .iter_mut()
         .flat_map(|outcome| std::mem::take(&mut outcome.questions))
         .collect();
@@ -130,7 +131,7 @@ pub(crate) fn plan(scope: &Scope<'_>, world: &World, now: Timestamp) -> Plan {
         .map(|outcome| outcome.decided)
         .collect();
     let mut changes = change::changes(scope, world, &mut decisions);
-    let mut proposals = propose::proposals(scope, world, &mut decisions);
+    let mut proposals = propose::proposals(scope, world, &mut decisions, &mut questions);
     let breaches = lint::lint(scope, world, (&mut changes, &mut proposals));
     Plan {
         decisions,

@@ -9,18 +9,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::change::{Draft, Overlay, PlannedCommit, commit, draft, hold_promotions};
+use super::evidence::evidence;
 use super::request::hidden::{self, Flags, Promotions};
-use super::request::{
-    Dialect, Evidence, Proposed, RequestFacts, RequestTemplates, RequestText, RunsIn, markdown,
-};
+use super::request::{Dialect, Proposed, RequestFacts, RequestTemplates, RequestText, markdown};
 use super::{Decided, Decision, HoldReason, Scope, request};
 use crate::ledger::Promotion;
 use crate::manifest::CommitId;
-use crate::policy::{
-    Deliver, Environment, EnvironmentName, ImageName, Policy, PolicyName, PullRequests,
-};
+use crate::policy::{Deliver, Environment, EnvironmentName, Policy, PolicyName, PullRequests};
 use crate::world::{
-    BranchFacts, BranchName, Fact, File, Proposal, PullRequest, RequestState, World,
+    BranchFacts, BranchName, Fact, File, Proposal, PullRequest, Question, RequestState, World,
 };
 
 /// What is to be done about one proposal.
@@ -99,6 +96,7 @@ pub(super) fn proposals(
     scope: &Scope<'_>,
     world: &World,
     decisions: &mut [Decided],
+    questions: &mut BTreeSet<Question>,
 ) -> Vec<ProposalChange> {
     let mut changes = Vec::new();
     for (head, bundle) in bundles(scope, decisions) {
@@ -106,11 +104,12 @@ pub(super) fn proposals(
             Ok(standing) => {
                 let proposer = Proposer {
                     scope,
+                    world,
                     head: &head,
                     bundle: &bundle,
                     standing,
                 };
-                changes.extend(proposer.propose(decisions));
+                changes.extend(proposer.propose(decisions, questions));
             }
             Err(reason) => {
                 for (_, _, range) in &bundle.members {
@@ -206,13 +205,18 @@ impl<'a> Standing<'a> {
 /// Decides about one proposal.
 struct Proposer<'p, 'a> {
     scope: &'p Scope<'a>,
+    world: &'p World,
     head: &'p BranchName,
     bundle: &'p Bundle<'a>,
     standing: Standing<'p>,
 }
 
 impl Proposer<'_, '_> {
-    fn propose(&self, decisions: &mut [Decided]) -> Option<ProposalChange> {
+    fn propose(
+        &self,
+        decisions: &mut [Decided],
+        questions: &mut BTreeSet<Question>,
+    ) -> Option<ProposalChange> {
         let standing = self.standing;
         if let Some(foreign) = standing.proposal.filter(|tip| !self.is_ours(tip)) {
             return self.leave_alone(foreign, decisions);
@@ -235,7 +239,22 @@ impl Proposer<'_, '_> {
                 commit: commit.clone(),
             }),
         };
-        let request = self.request(&commit, decisions, rebuild.is_some());
+        let text = match standing.dialect {
+            None => None,
+            Some(dialect) => {
+                let mut asked = BTreeSet::new();
+                let facts = self.facts(&commit, decisions, &mut asked);
+                if !asked.is_empty() {
+                    questions.extend(asked);
+                    self.hold(decisions, &HoldReason::FactsPending);
+                    return None;
+                }
+                Some(request::text(&facts, dialect, RequestTemplates::default()))
+            }
+        };
+        let request = text.map_or(RequestChange::Keep, |text| {
+            self.request(text, &commit, rebuild.is_some())
+        });
         if rebuild.is_none() && request == RequestChange::Keep {
             self.hold(decisions, &self.awaits());
             return None;
@@ -372,15 +391,11 @@ impl Proposer<'_, '_> {
     /// What the pull request has to become.
     fn request(
         &self,
+        text: RequestText,
         commit: &PlannedCommit,
-        decisions: &[Decided],
         is_rebuilt: bool,
     ) -> RequestChange {
-        let Some(dialect) = self.standing.dialect else {
-            return RequestChange::Keep;
-        };
         let options = Box::new(self.bundle.options.clone());
-        let text = self.text(commit, decisions, dialect);
         let Some(open) = self.standing.open else {
             return RequestChange::Open { text, options };
         };
@@ -407,65 +422,26 @@ impl Proposer<'_, '_> {
     }
 
     /// What the pull request says, with what is known about each version.
-    fn text(&self, commit: &PlannedCommit, decisions: &[Decided], dialect: Dialect) -> RequestText {
-        let proposed = commit.promotions.iter().map(|promotion| {
-            let images = promotion.images.keys();
-            let evidence = images.filter_map(|image| {
-                let evidence = self.evidence(promotion, image, decisions)?;
-                Some((image.clone(), evidence))
-            });
-            Proposed {
-                promotion: promotion.clone(),
-                evidence: evidence.collect(),
-                gates: Vec::new(),
-            }
+    fn facts(
+        &self,
+        commit: &PlannedCommit,
+        decisions: &[Decided],
+        questions: &mut BTreeSet<Question>,
+    ) -> RequestFacts {
+        let known = (decisions, &self.standing.base.ledger);
+        let proposed = commit.promotions.iter().map(|promotion| Proposed {
+            promotion: promotion.clone(),
+            evidence: evidence(promotion, known, self.world, questions),
+            gates: Vec::new(),
         });
-        let facts = RequestFacts {
+        RequestFacts {
             environment: self.bundle.environment.clone(),
             base: self.bundle.base.clone(),
             subject: commit.message.lines().next().unwrap_or_default().to_owned(),
             promotions: proposed.collect(),
             files: commit.files.clone(),
             flags: Flags::default(),
-        };
-        request::text(&facts, dialect, RequestTemplates::default())
-    }
-
-    fn evidence(
-        &self,
-        promotion: &Promotion,
-        image: &ImageName,
-        decisions: &[Decided],
-    ) -> Option<Evidence> {
-        let of_image =
-            |decided: &&Decided| decided.policy == promotion.policy && decided.image == *image;
-        let mut own = decisions.iter().filter(of_image);
-        let own = own.find(|decided| decided.environment == promotion.environment)?;
-        let Decision::Promote(promote) = &own.decision else {
-            return None;
-        };
-        let moved = &promotion.images[image];
-        let elsewhere = decisions.iter().filter(of_image);
-        let elsewhere = elsewhere.filter(|decided| decided.environment != promotion.environment);
-        let has_it = |decided: &&Decided| decided.current.as_deref() == Some(moved.tag.as_str());
-        let runs_in = elsewhere.filter(has_it).map(|decided| {
-            let ledger = &self.standing.base.ledger;
-            let recorded = ledger.latest(&promotion.policy, &decided.environment, image);
-            let brought = recorded.filter(|recorded| recorded.moved.tag == moved.tag);
-            RunsIn {
-                environment: decided.environment.clone(),
-                since: brought.map(|recorded| (recorded.at, recorded.commit.clone())),
-            }
-        });
-        Some(Evidence {
-            ground: promote.ground,
-            digest: promote.to.digest.clone(),
-            dated: promote.dated,
-            platforms: Vec::new(),
-            runs_in: runs_in.collect(),
-            between: None,
-            also: promote.also.clone(),
-        })
+        }
     }
 
     /// What the decisions wait for, where all is as it should be.

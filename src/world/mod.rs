@@ -120,7 +120,6 @@ pub(crate) enum Question {
     /// Which digest does `tag` point to?
     Digest { repository: Repository, tag: Tag },
     /// What does the image `digest` say of itself?
-    #[cfg_attr(not(test), expect(dead_code, reason = "pull requests ask it"))]
     Description {
         repository: Repository,
         digest: Digest,

@@ -1,0 +1,163 @@
+//! What a reviewer is told about a version: where it runs, since when, and what lies between it and the one before.
+//!
+//! Invariant: nothing here decides. What could not be read is left out of the pull request; what was not asked yet is asked first.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::request::source::{Between, Labelled, Web, between};
+use super::request::{Evidence, RunsIn};
+use super::{Decided, Decision};
+use crate::image::{Digest, Repository, Tag};
+use crate::ledger::{Ledger, Moved, Promotion};
+use crate::policy::ImageName;
+use crate::world::{Description, Fact, ImageFacts, Question, World};
+
+/// What is known about the versions of one promotion, or what has to be asked first.
+pub(super) fn evidence(
+    promotion: &Promotion,
+    (decisions, ledger): (&[Decided], &Ledger),
+    world: &World,
+    questions: &mut BTreeSet<Question>,
+) -> BTreeMap<ImageName, Evidence> {
+    let images = promotion.images.iter();
+    let evidence = images.filter_map(|(image, moved)| {
+        let view = View {
+            promotion,
+            image,
+            moved,
+            decisions,
+            ledger,
+            facts: world.images.get(&moved.repository)?,
+        };
+        Some((image.clone(), view.evidence(questions)?))
+    });
+    evidence.collect()
+}
+
+/// One image of a promotion.
+struct View<'a> {
+    promotion: &'a Promotion,
+    image: &'a ImageName,
+    moved: &'a Moved,
+    decisions: &'a [Decided],
+    ledger: &'a Ledger,
+    facts: &'a ImageFacts,
+}
+
+impl View<'_> {
+    fn evidence(&self, questions: &mut BTreeSet<Question>) -> Option<Evidence> {
+        let own = self.of_image().find(|decided| self.is_here(decided))?;
+        let Decision::Promote(promote) = &own.decision else {
+            return None;
+        };
+        let digest = promote.to.digest.clone();
+        let described = digest.as_ref().and_then(|to| self.described(to, questions));
+        Some(Evidence {
+            ground: promote.ground,
+            dated: promote.dated,
+            platforms: described
+                .map(|described| described.platforms.clone())
+                .unwrap_or_default(),
+            runs_in: self.runs_in(),
+            between: described.and_then(|described| self.between(described, questions)),
+            also: promote.also.clone(),
+            digest,
+        })
+    }
+
+    /// The decisions about the image, in every environment of the policy.
+    fn of_image(&self) -> impl Iterator<Item = &Decided> {
+        let (policy, image) = (&self.promotion.policy, self.image);
+        let decisions = self.decisions.iter();
+        decisions.filter(move |decided| decided.policy == *policy && decided.image == *image)
+    }
+
+    fn is_here(&self, decided: &Decided) -> bool {
+        decided.environment == self.promotion.environment
+    }
+
+    fn runs_in(&self) -> Vec<RunsIn> {
+        let tag = &self.moved.tag;
+        let has_it = |decided: &&Decided| {
+            !self.is_here(decided) && decided.current.as_deref() == Some(tag.as_str())
+        };
+        let runs_in = self.of_image().filter(has_it).map(|decided| {
+            let policy = &self.promotion.policy;
+            let recorded = self.ledger.latest(policy, &decided.environment, self.image);
+            let brought = recorded.filter(|recorded| recorded.moved.tag == *tag);
+            RunsIn {
+                environment: decided.environment.clone(),
+                since: brought.map(|recorded| (recorded.at, recorded.commit.clone())),
+            }
+        });
+        runs_in.collect()
+    }
+
+    fn between(&self, to: &Description, questions: &mut BTreeSet<Question>) -> Option<Between> {
+        let from = self.replaced(questions);
+        let from = from.and_then(|(version, digest)| {
+            let described = self.described(&digest, questions)?;
+            Some((version, described))
+        });
+        let from = from.as_ref().map(|(version, described)| Labelled {
+            version,
+            labels: &described.labels,
+        });
+        let to = Labelled {
+            version: self.moved.tag.as_str(),
+            labels: &to.labels,
+        };
+        between(from, to, &[], &BTreeMap::<String, Web>::new())
+    }
+
+    /// What the promotion replaces, and its digest where that is known.
+    fn replaced(&self, questions: &mut BTreeSet<Question>) -> Option<(String, Digest)> {
+        let replaced = self.moved.replaced.clone()?;
+        if let Ok(digest) = replaced.parse() {
+            return Some((replaced, digest));
+        }
+        let Promotion {
+            policy,
+            environment,
+            images: _,
+        } = self.promotion;
+        let recorded = self.ledger.latest(policy, environment, self.image);
+        let written = recorded.filter(|recorded| recorded.moved.tag.as_str() == replaced);
+        if let Some(digest) = written.and_then(|recorded| recorded.moved.digest.clone()) {
+            return Some((replaced, digest));
+        }
+        let tag: Tag = replaced.parse().ok()?;
+        let details = self.facts.tags.get(&tag);
+        match details.and_then(|details| details.digest.as_ref()) {
+            Some(Fact::Known(digest)) => Some((replaced, digest.clone())),
+            Some(Fact::Unknown { .. }) => None,
+            None => {
+                if matches!(&self.facts.listing, Fact::Known(listing) if listing.tags.contains_key(&tag))
+                {
+                    let repository: Repository = self.moved.repository.clone();
+                    questions.insert(Question::Digest { repository, tag });
+                }
+                None
+            }
+        }
+    }
+
+    /// What `digest` says of itself; asked where nobody did yet.
+    fn described(
+        &self,
+        digest: &Digest,
+        questions: &mut BTreeSet<Question>,
+    ) -> Option<&Description> {
+        match self.facts.described.get(digest) {
+            Some(Fact::Known(described)) => Some(described),
+            Some(Fact::Unknown { .. }) => None,
+            None => {
+                questions.insert(Question::Description {
+                    repository: self.moved.repository.clone(),
+                    digest: digest.clone(),
+                });
+                None
+            }
+        }
+    }
+}
