@@ -13,8 +13,10 @@ use super::run::Setup;
 use super::{Failure, Output, SourceArgs, print, table};
 use crate::daemon::{now, settle};
 use crate::plan::{
-    Change, Decided, Decision, Plan, PlannedCommit, SharedPlace, also_changes, plan, short,
+    Change, Decided, Decision, Plan, PlannedCommit, ProposalChange, RequestChange, SharedPlace,
+    also_changes, plan, short,
 };
+use crate::policy::PolicyName;
 use crate::policy::select::Dated;
 use crate::world::{self, World};
 
@@ -87,7 +89,8 @@ fn exit_code(plan: &Plan, not_empty: bool) -> ExitCode {
     if has_faults(plan) {
         return ExitCode::FAILURE;
     }
-    match not_empty && !plan.changes.is_empty() {
+    let is_empty = plan.changes.is_empty() && plan.proposals.is_empty();
+    match not_empty && !is_empty {
         true => ExitCode::from(NOT_EMPTY),
         false => ExitCode::SUCCESS,
     }
@@ -131,16 +134,47 @@ pub(super) fn as_text(plan: &Plan, diff: bool) -> String {
             .expect("a string can be written");
         }
     }
+    for proposal in &plan.proposals {
+        writeln!(text, "{}", proposal_line(proposal)).expect("a string can be written");
+    }
     for breach in &plan.breaches {
         writeln!(text, "bug: {breach}").expect("a string can be written");
     }
     if diff {
-        for commit in plan.changes.iter().flat_map(|change| &change.commits) {
+        let commits = plan.changes.iter().flat_map(|change| &change.commits);
+        let rebuilt = plan.proposals.iter().filter_map(|p| p.rebuild.as_ref());
+        for commit in commits.chain(rebuilt.map(|rebuild| &rebuild.commit)) {
             text.push('\n');
             text.push_str(&commit_diff(commit));
         }
     }
     text
+}
+
+/// What would be done about a proposal: `deploy towpath/production/portal -> main: push the branch, open a pull request`.
+fn proposal_line(proposal: &ProposalChange) -> String {
+    let ProposalChange {
+        head,
+        base,
+        rebuild,
+        request,
+        drop,
+        ..
+    } = proposal;
+    let push = rebuild.as_ref().map(|rebuild| match rebuild.expected {
+        Some(_) => "rebuild the branch".to_owned(),
+        None => "push the branch".to_owned(),
+    });
+    let ask = match request {
+        RequestChange::Keep => None,
+        RequestChange::Open { .. } => Some("open a pull request".to_owned()),
+        RequestChange::Update { number, .. } => Some(format!("update pull request #{number}")),
+        RequestChange::Close { number, .. } => Some(format!("close pull request #{number}")),
+    };
+    let drop = drop.as_ref().map(|_| "delete the branch".to_owned());
+    let deeds: Vec<String> = [push, ask, drop].into_iter().flatten().collect();
+    let (repository, branch) = (&head.repository, &head.branch);
+    format!("{repository} {branch} -> {base}: {}", deeds.join(", "))
 }
 
 fn row(decided: &Decided) -> [String; 8] {
@@ -237,6 +271,7 @@ struct PlanJson<'a> {
     at: String,
     decisions: Vec<DecisionJson<'a>>,
     changes: Vec<ChangeJson<'a>>,
+    proposals: Vec<ProposalJson<'a>>,
 }
 
 #[derive(Serialize)]
@@ -284,6 +319,26 @@ struct ChangeJson<'a> {
     commits: Vec<CommitJson<'a>>,
 }
 
+/// What is to be done about the branch and the pull request of a proposal.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ProposalJson<'a> {
+    repository: &'a str,
+    branch: &'a str,
+    base: &'a str,
+    environment: &'a str,
+    policies: Vec<&'a str>,
+    /// Where the branch is made anew.
+    message: Option<&'a str>,
+    diff: Option<String>,
+    /// `keep`, `open`, `update` or `close`.
+    pull_request: &'static str,
+    number: Option<u64>,
+    title: Option<&'a str>,
+    body: Option<&'a str>,
+    deletes_branch: bool,
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct CommitJson<'a> {
@@ -302,6 +357,7 @@ fn as_json(plan: &Plan, at: Timestamp) -> String {
         at: at.to_string(),
         decisions: plan.decisions.iter().map(decision_json).collect(),
         changes: plan.changes.iter().map(change_json).collect(),
+        proposals: plan.proposals.iter().map(proposal_json).collect(),
     };
     let mut text = serde_json::to_string_pretty(&json).expect("a plan has only strings and lists");
     text.push('\n');
@@ -365,5 +421,29 @@ fn change_json(change: &Change) -> ChangeJson<'_> {
         branch: &change.branch.branch,
         base: change.base.as_str(),
         commits: commits.collect(),
+    }
+}
+
+fn proposal_json(proposal: &ProposalChange) -> ProposalJson<'_> {
+    let (pull_request, number, text) = match &proposal.request {
+        RequestChange::Keep => ("keep", None, None),
+        RequestChange::Open { text, .. } => ("open", None, Some(text)),
+        RequestChange::Update { number, text, .. } => ("update", Some(*number), Some(text)),
+        RequestChange::Close { number, .. } => ("close", Some(*number), None),
+    };
+    let commit = proposal.rebuild.as_ref().map(|rebuild| &rebuild.commit);
+    ProposalJson {
+        repository: proposal.head.repository.as_str(),
+        branch: &proposal.head.branch,
+        base: &proposal.base,
+        environment: proposal.environment.as_str(),
+        policies: proposal.policies.iter().map(PolicyName::as_str).collect(),
+        message: commit.map(|commit| commit.message.as_str()),
+        diff: commit.map(files_diff),
+        pull_request,
+        number,
+        title: text.map(|text| text.title.as_str()),
+        body: text.map(|text| text.body.as_str()),
+        deletes_branch: proposal.drop.is_some(),
     }
 }
