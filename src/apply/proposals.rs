@@ -200,6 +200,8 @@ fn new_request(
     let PullRequests {
         branch: _,
         group: _,
+        title: _,
+        body: _,
         labels,
         reviewers,
         assignees,

@@ -21,6 +21,8 @@ fn pull_requests(written: PullRequestDelivery) -> PullRequests {
     let PullRequestDelivery {
         branch,
         group,
+        title,
+        body,
         labels,
         reviewers,
         assignees,
@@ -35,6 +37,8 @@ fn pull_requests(written: PullRequestDelivery) -> PullRequests {
     PullRequests {
         branch: branch.map(|branch| branch.value.0),
         group: group.map(|group| group.value).unwrap_or_default(),
+        title: title.map(|title| title.value.0),
+        body: body.map(|body| body.value.0),
         labels: set(labels),
         reviewers: set(reviewers),
         assignees: set(assignees),

@@ -12,8 +12,8 @@ use super::forms::{
 };
 use super::logins::{ClusterCredentials, Credentials, RegistryCredentials};
 use super::nouns::{
-    ApiUrl, ApiVersion, BranchName, CommitSubject, HookKind, HostName, MarkerPolicy, PageSize,
-    RegistryName, RequestsInFlight, RequestsPerSecond,
+    ApiUrl, ApiVersion, BodyTemplate, BranchName, CommitSubject, HookKind, HostName, MarkerPolicy,
+    PageSize, RegistryName, RequestsInFlight, RequestsPerSecond, TitleTemplate,
 };
 use super::settings::RepositoryUrl;
 use super::shape::{Block, Later, Named, Placed, shape};
@@ -317,6 +317,10 @@ shape! {
         branch: Option<Placed<BranchName>> = "branch",
         /// `environment`: one pull request for each environment. Default: `policy`, one for each policy and environment.
         group: Option<Placed<Group>> = "group",
+        /// A template of the title, such as `[{{ environment }}] {{ subject }}`. Default: the subject of the commit.
+        title: Option<Placed<TitleTemplate>> = "title",
+        /// A template of the body, of which `{{ body }}` is the one that is written without. Default: `{{ body }}`.
+        body: Option<Placed<BodyTemplate>> = "body",
         /// Labels for the pull request.
         labels: Option<Vec<Placed<String>>> = "labels",
         /// Who is asked for a review, by login; a team is `organisation/team` where the forge has teams.
@@ -337,6 +341,8 @@ impl PullRequestDelivery {
     pub(super) const DEFAULT: Self = Self {
         branch: None,
         group: None,
+        title: None,
+        body: None,
         labels: None,
         reviewers: None,
         assignees: None,

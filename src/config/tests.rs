@@ -930,6 +930,40 @@ fn urls_and_durations_say_what_they_lack() {
 }
 
 #[test]
+fn a_template_of_a_pull_request_is_read_with_the_policies() {
+    let policy = |options: &str| {
+        format!(
+            "apiVersion: towpath.dev/v1alpha1
+kind: PromotionPolicy
+metadata: {{ name: portal }}
+spec:
+  repository: deploy
+  images: {{ web: ghcr.io/acme/web }}
+  environments:
+    - name: production
+      tags: {{ semver: '>=1.0.0' }}
+      update: apps/portal
+      deliver: {{ pull-request: {{ {options} }} }}
+"
+        )
+    };
+    let refused = |options: &str| messages(SETTINGS, &policy(options));
+    assert_snapshot!(refused("title: 'to {{ enviroment }}'"), @"11:48 unknown name `enviroment`, known are `branch`, `environment`, `images`, `policies`, `policy`, `repository`, `subject` (line 1, column 7 of the template)");
+    assert_snapshot!(refused(r#"body: "{{ body }}\n{% set x = body %}""#), @"11:40 unknown statement `set`, known are `if`, `elif`, `else`, `endif`, `for`, `endfor` (line 2, column 3 of the template)");
+    assert_snapshot!(refused("title: '{{ body }}', body: ''"), @"
+    11:45 unknown name `body`, known are `branch`, `environment`, `images`, `policies`, `policy`, `repository`, `subject` (line 1, column 4 of the template)
+    11:62 a template says something (line 1, column 1 of the template)
+    ");
+    let options = "title: '[{{ environment }}] {{ subject }}', body: '{{ body }}'";
+    let folder = folder(SETTINGS, &policy(options));
+    let loaded = load_in(folder.path()).unwrap();
+    let Deliver::PullRequest(requests) = &loaded.policies[0].environments[0].deliver else {
+        panic!("a pull request")
+    };
+    assert!(requests.title.is_some() && requests.body.is_some());
+}
+
+#[test]
 fn a_subject_has_no_brace_but_those_of_its_parts() {
     let subject =
         |text: &str| messages(&format!("{SETTINGS}commit: {{ subject: '{text}' }}\n"), "");

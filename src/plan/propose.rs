@@ -249,7 +249,7 @@ impl Proposer<'_, '_> {
                     self.hold(decisions, &HoldReason::FactsPending);
                     return None;
                 }
-                Some(request::text(&facts, dialect, RequestTemplates::default()))
+                Some(request::text(&facts, dialect, self.templates()))
             }
         };
         let request = text.map_or(RequestChange::Keep, |text| {
@@ -441,6 +441,14 @@ impl Proposer<'_, '_> {
             promotions: proposed.collect(),
             files: commit.files.clone(),
             flags: Flags::default(),
+        }
+    }
+
+    fn templates(&self) -> RequestTemplates<'_> {
+        let PullRequests { title, body, .. } = self.bundle.options;
+        RequestTemplates {
+            title: title.as_ref(),
+            body: body.as_ref(),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use super::template::Template;
 use super::{EnvironmentName, PolicyName};
 
 /// The start of the names of all branches that are proposals of ours.
@@ -26,6 +27,10 @@ pub(crate) struct PullRequests {
     /// The branch that they go to; `None` for the repository's.
     pub(crate) branch: Option<String>,
     pub(crate) group: Group,
+    /// In place of the commit's subject.
+    pub(crate) title: Option<Template>,
+    /// In place of our own words.
+    pub(crate) body: Option<Template>,
     pub(crate) labels: BTreeSet<String>,
     pub(crate) reviewers: BTreeSet<String>,
     pub(crate) assignees: BTreeSet<String>,

@@ -4,11 +4,6 @@
 //! template, so that none grows beyond what goes in times what stands in it. Invariant: a template that exists was filled once, with
 //! values such as there will be.
 
-#![cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the keys of the configuration come next")
-)]
-
 use std::collections::BTreeMap;
 use std::io;
 
@@ -52,6 +47,8 @@ pub(crate) struct TemplateError {
     pub(crate) line: usize,
     /// One-based, in characters.
     pub(crate) column: usize,
+    /// The same in bytes of the template.
+    pub(crate) place: usize,
 }
 
 /// What a template may name. Whoever fills it sees to it that no text is read as markup.
@@ -414,6 +411,7 @@ fn at(text: &str, place: usize, message: impl Into<String>) -> TemplateError {
         message: message.into(),
         line: before.matches('\n').count() + 1,
         column: line.chars().count() + 1,
+        place,
     }
 }
 
