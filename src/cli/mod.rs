@@ -9,15 +9,20 @@ mod completions;
 mod demo;
 mod explain;
 mod failure;
+mod holds;
 mod observe;
+mod pin;
 mod plan;
 mod registry;
+mod reject;
+mod resume;
 mod run;
 mod schema;
 mod select;
 mod set;
 mod sites;
 mod status;
+mod stop;
 mod table;
 
 use std::io::{self, IsTerminal as _};
@@ -126,6 +131,14 @@ enum Verb {
     Status(status::Args),
     /// Show every tag of one environment's images, and why it is or is not the one.
     Explain(explain::Args),
+    /// Pin a version: exactly it stands in an environment, older or newer, until someone resumes.
+    Pin(pin::Args),
+    /// Reject a version: it does not come to an environment, and the next best may.
+    Reject(pin::Args),
+    /// Stop promotions, in one environment or in many.
+    Stop(stop::Args),
+    /// Resume promotions: end holds, and let go of what a person undid.
+    Resume(resume::Args),
     /// Read everything that the policies need, and show or save it.
     Observe(observe::Args),
     /// List every place that a policy would write, and what stands there; asks no registry.
@@ -171,6 +184,10 @@ fn dispatch(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Registry(args) => block_on(registry::run(args)),
         Verb::Status(args) => block_on(status::run(args)),
         Verb::Explain(args) => block_on(explain::run(args)),
+        Verb::Pin(args) => block_on(pin::run(args)),
+        Verb::Reject(args) => block_on(reject::run(args)),
+        Verb::Stop(args) => block_on(stop::run(args)),
+        Verb::Resume(args) => block_on(resume::run(args)),
         Verb::Observe(args) => block_on(observe::run(args)),
         Verb::Sites(args) => block_on(sites::run(args)),
         Verb::Select(args) => select::run(args),

@@ -117,6 +117,16 @@ impl Setup {
 
     /// Keeps the policies of these names; none named means all.
     pub(super) fn only(mut self, names: &[String]) -> Result<Self, Failure> {
+        self.refuse_unknown(names)?;
+        if !names.is_empty() {
+            self.policies
+                .retain(|policy| names.iter().any(|name| name == policy.name.as_str()));
+        }
+        Ok(self)
+    }
+
+    /// Refuses names that no policy has.
+    pub(super) fn refuse_unknown(&self, names: &[String]) -> Result<(), Failure> {
         if let Some(unknown) = names
             .iter()
             .find(|name| !self.policies.iter().any(|p| p.name.as_str() == *name))
@@ -129,11 +139,7 @@ impl Setup {
             let hint = format!("the policies are {}", known.join(", "));
             return Err(Failure::usage(format!("there is no policy `{unknown}`")).with_hint(hint));
         }
-        if !names.is_empty() {
-            self.policies
-                .retain(|policy| names.iter().any(|name| name == policy.name.as_str()));
-        }
-        Ok(self)
+        Ok(())
     }
 
     pub(super) fn scope(&self) -> Scope<'_> {
