@@ -112,24 +112,24 @@ impl<'a> Writer<'a> {
         on_one_line(&self.author.name)
     }
 
-    /// Commits what `draft` makes of the branch as it stands; nothing where a person says no.
-    pub(super) async fn write(
+    /// Commits what `draft` makes of the branch as it stands, and gives what it told beside; nothing where a person says no.
+    pub(super) async fn write<T>(
         &self,
-        draft: impl AsyncFn(At) -> Result<Draft, Failure>,
-    ) -> Result<Option<CommitId>, Failure> {
+        draft: impl AsyncFn(At) -> Result<(Draft, T), Failure>,
+    ) -> Result<Option<(CommitId, T)>, Failure> {
         let BranchName { repository, branch } = &self.branch;
         let (sources, wants) = (&self.live.sources, &self.live.wants);
         let mut asks = !self.yes && io::stdin().is_terminal() && io::stderr().is_terminal();
         for _ in 0..ATTEMPTS_MAX {
             sources.fetch(repository, wants).await;
             let head = self.head()?;
-            let draft = draft(self.read(&head).await?).await?;
+            let (draft, told) = draft(self.read(&head).await?).await?;
             if asks && !self.agrees(&draft)? {
                 return Ok(None);
             }
             asks = false;
             match self.push(head, draft).await {
-                Ok(Pushed::Done { ids }) => return Ok(ids.last().cloned()),
+                Ok(Pushed::Done { ids }) => return Ok(ids.last().cloned().map(|id| (id, told))),
                 Ok(Pushed::Moved { head: _ }) => {}
                 Err(error) => {
                     let hint = match &error {
@@ -247,6 +247,16 @@ impl<'a> Writer<'a> {
 }
 
 impl Until {
+    /// The time, or that long ago.
+    pub(super) fn ago(self, now: Timestamp) -> Result<Timestamp, Failure> {
+        match self {
+            Self::At(at) => Ok(at),
+            Self::In(duration) => now
+                .checked_sub(duration)
+                .map_err(|_| Failure::usage("`--since` is earlier than any calendar goes")),
+        }
+    }
+
     /// The time, which must be to come.
     pub(super) fn at(self, now: Timestamp) -> Result<Timestamp, Failure> {
         let at = match self {
@@ -382,7 +392,7 @@ pub(super) fn parse_reason(text: &str) -> Result<String, String> {
     }
 }
 
-fn parse_until(text: &str) -> Result<Until, String> {
+pub(super) fn parse_until(text: &str) -> Result<Until, String> {
     if let Ok(at) = text.parse() {
         return Ok(Until::At(at));
     }

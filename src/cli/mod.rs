@@ -9,6 +9,7 @@ mod completions;
 mod demo;
 mod explain;
 mod failure;
+mod history;
 mod holds;
 mod observe;
 mod pin;
@@ -16,6 +17,7 @@ mod plan;
 mod registry;
 mod reject;
 mod resume;
+mod rollback;
 mod run;
 mod schema;
 mod select;
@@ -139,6 +141,10 @@ enum Verb {
     Stop(stop::Args),
     /// Resume promotions: end holds, and let go of what a person undid.
     Resume(resume::Args),
+    /// Put the version before back, as the environment is delivered, and pin it.
+    Rollback(rollback::Args),
+    /// Show who promoted what, when and why, and what people decided; from git alone.
+    History(history::Args),
     /// Read everything that the policies need, and show or save it.
     Observe(observe::Args),
     /// List every place that a policy would write, and what stands there; asks no registry.
@@ -188,6 +194,8 @@ fn dispatch(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Reject(args) => block_on(reject::run(args)),
         Verb::Stop(args) => block_on(stop::run(args)),
         Verb::Resume(args) => block_on(resume::run(args)),
+        Verb::Rollback(args) => block_on(rollback::run(args)),
+        Verb::History(args) => block_on(history::run(args)),
         Verb::Observe(args) => block_on(observe::run(args)),
         Verb::Sites(args) => block_on(sites::run(args)),
         Verb::Select(args) => select::run(args),

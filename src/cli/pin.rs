@@ -1,5 +1,6 @@
 //! `towpath pin`: exactly this version stands there, older or newer.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use super::holds::{
@@ -92,15 +93,16 @@ pub(super) async fn commit(writer: &Writer<'_>, hold: &Hold) -> Result<ExitCode,
                 return Err(already(same));
             }
             let after = with_hold(text.as_deref(), hold).map_err(|refusal| uneditable(&refusal))?;
-            Ok(Draft {
+            let draft = Draft {
                 message: message(&subject, &event),
                 holds: (text, after),
-                files: Default::default(),
-            })
+                files: BTreeMap::new(),
+            };
+            Ok((draft, ()))
         })
         .await?;
     print(&match written {
-        Some(commit) => format!("{done}: {}\n", writer.told(&commit)),
+        Some((commit, ())) => format!("{done}: {}\n", writer.told(&commit)),
         None => "nothing was committed\n".to_owned(),
     })?;
     Ok(ExitCode::SUCCESS)

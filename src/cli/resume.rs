@@ -1,6 +1,6 @@
 //! `towpath resume`: promotions go on; holds are taken out of the file, and what a person undid or wrote counts no more.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
@@ -38,7 +38,6 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let live = setup.connect().await?;
     let writer = Writer::new(&setup, &live, &repository, &writer);
     let subject = format!("resume {target}");
-    let left = std::sync::Mutex::new((0, Vec::new()));
     let written = writer
         .write(async |At { text, holds }| {
             let before = text.clone().unwrap_or_default();
@@ -48,8 +47,10 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
                 .iter()
                 .filter(covers)
                 .partition(|hold| is_ended(&hold.target, &target));
-            let others = others.into_iter().cloned().collect();
-            *left.lock().expect("nobody panics here") = (ended.len(), others);
+            let told = (
+                ended.len(),
+                others.into_iter().cloned().collect::<Vec<Hold>>(),
+            );
             let event = HoldEvent {
                 act: Act::Resume {
                     stands: Some(stands(&writer, &target)).filter(|stands| !stands.is_empty()),
@@ -58,16 +59,16 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
                 reason: reason.clone(),
                 until: None,
             };
-            Ok(Draft {
+            let draft = Draft {
                 message: message(&subject, &event),
                 holds: (text, after),
-                files: Default::default(),
-            })
+                files: BTreeMap::new(),
+            };
+            Ok((draft, told))
         })
         .await?;
-    let (ended, others) = left.into_inner().expect("nobody panics here");
     print(&match written {
-        Some(commit) => {
+        Some((commit, (ended, others))) => {
             let ended = match ended {
                 0 => "no hold was in the file".to_owned(),
                 1 => "1 hold ended".to_owned(),

@@ -1,0 +1,325 @@
+//! `towpath rollback`: puts the version before back, by the environment's own way of delivery, and pins it.
+//!
+//! The plan is made of a world in which the pin stands already, so a rollback is what any round would make of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use super::history::commits;
+use super::holds::{At, Draft, WhyArgs, Writer, WriterArgs, named_environment, target, uneditable};
+use super::run::{Live, Setup};
+use super::{Failure, print};
+use crate::apply::{Delivery, apply};
+use crate::config::{holds, with_hold};
+use crate::daemon::now;
+use crate::ledger::{
+    Act, HOLDS_FILE, HeldVersion, Hold, HoldEvent, HoldKind, Promotion, Target, What, chronicle,
+};
+use crate::observe::whole_message;
+use crate::plan::{Change, Decision, HoldReason, Plan, PlannedCommit, Scope, plan, sites, written};
+use crate::policy::{Environment, ImageName, Policy};
+use crate::world::{BranchName, Fact};
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    writer: WriterArgs,
+
+    #[command(flatten)]
+    why: WhyArgs,
+
+    /// The policy.
+    policy: String,
+
+    /// One of its environments.
+    environment: String,
+
+    /// This version instead of the one before.
+    #[arg(long, value_name = "VERSION")]
+    to: Option<HeldVersion>,
+
+    /// Only this image, by the policy's own name for it. [default: all of them]
+    #[arg(long, value_name = "NAME")]
+    image: Option<String>,
+}
+
+pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
+    let Args {
+        writer,
+        why,
+        policy,
+        environment,
+        to,
+        image,
+    } = args;
+    let setup = Setup::of(&writer.source)?.only(std::slice::from_ref(&policy))?;
+    let policy = &setup.policies[0];
+    let environment = named_environment(policy, &environment)?;
+    let target = target(policy, environment, image.as_deref())?;
+    let until = why.until.map(|until| until.at(now())).transpose()?;
+    let live = setup.connect().await?;
+    live.sources.read_all(&live.wants, now()).await;
+    let writer = Writer::new(&setup, &live, &policy.repository, &writer);
+    let written = writer
+        .write(async |at| {
+            let back = match &to {
+                Some(version) => BTreeMap::from([(target.image.clone(), version.clone())]),
+                None => versions_before((&setup, &live), (policy, environment), &target).await?,
+            };
+            let pins = back.into_iter().map(|(image, version)| Hold {
+                target: Target {
+                    image,
+                    ..target.clone()
+                },
+                kind: HoldKind::Pin(version),
+                reason: Some(why.reason.clone()),
+                by: Some(writer.by()),
+                until,
+                line: 0,
+            });
+            draft(&writer, (policy, environment), pins.collect(), at).await
+        })
+        .await?;
+    let Some((commit, Back { told, elsewhere })) = written else {
+        print("nothing was committed\n")?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    print(&format!("{told}: {}\n", writer.told(&commit)))?;
+    deliver(&setup, &live, elsewhere).await
+}
+
+/// What comes of a rollback beside the commit.
+struct Back {
+    told: String,
+    /// What goes to other branches than the one where the pin stands.
+    elsewhere: Vec<Change>,
+}
+
+/// The version that each image had before the one that stands there; all in one where they are the same.
+async fn versions_before(
+    (setup, live): (&Setup, &Live),
+    (policy, environment): (&Policy, &Environment),
+    target: &Target,
+) -> Result<BTreeMap<Option<ImageName>, HeldVersion>, Failure> {
+    let own = &setup.settings.repositories[&policy.repository].branch;
+    let name = BranchName {
+        repository: policy.repository.clone(),
+        branch: environment.branch(own).to_owned(),
+    };
+    let entries = chronicle(&name.branch, &commits(live, &name).await?);
+    let promotions: Vec<&Promotion> = entries
+        .iter()
+        .rev()
+        .filter_map(|entry| match &entry.what {
+            What::Promoted(promotion) => Some(promotion),
+            What::Undone(_) | What::Decided(_) => None,
+        })
+        .filter(|promotion| {
+            (&promotion.policy, &promotion.environment) == (&policy.name, &environment.name)
+        })
+        .collect();
+    let world = live.sources.world(&live.wants);
+    let mut before = BTreeMap::new();
+    for image in policy
+        .images
+        .keys()
+        .filter(|image| target.covers(&policy.name, &environment.name, image))
+    {
+        let listed = sites(&setup.scope(), policy, &world).into_iter();
+        let here = listed
+            .filter(|listed| listed.environment == environment.name && listed.image == *image);
+        let stands: BTreeSet<String> = here
+            .flat_map(|listed| listed.standings.into_iter().flatten())
+            .filter_map(|(_, standing)| written(&standing))
+            .collect();
+        let moves = promotions
+            .iter()
+            .filter_map(|promotion| promotion.images.get(image));
+        let is_followed = environment.rules[image].followed().is_some();
+        let mut versions = moves.flat_map(|moved| {
+            let digest = moved.digest.clone().map(HeldVersion::Digest);
+            let promoted = match is_followed {
+                true => digest,
+                false => Some(HeldVersion::Tag(moved.tag.clone())),
+            };
+            let replaced = moved.replaced.as_ref().and_then(|text| text.parse().ok());
+            [promoted, replaced].into_iter().flatten()
+        });
+        if let Some(version) = versions.find(|version| !stands.contains(&version.to_string())) {
+            before.insert(Some(image.clone()), version);
+        }
+    }
+    let versions: BTreeSet<&HeldVersion> = before.values().collect();
+    match versions.len() {
+        0 => Err(Failure::from(anyhow::anyhow!(
+            "the history of `{}` tells no version before the one that stands there",
+            name.branch
+        ))
+        .with_hint("name one by `--to VERSION`")),
+        1 if target.image.is_none() && before.len() == policy.images.len() => Ok(before
+            .into_values()
+            .take(1)
+            .map(|version| (None, version))
+            .collect()),
+        _ => Ok(before),
+    }
+}
+
+/// The pins, and the files as the plan writes them where the pins stand.
+async fn draft(
+    writer: &Writer<'_>,
+    (policy, environment): (&Policy, &Environment),
+    pins: Vec<Hold>,
+    At { text, holds: _ }: At,
+) -> Result<(Draft, Back), Failure> {
+    let mut after = text.clone();
+    for pin in &pins {
+        after = Some(with_hold(after.as_deref(), pin).map_err(|refusal| uneditable(&refusal))?);
+    }
+    let after = after.unwrap_or_default();
+    let held = holds(Path::new(HOLDS_FILE), &after).map_err(Failure::config)?;
+    let planned = planned(writer, (policy, environment), held).await;
+    let mut images = Vec::new();
+    for decided in &planned.decisions {
+        match &decided.decision {
+            Decision::Promote(_) | Decision::Hold(HoldReason::PullRequestsNotBuilt) => {
+                images.push(&decided.image);
+            }
+            // An image without a pin is none of ours.
+            Decision::Hold(_)
+                if !pins.iter().any(|pin| {
+                    pin.target
+                        .covers(&policy.name, &environment.name, &decided.image)
+                }) => {}
+            Decision::Hold(reason) => {
+                let message = format!("`{}` cannot go back: {reason}", decided.image);
+                return Err(anyhow::anyhow!(message).into());
+            }
+        }
+    }
+    let (here, elsewhere): (Vec<Change>, Vec<Change>) = planned
+        .changes
+        .into_iter()
+        .partition(|change| change.branch == writer.branch);
+    let commits: Vec<PlannedCommit> = here.into_iter().flat_map(|change| change.commits).collect();
+    let versions: Vec<String> = pins.iter().map(|pin| words(pin)).collect();
+    let versions = versions.join(", ");
+    let place = format!("{} in {}", policy.name, environment.name);
+    let subject = format!("roll back {place} to {versions}");
+    let mut trailers: String = commits
+        .iter()
+        .map(|commit| commit.promotion.trailers())
+        .collect();
+    for Hold {
+        target,
+        kind,
+        reason,
+        until,
+        ..
+    } in &pins
+    {
+        let event = HoldEvent {
+            target: target.clone(),
+            act: Act::Hold(kind.clone()),
+            reason: reason.clone(),
+            until: *until,
+        };
+        trailers.push_str(&event.trailers());
+    }
+    let files = commits.into_iter().flat_map(|commit| commit.files);
+    let files: BTreeMap<_, _> = files
+        .map(|(path, file)| (path, file.after.as_bytes().to_vec()))
+        .collect();
+    let how = match (files.is_empty(), elsewhere.is_empty()) {
+        (false, _) => format!("rolled {place} back to {versions} and pinned it"),
+        (true, false) => format!("pinned {place} to {versions}"),
+        (true, true) => {
+            format!("pinned {place} to {versions}, which the next round of towpath delivers")
+        }
+    };
+    let draft = Draft {
+        message: format!("{subject}\n\n{trailers}"),
+        holds: (text, after),
+        files,
+    };
+    Ok((
+        draft,
+        Back {
+            told: how,
+            elsewhere,
+        },
+    ))
+}
+
+/// The plan for one environment as it will be where the pins stand; what it lacks is asked.
+async fn planned(
+    writer: &Writer<'_>,
+    (policy, environment): (&Policy, &Environment),
+    held: Vec<Hold>,
+) -> Plan {
+    let only = [Policy {
+        environments: vec![environment.clone()],
+        ..policy.clone()
+    }];
+    let scope = Scope {
+        policies: &only,
+        ..writer.setup.scope()
+    };
+    let sources = &writer.live.sources;
+    let mut asked = BTreeSet::new();
+    loop {
+        let mut world = sources.world(&writer.live.wants);
+        if let Some(Fact::Known(facts)) = world.branches.get_mut(&writer.branch) {
+            Arc::make_mut(facts).holds = Fact::Known(held.clone());
+        }
+        let plan = plan(&scope, &world, now());
+        let new: BTreeSet<_> = plan.questions.difference(&asked).cloned().collect();
+        if new.is_empty() {
+            return plan;
+        }
+        asked.extend(new.iter().cloned());
+        sources.ask(new, now).await;
+    }
+}
+
+fn words(pin: &Hold) -> String {
+    let version = match &pin.kind {
+        HoldKind::Pin(version) => version.to_string(),
+        HoldKind::Reject(_) | HoldKind::Stop => unreachable!("a rollback pins"),
+    };
+    match &pin.target.image {
+        Some(image) => format!("{image} {version}"),
+        None => version,
+    }
+}
+
+/// Pushes what goes to other branches; what is lost to others there, the next round of towpath brings, since the pin stands.
+async fn deliver(setup: &Setup, live: &Live, changes: Vec<Change>) -> Result<ExitCode, Failure> {
+    let outcomes = apply(changes, live.sources.mirrors(), &setup.signature, now()).await;
+    let mut code = ExitCode::SUCCESS;
+    for outcome in outcomes {
+        let BranchName { repository, branch } = &outcome.branch;
+        let place = format!("`{branch}` of `{repository}`");
+        print(&match outcome.result {
+            Delivery::Pushed { commits } => {
+                let lines = commits
+                    .iter()
+                    .map(|(_, commit)| format!("commit {} on {place}\n", commit.short()));
+                lines.collect()
+            }
+            Delivery::Moved => {
+                format!("{place} moved meanwhile; the next round of towpath writes the version\n")
+            }
+            Delivery::Failed { error, commits: _ } => {
+                code = ExitCode::FAILURE;
+                let why = whole_message(&error, error.hint());
+                format!(
+                    "the push to {place} failed: {why}; the next round of towpath tries again\n"
+                )
+            }
+        })?;
+    }
+    Ok(code)
+}
