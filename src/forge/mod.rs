@@ -15,6 +15,7 @@ mod azure;
 mod bitbucket;
 mod bitbucket_server;
 mod error;
+mod events;
 mod gitea;
 mod github;
 mod gitlab;
@@ -377,3 +378,7 @@ trait Client {
 #[cfg(test)]
 #[path = "../../tests/contract/forge.rs"]
 mod contract;
+
+#[cfg(test)]
+#[path = "../../tests/contract/forge_faults.rs"]
+mod faults;

@@ -101,7 +101,12 @@ fn list(repository: &Repository, request: &Request, place: &Place<'_>, most: usi
         Some("oldest") => {}
         _ => pulls.reverse(),
     }
-    let all = pulls.into_iter().map(|pull| told(pull, repository, place));
+    let all = pulls.into_iter().map(|pull| {
+        let mut told = told(pull, repository, place);
+        // Lists have the field, and nobody in it.
+        told["merged_by"] = Json::Null;
+        told
+    });
     paged(all.collect(), request, most)
 }
 

@@ -90,6 +90,8 @@ struct Inner {
     /// What goes wrong, and how often still.
     fault: Option<(Fault, u32)>,
     requests: Vec<String>,
+    /// Answers that said that nothing changed.
+    unchanged: usize,
     is_over: bool,
 }
 
@@ -111,6 +113,7 @@ impl FakeForge {
                 stale: None,
                 fault: None,
                 requests: Vec::new(),
+                unchanged: 0,
                 is_over: false,
             }),
             healed: Condvar::new(),
@@ -169,6 +172,11 @@ impl FakeForge {
     /// The requests since the last time, as `GET /path?query`.
     pub fn take_requests(&self) -> Vec<String> {
         std::mem::take(&mut self.shared.inner().requests)
+    }
+
+    /// How many answers since the last time said that nothing changed.
+    pub fn take_unchanged(&self) -> usize {
+        std::mem::take(&mut self.shared.inner().unchanged)
     }
 
     /// The most that stands on a page from now on.
@@ -431,7 +439,9 @@ impl Shared {
             }
             None => self.product.answer(&mut inner.state, request, &root),
         };
-        self.product.named(request, reply)
+        let reply = self.product.named(request, reply);
+        inner.unchanged += usize::from(reply.status == 304);
+        reply
     }
 
     fn refusal(&self, status: u16, words: &str) -> Reply {
