@@ -33,15 +33,16 @@ pub(super) fn answer(state: &mut State, request: &Request, root: &str) -> Reply 
     let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
     let (full, below) = match &path[..] {
         [_, "_apis", "identities"] => return identities(&people, request),
+        // Repositories of a fake are in no projects.
         [
             organisation,
-            project,
+            _,
             "_apis",
             "git",
             "repositories",
             name,
             below @ ..,
-        ] => (format!("{organisation}/{project}/{name}"), below),
+        ] => (format!("{organisation}/{name}"), below),
         _ => return refusal(404, "The controller for path was not found."),
     };
     if !state.repositories.contains_key(&full) {
@@ -63,7 +64,7 @@ pub(super) fn answer(state: &mut State, request: &Request, root: &str) -> Reply 
         ("POST", ["pullRequests"]) => open(repository, request, &about),
         ("POST", ["pullrequestquery"]) => query(repository, request, &about),
         ("POST", ["commits", commit, "statuses"]) => {
-            set_status(repository, request, commit.to_owned().to_owned())
+            set_status(repository, request, (*commit).to_owned())
         }
         (_, ["pullRequests", number, below @ ..]) => {
             let number = number.parse().unwrap_or(0);
