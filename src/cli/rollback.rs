@@ -184,9 +184,13 @@ async fn draft(
     let mut images = Vec::new();
     for decided in &planned.decisions {
         match &decided.decision {
-            Decision::Promote(_) | Decision::Hold(HoldReason::PullRequestsNotBuilt) => {
-                images.push(&decided.image);
-            }
+            // A pull request comes of the pin, now or as soon as its forge answers.
+            Decision::Promote(_)
+            | Decision::Hold(
+                HoldReason::Proposed { .. }
+                | HoldReason::ForgeUnknown { .. }
+                | HoldReason::ForeignCommits { .. },
+            ) => images.push(&decided.image),
             // An image without a pin is none of ours.
             Decision::Hold(_)
                 if !pins.iter().any(|pin| {
@@ -210,7 +214,8 @@ async fn draft(
     let subject = format!("roll back {place} to {versions}");
     let mut trailers: String = commits
         .iter()
-        .map(|commit| commit.promotion.trailers())
+        .flat_map(|commit| &commit.promotions)
+        .map(Promotion::trailers)
         .collect();
     for Hold {
         target,

@@ -502,6 +502,9 @@ fn remote(name: &RepositoryName, settings: &RepositorySettings, kept: git::Kept)
         name: name.to_string(),
         url: match url {
             RepositoryUrl::Http(url) => git::RemoteUrl::http(url),
+            RepositoryUrl::Ssh { address, login } => {
+                git::RemoteUrl::Ssh(Box::new((address, login)))
+            }
             RepositoryUrl::Local(path) => git::RemoteUrl::Local(path),
         },
         credentials,

@@ -3,35 +3,31 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::forms::{
-    Forge, HmacSource, HookSource as HookWritten, OneOrMany, OpenSource, Proxy as ProxyWritten,
+    HmacSource, HookSource as HookWritten, OneOrMany, OpenSource, Proxy as ProxyWritten,
     ProxyWithLogin, TokenSource,
 };
 use super::logins::{
-    ClusterCredentials, Credentials as Written, PullSecretCredentials, PullSecretsCredentials,
+    ClusterCredentials, PullSecretCredentials, PullSecretsCredentials,
     RegistryCredentials as RegistryWritten, SecretPlace, ServiceAccountCredentials,
 };
 use super::nouns::RegistryName;
 use super::problem::Faults;
 use super::raw::{self, Author, Commit, Hooks, RegistryEntry, RepositoryEntry};
 use super::settings::{
-    ClientCertificate, CommitSettings, ForgeSettings, HookSettings, HookSource, Person, Proxy,
-    RegistrySettings, RepositorySettings, RepositoryUrl, Settings,
+    ClientCertificate, CommitSettings, HookSettings, HookSource, Person, Proxy, RegistrySettings,
+    Settings,
 };
 use super::shape::Placed;
 use super::source::Span;
-use crate::forge::Place;
 use crate::login::{DockerConfig, Environment, PullSecrets, Source, Which};
 use crate::policy::{RepositoryName, SubjectTemplate};
-use crate::secret::{Credentials, Guard, Secret};
+use crate::secret::{Guard, Secret};
 
 /// The branch where none is named.
 pub(super) const BRANCH: &str = "main";
 
-/// How often a repository is fetched where nothing else is said.
-const POLL_INTERVAL: Duration = Duration::from_secs(60);
 /// The kinds whose events may be signed: GitHub's are, and a pipeline of one's own can.
 const SIGNING: [&str; 2] = ["generic", "ghcr"];
 
@@ -65,8 +61,9 @@ pub(super) fn check(raw: raw::Settings, folder: &Path, faults: &mut Faults) -> S
         let Some(repository) = entry.value else {
             continue;
         };
-        let repository = check.repository(repository);
-        settings.repositories.insert(entry.key.value, repository);
+        if let Some(repository) = check.repository(repository) {
+            settings.repositories.insert(entry.key.value, repository);
+        }
     }
     let mut named = BTreeSet::new();
     for entry in registries.into_iter().flat_map(|named| named.entries) {
@@ -95,95 +92,11 @@ pub(super) fn check(raw: raw::Settings, folder: &Path, faults: &mut Faults) -> S
 }
 
 pub(super) struct Check<'a> {
-    folder: &'a Path,
+    pub(super) folder: &'a Path,
     pub(super) faults: &'a mut Faults,
 }
 
 impl Check<'_> {
-    fn repository(&mut self, entry: RepositoryEntry) -> RepositorySettings {
-        let RepositoryEntry {
-            url,
-            branch,
-            credentials,
-            plain_http,
-            ca_file,
-            poll_interval,
-            forge,
-        } = entry;
-        let place = url.part(Some(0.."http".len()));
-        let url = match url.value {
-            RepositoryUrl::Local(path) => RepositoryUrl::Local(self.folder.join(path)),
-            RepositoryUrl::Http(url) => {
-                if url.scheme() == "http" && plain_http != Some(true) {
-                    self.faults.error_with_hint(
-                        place,
-                        "this URL has no TLS, so anyone on the way can read and change what is sent",
-                        "use https, or allow it with `plain-http: true`",
-                    );
-                }
-                RepositoryUrl::Http(url)
-            }
-        };
-        let forge = self.forge(forge, (&url, plain_http));
-        RepositorySettings {
-            forge,
-            url,
-            branch: branch.map_or_else(|| BRANCH.to_owned(), |branch| branch.value.0),
-            credentials: credentials.map(|written| self.credentials(written)),
-            ca_file: ca_file.map(|file| self.existing(file)),
-            poll_interval: poll_interval.map_or(POLL_INTERVAL, |interval| interval.value),
-        }
-    }
-
-    fn forge(
-        &mut self,
-        written: Option<Forge>,
-        (repository, plain_http): (&RepositoryUrl, Option<bool>),
-    ) -> ForgeSettings {
-        let address = match repository {
-            RepositoryUrl::Http(url) => url.as_str(),
-            RepositoryUrl::Local(_) if written.is_none() => return ForgeSettings::None,
-            RepositoryUrl::Local(_) => "",
-        };
-        let (kind, api, path, credentials) = match written {
-            Some(Forge::None) => return ForgeSettings::None,
-            Some(Forge::At(entry)) => (entry.kind, entry.url, entry.repository, entry.credentials),
-            None => (None, None, None, None),
-        };
-        let credentials = credentials.map(|written| self.credentials(written));
-        if let Some(api) = &api
-            && api.value.0.scheme() == "http"
-            && plain_http != Some(true)
-        {
-            self.faults.error_with_hint(
-                api.part(Some(0.."http".len())),
-                "this URL has no TLS, so anyone on the way can read and change what is sent",
-                "use https, or allow it with `plain-http: true`",
-            );
-        }
-        let kind = kind.map(|kind| kind.value);
-        let told = match (kind, &api, &path) {
-            // All is said.
-            (Some(kind), Some(api), Some(path)) => Ok(Place {
-                kind,
-                api: api.value.0.clone(),
-                path: path.value.clone(),
-            }),
-            _ => Place::parse(kind, address),
-        };
-        match told {
-            Ok(place) => ForgeSettings::At {
-                place: Place {
-                    api: api.map_or(place.api, |api| api.value.0),
-                    path: path.map_or(place.path, |path| path.value),
-                    ..place
-                },
-                credentials,
-            },
-            Err(error) => ForgeSettings::Unknown(error),
-        }
-    }
-
     /// Refuses a mirror of itself.
     fn mirror(&mut self, name: &Placed<RegistryName>, of: &Placed<RegistryName>) {
         let below =
@@ -386,16 +299,6 @@ impl Check<'_> {
         written.into_iter().map(source).collect()
     }
 
-    fn credentials(&mut self, written: Written) -> Credentials {
-        match written {
-            Written::Token(token) => Credentials::Token(self.secret(token.token)),
-            Written::Basic(basic) => Credentials::Basic {
-                username: basic.username.value,
-                password: self.secret(basic.password),
-            },
-        }
-    }
-
     /// Warns of a secret that has no value now: it may come later, and only what needs it is held.
     pub(super) fn secret(&mut self, place: SecretPlace) -> Secret {
         let (secret, span) = match place {
@@ -422,7 +325,7 @@ impl Check<'_> {
     }
 
     /// Warns of a file that is not there now.
-    fn existing(&mut self, file: Placed<String>) -> PathBuf {
+    pub(super) fn existing(&mut self, file: Placed<String>) -> PathBuf {
         let path = self.folder.join(file.value);
         if !path.is_file() {
             let message = format!("there is no file `{}`", path.display());

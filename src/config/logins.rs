@@ -12,9 +12,8 @@ use super::source::Span;
 use super::tree::{Node, Value};
 use crate::login::{is_object_name, secure_url};
 
-/// Keys of logins that are not supported yet, by manifests repositories and by registries.
-const LOGINS_LATER: [&str; 2] = ["ssh-key", "github-app"];
-const REGISTRY_LOGINS_LATER: [&str; 1] = ["ssh-key"];
+/// Keys of logins of manifests repositories that are not supported yet.
+const LOGINS_LATER: [&str; 1] = ["github-app"];
 
 /// Clouds whose identity towpath may run as.
 const CLOUDS: [&str; 3] = ["aws", "azure", "google"];
@@ -52,7 +51,7 @@ impl Shape for RegistryCredentials {
             return Credentials::read(node, faults).map(Self::Own);
         }
         let forms = [&others[..], &own].concat();
-        match choose(node, &forms, &REGISTRY_LOGINS_LATER, faults)? {
+        match choose(node, &forms, &[], faults)? {
             "aws" => AwsCredentials::read(node, faults).map(|aws| Self::Aws(Box::new(aws))),
             "azure" => AzureCredentials::read(node, faults).map(Self::Azure),
             "github-app" => GithubAppCredentials::read(node, faults).map(Self::GithubApp),
@@ -74,6 +73,39 @@ impl Shape for RegistryCredentials {
             GithubAppCredentials::schema()?,
             GoogleCredentials::schema()?,
             ClusterCredentials::schema()?,
+        ] }))
+    }
+}
+
+/// How to log in to a manifests repository.
+#[derive(Clone, Debug)]
+pub(super) enum RepositoryCredentials {
+    Own(Credentials),
+    Ssh(SshCredentials),
+}
+
+impl Shape for RepositoryCredentials {
+    fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
+        let own = ["token", "username", "password"];
+        let has = |key: &&str| node.get(key).is_some();
+        let is_map = matches!(node.value, Value::Map(_));
+        if !is_map || (own.iter().any(has) && !has(&"ssh-key")) {
+            return Credentials::read(node, faults).map(Self::Own);
+        }
+        choose(
+            node,
+            &["ssh-key", "token", "username", "password"],
+            &LOGINS_LATER,
+            faults,
+        )?;
+        SshCredentials::read(node, faults).map(Self::Ssh)
+    }
+
+    fn schema() -> Option<Json> {
+        Some(json!({ "anyOf": [
+            TokenCredentials::schema()?,
+            BasicCredentials::schema()?,
+            SshCredentials::schema()?,
         ] }))
     }
 }
@@ -128,6 +160,14 @@ shape! {
         username: Placed<String> = "username",
         /// Where the password is kept.
         password: SecretPlace = "password",
+    }
+
+    /// A private key for SSH.
+    struct SshCredentials {
+        /// Where the private key is kept, as `ssh-keygen` writes it.
+        ssh_key: SecretPlace = "ssh-key",
+        /// Where its passphrase is kept, if it has one.
+        passphrase: Option<SecretPlace> = "passphrase",
     }
 
     /// An AWS identity, for ECR.
@@ -254,7 +294,7 @@ impl Shape for Credentials {
         let forms = ["token", "username"];
         let form = match node.get("token").is_none() && node.get("password").is_some() {
             true => "username",
-            false => choose(node, &forms, &LOGINS_LATER, faults)?,
+            false => choose(node, &forms, &[], faults)?,
         };
         match form {
             "token" => TokenCredentials::read(node, faults).map(Self::Token),

@@ -12,13 +12,12 @@ use serde_json::{Value as Json, json};
 use url::Url;
 
 use super::problem::Faults;
-use super::settings::RepositoryUrl;
-use super::shape::{LATER, Leaf, Refusal, Shape, list, nearest, unexpected};
+use super::shape::{Leaf, Refusal, Shape, list, nearest, unexpected};
 use super::tree::{Node, Scalar, Value};
 use crate::edit::{Document, Path as YamlPath};
 use crate::forge::Kind as ForgeKind;
 use crate::image::{RegistryKind, Repository};
-use crate::manifest::{RepoPath, Write};
+use crate::manifest::{ParseSshAddressError, RepoPath, SshAddress, Write};
 use crate::policy::template::{Template, TemplatePart};
 use crate::policy::{
     EnvironmentName, Group, ImageName, ParseSubjectTemplateError, PolicyName, RepositoryName,
@@ -500,24 +499,32 @@ impl Leaf for ProxyUrl {
     }
 }
 
-impl Leaf for RepositoryUrl {
+/// Where a manifests repository is, as it is written.
+#[derive(Clone, Debug)]
+pub(super) enum WrittenUrl {
+    Http(Url),
+    Ssh(SshAddress),
+    Local(PathBuf),
+}
+
+impl Leaf for WrittenUrl {
     /// Echoes nothing of a URL that may hold a password.
     fn parse(text: &str) -> Result<Self, Refusal> {
         let Some((scheme, rest)) = text.split_once("://") else {
             let before_slash = text.split('/').next().unwrap_or_default();
             return match before_slash.contains(':') {
-                true => Err(ssh_is_later()),
+                true => Ok(Self::Ssh(ssh(text)?)),
                 false => String::parse(text).map(|path| Self::Local(PathBuf::from(path))),
             };
         };
         match scheme {
             "https" | "http" => {}
-            "ssh" | "git+ssh" => return Err(ssh_is_later()),
+            "ssh" | "git+ssh" => return Ok(Self::Ssh(ssh(text)?)),
             "file" => return Ok(Self::Local(PathBuf::from(rest))),
             _ => {
                 return Err(
                     Refusal::new(format!("URLs with `{scheme}` are not supported"))
-                        .hint("write an https URL, or a local path"),
+                        .hint("write an https or ssh URL, or a local path"),
                 );
             }
         }
@@ -570,8 +577,11 @@ impl Leaf for MarkerPolicy {
     }
 }
 
-fn ssh_is_later() -> Refusal {
-    Refusal::new(format!("ssh {LATER}")).hint("use the https URL and a token under `credentials`")
+fn ssh(text: &str) -> Result<SshAddress, Refusal> {
+    let refused = |error: ParseSshAddressError| {
+        Refusal::new(error.to_string()).hint("such as `git@git.example.com:acme/deploy.git` or `ssh://git@git.example.com:2222/acme/deploy.git`")
+    };
+    text.parse().map_err(refused)
 }
 
 /// Nouns of other rooms that read themselves.

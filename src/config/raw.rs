@@ -10,12 +10,11 @@ use super::artifact::Artifact;
 use super::forms::{
     AutoMerge, Deliver, Forge, HookSource, Image, Newest, OneOrMany, Prerelease, Proxy, Update,
 };
-use super::logins::{ClusterCredentials, Credentials, RegistryCredentials};
+use super::logins::{ClusterCredentials, Credentials, RegistryCredentials, RepositoryCredentials};
 use super::nouns::{
     ApiUrl, ApiVersion, BodyTemplate, BranchName, CommitSubject, HookKind, HostName, MarkerPolicy,
-    PageSize, RegistryName, RequestsInFlight, RequestsPerSecond, TitleTemplate,
+    PageSize, RegistryName, RequestsInFlight, RequestsPerSecond, TitleTemplate, WrittenUrl,
 };
-use super::settings::RepositoryUrl;
 use super::shape::{Block, Later, Named, Placed, shape};
 use super::tags::{Source, WrittenRule};
 use crate::edit::{Document, Path as YamlPath};
@@ -54,12 +53,14 @@ shape! {
 
     /// A manifests repository, or a source repository whose history orders builds.
     struct RepositoryEntry {
-        /// An https URL, an http URL with `plain-http: true`, or a local path relative to this file. Credentials never stand here.
-        url: Placed<RepositoryUrl> = "url",
+        /// An https URL, an http URL with `plain-http: true`, an SSH URL (`git@HOST:PATH` or `ssh://git@HOST:PORT/PATH`), or a local path relative to this file. Credentials never stand here.
+        url: Placed<WrittenUrl> = "url",
         /// The branch that is read and promoted to. Default: `main`.
         branch: Option<Placed<BranchName>> = "branch",
-        /// How to log in: a token, or a user name and a password.
-        credentials: Option<Credentials> = "credentials",
+        /// How to log in: a token, a user name and a password, or a private key for SSH.
+        credentials: Option<RepositoryCredentials> = "credentials",
+        /// The keys by which the hosts of SSH URLs are known: a file as OpenSSH keeps it, relative to this file. It is read anew each time.
+        known_hosts: Option<Placed<String>> = "known-hosts",
         /// Whether a URL without TLS may be used. Default: `false`.
         plain_http: Option<bool> = "plain-http",
         /// A file with the certificate authorities to trust, in PEM, relative to this file.

@@ -10,8 +10,9 @@ use url::Url;
 use crate::forge::{Place, PlaceError};
 use crate::image::RegistryKind;
 use crate::login::{Source, SourcesByPath};
+use crate::manifest::SshAddress;
 use crate::policy::{RepositoryName, SubjectTemplate};
-use crate::secret::{Credentials, Guard, Secret};
+use crate::secret::{Credentials, Guard, Secret, SshLogin};
 
 /// What is true for all policies. Paths are relative to the process's folder, or absolute.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +78,10 @@ pub(crate) enum ForgeSettings {
 pub(crate) enum RepositoryUrl {
     /// `https`, or `http` where the settings allow it; never with credentials in it.
     Http(Url),
+    Ssh {
+        address: SshAddress,
+        login: SshLogin,
+    },
     Local(PathBuf),
 }
 

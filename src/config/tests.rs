@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use insta::assert_snapshot;
 use tempfile::TempDir;
 
-use super::{Config, HookSource, Problems, Proxy, load};
+use super::{Config, HookSource, Problems, Proxy, RepositoryUrl, load};
 use crate::image::RegistryKind;
 use crate::login::{
     Aws, Azure, DockerConfig, Ecr, GithubApp, Google, GoogleIdentity, Identity, Proof, PullSecrets,
@@ -494,7 +494,7 @@ registries:
     19:14 this is not the URL of an API over https [that of a GitHub Enterprise Server is `https://HOST/api/v3`]
     20:77 `service-account` and `key` cannot stand together
     21:43 `azure` and `google` cannot stand together
-    22:35 `ssh-key` is not supported by this version of towpath yet
+    22:20 expected one of `aws`, `azure`, `docker-config`, `github-app`, `google`, `pull-secret`, `pull-secrets`, `service-account`, `token`, `username`, `password`
     ");
     let report = report(&format!("{SETTINGS}{extra}"), "");
     assert!(!report.contains("hunter"), "{report}");
@@ -520,7 +520,7 @@ fn a_docker_config_file_is_a_path_and_stands_alone() {
     6:70 `docker-config` and `username` cannot stand together
     6:62 expected a text, found a map
     6:47 unknown key `docker-confg` [did you mean `docker-config`?]
-    4:33 expected one of `token`, `username`
+    4:33 expected one of `ssh-key`, `token`, `username`, `password`
     ");
     let inline = "docker-config: { auths: { a.example.com: { auth: hunter2 } } }";
     let report = report(&format!("{SETTINGS}{inline}\n"), "");
@@ -735,8 +735,50 @@ fn what_this_version_cannot_do_is_recognised() {
     7:3 `together` is not supported by this version of towpath yet
     10:7 `Route` is not supported by this version of towpath yet
     ");
-    let ssh = SETTINGS.replace("../deploy.git", "git@git.example.com:acme/deploy.git");
-    assert_snapshot!(messages(&ssh, ""), @"4:18 ssh is not supported by this version of towpath yet [use the https URL and a token under `credentials`]");
+}
+
+#[test]
+fn an_ssh_url_has_a_key_and_known_hosts_and_others_have_none() {
+    let with = |repository: &str| SETTINGS.replace("url: ../deploy.git", repository);
+    let alone = with("url: git@git.example.com:acme/deploy.git");
+    assert_snapshot!(messages(&alone, ""), @"
+    4:18 an SSH URL is logged in to with a key, and none is named [write `credentials: { ssh-key: { file: PATH } }`]
+    4:18 the keys by which the host is known are not named [write `known-hosts: FILE`, with what `ssh-keyscan HOST` prints in the file, after comparing it with what the server's operator publishes]
+    ");
+    let token =
+        "url: ssh://git@h:22/x, credentials: { token: { env: HOME } }, known-hosts: towpath.yaml";
+    assert_snapshot!(messages(&with(token), ""), @"4:18 an SSH URL is logged in to with a key, and none is named [write `credentials: { ssh-key: { file: PATH } }`]");
+    let no_ssh =
+        "url: https://h/x, credentials: { ssh-key: { env: HOME } }, known-hosts: towpath.yaml";
+    assert_snapshot!(messages(&with(no_ssh), ""), @"
+    4:62 `ssh-key` is for SSH URLs, and this repository's is none
+    4:85 `known-hosts` is for SSH URLs, and this repository's is none
+    ");
+    let both = "url: git@h:x, credentials: { ssh-key: { env: HOME }, token: { env: HOME } }";
+    assert_snapshot!(messages(&with(both), ""), @"
+    4:18 an SSH URL is logged in to with a key, and none is named [write `credentials: { ssh-key: { file: PATH } }`]
+    4:18 the keys by which the host is known are not named [write `known-hosts: FILE`, with what `ssh-keyscan HOST` prints in the file, after comparing it with what the server's operator publishes]
+    4:66 `ssh-key` and `token` cannot stand together
+    ");
+    let password = "url: ssh://git:hunter2@h/x";
+    assert_snapshot!(messages(&with(password), ""), @"4:18 not the address of a repository over SSH: a password never stands in it [such as `git@git.example.com:acme/deploy.git` or `ssh://git@git.example.com:2222/acme/deploy.git`]");
+    let gone = "url: git@h:x, credentials: { ssh-key: { file: gone }, passphrase: hunter2 }, known-hosts: gone";
+    assert_snapshot!(messages(&with(gone), ""), @"
+    4:59 failed to read the secret in `gone`
+    4:79 a secret is never written in this file [name where it is kept: `{ env: NAME }` or `{ file: PATH }`]
+    4:103 there is no file `gone`
+    ");
+    let good = "url: git@h:x, credentials: { ssh-key: { env: HOME }, passphrase: { env: HOME } }, known-hosts: towpath.yaml";
+    let folder = folder(&with(good), "");
+    let config = load_in(folder.path()).unwrap();
+    let RepositoryUrl::Ssh { address, login } =
+        &config.settings.repositories.values().next().unwrap().url
+    else {
+        panic!("it is an SSH URL");
+    };
+    assert_eq!(address.to_string(), "git@h:x");
+    assert_eq!(login.known_hosts, folder.path().join("towpath.yaml"));
+    assert!(login.key.passphrase.is_some());
 }
 
 #[test]
@@ -880,7 +922,7 @@ policies: []
       8 |   three: { url: http://git.example.com/c.git, token: *** }
         |                                               ^^^^^
       at: repositories.three.token
-      hint: known here: `url`, `branch`, `credentials`, `plain-http`, `ca-file`, `poll-interval`, `forge`
+      hint: known here: `url`, `branch`, `credentials`, `known-hosts`, `plain-http`, `ca-file`, `poll-interval`, `forge`
     ");
     let broken = settings.replace("policies: []", "policies: [\nx");
     assert!(!self::report(&broken, "").contains("hunter"));

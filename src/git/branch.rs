@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use git2::{ErrorCode, Oid, Repository};
 
-use super::http::{Http, RemoteError, Service, Session};
+use super::client::{Client, Pushing};
+use super::http::RemoteError;
 use super::push::store;
 use super::remote::{Remote, RemoteUrl};
 use super::wire::{self, Advertisement, Banded, Report, Verdict};
@@ -51,9 +52,9 @@ pub(super) struct Branch<'a> {
 }
 
 enum At<'a> {
-    Http {
-        http: &'a Http,
-        session: Box<Session>,
+    Server {
+        client: &'a Client,
+        pushing: Pushing,
         told: Advertisement,
     },
     Local {
@@ -65,16 +66,16 @@ enum At<'a> {
 impl<'a> Branch<'a> {
     /// Looks where the branch stands.
     pub(super) fn look(
-        (remote, http): (&'a Remote, Option<&'a Http>),
+        (remote, client): (&'a Remote, Option<&'a Client>),
         reference: &'a str,
     ) -> Result<(Self, Option<CommitId>), RemoteError> {
-        let (at, head) = match (&remote.url, http) {
-            (RemoteUrl::Http(_), Some(http)) => {
-                let (session, told) = look(http, reference)?;
+        let (at, head) = match (&remote.url, client) {
+            (RemoteUrl::Http(_) | RemoteUrl::Ssh(_), Some(client)) => {
+                let (pushing, told) = look(client, reference)?;
                 let head = told.head.clone();
-                let at = At::Http {
-                    http,
-                    session: Box::new(session),
+                let at = At::Server {
+                    client,
+                    pushing,
                     told,
                 };
                 (at, head)
@@ -84,21 +85,23 @@ impl<'a> Branch<'a> {
                 let head = head(&server, reference).map_err(broken)?;
                 (At::Local { path, server }, head)
             }
-            (RemoteUrl::Http(_), None) => unreachable!("a mirror of an HTTP address has a client"),
+            (RemoteUrl::Http(_) | RemoteUrl::Ssh(_), None) => {
+                unreachable!("a mirror of a server has a client")
+            }
         };
         Ok((Self { reference, at }, head))
     }
 
     /// Takes the step, if the branch stands where it must.
-    pub(super) fn take(&self, step: &Step<'_>) -> Result<Stepped, RemoteError> {
-        match &self.at {
-            At::Http {
-                http,
-                session,
+    pub(super) fn take(self, step: &Step<'_>) -> Result<Stepped, RemoteError> {
+        match self.at {
+            At::Server {
+                client,
+                pushing,
                 told,
-            } => take_http((http, session, told), self.reference, step),
+            } => take((client, pushing, &told), self.reference, step),
             At::Local { path, server } => {
-                take_local((path, server), self.reference, step).map_err(broken)
+                take_local((path, &server), self.reference, step).map_err(broken)
             }
         }
     }
@@ -109,15 +112,14 @@ fn broken(source: git2::Error) -> RemoteError {
 }
 
 /// Asks where the branch stands and what the server can do.
-fn look(http: &Http, reference: &str) -> Result<(Session, Advertisement), RemoteError> {
-    let (session, response) = http.refs(Service::ReceivePack)?;
-    let bytes = session.read_all(response)?;
-    let told = wire::advertisement(&bytes, reference).map_err(|_| RemoteError::NotGit)?;
-    Ok((session, told))
+fn look(client: &Client, reference: &str) -> Result<(Pushing, Advertisement), RemoteError> {
+    let (pushing, refs) = client.start_push()?;
+    let told = wire::advertisement(&refs, reference).map_err(|_| RemoteError::NotGit)?;
+    Ok((pushing, told))
 }
 
-fn take_http(
-    (http, session, told): (&Http, &Session, &Advertisement),
+fn take(
+    (client, pushing, told): (&Client, Pushing, &Advertisement),
     reference: &str,
     step: &Step<'_>,
 ) -> Result<Stepped, RemoteError> {
@@ -125,12 +127,12 @@ fn take_http(
         let words = "it lets nobody delete branches".to_owned();
         return Ok(Stepped::Refused { words });
     }
-    let sent = send(session, told, reference, step);
+    let sent = send(pushing, told, reference, step);
     if matches!(&sent, Ok(report) if report.verdict == Verdict::Accepted) {
         return Ok(Stepped::Done);
     }
     // A refusal may mean that somebody was faster, and an answer that was lost may have been a yes: the branch tells.
-    if let Ok((_, told)) = look(http, reference) {
+    if let Ok((_, told)) = look(client, reference) {
         if told.head.as_ref() == step.to {
             return Ok(Stepped::Done);
         }
@@ -144,7 +146,7 @@ fn take_http(
 
 /// Sends the one command.
 fn send(
-    session: &Session,
+    pushing: Pushing,
     server: &Advertisement,
     reference: &str,
     step: &Step<'_>,
@@ -177,7 +179,7 @@ fn send(
         body.extend_from_slice(wire::FLUSH);
     }
     body.extend_from_slice(step.pack);
-    let answer = session.receive_pack(body)?;
+    let answer = pushing.send(body)?;
     wire::report(&answer, banded).map_err(|_| RemoteError::NotGit)
 }
 

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use git2::{AutotagOption, Direction, ErrorClass, FetchOptions, Oid, Repository};
 
-use super::http::{Http, RemoteError};
+use super::client::Client;
+use super::http::RemoteError;
 use super::remote::{Kept, Remote, RemoteUrl};
 use super::store::OpenError;
 use super::{commit_id, transport};
@@ -91,16 +92,17 @@ impl Wanted {
 /// Fetches `wanted` into `mirror`. Nothing but the list of refs passes if the mirror has it.
 pub(super) fn fetch(
     mirror: &Repository,
-    (remote, http): (&Remote, Option<&Http>),
+    (remote, client): (&Remote, Option<&Client>),
     wanted: &Wanted,
 ) -> Result<Fetched, FetchError> {
     wanted.check()?;
     let url = remote.url.clone();
-    let (done, failure) = match (&remote.url, http) {
-        (RemoteUrl::Http(_), Some(http)) => {
+    let (done, failure) = match (&remote.url, client) {
+        (RemoteUrl::Http(_) | RemoteUrl::Ssh(_), Some(client)) => {
             let fetch = |asked: Kept| {
-                let fetch = || fetch_from(mirror, (transport::ADDRESS, remote.kept), wanted);
-                transport::lend((http, asked), fetch)
+                let address = transport::address(client);
+                let fetch = || fetch_from(mirror, (address, remote.kept), wanted);
+                transport::lend((client, asked), fetch)
             };
             match fetch(remote.kept) {
                 // A server may say that it can leave objects out, and refuse to leave out all trees
@@ -120,7 +122,9 @@ pub(super) fn fetch(
             let path = path.to_string_lossy();
             (fetch_from(mirror, (&path, remote.kept), wanted), None)
         }
-        (RemoteUrl::Http(_), None) => unreachable!("a mirror of an HTTP address has a client"),
+        (RemoteUrl::Http(_) | RemoteUrl::Ssh(_), None) => {
+            unreachable!("a mirror of a server has a client")
+        }
     };
     match (done, failure) {
         (Ok(fetched), _) => Ok(fetched),

@@ -16,6 +16,7 @@ use tokio::runtime::Handle;
 use url::Url;
 
 use super::remote::Timeouts;
+use super::ssh::SshError;
 use super::wire;
 use crate::secret::{Credentials, SecretError};
 
@@ -26,7 +27,7 @@ const ATTEMPTS_MAX: u32 = 3;
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// The most that is kept of an answer: 500,000 refs of 128 bytes.
-const ANSWER_BYTES_MAX: usize = 64 << 20;
+pub(super) const ANSWER_BYTES_MAX: usize = 64 << 20;
 
 /// The most that is read of an error page.
 const WORDS_BYTES_MAX: usize = 16 << 10;
@@ -63,9 +64,11 @@ pub(crate) enum RemoteError {
     NoFolder,
     #[error("git cannot read from there")]
     Git { source: git2::Error },
+    #[error(transparent)]
+    Ssh(#[from] SshError),
 }
 
-fn after_colon(words: &str) -> String {
+pub(super) fn after_colon(words: &str) -> String {
     match words {
         "" => String::new(),
         words => format!(": {words}"),
@@ -91,6 +94,7 @@ impl RemoteError {
             Self::Unreachable { source } if is_about_trust(source) => Some(
                 "if the server has a certificate of your own authority, name it as `ca-file` of the repository",
             ),
+            Self::Ssh(error) => error.hint(),
             Self::Status { .. }
             | Self::NotGit
             | Self::TooLarge
@@ -131,7 +135,7 @@ pub(super) enum Service {
 }
 
 impl Service {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::UploadPack => "git-upload-pack",
             Self::ReceivePack => "git-receive-pack",

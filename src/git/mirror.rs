@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use url::Url;
 
 use super::changes::{Changed, ChangesError, changes};
+use super::client::Client;
 use super::fetch::{FetchError, Fetched, Head, Wanted, fetch};
 use super::http::Http;
 use super::join::{JoinError, Packs, join_packs};
@@ -22,6 +23,7 @@ use super::places::Places;
 use super::push::{Deleted, Push, PushError, Pushed, delete, push};
 use super::read::{Entry, ReadError, read};
 use super::remote::{Remote, RemoteUrl};
+use super::ssh::Ssh;
 use super::store::{OpenError, Store};
 use crate::manifest::{CommitId, NamedCommit, RepoPath};
 
@@ -71,14 +73,18 @@ enum Message {
 impl Mirror {
     /// Opens the mirror in `folder`, or makes one; asks nothing of the server yet. Runs inside a tokio runtime.
     pub(crate) fn open(remote: Remote, folder: PathBuf) -> Result<Self, OpenError> {
-        let http = match &remote.url {
+        let client = match &remote.url {
             RemoteUrl::Local(_) => None,
-            RemoteUrl::Http(url) => Some(Http::new(
+            RemoteUrl::Http(url) => Some(Client::Http(Http::new(
                 Url::clone(url),
                 remote.credentials.clone(),
                 remote.ca_file.clone(),
                 remote.timeouts,
-            )?),
+            )?)),
+            RemoteUrl::Ssh(ssh) => {
+                let (address, login) = ssh.as_ref().clone();
+                Some(Client::Ssh(Ssh::new(address, login, remote.timeouts)))
+            }
         };
         let store = Store::take(folder, remote.url.to_string(), remote.kept)?;
         let repository = store.open()?;
@@ -86,7 +92,7 @@ impl Mirror {
         let name = format!("mirror-{}", remote.name);
         let worker = Worker {
             remote,
-            http,
+            client,
             store,
             repository,
             is_broken: false,
@@ -203,7 +209,7 @@ impl Mirror {
 /// What the thread owns.
 struct Worker {
     remote: Remote,
-    http: Option<Http>,
+    client: Option<Client>,
     store: Store,
     repository: Repository,
     /// Objects that should be there could not be read: the next fetch makes the mirror anew.
@@ -261,7 +267,7 @@ impl Worker {
                     expected,
                     reply,
                 } => {
-                    let at = (&self.remote, self.http.as_ref());
+                    let at = (&self.remote, self.client.as_ref());
                     let deleted = delete(&self.repository, at, (&branch, &expected));
                     let _ = reply.send(deleted);
                 }
@@ -326,7 +332,7 @@ impl Worker {
     }
 
     fn fetch_into(&self, mirror: &Repository, wanted: &Wanted) -> Result<Fetched, FetchError> {
-        fetch(mirror, (&self.remote, self.http.as_ref()), wanted)
+        fetch(mirror, (&self.remote, self.client.as_ref()), wanted)
     }
 
     fn renewed(&self) -> Result<Repository, FetchError> {
@@ -355,7 +361,11 @@ impl Worker {
     }
 
     fn push(&mut self, wanted: &Push) -> Result<Pushed, PushError> {
-        let pushed = push(&self.repository, (&self.remote, self.http.as_ref()), wanted);
+        let pushed = push(
+            &self.repository,
+            (&self.remote, self.client.as_ref()),
+            wanted,
+        );
         let outcome = match &pushed {
             Ok(Pushed::Done { .. }) => "done",
             Ok(Pushed::Moved { .. }) => "moved",

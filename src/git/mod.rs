@@ -7,6 +7,7 @@
 mod branch;
 mod build;
 mod changes;
+mod client;
 mod fetch;
 mod http;
 mod join;
@@ -20,6 +21,7 @@ mod push;
 mod read;
 mod remote;
 mod seed;
+mod ssh;
 mod store;
 mod transport;
 mod tree;
@@ -65,3 +67,7 @@ mod commits;
 #[cfg(test)]
 #[path = "../../tests/contract/git_figures.rs"]
 mod figures;
+
+#[cfg(test)]
+#[path = "../../tests/contract/git_ssh.rs"]
+mod over_ssh;

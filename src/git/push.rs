@@ -14,8 +14,9 @@ use jiff::Timestamp;
 
 use super::branch::{Branch, Step, Stepped};
 use super::build::{Built, build};
+use super::client::Client;
 use super::fetch::{point, reference};
-use super::http::{Http, RemoteError};
+use super::http::RemoteError;
 use super::oid;
 use super::read::ReadError;
 use super::remote::{Remote, RemoteUrl};
@@ -123,12 +124,12 @@ impl PushError {
 /// Pushes, and lets the mirror know what was pushed.
 pub(super) fn push(
     mirror: &Repository,
-    (remote, http): (&Remote, Option<&Http>),
+    (remote, client): (&Remote, Option<&Client>),
     push: &Push,
 ) -> Result<Pushed, PushError> {
     let reference = valid(&push.branch)?;
     let failed = |source| failed(remote, source);
-    let (branch, head) = Branch::look((remote, http), &reference).map_err(failed)?;
+    let (branch, head) = Branch::look((remote, client), &reference).map_err(failed)?;
     if head != push.expected {
         return Ok(Pushed::Moved { head });
     }
@@ -159,12 +160,12 @@ pub(super) fn push(
 /// Deletes a branch that stands at `expected`, at the server and in the mirror.
 pub(super) fn delete(
     mirror: &Repository,
-    (remote, http): (&Remote, Option<&Http>),
+    (remote, client): (&Remote, Option<&Client>),
     (branch, expected): (&str, &CommitId),
 ) -> Result<Deleted, PushError> {
     let reference = valid(branch)?;
     let failed = |source| failed(remote, source);
-    let (at, head) = Branch::look((remote, http), &reference).map_err(failed)?;
+    let (at, head) = Branch::look((remote, client), &reference).map_err(failed)?;
     let stepped = match head {
         Some(head) if head == *expected => {
             let step = Step {

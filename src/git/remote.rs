@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::secret::Credentials;
+use crate::manifest::SshAddress;
+use crate::secret::{Credentials, SshLogin};
 
 /// A repository at its server.
 #[derive(Clone, Debug)]
@@ -39,6 +40,7 @@ pub(crate) enum Kept {
 pub(crate) enum RemoteUrl {
     /// Made by [`RemoteUrl::http`]. Boxed, since it stands in errors, which stand in every result.
     Http(Box<Url>),
+    Ssh(Box<(SshAddress, SshLogin)>),
     /// A repository on this machine. Hooks there do not run: what is pushed is written by libgit2.
     Local(PathBuf),
 }
@@ -82,6 +84,7 @@ impl fmt::Display for RemoteUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Http(url) => write!(f, "{url}"),
+            Self::Ssh(ssh) => write!(f, "{}", ssh.0),
             Self::Local(path) => write!(f, "{}", path.display()),
         }
     }

@@ -1,4 +1,4 @@
-//! libgit2's smart transport over our own HTTP client.
+//! libgit2's smart transport over our own clients.
 //!
 //! Not here: what is asked for (`fetch`).
 //! Invariant: libgit2 opens no connection of its own. A mirror's thread lends it a [`Line`]; other threads have none.
@@ -11,25 +11,42 @@ use std::sync::Once;
 use git2::transport::{self, Service, SmartSubtransport, SmartSubtransportStream, Transport};
 use reqwest::Response;
 
-use super::http::{self, Http, RemoteError, Session};
+use super::client::Client;
+use super::http::{self, RemoteError, Session};
 use super::remote::Kept;
+use super::ssh::Talk;
 use super::wire;
 
+/// The schemes of the addresses that libgit2 is given: over HTTP each request stands for itself, over SSH one talk is held.
+const ASKED: &str = "towpath";
+const TALKED: &str = "towpath-ssh";
+
 /// The address that libgit2 is given; the real one belongs to the [`Line`].
-pub(super) const ADDRESS: &str = "towpath://line";
+pub(super) fn address(client: &Client) -> &'static str {
+    match client {
+        Client::Http(_) => "towpath://line",
+        Client::Ssh(_) => "towpath-ssh://line",
+    }
+}
 
 /// How much of the list of refs is looked at: its first line has what the server can do, in 1 KiB or less.
 const ADVERTISED_BYTES_MAX: usize = 8 << 10;
 
 /// One connection to a server, for one use of libgit2.
 struct Line {
-    http: Http,
+    client: Client,
     kept: Kept,
     /// The start of the list of refs.
     advertised: RefCell<Vec<u8>>,
-    session: RefCell<Option<Session>>,
+    open: RefCell<Option<Open>>,
     /// What really failed: libgit2 would reduce it to a sentence.
     failure: RefCell<Option<RemoteError>>,
+}
+
+/// What is spoken on after the refs were asked for.
+enum Open {
+    Http(Session),
+    Ssh(Talk),
 }
 
 thread_local! {
@@ -38,15 +55,15 @@ thread_local! {
 
 /// Lets libgit2 speak to `http` while `work` runs, and gives what failed there, if anything did.
 pub(super) fn lend<T>(
-    (http, kept): (&Http, Kept),
+    (client, kept): (&Client, Kept),
     work: impl FnOnce() -> T,
 ) -> (T, Option<RemoteError>) {
     register();
     let line = Rc::new(Line {
-        http: http.clone(),
+        client: client.clone(),
         kept,
         advertised: RefCell::default(),
-        session: RefCell::new(None),
+        open: RefCell::new(None),
         failure: RefCell::new(None),
     });
     LINE.set(Some(Rc::clone(&line)));
@@ -65,9 +82,14 @@ fn register() {
         )]
         // SAFETY: the `Once` makes this the only write, and every mirror passes it before it reads the list.
         let registered = unsafe {
-            transport::register("towpath", |remote| Transport::smart(remote, true, Subtransport))
+            transport::register(ASKED, |remote| Transport::smart(remote, true, Subtransport))
+                .and_then(|()| {
+                    transport::register(TALKED, |remote| {
+                        Transport::smart(remote, false, Subtransport)
+                    })
+                })
         };
-        registered.expect("no other transport has this name");
+        registered.expect("no other transport has these names");
     });
 }
 
@@ -100,12 +122,18 @@ impl SmartSubtransport for Subtransport {
     ) -> Result<Box<dyn SmartSubtransportStream>, git2::Error> {
         let exchange = match service {
             Service::UploadPackLs => {
-                let answered = with_line(|line| {
-                    let (session, response) = line.http.refs(http::Service::UploadPack)?;
-                    line.session.replace(Some(session));
+                let response = with_line(|line| {
+                    let (open, response) = match &line.client {
+                        Client::Http(http) => {
+                            let (session, response) = http.refs(http::Service::UploadPack)?;
+                            (Open::Http(session), Some(response))
+                        }
+                        Client::Ssh(ssh) => (Open::Ssh(ssh.open(http::Service::UploadPack)?), None),
+                    };
+                    line.open.replace(Some(open));
                     Ok(response)
                 })?;
-                Exchange::refs(answered)
+                Exchange::refs(response)
             }
             Service::UploadPack => Exchange::asking(),
             Service::ReceivePackLs | Service::ReceivePack => {
@@ -120,9 +148,10 @@ impl SmartSubtransport for Subtransport {
     }
 }
 
-/// A request that is written, then the answer that is read.
+/// A request that is written, then the answer that is read; over SSH, one after the other of them.
 struct Exchange {
     request: Vec<u8>,
+    /// Over HTTP.
     response: Option<Response>,
     chunk: Cursor<Vec<u8>>,
     /// Whether the answer is the list of refs.
@@ -139,12 +168,42 @@ impl Exchange {
         }
     }
 
-    fn refs(response: Response) -> Self {
+    fn refs(response: Option<Response>) -> Self {
         Self {
-            response: Some(response),
+            response,
             of_refs: true,
             ..Self::asking()
         }
+    }
+}
+
+impl Exchange {
+    /// The next bytes of the answer, after what was written is sent.
+    fn chunk(&mut self, line: &Line) -> Result<Option<Vec<u8>>, RemoteError> {
+        let request = std::mem::take(&mut self.request);
+        let mut open = line.open.borrow_mut();
+        let chunk = match open.as_mut().expect("the refs are asked for first") {
+            Open::Http(session) => {
+                let response = match &mut self.response {
+                    Some(response) => response,
+                    empty => empty.insert(session.upload_pack(line.narrowed(request))?),
+                };
+                session.chunk(response)?
+            }
+            Open::Ssh(talk) => {
+                if self.of_refs && !request.is_empty() {
+                    self.of_refs = false;
+                    talk.send(&line.narrowed(request))?;
+                } else {
+                    talk.send(&request)?;
+                }
+                talk.chunk()?
+            }
+        };
+        if self.of_refs {
+            line.note(chunk.as_deref().unwrap_or_default());
+        }
+        Ok(chunk)
     }
 }
 
@@ -166,22 +225,7 @@ impl Read for Exchange {
             if read > 0 || buffer.is_empty() {
                 return Ok(read);
             }
-            let request = std::mem::take(&mut self.request);
-            let response = &mut self.response;
-            let of_refs = self.of_refs;
-            let chunk = with_line(|line| {
-                let session = line.session.borrow();
-                let session = session.as_ref().expect("the refs are asked for first");
-                let response = match response {
-                    Some(response) => response,
-                    None => response.insert(session.upload_pack(line.narrowed(request))?),
-                };
-                let chunk = session.chunk(response)?;
-                if of_refs {
-                    line.note(chunk.as_deref().unwrap_or_default());
-                }
-                Ok(chunk)
-            });
+            let chunk = with_line(|line| self.chunk(line));
             match chunk.map_err(io::Error::other)? {
                 Some(chunk) => self.chunk = Cursor::new(chunk),
                 None => return Ok(0),

@@ -72,6 +72,20 @@ fn take_line(bytes: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
     }
 }
 
+/// Whether `bytes` hold a flush. Looks at what came since it looked last, which `seen` remembers. What is no pkt-line is
+/// the end too: nothing good follows.
+pub(super) fn is_flushed(bytes: &[u8], seen: &mut usize) -> bool {
+    while let Some(digits) = bytes.get(*seen..*seen + 4) {
+        let digits = std::str::from_utf8(digits).unwrap_or_default();
+        match usize::from_str_radix(digits, 16) {
+            Ok(length @ 4..) if *seen + length <= bytes.len() => *seen += length,
+            Ok(4..) => return false,
+            Ok(_) | Err(_) => return true,
+        }
+    }
+    false
+}
+
 /// A request of a fetch that asks for commits alone; as it is, where it asks for nothing.
 ///
 /// <https://git-scm.com/docs/gitprotocol-pack#_packfile_negotiation>: what is left out stands after what is wanted.
@@ -195,7 +209,9 @@ pub(super) fn tidy(words: &str) -> String {
 mod tests {
     use proptest::prelude::{any, prop, proptest};
 
-    use super::{Banded, Verdict, advertisement, can_filter, commits_only, line, report};
+    use super::{
+        Banded, Verdict, advertisement, can_filter, commits_only, is_flushed, line, report,
+    };
 
     const ID: &str = "1f7a7a472abf3dd9643fd615f6da379c4acb3e3a";
 
@@ -294,12 +310,24 @@ mod tests {
         assert!(!can_filter(&bytes));
     }
 
+    #[test]
+    fn a_list_ends_with_its_flush_however_its_bytes_arrive() {
+        let list = lines_of(&["one\n", "two\n"]).into_bytes();
+        let mut seen = 0;
+        for length in 0..list.len() {
+            assert!(!is_flushed(&list[..length], &mut seen), "{length}");
+        }
+        assert!(is_flushed(&list, &mut seen));
+        assert!(is_flushed(b"fatal: no", &mut 0));
+    }
+
     proptest! {
         #[test]
         fn no_answer_of_a_server_makes_us_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
             let _ = advertisement(&bytes, "refs/heads/main");
             let _ = can_filter(&bytes);
             let _ = commits_only(&bytes);
+            let _ = is_flushed(&bytes, &mut 0);
             let _ = report(&bytes, Banded::Yes);
             let _ = report(&bytes, Banded::No);
         }

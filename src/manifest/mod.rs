@@ -16,6 +16,7 @@ mod place;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
 mod set_image;
+mod ssh_address;
 mod workload;
 
 use crate::edit::{self, Draft, Path, Reach, Scan, Shared};
@@ -28,6 +29,7 @@ pub(crate) use commit::{CommitId, CommitPlace, NamedCommit};
 pub(crate) use fault::SiteError;
 pub(crate) use path::RepoPath;
 pub(crate) use set_image::{ImageArgument, set_image};
+pub(crate) use ssh_address::{ParseSshAddressError, SshAddress};
 
 /// A site of a policy: a file, and where in it an image's version is written.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

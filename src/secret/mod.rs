@@ -30,6 +30,22 @@ pub(crate) enum Credentials {
     Basic { username: String, password: Secret },
 }
 
+/// A private key for SSH, or for signatures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SshKey {
+    pub(crate) key: Secret,
+    /// What opens the key, if it is closed.
+    pub(crate) passphrase: Option<Secret>,
+}
+
+/// How to log in to an SSH server, and how to know that it is the one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SshLogin {
+    pub(crate) key: SshKey,
+    /// A file with the keys of hosts, as OpenSSH keeps it.
+    pub(crate) known_hosts: PathBuf,
+}
+
 /// Why a secret has no value. Names the place, never the value.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SecretError {

@@ -128,7 +128,7 @@ impl Place {
     }
 }
 
-fn seed() -> String {
+pub(super) fn seed() -> String {
     let mut stream = String::from("feature done\n");
     for (number, content) in ["newTag: v1\n", "newTag: v2\n"].iter().enumerate() {
         let message = format!("change {number}");

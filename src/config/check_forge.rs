@@ -1,0 +1,58 @@
+//! Where the pull requests of a repository are: read off its address, as far as the settings do not say it.
+
+use super::check_settings::Check;
+use super::forms::Forge;
+use super::settings::{ForgeSettings, RepositoryUrl};
+use crate::forge::Place;
+
+impl Check<'_> {
+    pub(super) fn forge(
+        &mut self,
+        written: Option<Forge>,
+        (repository, plain_http): (&RepositoryUrl, Option<bool>),
+    ) -> ForgeSettings {
+        let address = match repository {
+            RepositoryUrl::Http(url) => url.to_string(),
+            RepositoryUrl::Ssh { address, login: _ } => address.to_string(),
+            RepositoryUrl::Local(_) if written.is_none() => return ForgeSettings::None,
+            RepositoryUrl::Local(_) => String::new(),
+        };
+        let (kind, api, path, credentials) = match written {
+            Some(Forge::None) => return ForgeSettings::None,
+            Some(Forge::At(entry)) => (entry.kind, entry.url, entry.repository, entry.credentials),
+            None => (None, None, None, None),
+        };
+        let credentials = credentials.map(|written| self.credentials(written));
+        if let Some(api) = &api
+            && api.value.0.scheme() == "http"
+            && plain_http != Some(true)
+        {
+            self.faults.error_with_hint(
+                api.part(Some(0.."http".len())),
+                "this URL has no TLS, so anyone on the way can read and change what is sent",
+                "use https, or allow it with `plain-http: true`",
+            );
+        }
+        let kind = kind.map(|kind| kind.value);
+        let told = match (kind, &api, &path) {
+            // All is said.
+            (Some(kind), Some(api), Some(path)) => Ok(Place {
+                kind,
+                api: api.value.0.clone(),
+                path: path.value.clone(),
+            }),
+            _ => Place::parse(kind, &address),
+        };
+        match told {
+            Ok(place) => ForgeSettings::At {
+                place: Place {
+                    api: api.map_or(place.api, |api| api.value.0),
+                    path: path.map_or(place.path, |path| path.value),
+                    ..place
+                },
+                credentials,
+            },
+            Err(error) => ForgeSettings::Unknown(error),
+        }
+    }
+}

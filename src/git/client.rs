@@ -1,0 +1,48 @@
+//! One way to speak git's smart protocol for the two that there are: HTTP and SSH.
+
+use super::http::{Http, RemoteError, Service, Session};
+use super::ssh::{Ssh, Talk};
+
+/// How a repository at a server is spoken to.
+#[derive(Clone)]
+pub(super) enum Client {
+    Http(Http),
+    Ssh(Ssh),
+}
+
+/// A push of which the refs were read, and whose command may follow.
+pub(super) enum Pushing {
+    Http(Box<Session>),
+    Ssh(Box<Talk>),
+}
+
+impl Client {
+    /// Asks where branches stand and what the server can do.
+    pub(super) fn start_push(&self) -> Result<(Pushing, Vec<u8>), RemoteError> {
+        match self {
+            Self::Http(http) => {
+                let (session, response) = http.refs(Service::ReceivePack)?;
+                let refs = session.read_all(response)?;
+                Ok((Pushing::Http(Box::new(session)), refs))
+            }
+            Self::Ssh(ssh) => {
+                let mut talk = ssh.open(Service::ReceivePack)?;
+                let refs = talk.list()?;
+                Ok((Pushing::Ssh(Box::new(talk)), refs))
+            }
+        }
+    }
+}
+
+impl Pushing {
+    /// Sends the command with what belongs to it, once, and gives the server's report.
+    pub(super) fn send(self, body: Vec<u8>) -> Result<Vec<u8>, RemoteError> {
+        match self {
+            Self::Http(session) => session.receive_pack(body),
+            Self::Ssh(mut talk) => {
+                talk.send(&body)?;
+                talk.list()
+            }
+        }
+    }
+}
