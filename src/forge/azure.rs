@@ -65,48 +65,42 @@ pub(super) struct AzureDevops {
     line: Line,
     /// To where people are looked up.
     people: Line,
-    /// Without a slash at its end.
-    api: Url,
-    organisation: String,
-    project: String,
-    name: String,
+    /// `ORGANISATION/PROJECT/NAME`.
+    path: String,
     /// What pull requests looked like in a list, with their whole body.
     bodies: Mutex<BTreeMap<u64, (PullRequest, String)>>,
 }
 
 impl AzureDevops {
     pub(super) fn new(options: Options, traffic: &Traffic) -> Result<Self, ForgeError> {
-        let api = options.place.api.clone();
-        let mut path = options.place.path.splitn(3, '/').map(str::to_owned);
-        let mut segment = || path.next().unwrap_or_default();
-        let (organisation, project, name) = (segment(), segment(), segment());
+        let path = options.place.path.clone();
         let mut people = options.clone();
-        if let (Some(CLOUD), Ok(cloud)) = (api.host_str(), PEOPLE_OF_CLOUD.parse()) {
+        if let (Some(CLOUD), Ok(cloud)) = (options.place.api.host_str(), PEOPLE_OF_CLOUD.parse()) {
             people.place.api = cloud;
         }
         Ok(Self {
             line: Line::new(options, DIALECT, traffic)?,
             people: Line::new(people, DIALECT, traffic)?,
-            api,
-            organisation,
-            project,
-            name,
+            path,
             bodies: Mutex::default(),
         })
     }
 
+    /// Organisation, project and name.
+    fn segments(&self) -> [&str; 3] {
+        let mut segments = self.path.splitn(3, '/');
+        [(); 3].map(|()| segments.next().unwrap_or_default())
+    }
+
     fn url(&self, segments: &[&str]) -> Url {
-        let (organisation, project) = (&self.organisation, &self.project);
-        let repository = [
-            organisation,
-            project,
-            "_apis",
-            "git",
-            "repositories",
-            &self.name,
-        ];
+        let [organisation, project, name] = self.segments();
+        let repository = [organisation, project, "_apis", "git", "repositories", name];
         let url = self.line.url(&[&repository, segments].concat());
         with(&url, "api-version", API_VERSION)
+    }
+
+    fn about(&self, what: &str, number: u64) -> String {
+        format!("{what} pull request {number} of `{}`", self.path)
     }
 
     fn pull_request(&self, number: u64, rest: &[&str]) -> Url {
@@ -116,14 +110,10 @@ impl AzureDevops {
 
     /// The page where people look at a pull request.
     fn page_of(&self, number: u64) -> String {
+        let [organisation, project, name] = self.segments();
         let number = number.to_string();
-        let mut url = self.api.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            let project = [&*self.organisation, &self.project];
-            let page = ["_git", &self.name, "pullrequest", &number];
-            path.pop_if_empty().extend(project).extend(page);
-        }
-        url.to_string()
+        let page = [organisation, project, "_git", name, "pullrequest", &number];
+        self.line.url(&page).to_string()
     }
 
     async fn list(
@@ -135,7 +125,7 @@ impl AzureDevops {
         url.query_pairs_mut()
             .extend_pairs(criteria)
             .append_pair("$top", &PAGE_SIZE.to_string());
-        let what = format!("list the pull requests of `{}/{}`", self.project, self.name);
+        let what = format!("list pull requests of `{}`", self.path);
         let turn = |ask: &Ask, page: Values<Wire>| -> Result<Turned<Wire>, ForgeError> {
             let is_full = page.value.len() == PAGE_SIZE;
             let next = is_full.then(|| {
@@ -185,7 +175,7 @@ impl AzureDevops {
 
     async fn read(&self, number: u64) -> Result<Wire, ForgeError> {
         let url = self.pull_request(number, &[]);
-        let ask = Ask::read(url, format!("read the pull request {number}"));
+        let ask = Ask::read(url, self.about("read", number));
         self.line.ask(&ask).await
     }
 
@@ -205,9 +195,8 @@ impl AzureDevops {
     ) -> Result<Vec<Json>, ForgeError> {
         let mut found = Vec::new();
         for name in names {
-            let mut url = self
-                .people
-                .url(&[&self.organisation, "_apis", "identities"]);
+            let [organisation, ..] = self.segments();
+            let mut url = self.people.url(&[organisation, "_apis", "identities"]);
             url.query_pairs_mut()
                 .append_pair("searchFilter", "General")
                 .append_pair("filterValue", name)
@@ -252,7 +241,7 @@ impl AzureDevops {
         for one in active {
             let number = one.pull_request_id;
             let url = self.pull_request(number, &["iterations"]);
-            let ask = Ask::list(url, format!("read the pushes to the pull request {number}"));
+            let ask = Ask::list(url, self.about("read the pushes to", number));
             let pushes: Values<Iteration> = self.line.ask(&ask).await?;
             let mut pushes = pushes.value.into_iter().rev();
             let push = pushes.find(|push| is_at(push.source_ref_commit.as_ref(), commit));
@@ -331,7 +320,7 @@ impl Client for AzureDevops {
             "labels": labels.collect::<Vec<Json>>(),
             "reviewers": reviewers,
         });
-        let what = format!("open a pull request for `{}`", new.head);
+        let what = format!("open a pull request in `{}`", self.path);
         let ask = Ask::write(Method::POST, self.url(&["pullRequests"]), body, what);
         let answer = self.line.send(&ask).await?;
         // `TF401179: An active pull request for the source and target branch already exists.`
@@ -348,7 +337,7 @@ impl Client for AzureDevops {
 
     async fn update(&self, number: u64, update: &Update) -> Result<PullRequest, ForgeError> {
         let Update { title, body, close } = update;
-        let what = format!("change the pull request {number}");
+        let what = self.about("change", number);
         let texts = [("title", title), ("description", body)];
         let texts = texts
             .into_iter()
@@ -381,7 +370,7 @@ impl Client for AzureDevops {
             "comments": [{ "parentCommentId": 0, "content": text, "commentType": "text" }],
             "status": "closed",
         });
-        let what = format!("comment on the pull request {number}");
+        let what = self.about("comment on", number);
         self.line
             .tell(&Ask::write(Method::POST, url, body, what))
             .await
@@ -429,7 +418,7 @@ impl Client for AzureDevops {
         way: MergeWay,
         head: &CommitId,
     ) -> Result<(), ForgeError> {
-        let what = format!("merge the pull request {number} when it is ready");
+        let what = self.about("merge, when it is ready,", number);
         let ask = Ask::read(self.pull_request(number, &[]), &*what);
         let now: Wire = self.line.ask(&ask).await?;
         if !is_at(now.last_merge_source_commit.as_ref(), head) {

@@ -12,11 +12,11 @@ use url::Url;
 
 use super::alike::once_each;
 use super::error::ForgeError;
-use super::http::{Ask, Dialect, Line, Shown};
+use super::http::{Answer, Ask, Dialect, Line, Shown};
 use super::traffic::Traffic;
 use super::turned::Turned;
 use super::wire::bitbucket::{
-    Activity, Member, Page, PullRequest as Wire, State as WireState, User,
+    Activity, Member, Page, PullRequest as Wire, Refusal, State as WireState, User,
 };
 use super::{
     Approval, Client, MergeWay, NewPullRequest, Opened, Options, PullRequest, State, Status,
@@ -46,30 +46,30 @@ const DIALECT: Dialect = Dialect {
 /// A repository on Bitbucket Cloud.
 pub(super) struct BitbucketCloud {
     line: Line,
-    workspace: String,
-    name: String,
+    /// `WORKSPACE/NAME`.
+    path: String,
 }
 
 impl BitbucketCloud {
     pub(super) fn new(options: Options, traffic: &Traffic) -> Result<Self, ForgeError> {
-        let (workspace, name) = options.place.path.split_once('/').unwrap_or_default();
-        let (workspace, name) = (workspace.to_owned(), name.to_owned());
+        let path = options.place.path.clone();
         let line = Line::new(options, DIALECT, traffic)?;
-        Ok(Self {
-            line,
-            workspace,
-            name,
-        })
+        Ok(Self { line, path })
     }
 
     fn url(&self, segments: &[&str]) -> Url {
-        let repository = ["repositories", &self.workspace, &self.name];
-        self.line.url(&[&repository, segments].concat())
+        let repository: Vec<&str> = self.path.split('/').collect();
+        self.line
+            .url(&[&["repositories"], &repository[..], segments].concat())
     }
 
     fn pull_request(&self, number: u64, rest: &[&str]) -> Url {
         let number = number.to_string();
         self.url(&[&["pullrequests", &number], rest].concat())
+    }
+
+    fn about(&self, what: &str, number: u64) -> String {
+        format!("{what} pull request {number} of `{}`", self.path)
     }
 
     /// Those whose branch starts with `head_prefix`, by a filter that finds it anywhere in the name.
@@ -86,10 +86,7 @@ impl BitbucketCloud {
             .append_pair("q", &query)
             .append_pair("sort", "created_on")
             .append_pair("pagelen", PAGE_SIZE);
-        let what = format!(
-            "list the pull requests of `{}/{}`",
-            self.workspace, self.name
-        );
+        let what = format!("list pull requests of `{}`", self.path);
         let all = self
             .line
             .turned(Ask::list(url, what), |ask, page| self.turn(ask, page))
@@ -143,10 +140,7 @@ impl BitbucketCloud {
     async fn declined(&self, number: u64) -> Result<Option<Timestamp>, ForgeError> {
         let mut url = self.pull_request(number, &["activity"]);
         url.query_pairs_mut().append_pair("pagelen", PAGE_SIZE);
-        let ask = Ask::list(
-            url,
-            format!("read when the pull request #{number} was declined"),
-        );
+        let ask = Ask::list(url, self.about("read when somebody declined", number));
         let page: Page<Activity> = self.line.ask(&ask).await?;
         let updates = page.values.into_iter().filter_map(|entry| entry.update);
         let since = updates.take_while(|update| update.state == WireState::Declined);
@@ -155,7 +149,7 @@ impl BitbucketCloud {
 
     async fn read(&self, number: u64) -> Result<Wire, ForgeError> {
         let url = self.pull_request(number, &[]);
-        let ask = Ask::read(url, format!("read the pull request #{number}"));
+        let ask = Ask::read(url, self.about("read", number));
         self.line.ask(&ask).await
     }
 
@@ -199,10 +193,11 @@ impl BitbucketCloud {
     }
 
     async fn members(&self) -> Result<Vec<Member>, ForgeError> {
-        let mut url = self.line.url(&["workspaces", &self.workspace, "members"]);
+        let workspace = self.path.split('/').next().unwrap_or_default();
+        let mut url = self.line.url(&["workspaces", workspace, "members"]);
         url.query_pairs_mut()
             .append_pair("pagelen", PAGE_SIZE_OF_MEMBERS);
-        let ask = Ask::list(url, format!("list the members of `{}`", self.workspace));
+        let ask = Ask::list(url, format!("list the members of `{workspace}`"));
         self.line
             .turned(ask, |ask, page| self.turn(ask, page))
             .await
@@ -243,7 +238,8 @@ impl Client for BitbucketCloud {
         Ok(once_each(found))
     }
 
-    /// What a second pull request for a branch becomes is not documented, so it is looked for first.
+    /// What a second pull request for a branch becomes is not documented: it is looked for first, and a refusal in such
+    /// words is understood.
     async fn open(&self, new: &NewPullRequest) -> Result<Opened, ForgeError> {
         let open = self.list(&new.head, (&STATES[..1], "")).await?;
         if open.iter().any(|one| one.source.branch.name == new.head) {
@@ -262,16 +258,20 @@ impl Client for BitbucketCloud {
             })
         };
         let url = self.url(&["pullrequests"]);
-        let what = format!("open a pull request for `{}`", new.head);
+        let what = format!("open a pull request in `{}`", self.path);
         let mut ask = Ask::write(Method::POST, url, body(&reviewers), what);
         let mut answer = self.line.send(&ask).await?;
         // One who may not review, such as the author or somebody without access, lets all of it fail.
-        let is_about_reviewers = answer.status == StatusCode::BAD_REQUEST
-            && answer.words().to_lowercase().contains("reviewer");
-        if is_about_reviewers && !reviewers.is_empty() {
-            complaints.extend(self.line.judge(&ask, answer).err());
+        let words = refused_reviewers(&answer);
+        if !words.is_empty() && !reviewers.is_empty() {
+            complaints.push(self.line.rejected(&ask, &words.join("; ")));
             ask.body = Some(body(&[]));
             answer = self.line.send(&ask).await?;
+        }
+        let words = answer.words().to_lowercase();
+        let is_second = words.contains("already") && words.contains("pull request");
+        if !answer.status.is_success() && is_second {
+            return Err(self.line.exists(&new.head));
         }
         let answer = self.line.judge(&ask, answer)?;
         let made = self.line.parse(&ask, &answer)?;
@@ -283,7 +283,7 @@ impl Client for BitbucketCloud {
 
     async fn update(&self, number: u64, update: &Update) -> Result<PullRequest, ForgeError> {
         let Update { title, body, close } = update;
-        let what = format!("change the pull request #{number}");
+        let what = self.about("change", number);
         let mut now = self.read(number).await?;
         if title.is_some() || body.is_some() {
             let summary = now.summary.take().map(|text| text.raw);
@@ -296,6 +296,7 @@ impl Client for BitbucketCloud {
                 "description": body.clone().or(summary).unwrap_or_default(),
                 "reviewers": reviewers.collect::<Vec<Json>>(),
                 "draft": now.draft,
+                "close_source_branch": now.close_source_branch,
             });
             let url = self.pull_request(number, &[]);
             now = self
@@ -316,7 +317,7 @@ impl Client for BitbucketCloud {
     async fn comment(&self, number: u64, text: &str) -> Result<(), ForgeError> {
         let url = self.pull_request(number, &["comments"]);
         let body = json!({ "content": { "raw": text } });
-        let what = format!("comment on the pull request #{number}");
+        let what = self.about("comment on", number);
         self.line
             .tell(&Ask::write(Method::POST, url, body, what))
             .await
@@ -330,13 +331,12 @@ impl Client for BitbucketCloud {
             Verdict::Waits => "INPROGRESS",
             Verdict::Failed => "FAILED",
         };
-        let (workspace, repository) = (&self.workspace, &self.name);
         let body = json!({
             "key": name,
             "name": name,
             "state": state,
             "description": why,
-            "url": format!("{PAGES}/{workspace}/{repository}/commits/{}", commit.as_str()),
+            "url": format!("{PAGES}/{}/commits/{}", self.path, commit.as_str()),
         });
         let url = self.url(&["commit", commit.as_str(), "statuses", "build"]);
         let what = format!("set the status `{name}`");
@@ -363,6 +363,15 @@ impl Client for BitbucketCloud {
         });
         Ok(approvals.collect())
     }
+}
+
+/// What is said of reviewers, where they are why nothing was done.
+fn refused_reviewers(answer: &Answer) -> Vec<String> {
+    if answer.status != StatusCode::BAD_REQUEST {
+        return Vec::new();
+    }
+    let refusal: Refusal = serde_json::from_slice(&answer.body).unwrap_or_default();
+    refusal.error.fields.reviewers
 }
 
 /// As a text of the filter's language.

@@ -69,6 +69,11 @@ impl BitbucketServer {
         self.url(&[&["pull-requests", &number], rest].concat())
     }
 
+    fn about(&self, what: &str, number: u64) -> String {
+        let (project, name) = (&self.project, &self.name);
+        format!("{what} pull request {number} of `{project}/{name}`")
+    }
+
     /// The page where people look at a commit: beside the API, below the same root.
     fn page_of(&self, commit: &CommitId) -> String {
         let api = self.url(&["commits", commit.as_str()]).to_string();
@@ -86,7 +91,7 @@ impl BitbucketServer {
             .append_pair("state", state)
             .append_pair("order", "NEWEST")
             .append_pair("limit", PAGE_SIZE);
-        let what = format!("list the pull requests of `{}/{}`", self.project, self.name);
+        let what = format!("list pull requests of `{}/{}`", self.project, self.name);
         let is_recent = |one: &Wire| one.updated_date.0 >= since;
         let turn = |ask: &Ask, page: Page| -> Result<Turned<Wire>, ForgeError> {
             let goes_on = !page.is_last_page && page.values.iter().any(is_recent);
@@ -106,7 +111,7 @@ impl BitbucketServer {
 
     async fn read(&self, number: u64) -> Result<Wire, ForgeError> {
         let url = self.pull_request(number, &[]);
-        let ask = Ask::read(url, format!("read the pull request #{number}"));
+        let ask = Ask::read(url, self.about("read", number));
         self.line.ask(&ask).await
     }
 
@@ -173,7 +178,7 @@ impl Client for BitbucketServer {
         let mut complaints = self.unsupported(new);
         let mut reviewers: Vec<&String> = new.reviewers.iter().collect();
         let url = self.url(&["pull-requests"]);
-        let what = format!("open a pull request for `{}`", new.head);
+        let what = format!("open a pull request in `{}/{}`", self.project, self.name);
         let mut ask = Ask::write(Method::POST, url, self.opening(new, &reviewers), what);
         let mut answer = self.line.send(&ask).await?;
         // One who may not review lets all of it fail.
@@ -203,7 +208,7 @@ impl Client for BitbucketServer {
 
     async fn update(&self, number: u64, update: &Update) -> Result<PullRequest, ForgeError> {
         let Update { title, body, close } = update;
-        let what = format!("change the pull request #{number}");
+        let what = self.about("change", number);
         let mut now = self.read(number).await?;
         if title.is_some() || body.is_some() {
             let written = |now: &Wire| {
@@ -231,7 +236,7 @@ impl Client for BitbucketServer {
 
     async fn comment(&self, number: u64, text: &str) -> Result<(), ForgeError> {
         let url = self.pull_request(number, &["comments"]);
-        let what = format!("comment on the pull request #{number}");
+        let what = self.about("comment on", number);
         let ask = Ask::write(Method::POST, url, json!({ "text": text }), what);
         self.line.tell(&ask).await
     }
@@ -269,7 +274,7 @@ impl Client for BitbucketServer {
         way: MergeWay,
         head: &CommitId,
     ) -> Result<(), ForgeError> {
-        let what = format!("merge the pull request #{number} when it is ready");
+        let what = self.about("merge, when it is ready,", number);
         let ask = Ask::read(self.pull_request(number, &[]), &*what);
         let now: Wire = self.line.ask(&ask).await?;
         let is_at = now

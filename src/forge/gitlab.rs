@@ -66,6 +66,10 @@ impl Gitlab {
         self.url(&[&["merge_requests", &number], rest].concat())
     }
 
+    fn about(&self, what: &str, number: u64) -> String {
+        format!("{what} merge request {number} of `{}`", self.path)
+    }
+
     async fn list(
         &self,
         head_prefix: &str,
@@ -78,7 +82,7 @@ impl Gitlab {
             .append_pair("sort", "asc")
             .append_pair("per_page", PAGE_SIZE)
             .extend_pairs(parameters);
-        let ask = Ask::list(url, format!("list the merge requests of `{}`", self.path));
+        let ask = Ask::list(url, format!("list merge requests of `{}`", self.path));
         let all: Vec<MergeRequest> = self.line.pages(ask, |_| true).await?;
         // What a fork's branch is called is not ours to say.
         let ours = all.into_iter().filter(|one| {
@@ -227,11 +231,12 @@ impl Client for Gitlab {
             "assignee_ids": numbers(&new.assignees),
             "milestone_id": milestone,
         });
-        let what = format!("open a merge request for `{}`", new.head);
+        let what = format!("open a merge request in `{}`", self.path);
         let ask = Ask::write(Method::POST, self.url(&["merge_requests"]), body, what);
         let answer = self.line.send(&ask).await?;
-        // <https://gitlab.com/gitlab-org/gitlab/-/blob/master/lib/api/merge_requests.rb>, `handle_merge_request_errors!`
-        if answer.status == StatusCode::CONFLICT {
+        // `Another open merge request already exists for this source branch: !5`, `MergeRequest#conflicting_mr_message` in
+        // <https://gitlab.com/gitlab-org/gitlab/-/blob/master/app/models/merge_request.rb>.
+        if answer.status == StatusCode::CONFLICT && answer.words().contains("already exists") {
             return Err(self.line.exists(&new.head));
         }
         let answer = self.line.judge(&ask, answer)?;
@@ -245,7 +250,7 @@ impl Client for Gitlab {
 
     async fn update(&self, number: u64, update: &Update) -> Result<PullRequest, ForgeError> {
         let Update { title, body, close } = update;
-        let what = format!("change the merge request !{number}");
+        let what = self.about("change", number);
         let url = self.merge_request(number, &[]);
         let mut fields = serde_json::Map::new();
         if let Some(title) = title {
@@ -267,7 +272,7 @@ impl Client for Gitlab {
 
     async fn comment(&self, number: u64, text: &str) -> Result<(), ForgeError> {
         let url = self.merge_request(number, &["notes"]);
-        let what = format!("comment on the merge request !{number}");
+        let what = self.about("comment on", number);
         let ask = Ask::write(Method::POST, url, json!({ "body": text }), what);
         self.line.tell(&ask).await
     }
@@ -318,7 +323,7 @@ impl Client for Gitlab {
             "merge_when_pipeline_succeeds": true,
         });
         let url = self.merge_request(number, &["merge"]);
-        let what = format!("merge the merge request !{number} when it is ready");
+        let what = self.about("merge, when it is ready,", number);
         self.line
             .tell(&Ask::write(Method::PUT, url, body, what))
             .await
@@ -326,10 +331,7 @@ impl Client for Gitlab {
 
     async fn approvals(&self, number: u64) -> Result<Vec<Approval>, ForgeError> {
         let url = self.merge_request(number, &["approvals"]);
-        let ask = Ask::list(
-            url,
-            format!("read who approved the merge request !{number}"),
-        );
+        let ask = Ask::list(url, self.about("read who approved", number));
         let approvals: Approvals = self.line.ask(&ask).await?;
         let all = approvals.approved_by.into_iter().map(|one| Approval {
             by: one.user.username,

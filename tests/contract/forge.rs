@@ -44,6 +44,8 @@ pub(super) struct Quirks {
     /// How many complaints there are where a label, a reviewer, an assignee and a milestone are wished that do not exist.
     unmet: usize,
     merges_by_itself: bool,
+    /// Whether there is one already is asked before one is opened.
+    pub(super) looks_before_opening: bool,
     /// How what passed and what failed is called.
     verdicts: [&'static str; 2],
 }
@@ -62,6 +64,7 @@ const LIKE_GITHUB: Quirks = Quirks {
     // Labels are made.
     unmet: 3,
     merges_by_itself: true,
+    looks_before_opening: false,
     verdicts: ["success", "failure"],
 };
 
@@ -95,6 +98,7 @@ impl Quirks {
                 has_milestones: false,
                 unmet: 4,
                 merges_by_itself: false,
+                looks_before_opening: true,
                 verdicts: ["SUCCESSFUL", "FAILED"],
                 ..LIKE_GITHUB
             },

@@ -24,6 +24,8 @@ pub(in crate::forge) struct PullRequest {
     pub(in crate::forge) merge_commit: Option<Named>,
     pub(in crate::forge) closed_by: Option<User>,
     pub(in crate::forge) links: Links,
+    #[serde(default)]
+    pub(in crate::forge) close_source_branch: bool,
     /// Not in lists.
     #[serde(default)]
     pub(in crate::forge) reviewers: Vec<User>,
@@ -100,6 +102,26 @@ pub(in crate::forge) struct Participant {
     #[serde(default)]
     pub(in crate::forge) approved: bool,
     pub(in crate::forge) participated_on: Option<Time>,
+}
+
+/// Why nothing was done.
+#[derive(Debug, Default, Deserialize)]
+pub(in crate::forge) struct Refusal {
+    #[serde(default)]
+    pub(in crate::forge) error: Failure,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(in crate::forge) struct Failure {
+    #[serde(default)]
+    pub(in crate::forge) fields: Fields,
+}
+
+/// What is wrong, by what it is wrong with.
+#[derive(Debug, Default, Deserialize)]
+pub(in crate::forge) struct Fields {
+    #[serde(default)]
+    pub(in crate::forge) reviewers: Vec<String>,
 }
 
 /// One entry of what happened to a pull request; what is no update is left out.
