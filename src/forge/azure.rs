@@ -75,9 +75,7 @@ impl AzureDevops {
     pub(super) fn new(options: Options, traffic: &Traffic) -> Result<Self, ForgeError> {
         let path = options.place.path.clone();
         let mut people = options.clone();
-        if let (Some(CLOUD), Ok(cloud)) = (options.place.api.host_str(), PEOPLE_OF_CLOUD.parse()) {
-            people.place.api = cloud;
-        }
+        people.place.api = people_of(people.place.api);
         Ok(Self {
             line: Line::new(options, DIALECT, traffic)?,
             people: Line::new(people, DIALECT, traffic)?,
@@ -454,10 +452,33 @@ impl Client for AzureDevops {
     }
 }
 
+/// The API that knows the people of those at `api`.
+fn people_of(api: Url) -> Url {
+    match (api.host_str(), PEOPLE_OF_CLOUD.parse()) {
+        (Some(CLOUD), Ok(cloud)) => cloud,
+        (Some(_) | None, _) => api,
+    }
+}
+
 fn short(branch: &str) -> &str {
     branch.strip_prefix(BRANCHES).unwrap_or(branch)
 }
 
 fn is_at(told: Option<&CommitRef>, commit: &CommitId) -> bool {
     told.and_then(|told| told.commit_id.0.as_ref()) == Some(commit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::people_of;
+
+    #[test]
+    fn people_are_looked_up_elsewhere_in_the_cloud_alone() {
+        let of = |api: &str| people_of(api.parse().unwrap()).to_string();
+        assert_eq!(of("https://dev.azure.com"), "https://vssps.dev.azure.com/");
+        assert_eq!(
+            of("https://tfs.example.com/tfs"),
+            "https://tfs.example.com/tfs"
+        );
+    }
 }

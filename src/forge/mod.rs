@@ -382,3 +382,7 @@ mod contract;
 #[cfg(test)]
 #[path = "../../tests/contract/forge_faults.rs"]
 mod faults;
+
+#[cfg(test)]
+#[path = "../../tests/contract/forge_products.rs"]
+mod products;
