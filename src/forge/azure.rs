@@ -64,7 +64,7 @@ const DIALECT: Dialect = Dialect {
 pub(super) struct AzureDevops {
     line: Line,
     /// To where people are looked up.
-    people: Line,
+    people: Box<Line>,
     /// `ORGANISATION/PROJECT/NAME`.
     path: String,
     /// What pull requests looked like in a list, with their whole body.
@@ -78,7 +78,7 @@ impl AzureDevops {
         people.place.api = people_of(people.place.api);
         Ok(Self {
             line: Line::new(options, DIALECT, traffic)?,
-            people: Line::new(people, DIALECT, traffic)?,
+            people: Box::new(Line::new(people, DIALECT, traffic)?),
             path,
             bodies: Mutex::default(),
         })
