@@ -233,7 +233,13 @@ mod tests {
     use super::{Kind, Place, PlaceError};
 
     /// Address, kind if it is set, and what is read off it: kind, API, path.
-    const ADDRESSES: [(&str, Option<Kind>, (Kind, &str, &str)); 39] = {
+    type Case = (
+        &'static str,
+        Option<Kind>,
+        (Kind, &'static str, &'static str),
+    );
+
+    const ADDRESSES: [Case; 39] = {
         use Kind::{AzureDevops, BitbucketCloud, BitbucketServer, Gitea, Github, Gitlab};
         const GITHUB: &str = "https://api.github.com";
         const GHE: &str = "https://github.example.com/api/v3";

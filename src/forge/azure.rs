@@ -13,8 +13,9 @@ use serde_json::{Value as Json, json};
 use url::Url;
 
 use super::alike::once_each;
+use super::credentials::Shown;
 use super::error::ForgeError;
-use super::http::{Ask, Dialect, Line, Shown};
+use super::http::{Ask, Dialect, Line};
 use super::traffic::Traffic;
 use super::turned::{Turned, with};
 use super::wire::azure::{

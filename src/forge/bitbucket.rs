@@ -11,8 +11,9 @@ use serde_json::{Value as Json, json};
 use url::Url;
 
 use super::alike::once_each;
+use super::credentials::Shown;
 use super::error::ForgeError;
-use super::http::{Answer, Ask, Dialect, Line, Shown};
+use super::http::{Answer, Ask, Dialect, Line};
 use super::traffic::Traffic;
 use super::turned::Turned;
 use super::wire::bitbucket::{

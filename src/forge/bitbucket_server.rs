@@ -9,8 +9,9 @@ use serde_json::{Value as Json, json};
 use url::Url;
 
 use super::alike::{cut, once_each};
+use super::credentials::Shown;
 use super::error::ForgeError;
-use super::http::{Answer, Ask, Dialect, Line, Shown};
+use super::http::{Answer, Ask, Dialect, Line};
 use super::traffic::Traffic;
 use super::turned::{Turned, with};
 use super::wire::bitbucket_server::{Errors, Page, PullRequest as Wire, Ref, State as WireState};

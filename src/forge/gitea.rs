@@ -7,8 +7,9 @@ use serde_json::json;
 use url::Url;
 
 use super::alike;
+use super::credentials::Shown;
 use super::error::ForgeError;
-use super::http::{Ask, Dialect, Line, PAGES_MAX, Shown};
+use super::http::{Ask, Dialect, Line, PAGES_MAX};
 use super::traffic::Traffic;
 use super::{
     Approval, Client, MergeWay, NewPullRequest, Opened, Options, PullRequest, Status, Update, wire,

@@ -11,8 +11,9 @@ use serde_json::json;
 use url::Url;
 
 use super::alike::{cut, once_each};
+use super::credentials::Shown;
 use super::error::ForgeError;
-use super::http::{Ask, Dialect, Line, Shown};
+use super::http::{Ask, Dialect, Line};
 use super::traffic::Traffic;
 use super::wire::gitlab::{
     Approvals, MergeMethod, MergeRequest, Milestone, Project, State as WireState,

@@ -6,27 +6,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use reqwest::header::{
-    ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, LOCATION,
-};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, IF_NONE_MATCH, LOCATION};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Method, Response, StatusCode};
-use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 use url::Url;
 
+use super::credentials::{Credentials, Shown};
 use super::error::ForgeError;
 use super::kept::Kept;
 use super::limit::{self, Told};
 use super::link;
 use super::metrics;
 use super::traffic::{Lane, Quiet, Traffic, WAIT_MAX};
-use super::{Credentials, Options, Pace};
+use super::{Options, Pace, words};
 use crate::login::Clock;
-use crate::secret::Credentials as Own;
 
 /// Times that a read is tried. The waits are at most 0.5 and 1 s: long enough for a balancer to drop a sick backend, short
 /// against any interval.
@@ -41,9 +36,6 @@ const ANSWER_BYTES_MAX: usize = 16 << 20;
 /// The most pages of one list: 10,000 pull requests at 100 a page.
 pub(super) const PAGES_MAX: usize = 100;
 
-/// Characters of a forge's own words that are passed on.
-const WORDS_MAX: usize = 300;
-
 const USER_AGENT: &str = concat!("towpath/", env!("CARGO_PKG_VERSION"));
 
 /// How a product wants to be spoken to.
@@ -53,17 +45,6 @@ pub(super) struct Dialect {
     /// Sent with each request.
     pub(super) headers: &'static [(&'static str, &'static str)],
     pub(super) token: fn(&str) -> Shown,
-}
-
-/// How a token is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shown {
-    /// `Authorization: Bearer TOKEN`.
-    Bearer,
-    /// `Authorization: token TOKEN`.
-    Token,
-    /// As the password of this user.
-    PasswordOf(&'static str),
 }
 
 /// The way to the API of one repository's forge.
@@ -447,8 +428,9 @@ impl Line {
         for (name, value) in self.dialect.headers {
             request = request.header(HeaderName::from_static(name), *value);
         }
-        if let Some(authorization) = self.authorization().map_err(Failed::Never)? {
-            request = request.header(AUTHORIZATION, authorization);
+        if let Some(credentials) = &self.credentials {
+            let header = credentials.header(&self.host, self.dialect.token);
+            request = request.header(AUTHORIZATION, header.map_err(Failed::Never)?);
         }
         if let Some(body) = &ask.body {
             request = request.json(body);
@@ -528,39 +510,6 @@ impl Line {
             (false, false) => Failed::MaybeSent(ForgeError::Unreachable { host, source }),
         }
     }
-
-    /// The header that shows who asks, from the secret as it is now.
-    fn authorization(&self) -> Result<Option<HeaderValue>, ForgeError> {
-        let Some(credentials) = &self.credentials else {
-            return Ok(None);
-        };
-        let read = |secret: &crate::secret::Secret| {
-            secret.read().map_err(|source| ForgeError::Credentials {
-                host: self.host.clone(),
-                source,
-            })
-        };
-        let Credentials::Own(own) = credentials;
-        let text = match own {
-            Own::Basic { username, password } => basic(username, &read(password)?),
-            Own::Token(token) => {
-                let token = read(token)?;
-                let secret = token.expose_secret();
-                match (self.dialect.token)(secret) {
-                    Shown::Bearer => format!("Bearer {secret}").into(),
-                    Shown::Token => format!("token {secret}").into(),
-                    Shown::PasswordOf(username) => basic(username, &token),
-                }
-            }
-        };
-        let value = HeaderValue::from_str(text.expose_secret());
-        let mut value = value.map_err(|_| ForgeError::CredentialsUnusable {
-            host: self.host.clone(),
-            place: whose(Some(credentials)),
-        })?;
-        value.set_sensitive(true);
-        Ok(Some(value))
-    }
 }
 
 /// Why there is no answer, and whether the forge may have done what it was asked.
@@ -572,26 +521,9 @@ enum Failed {
 }
 
 impl Answer {
-    /// The forge's own words, short and on one line.
+    /// The forge's own words.
     pub(super) fn words(&self) -> String {
-        let json: Option<Json> = serde_json::from_slice(&self.body).ok();
-        let mut words = Vec::new();
-        if let Some(json) = &json {
-            collect_words(json, &mut words);
-        }
-        let text = match words.is_empty() {
-            true => {
-                let start = &self.body[..self.body.len().min(WORDS_MAX)];
-                String::from_utf8_lossy(start).into_owned()
-            }
-            false => words.join("; "),
-        };
-        let spaced = text.split(|c: char| c.is_whitespace() || c.is_control());
-        let words: Vec<&str> = spaced.filter(|word| !word.is_empty()).collect();
-        match &words[..] {
-            [] => "it says nothing more".to_owned(),
-            words => words.join(" ").chars().take(WORDS_MAX).collect(),
-        }
+        words::of(&self.body)
     }
 
     pub(super) fn header(&self, name: &str) -> Option<&str> {
@@ -599,43 +531,11 @@ impl Answer {
     }
 }
 
-/// Finds what an error says: `message`, `error`, `errors`, `detail`, and `error_description` of objects, and texts of lists.
-/// So tell it GitHub (`message`, `errors[].message`), Gitea and Azure DevOps (`message`), GitLab (`message` as a text, a list
-/// or lists by field, `error`), Bitbucket Cloud (`error.message`, `.detail`) and Server (`errors[].message`).
-fn collect_words(json: &Json, words: &mut Vec<String>) {
-    const KEYS: [&str; 5] = ["message", "error", "errors", "detail", "error_description"];
-    match json {
-        Json::String(text) if !words.contains(text) => words.push(text.clone()),
-        Json::Array(all) => all.iter().for_each(|one| collect_words(one, words)),
-        Json::Object(fields) => {
-            for found in KEYS.iter().filter_map(|key| fields.get(*key)) {
-                match found {
-                    Json::Object(by_field)
-                        if !KEYS.iter().any(|key| by_field.contains_key(*key)) =>
-                    {
-                        by_field.values().for_each(|one| collect_words(one, words));
-                    }
-                    other => collect_words(other, words),
-                }
-            }
-        }
-        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
-    }
-}
-
-fn basic(username: &str, password: &SecretString) -> SecretString {
-    let both = format!("{username}:{}", password.expose_secret());
-    format!("Basic {}", STANDARD.encode(both)).into()
-}
-
 /// Where credentials come from, for messages.
 fn whose(credentials: Option<&Credentials>) -> String {
     match credentials {
         None => "a request without credentials".to_owned(),
-        Some(Credentials::Own(Own::Token(token))) => format!("the token in {token}"),
-        Some(Credentials::Own(Own::Basic { username, password })) => {
-            format!("the user `{username}` with the password in {password}")
-        }
+        Some(credentials) => credentials.place(),
     }
 }
 

@@ -14,6 +14,7 @@ mod alike;
 mod azure;
 mod bitbucket;
 mod bitbucket_server;
+mod credentials;
 mod error;
 mod events;
 mod gitea;
@@ -28,6 +29,7 @@ mod place;
 mod traffic;
 mod turned;
 mod wire;
+mod words;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -45,6 +47,7 @@ use gitea::Gitea;
 use github::Github;
 use gitlab::Gitlab;
 
+pub(crate) use credentials::Credentials;
 pub(crate) use error::ForgeError;
 pub(crate) use place::{Hiding, Kind, Markup, Place, PlaceError};
 pub(crate) use traffic::Traffic;
@@ -79,13 +82,6 @@ pub(crate) struct Options {
     pub(crate) pace: Pace,
     /// By which a time of quiet is told.
     pub(crate) clock: Clock,
-}
-
-/// How we prove who asks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Credentials {
-    /// The settings say it.
-    Own(crate::secret::Credentials),
 }
 
 /// How fast we are and how long we wait.
