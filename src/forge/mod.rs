@@ -382,3 +382,7 @@ mod faults;
 #[cfg(test)]
 #[path = "../../tests/contract/forge_products.rs"]
 mod products;
+
+#[cfg(test)]
+#[path = "../../tests/contract/forge_events.rs"]
+mod events_contract;
