@@ -1,7 +1,7 @@
 //! What goes wrong with a forge: what is tried again, what is not, and what people are told.
 
 use std::collections::BTreeSet;
-use std::error::Error;
+use std::error::Error as _;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -211,7 +211,7 @@ async fn an_answer_that_is_no_json_or_too_large_is_said(stage: Stage) {
 async fn what_never_comes_ends_in_time(stage: Stage) {
     opened(&stage).await;
     let hasty = with(&stage, |options| {
-        options.pace.total = Duration::from_millis(100)
+        options.pace.total = Duration::from_millis(100);
     });
     stage.server().fail(Fault::Silence, ALWAYS);
     let error = hasty.open_pull_requests("").await.unwrap_err();

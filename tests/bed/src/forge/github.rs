@@ -92,10 +92,12 @@ pub(super) fn refusal(status: u16, words: &str) -> Reply {
 
 fn invalid(resource: &str, words: &str) -> Reply {
     let error = json!({ "resource": resource, "code": "custom", "message": words });
-    let mut reply = refusal(422, "Validation Failed");
-    if let Some(body) = &mut reply.body {
-        body["errors"] = json!([error]);
-    }
+    let mut reply = Reply::empty(422);
+    reply.body = Some(json!({
+        "message": "Validation Failed",
+        "errors": [error],
+        "documentation_url": "https://docs.github.com/rest",
+    }));
     reply
 }
 
@@ -201,10 +203,9 @@ fn of_one(
         ("PATCH", "pulls", []) => change(pull, request, about),
         ("PATCH", "issues", []) => {
             pull.milestone = milestone;
-            Reply::new(
-                200,
-                json!({ "number": number, "milestone": pull.milestone }),
-            )
+            let milestone = pull.milestone.as_ref();
+            let milestone = milestone.map(|title| json!({ "title": title }));
+            Reply::new(200, json!({ "number": number, "milestone": milestone }))
         }
         ("POST", "issues", ["comments"]) => {
             pull.comments.extend(request.text("body"));
@@ -230,10 +231,10 @@ fn of_one(
             }
             pull.reviewers.extend(people);
             pull.reviewers.extend(request.texts("team_reviewers"));
-            Reply::new(201, full(pull, place))
+            Reply::new(201, simple(pull, place))
         }
         ("GET", "pulls", ["reviews"]) => {
-            let all = pull.reviews.iter().map(|review| self::review(review));
+            let all = pull.reviews.iter().map(self::review);
             paged(all.collect(), request, place, about.page_size_max)
         }
         ("PUT", "pulls", ["merge"]) => merge(repository, request, about),
@@ -447,7 +448,7 @@ fn review(review: &Review) -> Json {
 }
 
 fn label(name: &str) -> Json {
-    json!({ "id": 1, "name": name, "color": "ededed", "default": false, "description": null })
+    json!({ "id": 1, "name": name, "color": "ededed", "default": false, "description": "" })
 }
 
 fn user(login: &str) -> Json {

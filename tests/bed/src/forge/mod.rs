@@ -9,6 +9,7 @@ mod bitbucket_server;
 mod gitea;
 mod github;
 mod gitlab;
+mod record;
 mod server;
 mod state;
 
@@ -315,7 +316,7 @@ impl FakeRepository<'_> {
     pub fn review(&self, number: u64, by: &str, word: Word) {
         self.change(|now, repository| {
             repository.look();
-            let id = repository.next();
+            let id = repository.new_number();
             let pull = repository.pulls.get_mut(&number).expect("it was opened");
             pull.updated = now;
             pull.reviews.push(Review {
@@ -389,7 +390,11 @@ impl Shared {
         inner.requests.push(line);
         let fault = inner.take_fault();
         match fault {
-            None | Some(Fault::StaleLists) => Sent::Whole(self.reply(&mut inner, request)),
+            None | Some(Fault::StaleLists) => {
+                let reply = self.reply(&mut inner, request);
+                record::write(self.product, request, &reply);
+                Sent::Whole(reply)
+            }
             Some(Fault::Refused { status, words }) => Sent::Whole(self.refusal(status, words)),
             Some(Fault::Limited { seconds }) => Sent::Whole(self.limited(seconds)),
             Some(Fault::LastOfWindow { seconds }) => {

@@ -158,7 +158,7 @@ impl Repository {
     }
 
     /// A number that was not given before.
-    pub fn next(&mut self) -> u64 {
+    pub fn new_number(&mut self) -> u64 {
         self.next += 1;
         self.next
     }
@@ -171,7 +171,7 @@ impl Repository {
 
     /// Opens a pull request, which the caller has checked.
     pub fn open(&mut self, now: i64, (head, base): (&str, &str)) -> &mut Pull {
-        let number = self.next();
+        let number = self.new_number();
         let pull = Pull {
             number,
             head: head.to_owned(),
