@@ -102,9 +102,13 @@ impl AzureDevops {
         format!("{what} pull request {number} of `{}`", self.path)
     }
 
-    fn pull_request(&self, number: u64, rest: &[&str]) -> Url {
-        let number = number.to_string();
-        self.url(&[&["pullRequests", &number], rest].concat())
+    fn pull_request(&self, number: u64) -> Url {
+        self.url(&["pullrequests", &number.to_string()])
+    }
+
+    /// What belongs to a pull request, which is described in other letters.
+    fn of_pull_request(&self, number: u64, what: &str) -> Url {
+        self.url(&["pullRequests", &number.to_string(), what])
     }
 
     /// The page where people look at a pull request.
@@ -120,7 +124,7 @@ impl AzureDevops {
         head_prefix: &str,
         criteria: &[(&str, &str)],
     ) -> Result<Vec<PullRequest>, ForgeError> {
-        let mut url = self.url(&["pullRequests"]);
+        let mut url = self.url(&["pullrequests"]);
         url.query_pairs_mut()
             .extend_pairs(criteria)
             .append_pair("$top", &PAGE_SIZE.to_string());
@@ -173,14 +177,14 @@ impl AzureDevops {
     }
 
     async fn read(&self, number: u64) -> Result<Wire, ForgeError> {
-        let url = self.pull_request(number, &[]);
+        let url = self.pull_request(number);
         let ask = Ask::read(url, self.about("read", number));
         self.line.ask(&ask).await
     }
 
     async fn patch(&self, number: u64, body: Json, what: &str) -> Result<Wire, ForgeError> {
         self.bodies(|bodies| bodies.remove(&number));
-        let url = self.pull_request(number, &[]);
+        let url = self.pull_request(number);
         self.line
             .ask(&Ask::write(Method::PATCH, url, body, what))
             .await
@@ -239,7 +243,7 @@ impl AzureDevops {
         let mut places = Vec::new();
         for one in active {
             let number = one.pull_request_id;
-            let url = self.pull_request(number, &["iterations"]);
+            let url = self.of_pull_request(number, "iterations");
             let ask = Ask::list(url, self.about("read the pushes to", number));
             let pushes: Values<Iteration> = self.line.ask(&ask).await?;
             let mut pushes = pushes.value.into_iter().rev();
@@ -320,7 +324,7 @@ impl Client for AzureDevops {
             "reviewers": reviewers,
         });
         let what = format!("open a pull request in `{}`", self.path);
-        let ask = Ask::write(Method::POST, self.url(&["pullRequests"]), body, what);
+        let ask = Ask::write(Method::POST, self.url(&["pullrequests"]), body, what);
         let answer = self.line.send(&ask).await?;
         // `TF401179: An active pull request for the source and target branch already exists.`
         if answer.status == StatusCode::CONFLICT && answer.words().contains("TF401179") {
@@ -363,7 +367,7 @@ impl Client for AzureDevops {
 
     /// <https://learn.microsoft.com/en-us/rest/api/azure/devops/git/pull-request-threads/create>
     async fn comment(&self, number: u64, text: &str) -> Result<(), ForgeError> {
-        let url = self.pull_request(number, &["threads"]);
+        let url = self.of_pull_request(number, "threads");
         // A thread that is closed asks nobody to resolve it, which a policy may demand of those that are active.
         let body = json!({
             "comments": [{ "parentCommentId": 0, "content": text, "commentType": "text" }],
@@ -394,7 +398,7 @@ impl Client for AzureDevops {
         let places = self.at(commit).await?;
         for (number, push) in &places {
             body["iterationId"] = json!(push);
-            let url = self.pull_request(*number, &["statuses"]);
+            let url = self.of_pull_request(*number, "statuses");
             self.line
                 .tell(&Ask::write(Method::POST, url, body.clone(), &*what))
                 .await?;
@@ -418,7 +422,7 @@ impl Client for AzureDevops {
         head: &CommitId,
     ) -> Result<(), ForgeError> {
         let what = self.about("merge, when it is ready,", number);
-        let ask = Ask::read(self.pull_request(number, &[]), &*what);
+        let ask = Ask::read(self.pull_request(number), &*what);
         let now: Wire = self.line.ask(&ask).await?;
         if !is_at(now.last_merge_source_commit.as_ref(), head) {
             return Err(self.line.rejected(&ask, "its branch has moved on"));

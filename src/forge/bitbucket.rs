@@ -306,11 +306,11 @@ impl Client for BitbucketCloud {
                 .await?;
         }
         if *close {
-            let url = self.pull_request(number, &["decline"]);
-            now = self
-                .line
-                .ask(&Ask::write(Method::POST, url, json!({}), what))
-                .await?;
+            let ask = Ask {
+                method: Method::POST,
+                ..Ask::read(self.pull_request(number, &["decline"]), what)
+            };
+            now = self.line.ask(&ask).await?;
         }
         self.noun(now).await
     }

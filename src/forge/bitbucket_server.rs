@@ -75,12 +75,6 @@ impl BitbucketServer {
         format!("{what} pull request {number} of `{project}/{name}`")
     }
 
-    /// The page where people look at a commit: beside the API, below the same root.
-    fn page_of(&self, commit: &CommitId) -> String {
-        let api = self.url(&["commits", commit.as_str()]).to_string();
-        api.replacen("/rest/api/latest/", "/", 1)
-    }
-
     /// Those of `state`, newest first, while a page has any that changed at `since` or later.
     async fn list(
         &self,
@@ -107,7 +101,7 @@ impl BitbucketServer {
                 && short(&one.from_ref).starts_with(head_prefix)
                 && one.from_ref.repository.id == one.to_ref.repository.id
         });
-        Ok(once_each(ours.map(noun).collect()))
+        Ok(once_each(ours.map(|one| self.noun(one)).collect()))
     }
 
     async fn read(&self, number: u64) -> Result<Wire, ForgeError> {
@@ -130,6 +124,32 @@ impl BitbucketServer {
         }
         let answer = self.line.judge(&ask, answer)?;
         self.line.parse(&ask, &answer)
+    }
+
+    fn noun(&self, one: Wire) -> PullRequest {
+        let updated = one.updated_date.0;
+        let at = one.closed_date.map_or(updated, |at| at.0);
+        let merged = one.properties.merge_commit.and_then(|commit| commit.id.0);
+        PullRequest {
+            number: one.id,
+            url: page_of(self.pull_request(one.id, &[])),
+            head: short(&one.from_ref).to_owned(),
+            base: short(&one.to_ref).to_owned(),
+            head_commit: one.from_ref.latest_commit.and_then(|commit| commit.0),
+            title: one.title,
+            body: one.description,
+            state: match one.state {
+                WireState::Open => State::Open,
+                WireState::Merged => State::Merged {
+                    commit: merged,
+                    at,
+                    by: None,
+                },
+                WireState::Declined => State::Closed { at, by: None },
+            },
+            is_draft: one.draft,
+            updated,
+        }
     }
 
     fn unsupported(&self, new: &NewPullRequest) -> Vec<ForgeError> {
@@ -202,7 +222,7 @@ impl Client for BitbucketServer {
             complaints.push(self.line.unsupported(what));
         }
         Ok(Opened {
-            pull_request: noun(made),
+            pull_request: self.noun(made),
             complaints,
         })
     }
@@ -232,7 +252,7 @@ impl Client for BitbucketServer {
             };
             now = self.change(now, declined).await?;
         }
-        Ok(noun(now))
+        Ok(self.noun(now))
     }
 
     async fn comment(&self, number: u64, text: &str) -> Result<(), ForgeError> {
@@ -257,7 +277,7 @@ impl Client for BitbucketServer {
             "name": name,
             "state": state,
             "description": why,
-            "url": self.page_of(commit),
+            "url": page_of(self.url(&["commits", commit.as_str()])),
         });
         let url = self.url(&["commits", commit.as_str(), "builds"]);
         let what = format!("set the status `{name}`");
@@ -317,6 +337,11 @@ impl Client for BitbucketServer {
     }
 }
 
+/// Where people look at what the API has at `url`: below the same root.
+fn page_of(url: Url) -> String {
+    url.as_str().replacen("/rest/api/latest/", "/", 1)
+}
+
 fn people<'a>(names: impl Iterator<Item = &'a String>) -> Json {
     names
         .map(|name| json!({ "user": { "name": name } }))
@@ -337,36 +362,4 @@ fn errors(answer: &Answer) -> Errors {
 
 fn is(answer: &Answer, class: &str) -> bool {
     errors(answer).has(class)
-}
-
-fn noun(one: Wire) -> PullRequest {
-    let updated = one.updated_date.0;
-    let at = one.closed_date.map_or(updated, |at| at.0);
-    let merged = one.properties.merge_commit.and_then(|commit| commit.id.0);
-    PullRequest {
-        number: one.id,
-        url: one
-            .links
-            .own
-            .into_iter()
-            .next()
-            .map(|link| link.href)
-            .unwrap_or_default(),
-        head: short(&one.from_ref).to_owned(),
-        base: short(&one.to_ref).to_owned(),
-        head_commit: one.from_ref.latest_commit.and_then(|commit| commit.0),
-        title: one.title,
-        body: one.description,
-        state: match one.state {
-            WireState::Open => State::Open,
-            WireState::Merged => State::Merged {
-                commit: merged,
-                at,
-                by: None,
-            },
-            WireState::Declined => State::Closed { at, by: None },
-        },
-        is_draft: one.draft,
-        updated,
-    }
 }

@@ -135,7 +135,6 @@ async fn what_changed_on_bitbucket_server_since_it_was_read_is_read_again_once()
         "updatedDate": 0,
         "fromRef": branch(HEAD),
         "toRef": branch("main"),
-        "links": { "self": [{ "href": "https://bitbucket.example.com" }] },
     });
     let old = Fault::Answer(Reply::new(200, old));
     stage.server().fail(old.clone(), 1);

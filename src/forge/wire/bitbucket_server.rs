@@ -49,7 +49,6 @@ pub(in crate::forge) struct PullRequest {
     pub(in crate::forge) participants: Vec<Participant>,
     #[serde(default)]
     pub(in crate::forge) properties: Properties,
-    pub(in crate::forge) links: Links,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -96,17 +95,6 @@ pub(in crate::forge) struct Properties {
 #[derive(Debug, Deserialize)]
 pub(in crate::forge) struct MergeCommit {
     pub(in crate::forge) id: Commit,
-}
-
-#[derive(Debug, Deserialize)]
-pub(in crate::forge) struct Links {
-    #[serde(rename = "self")]
-    pub(in crate::forge) own: Vec<Link>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(in crate::forge) struct Link {
-    pub(in crate::forge) href: String,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -60,13 +60,13 @@ pub(super) fn answer(state: &mut State, request: &Request, root: &str) -> Reply 
     let repository = state.repository(&full);
     repository.look();
     match (&*request.method, below) {
-        ("GET", ["pullRequests"]) => list(repository, request, &about),
-        ("POST", ["pullRequests"]) => open(repository, request, &about),
+        ("GET", ["pullrequests"]) => list(repository, request, &about),
+        ("POST", ["pullrequests"]) => open(repository, request, &about),
         ("POST", ["pullrequestquery"]) => query(repository, request, &about),
         ("POST", ["commits", commit, "statuses"]) => {
             set_status(repository, request, (*commit).to_owned())
         }
-        (_, ["pullRequests", number, below @ ..]) => {
+        (_, ["pullrequests" | "pullRequests", number, below @ ..]) => {
             let number = number.parse().unwrap_or(0);
             match repository.pulls.contains_key(&number) {
                 true => of_one(repository, request, (number, below), &about),
@@ -368,7 +368,7 @@ fn told(pull: &Pull, repository: &Repository, about: &About<'_>) -> Json {
         told
     };
     let mut told = json!({
-        "repository": { "id": repository.id },
+        "repository": { "id": format!("00000000-0000-4000-9000-{:012}", repository.id) },
         "pullRequestId": pull.number,
         "status": state_name(pull),
         "createdBy": about.identity(FakeForge::USER),

@@ -297,7 +297,7 @@ fn told(pull: &Pull, about: &About<'_>) -> Json {
     let end = |branch: &str, commit: &str, full: &str| {
         json!({
             "branch": { "name": branch },
-            "commit": { "type": "commit", "hash": commit.get(..12) },
+            "commit": { "hash": commit.get(..12) },
             "repository": { "type": "repository", "full_name": full },
         })
     };
@@ -316,17 +316,17 @@ fn told(pull: &Pull, about: &About<'_>) -> Json {
         "id": pull.number,
         "title": pull.title,
         "description": pull.body,
-        "summary": { "type": "rendered", "raw": pull.body, "markup": "markdown", "html": "" },
+        "summary": { "raw": pull.body, "markup": "markdown", "html": "" },
         "state": state_name(pull),
         "draft": pull.is_draft,
-        "merge_commit": merged.map(|commit| json!({ "type": "commit", "hash": commit.get(..12) })),
+        "merge_commit": merged.map(|commit| json!({ "hash": commit.get(..12) })),
         "close_source_branch": false,
         "closed_by": by.map(|by| user(people, by)),
         "author": user(people, FakeForge::USER),
         "created_on": stamp(pull.created),
         "updated_on": stamp(pull.updated),
         "source": end(&pull.head, &pull.head_commit, &source),
-        "destination": end(&pull.base, "", full),
+        "destination": end(&pull.base, &"0".repeat(40), full),
         "reviewers": pull.reviewers.iter().map(|login| user(people, login)).collect::<Vec<_>>(),
         "participants": participants.collect::<Vec<_>>(),
         "links": { "html": { "href": format!("https://bitbucket.org/{full}/pull-requests/{}", pull.number) } },

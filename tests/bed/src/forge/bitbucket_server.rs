@@ -304,13 +304,16 @@ fn told(pull: &Pull, repository: &Repository, about: &About<'_>) -> Json {
     let approvals = pull.approvals();
     let reviewer = |login: &String| {
         let approval = approvals.iter().find(|one| one.by == *login);
-        json!({
+        let mut told = json!({
             "user": { "name": login, "slug": login },
             "role": "REVIEWER",
             "approved": approval.is_some(),
             "status": if approval.is_some() { "APPROVED" } else { "UNAPPROVED" },
-            "lastReviewedCommit": approval.map(|one| &one.commit),
-        })
+        });
+        if let Some(approval) = approval {
+            told["lastReviewedCommit"] = json!(approval.commit);
+        }
+        told
     };
     let approvers = approvals.iter().map(|one| &one.by);
     let reviewers: std::collections::BTreeSet<&String> =
@@ -326,7 +329,7 @@ fn told(pull: &Pull, repository: &Repository, about: &About<'_>) -> Json {
         "createdDate": millis(pull.created),
         "updatedDate": millis(pull.updated),
         "fromRef": end(&pull.head, &pull.head_commit, source),
-        "toRef": end(&pull.base, "", repository.id),
+        "toRef": end(&pull.base, &"0".repeat(40), repository.id),
         "locked": false,
         "author": { "user": { "name": FakeForge::USER }, "role": "AUTHOR", "approved": false },
         "reviewers": reviewers.into_iter().map(reviewer).collect::<Vec<_>>(),

@@ -26,13 +26,7 @@ pub use state::{Branches, End, Pull, Repository, Review, State, Status, Way, Wor
 use server::Sent;
 
 /// How the products call their lists of pull requests.
-const LISTS: [&str; 5] = [
-    "pulls",
-    "merge_requests",
-    "pullrequests",
-    "pull-requests",
-    "pullRequests",
-];
+const LISTS: [&str; 4] = ["pulls", "merge_requests", "pullrequests", "pull-requests"];
 
 /// Which product is spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
