@@ -107,7 +107,7 @@ impl View<'_> {
             version: self.moved.tag.as_str(),
             labels: &to.labels,
         };
-        between(from, to, &[], &BTreeMap::<String, Web>::new())
+        between(from, to, &BTreeMap::<String, Web>::new())
     }
 
     /// What the promotion replaces, and its digest where that is known.

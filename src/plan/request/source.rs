@@ -68,26 +68,21 @@ pub(crate) struct Labelled<'a> {
     pub(crate) labels: &'a Labels,
 }
 
-/// What lies between `from` and `to`, where their labels tell and can be believed. `others` are further versions of the same
-/// image, and `hosts` the products behind hosts whose names do not tell.
+/// What lies between `from` and `to`, where their labels tell and can be believed. `hosts` are the products behind hosts whose
+/// names do not tell.
 pub(crate) fn between(
     from: Option<Labelled<'_>>,
     to: Labelled<'_>,
-    others: &[&Labels],
     hosts: &BTreeMap<String, Web>,
 ) -> Option<Between> {
     let page = to.labels.source.as_deref().or(to.labels.url.as_deref());
     let page = Page::of(page?, hosts)?;
     let revision = Revision::of(to)?;
-    let has_source = |labels: &&Labels| labels.source.is_some();
-    let elsewhere = |labels: &Labels| labels.source != to.labels.source;
-    let known = from.map(|from| from.labels);
-    let known = known.into_iter().chain(others.iter().copied());
-    let is_inherited = known.clone().filter(has_source).any(elsewhere)
-        || known
-            .clone()
-            .any(|labels| labels.revision == to.labels.revision)
-        || names_other_version(to);
+    let is_alike = |from: Labelled<'_>| from.labels.revision == to.labels.revision;
+    let is_elsewhere =
+        |from: Labelled<'_>| from.labels.source.is_some() && from.labels.source != to.labels.source;
+    let is_inherited =
+        names_other_version(to) || from.is_some_and(|from| is_alike(from) || is_elsewhere(from));
     if is_inherited && !is_named(to) {
         return None;
     }
@@ -348,7 +343,7 @@ mod tests {
     fn link(source: &str) -> Option<String> {
         let (from, to) = (labels(source, OLD), labels(source, NEW));
         let hosts = BTreeMap::from([("git.acme.com".to_owned(), Web::Gitlab)]);
-        between(Some(version(&from)), version(&to), &[], &hosts)?.link()
+        between(Some(version(&from)), version(&to), &hosts)?.link()
     }
 
     #[test]
@@ -470,31 +465,23 @@ mod tests {
         let app = "https://github.com/acme/web";
         let base = "https://github.com/docker-library/python";
         let hosts = BTreeMap::new();
-        let found = |from: &Labels, to: &Labels, others: &[&Labels]| {
-            between(Some(version(from)), version(to), others, &hosts).is_some()
+        let found = |from: &Labels, to: &Labels| {
+            between(Some(version(from)), version(to), &hosts).is_some()
         };
         let (old, new) = (labels(app, OLD), labels(app, NEW));
-        assert!(found(&old, &new, &[]));
-        assert!(!found(&new, &new, &[]), "two versions of one commit");
-        assert!(!found(&labels(base, OLD), &new, &[]), "another project");
-        assert!(
-            !found(&old, &new, &[&new]),
-            "a third version of the same commit"
-        );
-        assert!(!found(&old, &new, &[&labels(base, "abcdef0")]));
+        assert!(found(&old, &new));
+        assert!(!found(&new, &new), "two versions of one commit");
+        assert!(!found(&labels(base, OLD), &new), "another project");
         let of_python = Labels {
             version: Some("3.12.1".to_owned()),
             ..new.clone()
         };
-        assert!(
-            !found(&old, &of_python, &[]),
-            "the version of another thing"
-        );
+        assert!(!found(&old, &of_python), "the version of another thing");
         let named = Labelled {
             version: "main-20-1b2c3d4",
             labels: &new,
         };
-        let sure = between(Some(version(&new)), named, &[], &hosts).unwrap();
+        let sure = between(Some(version(&new)), named, &hosts).unwrap();
         assert_eq!(
             sure.from, None,
             "the tag names its commit, the other's says the same"
@@ -505,8 +492,7 @@ mod tests {
             &Labels {
                 revision: Some("v1.5".to_owned()),
                 ..new.clone()
-            },
-            &[]
+            }
         ));
         assert_eq!(Revision::parse("0a1b2c"), None);
     }

@@ -102,7 +102,7 @@ fn evidence(written: &Written) -> Evidence {
         labels,
     };
     let hosts = BTreeMap::new();
-    let mut between = between(Some(labelled(&old)), labelled(&new), &[], &hosts);
+    let mut between = between(Some(labelled(&old)), labelled(&new), &hosts);
     if let Some(between) = &mut between {
         between.commits = vec![SourceCommit {
             id: Revision::parse(&"b".repeat(40)).unwrap(),
