@@ -28,6 +28,7 @@ mod settings;
 mod shape;
 mod source;
 mod tags;
+mod templates;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

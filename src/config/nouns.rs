@@ -18,7 +18,6 @@ use crate::edit::{Document, Path as YamlPath};
 use crate::forge::Kind as ForgeKind;
 use crate::image::{RegistryKind, Repository};
 use crate::manifest::{ParseSshAddressError, RepoPath, SshAddress, Write};
-use crate::policy::template::{Template, TemplatePart};
 use crate::policy::{
     EnvironmentName, Group, ImageName, ParseSubjectTemplateError, PolicyName, RepositoryName,
     SubjectTemplate,
@@ -278,33 +277,6 @@ impl Leaf for CommitSubject {
             .map_err(|error: ParseSubjectTemplateError| Refusal::new(error.to_string()))?;
         Ok(Self(template))
     }
-}
-
-/// The template of a pull request's title.
-#[derive(Clone, Debug)]
-pub(super) struct TitleTemplate(pub(super) Template);
-
-/// The template of a pull request's body.
-#[derive(Clone, Debug)]
-pub(super) struct BodyTemplate(pub(super) Template);
-
-impl Leaf for TitleTemplate {
-    fn parse(text: &str) -> Result<Self, Refusal> {
-        template(text, TemplatePart::Title).map(Self)
-    }
-}
-
-impl Leaf for BodyTemplate {
-    fn parse(text: &str) -> Result<Self, Refusal> {
-        template(text, TemplatePart::Body).map(Self)
-    }
-}
-
-fn template(text: &str, part: TemplatePart) -> Result<Template, Refusal> {
-    Template::parse(text, part).map_err(|error| Refusal {
-        part: Some(error.place..text.len()),
-        ..Refusal::new(error.to_string())
-    })
 }
 
 impl Leaf for Duration {

@@ -12,11 +12,12 @@ use super::forms::{
 };
 use super::logins::{ClusterCredentials, Credentials, RegistryCredentials, RepositoryCredentials};
 use super::nouns::{
-    ApiUrl, ApiVersion, BodyTemplate, BranchName, CommitSubject, HookKind, HostName, MarkerPolicy,
-    PageSize, RegistryName, RequestsInFlight, RequestsPerSecond, TitleTemplate, WrittenUrl,
+    ApiUrl, ApiVersion, BranchName, CommitSubject, HookKind, HostName, MarkerPolicy, PageSize,
+    RegistryName, RequestsInFlight, RequestsPerSecond, WrittenUrl,
 };
 use super::shape::{Block, Later, Named, Placed, shape};
 use super::tags::{Source, WrittenRule};
+use super::templates::{BodyTemplate, TitleTemplate};
 use crate::edit::{Document, Path as YamlPath};
 use crate::forge::Kind as ForgeKind;
 use crate::image::RegistryKind;

@@ -4,11 +4,6 @@
 //! text that others wrote is shown), `hidden` (what towpath reads back). Not here: when there is a pull request (`plan`), and what the forge is
 //! told besides. Invariant: the same facts make the same bytes, and no text that others wrote is read as markup, a mention or hidden data.
 
-#![cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the life cycle of pull requests comes next")
-)]
-
 mod body;
 mod diff;
 pub(crate) mod hidden;
@@ -96,6 +91,7 @@ pub(crate) struct Gate {
 
 /// How a condition stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(not(test), expect(dead_code, reason = "no policy has gates yet"))]
 pub(crate) enum GateVerdict {
     Passed,
     Waits,
