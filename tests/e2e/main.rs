@@ -11,6 +11,7 @@ mod hard_times;
 mod lab;
 mod manifests;
 mod one_round;
+mod proposals;
 mod pushing;
 mod real_servers;
 mod registry_faults;

@@ -306,6 +306,10 @@ impl FakeRepository<'_> {
         self.touch(number, |_, pull| pull.title = title.to_owned());
     }
 
+    pub fn rewrite(&self, number: u64, body: &str) {
+        self.touch(number, |_, pull| pull.body = body.to_owned());
+    }
+
     /// Says something about what stands in the pull request now.
     pub fn review(&self, number: u64, by: &str, word: Word) {
         self.change(|now, repository| {
