@@ -5,20 +5,19 @@
 //! dismissed for nothing. Not here: what pull requests say (`request`), and doing any of it (`apply`).
 //! Invariant: a branch with a commit of somebody else is not written, and one branch never has two open pull requests.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::Range;
 
+use super::bundle::{Bundle, Standing, bundles};
 use super::change::{Draft, Overlay, PlannedCommit, commit, draft, hold_promotions};
 use super::evidence::evidence;
 use super::request::hidden::{self, Flags, Promotions};
-use super::request::{Dialect, Proposed, RequestFacts, RequestTemplates, RequestText, markdown};
+use super::request::{Proposed, RequestFacts, RequestTemplates, RequestText, markdown};
 use super::{Decided, Decision, HoldReason, Scope, request};
 use crate::ledger::Promotion;
 use crate::manifest::CommitId;
-use crate::policy::{Deliver, Environment, EnvironmentName, Policy, PolicyName, PullRequests};
-use crate::world::{
-    BranchFacts, BranchName, Fact, File, Proposal, PullRequest, Question, RequestState, World,
-};
+use crate::policy::{EnvironmentName, PolicyName, PullRequests};
+use crate::world::{BranchName, File, Proposal, PullRequest, Question, RequestState, World};
 
 /// What is to be done about one proposal.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,28 +68,6 @@ pub(crate) enum RequestChange {
     },
 }
 
-/// What is proposed together, as indices of decisions.
-struct Bundle<'a> {
-    base: BranchName,
-    environment: &'a EnvironmentName,
-    options: &'a PullRequests,
-    /// The decisions of each policy in the environment.
-    members: Vec<(&'a Policy, &'a Environment, Range<usize>)>,
-}
-
-/// What stands of a proposal.
-#[derive(Clone, Copy)]
-struct Standing<'a> {
-    base: &'a BranchFacts,
-    base_head: &'a CommitId,
-    proposal: Option<&'a Proposal>,
-    /// How its forge writes; `None` where there is none.
-    dialect: Option<Dialect>,
-    open: Option<&'a PullRequest>,
-    /// The one that was opened last, in whatever state.
-    latest: Option<&'a PullRequest>,
-}
-
 /// Makes the changes of proposals that the promotions among `decisions` ask for. What waits for people becomes a hold.
 pub(super) fn proposals(
     scope: &Scope<'_>,
@@ -119,87 +96,6 @@ pub(super) fn proposals(
         }
     }
     changes
-}
-
-/// What is proposed together, by its branch.
-fn bundles<'a>(scope: &Scope<'a>, decisions: &[Decided]) -> BTreeMap<BranchName, Bundle<'a>> {
-    let mut bundles: BTreeMap<BranchName, Bundle<'a>> = BTreeMap::new();
-    let policies: BTreeMap<_, _> = scope.policies.iter().map(|p| (&p.name, p)).collect();
-    let mut start = 0;
-    let same =
-        |a: &Decided, b: &Decided| (&a.policy, &a.environment) == (&b.policy, &b.environment);
-    for group in decisions.chunk_by(same) {
-        let range = start..start + group.len();
-        start = range.end;
-        let policy = policies[&group[0].policy];
-        let mut environments = policy.environments.iter();
-        let environment = environments.find(|e| e.name == group[0].environment);
-        let environment = environment.expect("a decision is about an environment of its policy");
-        let Deliver::PullRequest(options) = &environment.deliver else {
-            continue;
-        };
-        let base = scope.branch(policy, environment);
-        let head = BranchName {
-            repository: policy.repository.clone(),
-            branch: options.head(&policy.name, &environment.name),
-        };
-        let bundle = bundles.entry(head).or_insert_with(|| Bundle {
-            base,
-            environment: &environment.name,
-            options,
-            members: Vec::new(),
-        });
-        bundle.members.push((policy, environment, range));
-    }
-    bundles
-}
-
-impl<'a> Standing<'a> {
-    fn read(
-        scope: &Scope<'_>,
-        world: &'a World,
-        (head, base): (&BranchName, &BranchName),
-    ) -> Result<Self, HoldReason> {
-        let unread = || HoldReason::ManifestsUnknown {
-            why: "it was not read yet".to_owned(),
-        };
-        let base = match world.branches.get(base).ok_or_else(unread)? {
-            Fact::Known(facts) => facts,
-            Fact::Unknown { why } => return Err(HoldReason::ManifestsUnknown { why: why.clone() }),
-        };
-        let base_head = base.head.as_ref().ok_or_else(unread)?;
-        let proposal = match world.proposals.get(head) {
-            None => None,
-            Some(Fact::Known(proposal)) => Some(proposal.as_ref()),
-            Some(Fact::Unknown { why }) => {
-                return Err(HoldReason::ManifestsUnknown { why: why.clone() });
-            }
-        };
-        let dialect = scope.forges.get(&head.repository).copied();
-        let requests: &[PullRequest] = match (dialect, world.requests.get(&head.repository)) {
-            (None, _) => &[],
-            (Some(_), Some(Fact::Known(requests))) => requests
-                .get(&head.branch)
-                .map(Vec::as_slice)
-                .unwrap_or_default(),
-            (Some(_), Some(Fact::Unknown { why })) => {
-                return Err(HoldReason::ForgeUnknown { why: why.clone() });
-            }
-            (Some(_), None) => {
-                let why = "its pull requests were not listed yet".to_owned();
-                return Err(HoldReason::ForgeUnknown { why });
-            }
-        };
-        let is_open = |request: &&PullRequest| request.state == RequestState::Open;
-        Ok(Self {
-            base,
-            base_head,
-            proposal,
-            dialect,
-            open: requests.iter().rfind(is_open),
-            latest: requests.last(),
-        })
-    }
 }
 
 /// Decides about one proposal.

@@ -1,0 +1,118 @@
+//! What is proposed together, and what stands of it: the branch, and the pull requests that it had.
+//!
+//! Invariant: what could not be read is a reason to hold, and never taken for nothing.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::request::Dialect;
+use super::{Decided, HoldReason, Scope};
+use crate::manifest::CommitId;
+use crate::policy::{Deliver, Environment, EnvironmentName, Policy, PullRequests};
+use crate::world::{BranchFacts, BranchName, Fact, Proposal, PullRequest, RequestState, World};
+
+/// What is proposed together, as indices of decisions.
+pub(super) struct Bundle<'a> {
+    pub(super) base: BranchName,
+    pub(super) environment: &'a EnvironmentName,
+    pub(super) options: &'a PullRequests,
+    /// The decisions of each policy in the environment.
+    pub(super) members: Vec<(&'a Policy, &'a Environment, Range<usize>)>,
+}
+
+/// What stands of a proposal.
+#[derive(Clone, Copy)]
+pub(super) struct Standing<'a> {
+    pub(super) base: &'a BranchFacts,
+    pub(super) base_head: &'a CommitId,
+    pub(super) proposal: Option<&'a Proposal>,
+    /// How its forge writes; `None` where there is none.
+    pub(super) dialect: Option<Dialect>,
+    pub(super) open: Option<&'a PullRequest>,
+    /// The one that was opened last, in whatever state.
+    pub(super) latest: Option<&'a PullRequest>,
+}
+
+/// What is proposed together, by its branch.
+pub(super) fn bundles<'a>(
+    scope: &Scope<'a>,
+    decisions: &[Decided],
+) -> BTreeMap<BranchName, Bundle<'a>> {
+    let mut bundles: BTreeMap<BranchName, Bundle<'a>> = BTreeMap::new();
+    let policies: BTreeMap<_, _> = scope.policies.iter().map(|p| (&p.name, p)).collect();
+    let mut start = 0;
+    let same =
+        |a: &Decided, b: &Decided| (&a.policy, &a.environment) == (&b.policy, &b.environment);
+    for group in decisions.chunk_by(same) {
+        let range = start..start + group.len();
+        start = range.end;
+        let policy = policies[&group[0].policy];
+        let mut environments = policy.environments.iter();
+        let environment = environments.find(|e| e.name == group[0].environment);
+        let environment = environment.expect("a decision is about an environment of its policy");
+        let Deliver::PullRequest(options) = &environment.deliver else {
+            continue;
+        };
+        let base = scope.branch(policy, environment);
+        let head = BranchName {
+            repository: policy.repository.clone(),
+            branch: options.head(&policy.name, &environment.name),
+        };
+        let bundle = bundles.entry(head).or_insert_with(|| Bundle {
+            base,
+            environment: &environment.name,
+            options,
+            members: Vec::new(),
+        });
+        bundle.members.push((policy, environment, range));
+    }
+    bundles
+}
+
+impl<'a> Standing<'a> {
+    pub(super) fn read(
+        scope: &Scope<'_>,
+        world: &'a World,
+        (head, base): (&BranchName, &BranchName),
+    ) -> Result<Self, HoldReason> {
+        let unread = || HoldReason::ManifestsUnknown {
+            why: "it was not read yet".to_owned(),
+        };
+        let base = match world.branches.get(base).ok_or_else(unread)? {
+            Fact::Known(facts) => facts,
+            Fact::Unknown { why } => return Err(HoldReason::ManifestsUnknown { why: why.clone() }),
+        };
+        let base_head = base.head.as_ref().ok_or_else(unread)?;
+        let proposal = match world.proposals.get(head) {
+            None => None,
+            Some(Fact::Known(proposal)) => Some(proposal.as_ref()),
+            Some(Fact::Unknown { why }) => {
+                return Err(HoldReason::ManifestsUnknown { why: why.clone() });
+            }
+        };
+        let dialect = scope.forges.get(&head.repository).copied();
+        let requests: &[PullRequest] = match (dialect, world.requests.get(&head.repository)) {
+            (None, _) => &[],
+            (Some(_), Some(Fact::Known(requests))) => requests
+                .get(&head.branch)
+                .map(Vec::as_slice)
+                .unwrap_or_default(),
+            (Some(_), Some(Fact::Unknown { why })) => {
+                return Err(HoldReason::ForgeUnknown { why: why.clone() });
+            }
+            (Some(_), None) => {
+                let why = "its pull requests were not listed yet".to_owned();
+                return Err(HoldReason::ForgeUnknown { why });
+            }
+        };
+        let is_open = |request: &&PullRequest| request.state == RequestState::Open;
+        Ok(Self {
+            base,
+            base_head,
+            proposal,
+            dialect,
+            open: requests.iter().rfind(is_open),
+            latest: requests.last(),
+        })
+    }
+}
