@@ -38,13 +38,20 @@ fn the_examples_have_no_problems_and_no_warnings() {
         String::from_utf8_lossy(&output.stdout),
         "config/by-commits.yaml: 1 policy, 2 environments, 1 image, 2 repositories\n"
     );
+    let output = check(&["--holds", "config/holds.yaml"]);
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert!(output.status.success());
 }
 
 #[test]
 fn each_example_names_the_schema_for_editors() {
     let policies = std::fs::read_dir(root().join("config/policies")).unwrap();
     let files = policies.map(|entry| entry.unwrap().path());
-    let settings = ["config/towpath.yaml", "config/by-commits.yaml"];
+    let settings = [
+        "config/towpath.yaml",
+        "config/by-commits.yaml",
+        "config/holds.yaml",
+    ];
     for file in files.chain(settings.map(|name| root().join(name))) {
         let text = std::fs::read_to_string(&file).unwrap();
         let named = text

@@ -1,13 +1,15 @@
 //! `towpath check`: says everything that is wrong with the settings and policies, or that nothing is.
 
+use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use serde_json::{Value as Json, json};
 
 use super::{ConfigArgs, Failure, Output, print, write_to};
-use crate::config::{Config, Problem, Problems, Severity, load};
+use crate::config::{Config, Problem, Problems, Severity, check_holds, load};
 
 /// The exit code when the settings or policies cannot be used.
 const INVALID: u8 = 3;
@@ -17,6 +19,10 @@ pub(super) struct Args {
     #[command(flatten)]
     config: ConfigArgs,
 
+    /// A file with holds, such as `.towpath/holds.yaml` in a clone; checked against the policies.
+    #[arg(long, value_name = "FILE")]
+    holds: Option<PathBuf>,
+
     /// How to print: `text` for people on stderr, `json` for editors and CI on stdout.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -24,7 +30,15 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
     let file = &args.config.config;
-    let checked = load(file);
+    let mut checked = load(file);
+    if let (Ok(config), Some(holds)) = (&mut checked, &args.holds) {
+        let text = fs::read_to_string(holds);
+        let text = text.with_context(|| format!("failed to read `{}`", holds.display()))?;
+        match check_holds(holds, &text, &config.policies) {
+            Ok((_, problems)) => config.warnings.extend(problems.list),
+            Err(problems) => checked = Err(problems),
+        }
+    }
     match args.output {
         Output::Text => print_text(file, &checked)?,
         Output::Json => print(&as_json(&checked))?,

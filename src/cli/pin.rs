@@ -28,6 +28,7 @@ pub(super) struct Args {
     environment: String,
 
     /// A tag; where a tag is followed, a digest too.
+    #[arg(id = "held", value_name = "VERSION")]
     version: HeldVersion,
 
     /// Only this image, by the policy's own name for it. [default: all of them]

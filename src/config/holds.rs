@@ -54,7 +54,7 @@ shape! {
 
 /// The entries; none where nothing stands below the key, as where the last one was taken out.
 #[derive(Clone, Debug)]
-struct Entries(Vec<Block<Entry>>);
+pub(super) struct Entries(Vec<Block<Entry>>);
 
 impl Shape for Entries {
     fn read(node: &Node, faults: &mut Faults) -> Option<Self> {

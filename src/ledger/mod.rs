@@ -49,6 +49,8 @@ pub(crate) struct Recorded {
     pub(crate) merge: Option<CommitId>,
     /// The pull request that brought it, where a message tells.
     pub(crate) pull_request: Option<u64>,
+    /// Whether it came after the latest resumption that this branch tells: two commits may be of one second.
+    pub(crate) is_since_resumed: bool,
     pub(crate) moved: Moved,
 }
 
@@ -63,15 +65,16 @@ pub(crate) struct Resumed {
 }
 
 impl Resumed {
-    /// Whether it ends what came of `text`, which a person wrote for `image` over a promotion `at` that time. What was written
-    /// later is another decision.
-    pub(crate) fn lifts(&self, at: Timestamp, (image, text): (&ImageName, &str)) -> bool {
+    /// Whether it ends what came of `text`, which a person wrote for `image` over `promotion`. What was written later is
+    /// another decision.
+    pub(crate) fn lifts(&self, promotion: &Recorded, (image, text): (&ImageName, &str)) -> bool {
         let stood = |stands: &BTreeSet<(ImageName, String)>| {
             stands
                 .iter()
                 .any(|(name, stood)| name == image && stood == text)
         };
-        at <= self.at && self.stands.as_ref().is_none_or(stood)
+        let is_before = !promotion.is_since_resumed && promotion.at <= self.at;
+        is_before && self.stands.as_ref().is_none_or(stood)
     }
 }
 
@@ -125,12 +128,15 @@ impl Ledger {
             environment,
             images,
         } = promotion;
+        let place = (policy.clone(), environment.clone());
+        let is_since_resumed = self.resumed.contains_key(&place);
         for (image, moved) in images {
             let recorded = Recorded {
                 commit: told.commit.id.clone(),
                 at: told.at(),
                 merge: told.merge.map(|merge| merge.id.clone()),
                 pull_request: told.pull_request(),
+                is_since_resumed,
                 moved,
             };
             self.record((policy.clone(), environment.clone(), image), recorded);
@@ -154,6 +160,10 @@ impl Ledger {
             at: told.at(),
             stands: stands.map(BTreeSet::from_iter),
         };
+        let is_here = |key: &Key| (&key.0, &key.1) == (&policy, &environment);
+        for (_, recorded) in self.latest.iter_mut().filter(|(key, _)| is_here(key)) {
+            recorded.is_since_resumed = false;
+        }
         self.resume((policy, environment), resumed);
     }
 

@@ -486,7 +486,7 @@ fn is_lifted(
     (recorded, standing): (&Recorded, &Standing),
 ) -> bool {
     let text = written(standing).unwrap_or_default();
-    resumed.is_some_and(|resumed| resumed.lifts(recorded.at, (image, &text)))
+    resumed.is_some_and(|resumed| resumed.lifts(recorded, (image, &text)))
 }
 
 /// Whether what stands there is what the promotion wrote.

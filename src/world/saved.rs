@@ -569,7 +569,7 @@ branches:
       c.yaml: { is: too-large, size-bytes: 7 }
     promotions:
       - { commit: 0a0b0c0d0e0f0a0b0c0d0e0f0a0b0c0d0e0f0a0b, at: 2026-03-01T10:00:00Z, policy: p, environment: dev, image: web, reference: ghcr.io/acme/web:v1 }
-      - { commit: 0a0b0c0d0e0f0a0b0c0d0e0f0a0b0c0d0e0f0a0b, at: 2026-03-01T10:00:00Z, policy: p, environment: live, image: web, reference: ghcr.io/acme/web:v1, merge: 0b0b0c0d0e0f0a0b0c0d0e0f0a0b0c0d0e0f0a0b, pull-request: 7 }
+      - { commit: 0a0b0c0d0e0f0a0b0c0d0e0f0a0b0c0d0e0f0a0b, at: 2026-03-01T10:00:00Z, policy: p, environment: live, image: web, reference: ghcr.io/acme/web:v1, merge: 0b0b0c0d0e0f0a0b0c0d0e0f0a0b0c0d0e0f0a0b, pull-request: 7, since-resumed: true }
     holds:
       - { line: 3, policy: p, environment: dev, image: web, pin: v1, reason: R, by: Ada, until: 2026-03-05T10:00:00Z }
       - { line: 4, policy: p, reject: [v1, v2] }

@@ -8,6 +8,8 @@ mod daemon;
 mod events;
 mod faults;
 mod hard_times;
+mod history;
+mod holds;
 mod lab;
 mod manifests;
 mod one_round;

@@ -22,6 +22,13 @@ fn help_names_every_verb() {
       registry     Show what a registry says of an image, and how it was asked
       status       Show how a running daemon stands: registries, limits, the age of each reading
       explain      Show every tag of one environment's images, and why it is or is not the one
+      pin          Pin a version: exactly it stands in an environment, older or newer, until someone
+                   resumes
+      reject       Reject a version: it does not come to an environment, and the next best may
+      stop         Stop promotions, in one environment or in many
+      resume       Resume promotions: end holds, and let go of what a person undid
+      rollback     Put the version before back, as the environment is delivered, and pin it
+      history      Show who promoted what, when and why, and what people decided; from git alone
       observe      Read everything that the policies need, and show or save it
       sites        List every place that a policy would write, and what stands there; asks no registry
       select       Choose one of a list of tags, as a policy would

@@ -25,6 +25,8 @@ pub(in crate::world) struct SavedPromotion {
     merge: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pull_request: Option<u64>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    since_resumed: bool,
 }
 
 /// The latest resumption of one environment.
@@ -73,6 +75,7 @@ pub(in crate::world) fn save_promotions(ledger: &Ledger) -> Vec<SavedPromotion> 
             at,
             merge,
             pull_request,
+            is_since_resumed,
             moved:
                 Moved {
                     repository,
@@ -96,6 +99,7 @@ pub(in crate::world) fn save_promotions(ledger: &Ledger) -> Vec<SavedPromotion> 
             replaced,
             merge: merge.map(|merge| merge.to_string()),
             pull_request,
+            since_resumed: is_since_resumed,
         });
     }
     promotions
@@ -150,6 +154,7 @@ pub(in crate::world) fn load_promotions(
             at: parse(&saved.at, "a time")?,
             merge: merge.transpose()?,
             pull_request: saved.pull_request,
+            is_since_resumed: saved.since_resumed,
             moved,
         };
         ledger.record(key, recorded);
