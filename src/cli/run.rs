@@ -498,19 +498,16 @@ fn remote(name: &RepositoryName, settings: &RepositorySettings, kept: git::Kept)
         poll_interval: _,
         forge: _,
     } = settings.clone();
+    let url = match url {
+        RepositoryUrl::Http(url) => git::RemoteUrl::http(url),
+        RepositoryUrl::Ssh { address, login } => git::RemoteUrl::Ssh(Box::new((address, login))),
+        RepositoryUrl::Local(path) => git::RemoteUrl::Local(path),
+    };
     Remote {
-        name: name.to_string(),
-        url: match url {
-            RepositoryUrl::Http(url) => git::RemoteUrl::http(url),
-            RepositoryUrl::Ssh { address, login } => {
-                git::RemoteUrl::Ssh(Box::new((address, login)))
-            }
-            RepositoryUrl::Local(path) => git::RemoteUrl::Local(path),
-        },
         credentials,
         ca_file,
-        timeouts: git::Timeouts::default(),
         kept,
+        ..Remote::new(name.to_string(), url, Clock(daemon::now))
     }
 }
 
@@ -535,7 +532,7 @@ fn forge(settings: &RepositorySettings) -> Option<forge::Options> {
     let credentials = credentials.as_ref().or(settings.credentials.as_ref());
     Some(forge::Options {
         place: place.clone(),
-        credentials: credentials.cloned().map(forge::Credentials::Own),
+        credentials: credentials.cloned(),
         ca_file: settings.ca_file.clone(),
         // The settings allow it, or they would have been refused.
         plain_http: place.api.scheme() == "http",

@@ -2,7 +2,7 @@
 
 use super::check_settings::Check;
 use super::logins::{AzureIdentity, GithubAppInstallation, GoogleCloud, SecretPlace};
-use crate::login::{Azure, GithubApp, Google, GoogleIdentity, Proof};
+use crate::login::{Azure, GithubApp, Google, GoogleIdentity, Proof, Purpose};
 
 impl Check<'_> {
     pub(super) fn azure(&mut self, written: AzureIdentity) -> Azure {
@@ -63,7 +63,11 @@ impl Check<'_> {
         }
     }
 
-    pub(super) fn github_app(&mut self, written: GithubAppInstallation) -> GithubApp {
+    pub(super) fn github_app(
+        &mut self,
+        written: GithubAppInstallation,
+        purpose: Purpose,
+    ) -> GithubApp {
         let GithubAppInstallation {
             app_id,
             installation_id,
@@ -75,6 +79,7 @@ impl Check<'_> {
             installation_id: installation_id.map(|id| id.value.0),
             private_key: self.secret(private_key),
             api: api.map(|api| api.value.0),
+            purpose,
         }
     }
 }

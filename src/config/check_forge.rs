@@ -2,8 +2,10 @@
 
 use super::check_settings::Check;
 use super::forms::Forge;
+use super::logins::RepositoryCredentials;
 use super::settings::{ForgeSettings, RepositoryUrl};
 use crate::forge::Place;
+use crate::login::{Purpose, Source};
 
 impl Check<'_> {
     pub(super) fn forge(
@@ -22,7 +24,20 @@ impl Check<'_> {
             Some(Forge::At(entry)) => (entry.kind, entry.url, entry.repository, entry.credentials),
             None => (None, None, None, None),
         };
-        let credentials = credentials.map(|written| self.credentials(written));
+        let credentials = credentials.and_then(|written| match written {
+            RepositoryCredentials::Own(own) => Some(self.credentials(own).into()),
+            RepositoryCredentials::GithubApp(app) => {
+                let app = self.github_app(app.github_app, Purpose::Repository);
+                Some(Source::GithubApp(app))
+            }
+            RepositoryCredentials::Ssh(key) => {
+                let message = "a forge is asked over HTTP, where `ssh-key` opens nothing";
+                let hint = "write `token`, or `github-app`";
+                self.faults
+                    .error_with_hint(key.ssh_key.span(), message, hint);
+                None
+            }
+        });
         if let Some(api) = &api
             && api.value.0.scheme() == "http"
             && plain_http != Some(true)

@@ -9,6 +9,7 @@ use super::raw::RepositoryEntry;
 use super::settings::{RepositorySettings, RepositoryUrl};
 use super::shape::Placed;
 use super::source::Span;
+use crate::login::{Purpose, Source};
 use crate::manifest::SshAddress;
 use crate::secret::{Credentials, SshKey, SshLogin};
 
@@ -39,7 +40,11 @@ impl Check<'_> {
         let place = url.span;
         let scheme = url.part(Some(0.."http".len()));
         let (own, key) = match credentials {
-            Some(RepositoryCredentials::Own(own)) => (Some(self.credentials(own)), None),
+            Some(RepositoryCredentials::Own(own)) => (Some(self.credentials(own).into()), None),
+            Some(RepositoryCredentials::GithubApp(app)) => {
+                let app = self.github_app(app.github_app, Purpose::Repository);
+                (Some(Source::GithubApp(app)), None)
+            }
             Some(RepositoryCredentials::Ssh(key)) => (None, Some(key)),
             None => (None, None),
         };

@@ -21,7 +21,7 @@ use super::settings::{
 };
 use super::shape::Placed;
 use super::source::Span;
-use crate::login::{DockerConfig, Environment, PullSecrets, Source, Which};
+use crate::login::{DockerConfig, Environment, PullSecrets, Purpose, Source, Which};
 use crate::policy::{RepositoryName, SubjectTemplate};
 use crate::secret::{Guard, Secret};
 
@@ -224,7 +224,7 @@ impl Check<'_> {
             RegistryWritten::Azure(written) => Source::Azure(self.azure(written.azure)),
             RegistryWritten::Cluster(written) => Source::PullSecrets(pull_secrets(written)),
             RegistryWritten::GithubApp(written) => {
-                Source::GithubApp(self.github_app(written.github_app))
+                Source::GithubApp(self.github_app(written.github_app, Purpose::Packages))
             }
             RegistryWritten::Google(written) => Source::Google(self.google(written.google)),
         }

@@ -12,9 +12,6 @@ use super::source::Span;
 use super::tree::{Node, Value};
 use crate::login::{is_object_name, secure_url};
 
-/// Keys of logins of manifests repositories that are not supported yet.
-const LOGINS_LATER: [&str; 1] = ["github-app"];
-
 /// Clouds whose identity towpath may run as.
 const CLOUDS: [&str; 3] = ["aws", "azure", "google"];
 
@@ -81,30 +78,31 @@ impl Shape for RegistryCredentials {
 #[derive(Clone, Debug)]
 pub(super) enum RepositoryCredentials {
     Own(Credentials),
+    GithubApp(GithubAppCredentials),
     Ssh(SshCredentials),
 }
 
 impl Shape for RepositoryCredentials {
     fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
         let own = ["token", "username", "password"];
+        let others = ["github-app", "ssh-key"];
         let has = |key: &&str| node.get(key).is_some();
         let is_map = matches!(node.value, Value::Map(_));
-        if !is_map || (own.iter().any(has) && !has(&"ssh-key")) {
+        if !is_map || (own.iter().any(has) && !others.iter().any(has)) {
             return Credentials::read(node, faults).map(Self::Own);
         }
-        choose(
-            node,
-            &["ssh-key", "token", "username", "password"],
-            &LOGINS_LATER,
-            faults,
-        )?;
-        SshCredentials::read(node, faults).map(Self::Ssh)
+        let forms = [&others[..], &own].concat();
+        match choose(node, &forms, &[], faults)? {
+            "github-app" => GithubAppCredentials::read(node, faults).map(Self::GithubApp),
+            _ => SshCredentials::read(node, faults).map(Self::Ssh),
+        }
     }
 
     fn schema() -> Option<Json> {
         Some(json!({ "anyOf": [
             TokenCredentials::schema()?,
             BasicCredentials::schema()?,
+            GithubAppCredentials::schema()?,
             SshCredentials::schema()?,
         ] }))
     }
@@ -216,7 +214,7 @@ shape! {
         docker_config: Placed<String> = "docker-config",
     }
 
-    /// A GitHub App, for GitHub's container registry.
+    /// A GitHub App, for GitHub's container registry and for repositories there.
     struct GithubAppCredentials {
         /// Which app, and where it is installed.
         github_app: GithubAppInstallation = "github-app",

@@ -58,7 +58,7 @@ shape! {
         url: Placed<WrittenUrl> = "url",
         /// The branch that is read and promoted to. Default: `main`.
         branch: Option<Placed<BranchName>> = "branch",
-        /// How to log in: a token, a user name and a password, or a private key for SSH.
+        /// How to log in: a token, a user name and a password, a GitHub App, or a private key for SSH.
         credentials: Option<RepositoryCredentials> = "credentials",
         /// The keys by which the hosts of SSH URLs are known: a file as OpenSSH keeps it, relative to this file. It is read anew each time.
         known_hosts: Option<Placed<String>> = "known-hosts",
@@ -81,7 +81,7 @@ shape! {
         /// The repository as the product names it, where the address of git does not tell: `acme/deploy`.
         repository: Option<Placed<String>> = "repository",
         /// How to log in to the API. Default: the `credentials` of the repository.
-        credentials: Option<Credentials> = "credentials",
+        credentials: Option<RepositoryCredentials> = "credentials",
     }
 
     /// A registry.

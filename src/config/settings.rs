@@ -12,7 +12,7 @@ use crate::image::RegistryKind;
 use crate::login::{Source, SourcesByPath};
 use crate::manifest::SshAddress;
 use crate::policy::{RepositoryName, SubjectTemplate};
-use crate::secret::{Credentials, Guard, Secret, SshLogin};
+use crate::secret::{Guard, Secret, SshLogin};
 
 /// What is true for all policies. Paths are relative to the process's folder, or absolute.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +53,8 @@ pub(crate) struct HookSource {
 pub(crate) struct RepositorySettings {
     pub(crate) url: RepositoryUrl,
     pub(crate) branch: String,
-    pub(crate) credentials: Option<Credentials>,
+    /// Over HTTP.
+    pub(crate) credentials: Option<Source>,
     pub(crate) ca_file: Option<PathBuf>,
     pub(crate) poll_interval: Duration,
     pub(crate) forge: ForgeSettings,
@@ -67,7 +68,7 @@ pub(crate) enum ForgeSettings {
     At {
         place: Place,
         /// `None`: those of the repository.
-        credentials: Option<Credentials>,
+        credentials: Option<Source>,
     },
     /// It cannot be told, which matters only where somebody wants a pull request.
     Unknown(PlaceError),

@@ -11,7 +11,7 @@ use super::{Config, HookSource, Problems, Proxy, RepositoryUrl, load};
 use crate::image::RegistryKind;
 use crate::login::{
     Aws, Azure, DockerConfig, Ecr, GithubApp, Google, GoogleIdentity, Identity, Proof, PullSecrets,
-    Role, Source, SourcesByPath, Which,
+    Purpose, Role, Source, SourcesByPath, Which,
 };
 use crate::manifest::Write;
 use crate::policy::select::choose::Downgrade;
@@ -441,6 +441,7 @@ registries:
             installation_id,
             private_key: secret(),
             api: api.map(|api| api.parse().unwrap()),
+            purpose: Purpose::Packages,
         })
     };
     let key = Google::Named(GoogleIdentity::Key(secret()));
@@ -498,9 +499,10 @@ registries:
     ");
     let report = report(&format!("{SETTINGS}{extra}"), "");
     assert!(!report.contains("hunter"), "{report}");
-    let git = "url: ../deploy.git, credentials: { github-app: { app-id: 1 } }";
+    let git =
+        "url: ../deploy.git, credentials: { github-app: { app-id: 1 }, token: { env: HOME } }";
     let git = SETTINGS.replace("url: ../deploy.git", git);
-    assert_snapshot!(messages(&git, ""), @"4:48 `github-app` is not supported by this version of towpath yet");
+    assert_snapshot!(messages(&git, ""), @"4:75 `github-app` and `token` cannot stand together");
 }
 
 #[test]
@@ -520,7 +522,7 @@ fn a_docker_config_file_is_a_path_and_stands_alone() {
     6:70 `docker-config` and `username` cannot stand together
     6:62 expected a text, found a map
     6:47 unknown key `docker-confg` [did you mean `docker-config`?]
-    4:33 expected one of `ssh-key`, `token`, `username`, `password`
+    4:33 expected one of `github-app`, `ssh-key`, `token`, `username`, `password`
     ");
     let inline = "docker-config: { auths: { a.example.com: { auth: hunter2 } } }";
     let report = report(&format!("{SETTINGS}{inline}\n"), "");

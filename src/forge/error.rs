@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use reqwest::StatusCode;
 
-use crate::secret::SecretError;
+use crate::login::LoginError;
 
 /// Why a request to a forge came to nothing. `what` is what was to be done: `open a pull request in `acme/deploy``.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +33,10 @@ pub(crate) enum ForgeError {
     #[error("`{host}` took too long to {what}")]
     TimedOut { host: String, what: String },
     #[error("failed to read the credentials for `{host}`")]
-    Credentials { host: String, source: SecretError },
+    Credentials {
+        host: String,
+        source: Box<LoginError>,
+    },
     #[error("the credentials for `{host}` cannot be sent: {place} holds what no header may hold")]
     CredentialsUnusable { host: String, place: String },
     #[error("`{host}` refused {credentials} to {what}: {words}")]
@@ -96,6 +99,7 @@ impl ForgeError {
     /// What a person can do about it, if we know.
     pub(crate) fn hint(&self) -> Option<&'static str> {
         match self {
+            Self::Credentials { host: _, source } => source.hint(),
             Self::PlainHttp { .. } => {
                 Some("use https, or set `plain-http: true` of the repository")
             }
@@ -120,7 +124,6 @@ impl ForgeError {
             | Self::NoTls { .. }
             | Self::Unreachable { .. }
             | Self::TimedOut { .. }
-            | Self::Credentials { .. }
             | Self::CredentialsUnusable { .. }
             | Self::Exists { .. }
             | Self::Rejected { .. }

@@ -21,7 +21,7 @@ use super::link;
 use super::metrics;
 use super::traffic::{Lane, Quiet, Traffic, WAIT_MAX};
 use super::{Options, Pace, words};
-use crate::login::Clock;
+use crate::login::{Clock, Login};
 
 /// Times that a read is tried. The waits are at most 0.5 and 1 s: long enough for a balancer to drop a sick backend, short
 /// against any interval.
@@ -130,6 +130,7 @@ impl Line {
         }
         // Whoever comes first in the process installs it; a second time changes nothing.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let mut authorities = Vec::new();
         let mut client = Client::builder()
             .user_agent(USER_AGENT)
             .connect_timeout(pace.connect)
@@ -144,12 +145,16 @@ impl Line {
             if certificates.is_empty() {
                 return Err(ForgeError::CaEmpty { path });
             }
-            client = client.tls_certs_merge(certificates);
+            client = client.tls_certs_merge(certificates.clone());
+            authorities = certificates;
         }
         let client = client.build().map_err(|source| ForgeError::NoTls {
             host: host.clone(),
             source: source.without_url(),
         })?;
+        let at = (host.as_str(), &place.api);
+        let credentials =
+            credentials.map(|source| Credentials::new(source, at, authorities, clock));
         let lane = traffic.lane(format!("{} {}", place.api, whose(credentials.as_ref())));
         Ok(Self {
             host,
@@ -416,7 +421,21 @@ impl Line {
         }
     }
 
+    /// Tries once; once more where what was granted before is refused and can be granted anew.
     async fn attempt(&self, ask: &Ask) -> Result<Answer, Failed> {
+        let Some(credentials) = &self.credentials else {
+            return self.attempt_as(ask, None).await;
+        };
+        let login = credentials.find().await.map_err(Failed::Never)?;
+        let answer = self.attempt_as(ask, Some(&login)).await?;
+        if answer.status != StatusCode::UNAUTHORIZED || !credentials.renews(&login).await {
+            return Ok(answer);
+        }
+        let login = credentials.find().await.map_err(Failed::Never)?;
+        self.attempt_as(ask, Some(&login)).await
+    }
+
+    async fn attempt_as(&self, ask: &Ask, login: Option<&Login>) -> Result<Answer, Failed> {
         let gap = match ask.method.is_safe() {
             true => Duration::ZERO,
             false => self.pace.write_gap,
@@ -428,9 +447,11 @@ impl Line {
         for (name, value) in self.dialect.headers {
             request = request.header(HeaderName::from_static(name), *value);
         }
-        if let Some(credentials) = &self.credentials {
-            let header = credentials.header(&self.host, self.dialect.token);
-            request = request.header(AUTHORIZATION, header.map_err(Failed::Never)?);
+        if let (Some(credentials), Some(login)) = (&self.credentials, login) {
+            let header = credentials.header(login, self.dialect.token);
+            if let Some(header) = header.map_err(Failed::Never)? {
+                request = request.header(AUTHORIZATION, header);
+            }
         }
         if let Some(body) = &ask.body {
             request = request.json(body);
@@ -535,7 +556,7 @@ impl Answer {
 fn whose(credentials: Option<&Credentials>) -> String {
     match credentials {
         None => "a request without credentials".to_owned(),
-        Some(credentials) => credentials.place(),
+        Some(credentials) => credentials.place().to_owned(),
     }
 }
 

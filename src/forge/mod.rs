@@ -37,7 +37,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::login::Clock;
+use crate::login::{Clock, Source};
 use crate::manifest::CommitId;
 
 use azure::AzureDevops;
@@ -47,7 +47,6 @@ use gitea::Gitea;
 use github::Github;
 use gitlab::Gitlab;
 
-pub(crate) use credentials::Credentials;
 pub(crate) use error::ForgeError;
 pub(crate) use place::{Hiding, Kind, Markup, Place, PlaceError};
 pub(crate) use traffic::Traffic;
@@ -74,7 +73,7 @@ const WRITE_GAP: Duration = Duration::from_millis(200);
 pub(crate) struct Options {
     pub(crate) place: Place,
     /// `None`: anonymous, which can read what is public and write nothing.
-    pub(crate) credentials: Option<Credentials>,
+    pub(crate) credentials: Option<Source>,
     /// Authorities to trust beside the system's, in PEM form.
     pub(crate) ca_file: Option<PathBuf>,
     /// Whether an API without TLS is spoken to.

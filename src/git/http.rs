@@ -6,6 +6,7 @@
 use std::error::Error;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reqwest::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
@@ -15,10 +16,10 @@ use secrecy::ExposeSecret as _;
 use tokio::runtime::Handle;
 use url::Url;
 
-use super::remote::Timeouts;
+use super::remote::Remote;
 use super::ssh::SshError;
 use super::wire;
-use crate::secret::{Credentials, SecretError};
+use crate::login::{Environment, Found, Login, LoginError, Logins, SourcesByPath, Target};
 
 /// How often a read is tried: once, and twice more after short waits. The next poll is the longer wait.
 const ATTEMPTS_MAX: u32 = 3;
@@ -59,7 +60,7 @@ pub(crate) enum RemoteError {
     #[error("failed to reach the server")]
     Unreachable { source: reqwest::Error },
     #[error("failed to read the credentials")]
-    Credentials { source: SecretError },
+    Credentials { source: Box<LoginError> },
     #[error("there is no such folder")]
     NoFolder,
     #[error("git cannot read from there")]
@@ -94,13 +95,13 @@ impl RemoteError {
             Self::Unreachable { source } if is_about_trust(source) => Some(
                 "if the server has a certificate of your own authority, name it as `ca-file` of the repository",
             ),
+            Self::Credentials { source } => source.hint(),
             Self::Ssh(error) => error.hint(),
             Self::Status { .. }
             | Self::NotGit
             | Self::TooLarge
             | Self::TimedOut
             | Self::Unreachable { .. }
-            | Self::Credentials { .. }
             | Self::Git { .. } => None,
         }
     }
@@ -148,7 +149,7 @@ impl Service {
 pub(super) struct Http {
     client: Client,
     url: Url,
-    credentials: Option<Credentials>,
+    logins: Option<Arc<Logins>>,
     runtime: Handle,
     total: Duration,
 }
@@ -162,19 +163,16 @@ pub(super) struct Session {
 }
 
 impl Http {
-    pub(super) fn new(
-        url: Url,
-        credentials: Option<Credentials>,
-        ca_file: Option<PathBuf>,
-        timeouts: Timeouts,
-    ) -> Result<Self, ClientError> {
+    pub(super) fn new(url: Url, remote: &Remote) -> Result<Self, ClientError> {
+        let timeouts = remote.timeouts;
+        let mut authorities = Vec::new();
         let mut client = Client::builder()
             .connect_timeout(timeouts.connect)
             .read_timeout(timeouts.idle)
             .redirect(Policy::custom(follow_on_the_same_host))
             // Forges look at the first word: what starts with `git/` gets git's protocol.
             .user_agent(concat!("git/2.0 (towpath ", env!("CARGO_PKG_VERSION"), ")"));
-        if let Some(path) = ca_file {
+        if let Some(path) = remote.ca_file.clone() {
             let pem = match std::fs::read(&path) {
                 Ok(pem) => pem,
                 Err(source) => return Err(ClientError::CaUnreadable { path, source }),
@@ -183,15 +181,30 @@ impl Http {
             if certificates.is_empty() {
                 return Err(ClientError::CaEmpty { path });
             }
-            client = client.tls_certs_merge(certificates);
+            client = client.tls_certs_merge(certificates.clone());
+            authorities = certificates;
         }
         let client = client
             .build()
             .map_err(|source| ClientError::Tls { source })?;
+        let target = Target {
+            host: url.host_str().unwrap_or_default().to_owned(),
+            origin: url.clone(),
+            authorities,
+        };
+        let logins = |source| {
+            let sources = SourcesByPath::from(source);
+            Arc::new(Logins::new(
+                target,
+                sources,
+                Environment::default(),
+                remote.clock,
+            ))
+        };
         Ok(Self {
             client,
             url,
-            credentials,
+            logins: remote.credentials.clone().map(logins),
             runtime: Handle::current(),
             total: timeouts.total,
         })
@@ -203,7 +216,7 @@ impl Http {
         let mut url = self.url.clone();
         url.set_path(&format!("{}/info/refs", self.url.path()));
         url.set_query(Some(&format!("service={}", service.name())));
-        let request = self.signed(self.client.get(url))?;
+        let request = self.client.get(url);
         let response = self.wait(deadline, self.send(request, Retry::Bounded))?;
         let wanted = format!("application/x-{}-advertisement", service.name());
         let kind = response.headers().get(CONTENT_TYPE);
@@ -225,25 +238,44 @@ impl Http {
         ))
     }
 
-    fn signed(&self, request: RequestBuilder) -> Result<RequestBuilder, RemoteError> {
-        let (user, secret) = match &self.credentials {
-            None => return Ok(request),
-            Some(Credentials::Token(token)) => ("x-access-token", token),
-            Some(Credentials::Basic { username, password }) => (username.as_str(), password),
+    /// The login as it is now.
+    async fn login(&self) -> Result<Login, RemoteError> {
+        let Some(logins) = &self.logins else {
+            return Ok(Login::Anonymous);
         };
-        let secret = secret
-            .read()
-            .map_err(|source| RemoteError::Credentials { source })?;
-        Ok(request.basic_auth(user, Some(secret.expose_secret())))
+        match logins.find("").await {
+            Ok(Found { login, place: _ }) => Ok(login),
+            Err(error) => Err(RemoteError::Credentials {
+                source: Box::new(error),
+            }),
+        }
+    }
+
+    /// Whether another login may fare better than the one that the server refused.
+    async fn renews(&self, refused: &Login) -> bool {
+        match &self.logins {
+            Some(logins) => logins.refused("", refused).await,
+            None => false,
+        }
     }
 
     async fn send(&self, request: RequestBuilder, retry: Retry) -> Result<Response, RemoteError> {
         let mut attempt = 1;
+        let mut login = self.login().await?;
+        let mut is_renewed = false;
         loop {
             let again = request
                 .try_clone()
                 .expect("the body of a request is in memory");
-            let answer = again.send().await;
+            let answer = signed(again, &login).send().await;
+            let is_refused =
+                matches!(&answer, Ok(response) if response.status() == StatusCode::UNAUTHORIZED);
+            // A request that was refused did nothing, so even a push may be sent again.
+            if is_refused && !is_renewed && self.renews(&login).await {
+                login = self.login().await?;
+                is_renewed = true;
+                continue;
+            }
             let may_retry = retry == Retry::Bounded && attempt < ATTEMPTS_MAX;
             let pause = pause_before_retry(&answer, attempt).filter(|_| may_retry);
             let Some(pause) = pause else {
@@ -267,7 +299,7 @@ impl Http {
             let to = place_of(to);
             return Err(RemoteError::Redirected { to });
         }
-        match (status, &self.credentials) {
+        match (status, &self.logins) {
             (StatusCode::UNAUTHORIZED, None) => return Err(RemoteError::CredentialsMissing),
             (StatusCode::UNAUTHORIZED, Some(_)) => return Err(RemoteError::Unauthorized),
             (StatusCode::NOT_FOUND, _) => return Err(RemoteError::NotFound),
@@ -330,7 +362,6 @@ impl Session {
         url.set_path(&format!("{}/{name}", self.url.path()));
         let request = self.http.client.post(url).body(body);
         let request = request.header(CONTENT_TYPE, format!("application/x-{name}-request"));
-        let request = self.http.signed(request)?;
         self.http
             .wait(self.deadline, self.http.send(request, retry))
     }
@@ -341,6 +372,16 @@ impl Session {
 enum Retry {
     Bounded,
     Never,
+}
+
+/// A token is the password of a user whose name git servers do not look at, or GitHub's `x-access-token`.
+fn signed(request: RequestBuilder, login: &Login) -> RequestBuilder {
+    let (user, secret) = match login {
+        Login::Anonymous => return request,
+        Login::Basic { username, password } => (username.as_str(), password),
+        Login::Bearer(token) | Login::Identity(token) => ("x-access-token", token),
+    };
+    request.basic_auth(user, Some(secret.expose_secret()))
 }
 
 /// How long to wait before a request that failed is worth another attempt; `None` where it is not.

@@ -75,12 +75,7 @@ impl Mirror {
     pub(crate) fn open(remote: Remote, folder: PathBuf) -> Result<Self, OpenError> {
         let client = match &remote.url {
             RemoteUrl::Local(_) => None,
-            RemoteUrl::Http(url) => Some(Client::Http(Http::new(
-                Url::clone(url),
-                remote.credentials.clone(),
-                remote.ca_file.clone(),
-                remote.timeouts,
-            )?)),
+            RemoteUrl::Http(url) => Some(Client::Http(Http::new(Url::clone(url), &remote)?)),
             RemoteUrl::Ssh(ssh) => {
                 let (address, login) = ssh.as_ref().clone();
                 Some(Client::Ssh(Ssh::new(address, login, remote.timeouts)))

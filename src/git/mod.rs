@@ -34,7 +34,7 @@ pub(crate) use mirror::Mirror;
 pub(crate) use person::configured_author;
 pub(crate) use push::{Deleted, NewCommit, Person, Push, PushError, Pushed};
 pub(crate) use read::{Entry, ReadError};
-pub(crate) use remote::{Kept, Remote, RemoteUrl, Timeouts};
+pub(crate) use remote::{Kept, Remote, RemoteUrl};
 pub(crate) use seed::{SeedError, seed};
 pub(crate) use store::OpenError;
 
@@ -55,6 +55,10 @@ fn commit_id(oid: git2::Oid) -> CommitId {
 #[cfg(test)]
 #[path = "../../tests/contract/git.rs"]
 mod contract;
+
+#[cfg(test)]
+#[path = "../../tests/contract/git_app.rs"]
+mod by_app;
 
 #[cfg(test)]
 #[path = "../../tests/contract/git_branches.rs"]

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::login::{Clock, Source};
 use crate::manifest::SshAddress;
-use crate::secret::{Credentials, SshLogin};
+use crate::secret::SshLogin;
 
 /// A repository at its server.
 #[derive(Clone, Debug)]
@@ -18,12 +19,29 @@ pub(crate) struct Remote {
     /// The name in the settings; it labels metrics and the thread.
     pub(crate) name: String,
     pub(crate) url: RemoteUrl,
-    /// The secret is read anew for each request, so that a rotated one counts at once.
-    pub(crate) credentials: Option<Credentials>,
+    /// Over HTTP. The secret is read anew for each request, so that a rotated one counts at once.
+    pub(crate) credentials: Option<Source>,
     /// Certificates in PEM form that are trusted besides the system's.
     pub(crate) ca_file: Option<PathBuf>,
     pub(crate) timeouts: Timeouts,
     pub(crate) kept: Kept,
+    /// By which granted logins are signed for.
+    pub(crate) clock: Clock,
+}
+
+impl Remote {
+    /// A repository that needs nothing else.
+    pub(crate) fn new(name: String, url: RemoteUrl, clock: Clock) -> Self {
+        Self {
+            name,
+            url,
+            credentials: None,
+            ca_file: None,
+            timeouts: Timeouts::default(),
+            kept: Kept::default(),
+            clock,
+        }
+    }
 }
 
 /// What a mirror keeps of its repository.

@@ -1,7 +1,8 @@
-//! A GitHub App: the token of one of its installations, which GitHub's registries take as the password of any user.
+//! A GitHub App: the token of one of its installations, which GitHub's registries and git servers take as the password of
+//! any user.
 //!
 //! <https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/authenticating-as-a-github-app-installation>.
-//! Only what a registry needs is asked for; nothing here knows of registries else.
+//! Of a registry's token only what it needs is asked for; nothing here knows of registries else.
 
 use std::fmt;
 use std::time::Duration;
@@ -35,7 +36,18 @@ const LIFE: Duration = Duration::from_secs(60 * 60);
 
 const GITHUB: &str = "GitHub";
 
-/// An app that is installed where the images are.
+/// What a token is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Images are read, and nothing more.
+    Packages,
+    /// A manifests repository: all that the app may do. Which rights those are (contents, and where pull requests are
+    /// opened, these and statuses) stands in the app's own settings: a token that asks for a right that the app lacks is
+    /// refused whole.
+    Repository,
+}
+
+/// An app that is installed where the images are, or the manifests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct GithubApp {
     /// Its id, or its client id.
@@ -45,6 +57,7 @@ pub(crate) struct GithubApp {
     pub(crate) private_key: Secret,
     /// The interface of a GitHub Enterprise Server; `None` for GitHub's own.
     pub(crate) api: Option<Url>,
+    pub(crate) purpose: Purpose,
 }
 
 impl GithubApp {
@@ -64,7 +77,7 @@ impl GithubApp {
         Ok((Login::Basic { username, password }, LIFE))
     }
 
-    /// A token of the installation that reads packages and can do no more.
+    /// A token of the installation for the purpose.
     ///
     /// <https://docs.github.com/en/rest/apps/apps#create-an-installation-access-token-for-an-app>
     async fn token(&self, asker: &Asker, target: &Target) -> Result<SecretString, LoginError> {
@@ -84,7 +97,10 @@ impl GithubApp {
             &installation.to_string(),
             "access_tokens",
         ]);
-        let wanted = json!({ "permissions": { "packages": "read" } });
+        let wanted = match self.purpose {
+            Purpose::Packages => json!({ "permissions": { "packages": "read" } }),
+            Purpose::Repository => json!({}),
+        };
         let request = || marked(client.post(url.clone()), &assertion).json(&wanted);
         let token: InstallationToken = asker.ask(GITHUB, "a token", request).await?;
         Ok(token.token.into())
@@ -143,6 +159,7 @@ impl fmt::Display for GithubApp {
             private_key,
             installation_id: _,
             api: _,
+            purpose: _,
         } = self;
         write!(f, "the GitHub App `{app_id}` with the key in {private_key}")
     }

@@ -1,4 +1,4 @@
-//! How a registry is logged in to: where its credentials come from, and the login that they give now.
+//! How a registry or a git server is logged in to: where its credentials come from, and the login that they give now.
 //!
 //! Reading order: this file, `ask` (one request to a service that gives logins), `jwt` (how a key proves itself there),
 //! then one file for each source. Not here: what a registry's challenge wants (`registry`).
@@ -45,7 +45,7 @@ pub(crate) use aws::{Aws, AwsError, Ecr, EcrImages, Identity, Role};
 pub(crate) use azure::{Azure, Proof};
 pub(crate) use docker_config::{DockerConfig, DockerConfigError};
 pub(crate) use error::LoginError;
-pub(crate) use github_app::GithubApp;
+pub(crate) use github_app::{GithubApp, Purpose};
 pub(crate) use google::{Google, GoogleIdentity};
 pub(crate) use kubernetes::{PullSecrets, Which, is_object_name};
 
@@ -200,7 +200,7 @@ impl Source {
     }
 
     /// Where the login comes from, for messages.
-    fn place(&self, environment: &Environment) -> String {
+    pub(crate) fn place(&self, environment: &Environment) -> String {
         match self {
             Self::Own(Credentials::Basic { username, password }) => {
                 format!("the user `{username}` with the password in {password}")

@@ -9,8 +9,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{News, Sources, Wants};
 use crate::demo::registry::{self as demo, Access, Fault, Image, Kind, MemoryRegistry};
-use crate::git::{Kept, Mirror, Remote, RemoteUrl, Timeouts};
+use crate::git::{Kept, Mirror, Remote, RemoteUrl};
 use crate::image::{Digest, RegistryKind, Repository, Tag};
+use crate::login::Clock;
 use crate::manifest::{CommitPlace, NamedCommit};
 use crate::policy::SourceBranch;
 use crate::policy::select::PushUse;
@@ -236,12 +237,8 @@ fn history() -> (tempfile::TempDir, Sources, String) {
     bed::import(&bare, commit.as_bytes());
     let head = bed::git(&bare, &["rev-parse", "main"]);
     let remote = Remote {
-        name: "code".to_owned(),
-        url: RemoteUrl::Local(bare),
-        credentials: None,
-        ca_file: None,
-        timeouts: Timeouts::default(),
         kept: Kept::Commits,
+        ..Remote::new("code".to_owned(), RemoteUrl::Local(bare), Clock::default())
     };
     let mirror = Mirror::open(remote, folder.path().join("mirror")).unwrap();
     let histories = BTreeMap::from([("code".parse().unwrap(), mirror)]);

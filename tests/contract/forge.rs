@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{
-    Approval, Credentials, Forge, ForgeError, Kind, MergeWay, NewPullRequest, Opened, Options,
-    Pace, Place, PullRequest, State, Status, Traffic, Update, Verdict,
+    Approval, Forge, ForgeError, Kind, MergeWay, NewPullRequest, Opened, Options, Pace, Place,
+    PullRequest, State, Status, Traffic, Update, Verdict,
 };
-use crate::login::Clock;
+use crate::login::{Clock, Source};
 use crate::manifest::CommitId;
 use crate::secret::{Credentials as Own, Secret};
 
@@ -910,9 +910,7 @@ pub(super) fn options(place: Place, token: &str, folder: &Path) -> Options {
     };
     Options {
         place,
-        credentials: Some(Credentials::Own(Own::Token(Secret::File(
-            folder.join("token"),
-        )))),
+        credentials: Some(Source::Own(Own::Token(Secret::File(folder.join("token"))))),
         ca_file: None,
         plain_http: true,
         pace,

@@ -16,9 +16,10 @@ use super::http::RemoteError;
 use super::metrics;
 use super::store::OpenError;
 use super::{
-    Entry, History, Kept, LoggedCommit, Mirror, NewCommit, Person, Push, PushError, Pushed,
-    ReadError, Remote, RemoteUrl, Timeouts,
+    Entry, History, LoggedCommit, Mirror, NewCommit, Person, Push, PushError, Pushed, ReadError,
+    Remote, RemoteUrl,
 };
+use crate::login::{Clock, Source};
 use crate::manifest::{CommitId, RepoPath};
 use crate::secret::{Credentials, Secret};
 
@@ -61,10 +62,10 @@ impl Ground {
         let mut remote = self.remote(&url);
         if way == "https" {
             remote.ca_file = Some(self.server.ca_file().to_owned());
-            remote.credentials = Some(Credentials::Basic {
+            remote.credentials = Some(Source::from(Credentials::Basic {
                 username: GitServer::USER.to_owned(),
                 password: Secret::File(self.folder.path().join("password")),
-            });
+            }));
         }
         let mirror = self.folder.path().join(way);
         Place {
@@ -76,17 +77,14 @@ impl Ground {
     }
 
     fn remote(&self, url: &str) -> Remote {
-        Remote {
-            name: "deploy".to_owned(),
-            url: match url.starts_with('/') {
+        Remote::new(
+            "deploy".to_owned(),
+            match url.starts_with('/') {
                 true => RemoteUrl::Local(url.into()),
                 false => RemoteUrl::http(url.parse().unwrap()),
             },
-            credentials: None,
-            ca_file: None,
-            timeouts: Timeouts::default(),
-            kept: Kept::Everything,
-        }
+            Clock::default(),
+        )
     }
 
     /// The same repository content in each way.
@@ -597,8 +595,8 @@ async fn credentials_that_are_wrong_missing_or_unset_are_told_without_being_prin
     import(&place.bare, seed().as_bytes());
     let wrong = ground.elsewhere("wrong");
     std::fs::write(&wrong, "hunter2").unwrap();
-    let with = |credentials| Remote {
-        credentials,
+    let with = |credentials: Option<Credentials>| Remote {
+        credentials: credentials.map(Source::from),
         ..place.remote.clone()
     };
     let main = ["main".to_owned()];
@@ -1077,14 +1075,11 @@ fn local() -> (tempfile::TempDir, PathBuf, Mirror) {
     let bare = folder.path().join("deploy.git");
     create_bare(&bare);
     import(&bare, seed().as_bytes());
-    let remote = Remote {
-        name: "deploy".to_owned(),
-        url: RemoteUrl::Local(bare.clone()),
-        credentials: None,
-        ca_file: None,
-        timeouts: Timeouts::default(),
-        kept: Kept::Everything,
-    };
+    let remote = Remote::new(
+        "deploy".to_owned(),
+        RemoteUrl::Local(bare.clone()),
+        Clock::default(),
+    );
     let mirror = Mirror::open(remote, folder.path().join("mirror")).unwrap();
     (folder, bare, mirror)
 }

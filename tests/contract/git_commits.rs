@@ -9,7 +9,8 @@ use proptest::prelude::{any, prop, proptest};
 use tempfile::TempDir;
 
 use super::contract::head_of;
-use super::{Kept, Mirror, Remote, RemoteUrl, Timeouts};
+use super::{Kept, Mirror, Remote, RemoteUrl};
+use crate::login::Clock;
 use crate::manifest::{CommitId, CommitPlace, NamedCommit};
 
 /// Whether a server can leave objects out.
@@ -51,12 +52,8 @@ impl Ground {
 
     fn open(&self, url: RemoteUrl, name: &str) -> Mirror {
         let remote = Remote {
-            name: "code".to_owned(),
-            url,
-            credentials: None,
-            ca_file: None,
-            timeouts: Timeouts::default(),
             kept: Kept::Commits,
+            ..Remote::new("code".to_owned(), url, Clock::default())
         };
         Mirror::open(remote, self.folder.path().join(name)).unwrap()
     }
@@ -251,12 +248,8 @@ proptest! {
         let bare = folder.path().join("code.git");
         bed::create_bare(&bare);
         let remote = Remote {
-            name: "code".to_owned(),
-            url: RemoteUrl::Local(bare.clone()),
-            credentials: None,
-            ca_file: None,
-            timeouts: Timeouts::default(),
             kept: Kept::Commits,
+            ..Remote::new("code".to_owned(), RemoteUrl::Local(bare.clone()), Clock::default())
         };
         // The own line goes on from the commit before; others branch off anywhere, and are merged later.
         let mut commits: Vec<Commit> = vec![vec![]];

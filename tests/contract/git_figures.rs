@@ -8,7 +8,8 @@ use std::time::Instant;
 use bed::{GitServer, git, import};
 
 use super::contract::{commit, head_of, history_of, push_of};
-use super::{Kept, Mirror, Pushed, Remote, RemoteUrl, Timeouts};
+use super::{Mirror, Pushed, Remote, RemoteUrl};
+use crate::login::Clock;
 use crate::manifest::CommitId;
 
 const APPLICATIONS: usize = 1000;
@@ -70,14 +71,11 @@ async fn figures_of_fetch_read_log_and_push() {
     let bare = server.create("deploy.git");
     import(&bare, repository().as_bytes());
     git(&bare, &["repack", "-adq"]);
-    let remote = Remote {
-        name: "deploy".to_owned(),
-        url: RemoteUrl::http(server.http("deploy.git").parse().unwrap()),
-        credentials: None,
-        ca_file: None,
-        timeouts: Timeouts::default(),
-        kept: Kept::Everything,
-    };
+    let remote = Remote::new(
+        "deploy".to_owned(),
+        RemoteUrl::http(server.http("deploy.git").parse().unwrap()),
+        Clock::default(),
+    );
     let mirror = Mirror::open(remote, folder.path().join("mirror")).unwrap();
 
     let start = Instant::now();

@@ -8,7 +8,8 @@ use tempfile::TempDir;
 
 use super::contract::{commit, done, head_of, path, push_of, seed, told};
 use super::push::Deleted;
-use super::{Entry, Kept, Mirror, Push, PushError, Pushed, Remote, RemoteUrl, Timeouts};
+use super::{Entry, Kept, Mirror, Push, PushError, Pushed, Remote, RemoteUrl, remote::Timeouts};
+use crate::login::Clock;
 use crate::manifest::{CommitId, SshAddress};
 use crate::secret::{Secret, SshKey, SshLogin};
 
@@ -68,12 +69,13 @@ impl Ground {
 
     fn open(&self, to: SshAddress, login: SshLogin, timeouts: Timeouts, kept: Kept) -> Mirror {
         let remote = Remote {
-            name: "deploy".to_owned(),
-            url: RemoteUrl::Ssh(Box::new((to, login))),
-            credentials: None,
-            ca_file: None,
             timeouts,
             kept,
+            ..Remote::new(
+                "deploy".to_owned(),
+                RemoteUrl::Ssh(Box::new((to, login))),
+                Clock::default(),
+            )
         };
         let folder = tempfile::tempdir_in(self.folder.path()).unwrap().keep();
         Mirror::open(remote, folder).unwrap()

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::super::fake::{
     Asked, Fake, another_key, environment, key, listed, login, logins, pkcs1_pem, refusal, verified,
 };
-use super::super::{GithubApp, MARGIN_MAX, Source};
+use super::super::{GithubApp, MARGIN_MAX, Purpose, Source};
 use crate::demo::registry::{Access, Image, MemoryRegistry};
 use crate::secret::Secret;
 
@@ -20,6 +20,7 @@ fn app(file: &Path, api: &Fake, installation_id: Option<u64>) -> Source {
         installation_id,
         private_key: Secret::File(file.to_owned()),
         api: Some(format!("http://{}/api/v3", api.host).parse().unwrap()),
+        purpose: Purpose::Packages,
     })
 }
 
@@ -72,6 +73,19 @@ async fn an_installation_is_asked_for_a_token_that_reads_packages_and_no_more() 
     // From a minute before noon to nine after it.
     let expected = json!({ "iss": "1234", "iat": 1_767_268_740, "exp": 1_767_269_340 });
     assert_eq!(claims, expected);
+}
+
+#[tokio::test]
+async fn a_token_for_a_repository_may_do_what_the_app_may() {
+    let folder = tempfile::tempdir().unwrap();
+    let github = Fake::start(granted);
+    let Source::GithubApp(mut wanted) = app(&key_file(&folder), &github, Some(1)) else {
+        unreachable!("an app was made");
+    };
+    wanted.purpose = Purpose::Repository;
+    let logins = logins("github.com", Source::GithubApp(wanted), environment(&[]));
+    logins.find("").await.unwrap();
+    assert_eq!(github.take()[0].body, "{}");
 }
 
 #[tokio::test]
