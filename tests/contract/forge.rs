@@ -563,6 +563,38 @@ async fn a_branch_that_was_deleted_is_still_named(stage: Stage) {
     );
 }
 
+#[tokio::test]
+async fn a_thousand_open_ones_take_a_request_for_each_page_and_what_changed_takes_one() {
+    for (product, pages) in [(Product::Github, 10), (Product::Gitea, 20)] {
+        let stage = Stage::new(product);
+        let fake = stage.fake().unwrap();
+        for number in 0..1000 {
+            let branch = format!("towpath/prod/app-{number:03}");
+            fake.push(&branch, &format!("{number:040x}"));
+            fake.open(&branch, "main");
+        }
+        let requests = || stage.server().take_requests().len();
+        let unchanged = || stage.server().take_unchanged();
+        assert_eq!(stage.open_ones().await.len(), 1000);
+        assert_eq!((requests(), unchanged()), (pages, 0));
+        assert_eq!(stage.open_ones().await.len(), 1000);
+        let again = match stage.quirks.is_conditional {
+            true => pages,
+            false => 0,
+        };
+        assert_eq!((requests(), unchanged()), (pages, again));
+        let since = jiff::Timestamp::from_second(stage.server().clock()).unwrap();
+        fake.close(7, "ada");
+        for is_known in [false, true] {
+            let told = stage.forge.changed_pull_requests(PREFIX, since).await;
+            // The last one was opened in the second of `since`.
+            assert_eq!(numbers(&told.unwrap()), [7, 1000]);
+            let answers = usize::from(is_known && stage.quirks.is_conditional);
+            assert_eq!((requests(), unchanged()), (1, answers));
+        }
+    }
+}
+
 /// What was wished of a pull request, as the forge has it.
 #[derive(Debug)]
 struct Wishes {
