@@ -17,6 +17,7 @@ use crate::ledger::{Commit, Entry, HoldEvent, Moved, Promotion, Target, What, ch
 use crate::manifest::CommitId;
 use crate::observe::{HISTORY_LENGTH_MAX, told};
 use crate::plan::short;
+use crate::policy::ImageName;
 use crate::world::{BranchName, Fact};
 
 #[derive(clap::Args)]
@@ -220,7 +221,7 @@ fn rows(name: &BranchName, entry: Entry) -> Vec<Row> {
     let is_undone = matches!(entry.what, What::Undone(_));
     match &entry.what {
         What::Promoted(promotion) | What::Undone(promotion) => {
-            let of_image = |(image, moved): (_, &Moved)| {
+            let of_image = |(image, moved): (&ImageName, &Moved)| {
                 let Moved {
                     repository: _,
                     tag,
@@ -233,7 +234,7 @@ fn rows(name: &BranchName, entry: Entry) -> Vec<Row> {
                     false => (there, promoted),
                 };
                 Row {
-                    image: Some(format!("{image}")),
+                    image: Some(image.to_string()),
                     from,
                     to,
                     digest: digest
@@ -244,9 +245,7 @@ fn rows(name: &BranchName, entry: Entry) -> Vec<Row> {
                 }
             };
             let images = promotion.images.iter();
-            images
-                .map(|(image, moved)| of_image((image.as_str(), moved)))
-                .collect()
+            images.map(of_image).collect()
         }
         What::Decided(event) => vec![Row {
             image: event.target.image.as_ref().map(ToString::to_string),

@@ -18,7 +18,9 @@ use crate::ledger::{
     Act, HOLDS_FILE, HeldVersion, Hold, HoldEvent, HoldKind, Promotion, Target, What, chronicle,
 };
 use crate::observe::whole_message;
-use crate::plan::{Change, Decision, HoldReason, Plan, PlannedCommit, Scope, plan, sites, written};
+use crate::plan::{
+    Change, Decision, FileChange, HoldReason, Plan, PlannedCommit, Scope, plan, sites, written,
+};
 use crate::policy::{Environment, ImageName, Policy};
 use crate::world::{BranchName, Fact};
 
@@ -180,94 +182,84 @@ async fn draft(
     }
     let after = after.unwrap_or_default();
     let held = holds(Path::new(HOLDS_FILE), &after).map_err(Failure::config)?;
-    let planned = planned(writer, (policy, environment), held).await;
-    let mut images = Vec::new();
+    let planned = planned(writer, (policy, environment), (&pins, held)).await;
     for decided in &planned.decisions {
         match &decided.decision {
             // A pull request comes of the pin, now or as soon as its forge answers.
             Decision::Promote(_)
             | Decision::Hold(
-                HoldReason::Proposed { .. }
+                HoldReason::AtPin { .. }
+                | HoldReason::Proposed { .. }
                 | HoldReason::ForgeUnknown { .. }
                 | HoldReason::ForeignCommits { .. },
-            ) => images.push(&decided.image),
-            // An image without a pin is none of ours.
-            Decision::Hold(_)
-                if !pins.iter().any(|pin| {
-                    pin.target
-                        .covers(&policy.name, &environment.name, &decided.image)
-                }) => {}
+            ) => {}
             Decision::Hold(reason) => {
                 let message = format!("`{}` cannot go back: {reason}", decided.image);
                 return Err(anyhow::anyhow!(message).into());
             }
         }
     }
-    let (here, elsewhere): (Vec<Change>, Vec<Change>) = planned
-        .changes
-        .into_iter()
-        .partition(|change| change.branch == writer.branch);
+    let is_here = |change: &Change| change.branch == writer.branch;
+    let (here, elsewhere): (Vec<_>, Vec<_>) = planned.changes.into_iter().partition(is_here);
     let commits: Vec<PlannedCommit> = here.into_iter().flat_map(|change| change.commits).collect();
-    let versions: Vec<String> = pins.iter().map(|pin| words(pin)).collect();
-    let versions = versions.join(", ");
+    let versions: Vec<String> = pins.iter().map(words).collect();
     let place = format!("{} in {}", policy.name, environment.name);
-    let subject = format!("roll back {place} to {versions}");
-    let mut trailers: String = commits
-        .iter()
-        .flat_map(|commit| &commit.promotions)
-        .map(Promotion::trailers)
-        .collect();
-    for Hold {
-        target,
-        kind,
-        reason,
-        until,
-        ..
-    } in &pins
-    {
-        let event = HoldEvent {
-            target: target.clone(),
-            act: Act::Hold(kind.clone()),
-            reason: reason.clone(),
-            until: *until,
-        };
-        trailers.push_str(&event.trailers());
-    }
-    let files = commits.into_iter().flat_map(|commit| commit.files);
-    let files: BTreeMap<_, _> = files
-        .map(|(path, file)| (path, file.after.as_bytes().to_vec()))
-        .collect();
-    let how = match (files.is_empty(), elsewhere.is_empty()) {
+    let (place, versions) = (&place, versions.join(", "));
+    let told = match (commits.is_empty(), elsewhere.is_empty()) {
         (false, _) => format!("rolled {place} back to {versions} and pinned it"),
         (true, false) => format!("pinned {place} to {versions}"),
         (true, true) => {
-            format!("pinned {place} to {versions}, which the next round of towpath delivers")
+            format!(
+                "pinned {place} to {versions}; what lacks it gets it by the next round of towpath"
+            )
         }
     };
+    let subject = format!("roll back {place} to {versions}");
+    let promotions = commits.iter().flat_map(|commit| &commit.promotions);
+    let promoted = promotions.map(Promotion::trailers);
+    let trailers: String = promoted.chain(pins.iter().map(trailers)).collect();
+    let files = commits.into_iter().flat_map(|commit| commit.files);
+    let bytes = |(path, file): (_, FileChange)| (path, file.after.as_bytes().to_vec());
     let draft = Draft {
         message: format!("{subject}\n\n{trailers}"),
         holds: (text, after),
-        files,
+        files: files.map(bytes).collect(),
     };
-    Ok((
-        draft,
-        Back {
-            told: how,
-            elsewhere,
-        },
-    ))
+    Ok((draft, Back { told, elsewhere }))
 }
 
-/// The plan for one environment as it will be where the pins stand; what it lacks is asked.
+/// The trailers of a pin.
+fn trailers(pin: &Hold) -> String {
+    let Hold {
+        target,
+        kind,
+        reason,
+        by: _,
+        until,
+        line: _,
+    } = pin;
+    let event = HoldEvent {
+        target: target.clone(),
+        act: Act::Hold(kind.clone()),
+        reason: reason.clone(),
+        until: *until,
+    };
+    event.trailers()
+}
+
+/// The plan for what is pinned, as it will be where the pins stand; what it lacks is asked.
 async fn planned(
     writer: &Writer<'_>,
     (policy, environment): (&Policy, &Environment),
-    held: Vec<Hold>,
+    (pins, held): (&[Hold], Vec<Hold>),
 ) -> Plan {
-    let only = [Policy {
-        environments: vec![environment.clone()],
-        ..policy.clone()
-    }];
+    let mut only = policy.clone();
+    only.environments = vec![environment.clone()];
+    only.images.retain(|image, _| {
+        let covers = |pin: &Hold| pin.target.covers(&policy.name, &environment.name, image);
+        pins.iter().any(covers)
+    });
+    let only = [only];
     let scope = Scope {
         policies: &only,
         ..writer.setup.scope()

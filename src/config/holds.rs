@@ -367,8 +367,6 @@ holds:
   - { image: web, stop: true }
   - { stop: false }
   - { policy: portal, environment: production, stop: true, until: tomorrow }
-  - { policy: portal, environment: dev, pin: v1 }
-  - { policy: portal, environment: dev, pin: v2 }
 "), @r#"
         error: unknown key `polcy`
           --> .towpath/holds.yaml:3:7
@@ -431,14 +429,27 @@ holds:
             |                                                                   ^^^^^^^^
           at: holds[7].until
           hint: write date, time and zone: `2026-12-27T06:00:00Z`
-
-        error: a second pin of portal in dev; the first is in line 11
-          --> .towpath/holds.yaml:12:3
-            |
-         12 |   - { policy: portal, environment: dev, pin: v2 }
-            |   ^
-          at: holds[9]
         "#);
+    }
+
+    #[test]
+    fn two_pins_that_contradict_each_other_are_a_problem() {
+        insta::assert_snapshot!(told("
+holds:
+  - { policy: portal, environment: dev, pin: v1 }
+  - { policy: portal, environment: dev, pin: v2 }
+"), @"
+        error: a second pin of portal in dev; the first is in line 3
+          --> .towpath/holds.yaml:4:3
+            |
+          4 |   - { policy: portal, environment: dev, pin: v2 }
+            |   ^
+          at: holds[1]
+        ");
+    }
+
+    #[test]
+    fn a_file_that_is_no_map_is_told() {
         insta::assert_snapshot!(told("- a\n"), @"
         error: expected a map with the key `holds`, found a list
           --> .towpath/holds.yaml:1:1

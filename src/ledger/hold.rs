@@ -202,6 +202,16 @@ impl FromStr for HeldVersion {
     }
 }
 
+impl HeldVersion {
+    /// The tag, or the digest in its short form, for people.
+    pub(crate) fn short(&self) -> &str {
+        match self {
+            Self::Tag(tag) => tag.as_str(),
+            Self::Digest(digest) => digest.short(),
+        }
+    }
+}
+
 impl fmt::Display for HeldVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -22,7 +22,7 @@ use crate::policy::select::choose::{Downgrade, Over, Ranking, Selection, Selecti
 use crate::policy::select::rule::Needs;
 use crate::policy::select::{Dated, Fact as OrderFact, KnownTags, TagFacts, TagRule};
 use crate::policy::{Environment, ImageName, Policy, PolicyImage};
-use crate::world::{BranchName, Fact, ImageFacts, Question, World};
+use crate::world::{BranchName, Fact, ImageFacts, Listing, Question, World};
 
 /// A decision, and what it would have liked to know.
 pub(super) struct Judged {
@@ -243,25 +243,7 @@ fn judge<'a>(
             rejected: &rejected,
             resumed: held.resumed,
         };
-        let standing = sites
-            .iter()
-            .filter_map(|(_, standing)| standing.tag.as_deref());
-        let compared: Vec<&str> = standing
-            .chain(recorded.map(|recorded| recorded.moved.tag.as_str()))
-            .collect();
-        match rule.needs(tags.pushes) {
-            Needs::Commits => {
-                let source = rule.source().expect("a rule by commits has a source");
-                let asked = ranking.commits_asked_about(&compared);
-                commits_are_known(source, asked, (listing, world), &mut notes.questions)?;
-            }
-            Needs::Pushed => pushes_are_known(repository, listing)?,
-            Needs::Created | Needs::CreatedAndFirstSeen => {
-                let asked = ranking.asked_about(&compared);
-                created_is_known(repository, asked, facts, &mut notes.questions)?;
-            }
-            Needs::Names | Needs::FirstSeen => {}
-        }
+        order_is_known(choice, &sites, (listing, facts, world), notes)?;
         return with_rejections(choice, sites, facts, notes);
     };
     match ranking.choose(None, environment.downgrade) {
@@ -274,6 +256,41 @@ fn judge<'a>(
             });
             followed((tag, &rejected), (subject, recorded), sites, (facts, notes))
         }
+    }
+}
+
+/// Whether that is known by which the rule orders what it chooses from and what stands there.
+fn order_is_known(
+    choice: Choice<'_>,
+    sites: &[(Located, Standing)],
+    (listing, facts, world): (&Listing, &ImageFacts, &World),
+    notes: &mut Notes,
+) -> Result<(), HoldReason> {
+    let Choice {
+        rule,
+        tags,
+        ranking,
+        recorded,
+        ..
+    } = choice;
+    let repository = &choice.subject.image.repository;
+    let standing = sites
+        .iter()
+        .filter_map(|(_, standing)| standing.tag.as_deref());
+    let recorded = recorded.map(|recorded| recorded.moved.tag.as_str());
+    let compared: Vec<&str> = standing.chain(recorded).collect();
+    match rule.needs(tags.pushes) {
+        Needs::Commits => {
+            let source = rule.source().expect("a rule by commits has a source");
+            let asked = ranking.commits_asked_about(&compared);
+            commits_are_known(source, asked, (listing, world), &mut notes.questions)
+        }
+        Needs::Pushed => pushes_are_known(repository, listing),
+        Needs::Created | Needs::CreatedAndFirstSeen => {
+            let asked = ranking.asked_about(&compared);
+            created_is_known(repository, asked, facts, &mut notes.questions)
+        }
+        Needs::Names | Needs::FirstSeen => Ok(()),
     }
 }
 

@@ -36,7 +36,7 @@ use crate::policy::{
 use crate::world::{BranchName, Question, World};
 pub(crate) use request::{Dialect, HidesBy};
 
-pub(crate) use change::{Change, PlannedCommit};
+pub(crate) use change::{Change, FileChange, PlannedCommit};
 pub(crate) use decide::written;
 pub(crate) use describe::{also_changes, short};
 pub(crate) use explain::{Explained, explain};

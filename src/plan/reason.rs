@@ -6,7 +6,6 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use super::describe::short;
 use super::held::Ruling;
 use crate::image::{Repository, Tag};
 use crate::ledger::{HeldVersion, Recorded};
@@ -324,14 +323,7 @@ impl fmt::Display for HoldReason {
                 )
             }
             Self::SiteRefused { why } => f.write_str(why),
-            Self::Undone { recorded } => {
-                let (tag, commit) = (&recorded.moved.tag, recorded.commit.short());
-                write!(f, "a person undid the promotion to `{tag}` ({commit}")?;
-                if let Some(number) = recorded.pull_request {
-                    write!(f, ", #{number}")?;
-                }
-                f.write_str("); a newer version or `towpath resume` ends this")
-            }
+            Self::Undone { recorded } => undone(recorded, f),
             Self::Pinned { value } => write!(
                 f,
                 "a person wrote `{value}` over a promotion and the rule cannot order it; `towpath resume` or a version that it can order ends this"
@@ -361,22 +353,28 @@ impl fmt::Display for HoldReason {
             Self::Rejected { version, ruling } => write!(
                 f,
                 "`{}` is rejected{ruling}; a newer version or `towpath resume` ends this",
-                short(&version.to_string())
+                version.short()
             ),
             Self::AtPin { version, ruling } => {
-                write!(f, "`{}` is pinned{ruling}", short(&version.to_string()))
+                write!(f, "`{}` is pinned{ruling}", version.short())
             }
             Self::PinRefused {
                 version,
                 why,
                 ruling,
-            } => {
-                let version = version.to_string();
-                write!(f, "`{}` is pinned{ruling}, and {why}", short(&version))
-            }
+            } => write!(f, "`{}` is pinned{ruling}, and {why}", version.short()),
             Self::HoldsUnknown { why } => {
                 write!(f, "what people decided is unknown, so nothing moves: {why}")
             }
         }
     }
+}
+
+fn undone(recorded: &Recorded, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let (tag, commit) = (&recorded.moved.tag, recorded.commit.short());
+    write!(f, "a person undid the promotion to `{tag}` ({commit}")?;
+    if let Some(number) = recorded.pull_request {
+        write!(f, ", #{number}")?;
+    }
+    f.write_str("); a newer version or `towpath resume` ends this")
 }

@@ -220,22 +220,7 @@ fn holds_are_told_beside_promotions_and_the_limit_keeps_the_newest() {
         ran.stdout
     };
     let rows = text(&[]);
-    let without_when: Vec<String> = rows
-        .lines()
-        .map(|line| {
-            let words = line
-                .split("  ")
-                .map(str::trim)
-                .filter(|word| !word.is_empty())
-                .skip(1);
-            let is_commit =
-                |word: &str| word.len() == 7 && word.chars().all(|c| c.is_ascii_hexdigit());
-            words
-                .map(|word| if is_commit(word) { "COMMIT" } else { word })
-                .collect::<Vec<_>>()
-                .join(" | ")
-        })
-        .collect();
+    let without_when: Vec<String> = rows.lines().map(without_when).collect();
     insta::assert_snapshot!(without_when.join("\n"), @r#"
     WHAT | POLICY | ENVIRONMENT | IMAGE | CHANGE | BY | COMMIT | WHY
     stop | all | dev | - | Ada | COMMIT | freeze; until 2099-01-01T00:00:00Z
@@ -256,4 +241,13 @@ fn holds_are_told_beside_promotions_and_the_limit_keeps_the_newest() {
     );
     assert_eq!(lab.run(&["history", "shop"]).code, Some(2));
     assert_eq!(lab.run(&["history", "portal", "live"]).code, Some(2));
+}
+
+/// A line of the printed history without its time and the name of its commit.
+fn without_when(line: &str) -> String {
+    let is_commit = |word: &str| word.len() == 7 && word.chars().all(|c| c.is_ascii_hexdigit());
+    let words = line.split("  ").map(str::trim).skip(1);
+    let words = words.filter(|word| !word.is_empty());
+    let told = words.map(|word| if is_commit(word) { "COMMIT" } else { word });
+    told.collect::<Vec<_>>().join(" | ")
 }
