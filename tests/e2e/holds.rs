@@ -1,5 +1,7 @@
 //! What people decide: the verbs that write it, and what the next round makes of it.
 
+use bed::{GitServer, install_hook};
+
 use crate::lab::{Lab, Ran};
 
 const OVERLAY: &str = "apps/portal/overlays/dev/kustomization.yaml";
@@ -303,6 +305,42 @@ fn a_broken_file_holds_everything_and_is_not_edited() {
         ran.stderr.contains("--> .towpath/holds.yaml:2:7"),
         "{ran:?}"
     );
+}
+
+#[test]
+fn a_branch_that_moves_meanwhile_gets_the_hold_on_top() {
+    let mut lab = promoted();
+    let server = GitServer::start();
+    lab.serve_from(&server);
+    let git = |args: &[&str]| lab.git(&[&["-C", "deploy.git"], args].concat());
+    let head = git(&["rev-parse", "main"]);
+    let tree = format!("{}^{{tree}}", head.trim());
+    let theirs = git(&["commit-tree", "-m", "theirs", "-p", head.trim(), &tree]);
+    let script = format!(
+        "[ -e moved ] && exit 0; touch moved; unset GIT_QUARANTINE_PATH; git update-ref refs/heads/main {theirs}"
+    );
+    let bare = lab.path().join("deploy.git").canonicalize().unwrap();
+    install_hook(&bare, "pre-receive", script.trim());
+    done(&lab.run(&["stop", "portal", "dev", "--reason", "freeze"]));
+    assert_eq!(lab.subjects()[..2], ["stop portal in dev", "theirs"]);
+}
+
+#[test]
+fn a_protected_branch_is_told_with_what_to_do_instead() {
+    let mut lab = promoted();
+    let server = GitServer::start();
+    lab.serve_from(&server);
+    let bare = lab.path().join("deploy.git").canonicalize().unwrap();
+    let update = "echo 'main is protected'; exit 1";
+    install_hook(&bare, "update", update);
+    let ran = lab.run(&["stop", "portal", "dev", "--reason", "freeze"]);
+    assert_eq!(ran.code, Some(1));
+    insta::assert_snapshot!(ran.stderr, @"
+    error: the server rejected the push to `main`: main is protected
+    error: hook declined to update refs/heads/main
+    hook declined
+    hint: where the branch is protected, commit the same change to the file by a pull request
+    ");
 }
 
 #[test]
