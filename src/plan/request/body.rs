@@ -67,10 +67,11 @@ pub(super) fn shown(
     facts: &RequestFacts,
     (dialect, room): (Dialect, usize),
     template: Option<&Template>,
+    complaints: &[String],
 ) -> Result<String, TemplateError> {
     let mut least = String::new();
     for (step, sizes) in LADDER.into_iter().enumerate() {
-        let sections = sections(facts, sizes);
+        let sections = sections(facts, sizes, complaints);
         let without = filled(facts, &sections, template)?;
         let left = room.saturating_sub(units(&without) + 2);
         let is_last = step + 1 == LADDER.len();
@@ -126,7 +127,9 @@ pub(super) fn values(
     }
 }
 
-fn sections(facts: &RequestFacts, sizes: Sizes) -> TemplateSections {
+fn sections(facts: &RequestFacts, sizes: Sizes, complaints: &[String]) -> TemplateSections {
+    let mut warnings = warnings(facts);
+    warnings.extend(complaints.iter().map(|complaint| prose(complaint)));
     let sections = TemplateSections {
         body: String::new(),
         changes: changes(facts, sizes),
@@ -134,7 +137,7 @@ fn sections(facts: &RequestFacts, sizes: Sizes) -> TemplateSections {
         running: running(facts, sizes),
         gates: gates(facts, sizes),
         diff: String::new(),
-        warnings: listed("### Warnings", warnings(facts), sizes.warnings),
+        warnings: listed("### Warnings", warnings, sizes.warnings),
         actions: actions(facts),
     };
     with_diff(sections, String::new())

@@ -134,7 +134,7 @@ pub(crate) struct RequestText {
     pub(crate) complaints: Vec<String>,
 }
 
-/// Writes the pull request of `facts`. A template that cannot be filled leaves its part to our own words.
+/// Writes the pull request of `facts`. A template that cannot be filled leaves its part to our own words, and reviewers see why.
 pub(crate) fn text(
     facts: &RequestFacts,
     dialect: Dialect,
@@ -156,9 +156,9 @@ pub(crate) fn text(
     let room = dialect
         .length_max
         .saturating_sub(units(&hidden.block(dialect.hides_by)) + 3);
-    let shown = body::shown(facts, (dialect, room), body).or_else(|error| {
+    let shown = body::shown(facts, (dialect, room), body, &complaints).or_else(|error| {
         complaints.push(format!("the template of the body: {error}"));
-        body::shown(facts, (dialect, room), None)
+        body::shown(facts, (dialect, room), None, &complaints)
     });
     let shown = shown.expect("our own words need no template");
     let shown = hidden::unmarked(shown.trim_end());
