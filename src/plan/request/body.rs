@@ -373,7 +373,10 @@ fn actions(facts: &RequestFacts) -> String {
             .as_deref()
             .and_then(|from| from.parse::<Tag>().ok());
         if let Some(from) = from {
-            let pin = format!("towpath pin {policy} {} {from}", facts.environment);
+            let pin = format!(
+                "towpath pin {policy} {} {from} --reason WHY",
+                facts.environment
+            );
             lines.push(format!(
                 "**Pin** what runs there, whatever comes: {}",
                 code(&pin)

@@ -244,7 +244,7 @@ fn a_reviewer_sees_what_changes_its_evidence_and_how_to_act() {
 
     * **Merge** to bring `v1.5.0` to `production`.
     * **Close** without merging to reject `v1.5.0` in `production`: a newer one will get a new pull request. Reopening it, or `towpath resume`, takes that back.
-    * **Pin** what runs there, whatever comes: `towpath pin portal production v1.4.2`
+    * **Pin** what runs there, whatever comes: `towpath pin portal production v1.4.2 --reason WHY`
     * **Undo** it after the merge by reverting that: what was undone is held until there is a newer version.
 
     This text and the one commit of the branch follow what passes; a commit of somebody else on the branch stops that.
@@ -254,8 +254,8 @@ fn a_reviewer_sees_what_changes_its_evidence_and_how_to_act() {
     Towpath-Environment: production
     Towpath-Image: web%20ghcr.io/acme/portal-web:v1.5.0@sha256:abababababababababababababababababababababababababababababababab
     Towpath-Replaces: web%20v1.4.2
-    Shown: ff176376925c598e0cd8789a61c23242e26d52002d63362ba523e7aeb7d9feec
-    Checksum: sha256:32d26d48516f5b5ca3bdffd7bf68ec4e898eb6c045552cf3809c17782ab148e4
+    Shown: 8db13ba073325a1d81b3734e22743a798c4a33fee65270444c7048e5429ca6fd
+    Checksum: sha256:897a8f7714f855b3b7dfdf1f265e4d5feffac325d05335e8fa2c04a4c04da113
     -->
     ");
 }
@@ -299,7 +299,7 @@ fn where_nothing_folds_and_comments_are_shown_the_body_has_neither() {
 
     * **Merge** to bring `v1.5.0` to `production`.
     * **Close** without merging to reject `v1.5.0` in `production`: a newer one will get a new pull request. Reopening it, or `towpath resume`, takes that back.
-    * **Pin** what runs there, whatever comes: `towpath pin portal production v1.4.2`
+    * **Pin** what runs there, whatever comes: `towpath pin portal production v1.4.2 --reason WHY`
     * **Undo** it after the merge by reverting that: what was undone is held until there is a newer version.
 
     This text and the one commit of the branch follow what passes; a commit of somebody else on the branch stops that.
@@ -309,8 +309,8 @@ fn where_nothing_folds_and_comments_are_shown_the_body_has_neither() {
     [towpath-data]: # (Towpath-Environment: production)
     [towpath-data]: # (Towpath-Image: web%20ghcr.io/acme/portal-web:v1.5.0@sha256:abababababababababababababababababababababababababababababababab)
     [towpath-data]: # (Towpath-Replaces: web%20v1.4.2)
-    [towpath-data]: # (Shown: f28bf51e129895d70a5fd9090f7c662cd961609ca478bac41cd1ede58a837297)
-    [towpath-data]: # (Checksum: sha256:b6db25b48d0ab61caeb319593d4137b41f518b366ce7897ffdca537e954d39aa)
+    [towpath-data]: # (Shown: 8289a9032449281e108f435e64e324831131b29775cdae735f42c739f884d3d3)
+    [towpath-data]: # (Checksum: sha256:60212c108fc097591299ce63583009ef7609bc6bf632bb4968ee86dd62a09748)
     ");
 }
 
@@ -344,7 +344,7 @@ fn what_is_not_known_is_left_out() {
 
     * **Merge** to bring `v1.5.0` to `production`.
     * **Close** without merging to reject `v1.5.0` in `production`: a newer one will get a new pull request. Reopening it, or `towpath resume`, takes that back.
-    * **Pin** what runs there, whatever comes: `towpath pin portal production v1.4.2`
+    * **Pin** what runs there, whatever comes: `towpath pin portal production v1.4.2 --reason WHY`
     * **Undo** it after the merge by reverting that: what was undone is held until there is a newer version.
 
     This text and the one commit of the branch follow what passes; a commit of somebody else on the branch stops that.
