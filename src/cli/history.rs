@@ -122,7 +122,7 @@ pub(super) async fn commits(live: &Live, name: &BranchName) -> Result<Vec<Commit
     };
     let mirror = &live.sources.mirrors()[&name.repository];
     let history = mirror.log(head, None, HISTORY_LENGTH_MAX).await?;
-    let (History::Since(commits) | History::Whole(commits)) = history;
+    let (History::Since(commits) | History::Whole(commits) | History::Cut(commits)) = history;
     Ok(commits.into_iter().map(told).collect())
 }
 

@@ -85,6 +85,7 @@ impl Setup {
             author,
             committer,
             subject,
+            sign: _,
         } = &settings.commit;
         let signature = Signature {
             author: person(author),
@@ -163,12 +164,13 @@ impl Setup {
             registries,
             mirrors,
             shared_login,
-            commit: _,
+            commit,
             cache,
             listen: _,
             hooks: _,
         } = &self.settings;
         *repositories == other.settings.repositories
+            && commit.sign == other.settings.commit.sign
             && *registries == other.settings.registries
             && *mirrors == other.settings.mirrors
             && *shared_login == other.settings.shared_login
@@ -187,7 +189,10 @@ impl Setup {
         for name in wants.branches.keys() {
             let settings = &self.settings.repositories[name];
             let folder = cache.join("mirrors").join(name.as_str());
-            let remote = remote(name, settings, git::Kept::Everything);
+            let remote = Remote {
+                signing: self.settings.commit.sign.clone(),
+                ..remote(name, settings)
+            };
             let mirror = Mirror::open(remote, folder).map_err(|error| unopened(name, error))?;
             mirrors.insert(name.clone(), mirror);
         }
@@ -195,7 +200,12 @@ impl Setup {
         for name in wants.sources.keys() {
             let settings = &self.settings.repositories[name];
             let folder = cache.join("sources").join(name.as_str());
-            let remote = remote(name, settings, git::Kept::Commits);
+            // A place in a history is counted from its root.
+            let remote = Remote {
+                kept: git::Kept::Commits,
+                depth: None,
+                ..remote(name, settings)
+            };
             let mirror = Mirror::open(remote, folder).map_err(|error| unopened(name, error))?;
             histories.insert(name.clone(), mirror);
         }
@@ -489,7 +499,7 @@ pub(super) fn options(settings: &Settings) -> Options {
 }
 
 /// A repository as the settings say.
-fn remote(name: &RepositoryName, settings: &RepositorySettings, kept: git::Kept) -> Remote {
+fn remote(name: &RepositoryName, settings: &RepositorySettings) -> Remote {
     let RepositorySettings {
         url,
         branch: _,
@@ -497,6 +507,8 @@ fn remote(name: &RepositoryName, settings: &RepositorySettings, kept: git::Kept)
         ca_file,
         poll_interval: _,
         forge: _,
+        depth,
+        push_options,
     } = settings.clone();
     let url = match url {
         RepositoryUrl::Http(url) => git::RemoteUrl::http(url),
@@ -506,7 +518,8 @@ fn remote(name: &RepositoryName, settings: &RepositorySettings, kept: git::Kept)
     Remote {
         credentials,
         ca_file,
-        kept,
+        depth,
+        push_options,
         ..Remote::new(name.to_string(), url, Clock(daemon::now))
     }
 }

@@ -36,6 +36,8 @@ impl Check<'_> {
             ca_file,
             poll_interval,
             forge,
+            depth,
+            push_options,
         } = entry;
         let place = url.span;
         let scheme = url.part(Some(0.."http".len()));
@@ -72,6 +74,7 @@ impl Check<'_> {
             }
         };
         let forge = self.forge(forge, (&url, plain_http));
+        let options = push_options.into_iter().flatten();
         Some(RepositorySettings {
             forge,
             url,
@@ -79,6 +82,8 @@ impl Check<'_> {
             credentials: own,
             ca_file: ca_file.map(|file| self.existing(file)),
             poll_interval: poll_interval.map_or(POLL_INTERVAL, |interval| interval.value),
+            depth: depth.map(|depth| depth.0),
+            push_options: options.map(|option| option.value.0).collect(),
         })
     }
 

@@ -52,7 +52,7 @@ pub(super) fn check(raw: raw::Settings, folder: &Path, faults: &mut Faults) -> S
         registries: BTreeMap::new(),
         mirrors: BTreeMap::new(),
         shared_login,
-        commit: commit(written),
+        commit: check.commit(written),
         cache: cache.map_or_else(default_cache, |cache| folder.join(cache.value)),
         listen,
         hooks: hooks.map(|hooks| check.hooks(hooks, listen)),
@@ -324,6 +324,35 @@ impl Check<'_> {
         config
     }
 
+    fn commit(&mut self, written: Option<Commit>) -> CommitSettings {
+        let (author, committer, subject, sign) = match written {
+            Some(Commit {
+                author,
+                committer,
+                subject,
+                sign,
+            }) => (author, committer, subject, sign),
+            None => (None, None, None, None),
+        };
+        let person = |author: Author| Person {
+            name: author.name.value,
+            email: author.email.value,
+        };
+        let author = author.map_or_else(
+            || Person {
+                name: "towpath".to_owned(),
+                email: "towpath@localhost".to_owned(),
+            },
+            person,
+        );
+        CommitSettings {
+            committer: committer.map_or_else(|| author.clone(), person),
+            author,
+            subject: subject.map_or_else(SubjectTemplate::default, |subject| subject.value.0),
+            sign: sign.map(|key| self.ssh_key(key)),
+        }
+    }
+
     /// Warns of a file that is not there now.
     pub(super) fn existing(&mut self, file: Placed<String>) -> PathBuf {
         let path = self.folder.join(file.value);
@@ -357,33 +386,6 @@ fn pull_secrets(written: ClusterCredentials) -> PullSecrets {
     PullSecrets {
         namespace: namespace.map(|name| name.value.0),
         which,
-    }
-}
-
-fn commit(written: Option<Commit>) -> CommitSettings {
-    let (author, committer, subject) = match written {
-        Some(Commit {
-            author,
-            committer,
-            subject,
-        }) => (author, committer, subject),
-        None => (None, None, None),
-    };
-    let person = |author: Author| Person {
-        name: author.name.value,
-        email: author.email.value,
-    };
-    let author = author.map_or_else(
-        || Person {
-            name: "towpath".to_owned(),
-            email: "towpath@localhost".to_owned(),
-        },
-        person,
-    );
-    CommitSettings {
-        committer: committer.map_or_else(|| author.clone(), person),
-        author,
-        subject: subject.map_or_else(SubjectTemplate::default, |subject| subject.value.0),
     }
 }
 

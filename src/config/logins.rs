@@ -160,7 +160,7 @@ shape! {
         password: SecretPlace = "password",
     }
 
-    /// A private key for SSH.
+    /// A private key for SSH, or for signatures.
     struct SshCredentials {
         /// Where the private key is kept, as `ssh-keygen` writes it.
         ssh_key: SecretPlace = "ssh-key",

@@ -26,6 +26,13 @@ use crate::policy::{
 /// The one version of the language.
 pub(super) const API_VERSION: &str = "towpath.dev/v1alpha1";
 
+/// The least history that tells what a commit changes, and the most that is worth a limit.
+const DEPTH_MIN: u32 = 2;
+const DEPTH_MAX: u32 = 1_000_000;
+
+/// Longest option of a push: 4 kB of the 64 that the protocol has room for.
+const PUSH_OPTION_BYTES_MAX: usize = 4096;
+
 /// Shortest time between two readings: below it, a registry would answer 429.
 const POLL_INTERVAL_MIN: Duration = Duration::from_secs(1);
 
@@ -318,6 +325,37 @@ impl Shape for PageSize {
 
     fn schema() -> Option<Json> {
         Some(json!({ "type": "integer", "minimum": 1, "maximum": PAGE_SIZE_MAX }))
+    }
+}
+
+/// How many commits of a branch are kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Depth(pub(super) u32);
+
+impl Shape for Depth {
+    fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
+        let expected = format!("a number from {DEPTH_MIN} to {DEPTH_MAX}");
+        let fits = |depth: &u32| (DEPTH_MIN..=DEPTH_MAX).contains(depth);
+        number(node, (&expected, fits), faults).map(Self)
+    }
+
+    fn schema() -> Option<Json> {
+        Some(json!({ "type": "integer", "minimum": DEPTH_MIN, "maximum": DEPTH_MAX }))
+    }
+}
+
+/// What a server's hooks are told.
+#[derive(Clone, Debug)]
+pub(super) struct PushOption(pub(super) String);
+
+impl Leaf for PushOption {
+    /// <https://git-scm.com/docs/gitprotocol-pack#_pushing_data_to_a_server>: a line of its own, of 65,516 bytes.
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        let fits = !text.is_empty() && text.len() <= PUSH_OPTION_BYTES_MAX;
+        match fits && !text.chars().any(char::is_control) {
+            true => Ok(Self(text.to_owned())),
+            false => Err(Refusal::new("this is not an option of a push").hint("such as `ci.skip`")),
+        }
     }
 }
 

@@ -10,10 +10,12 @@ use super::artifact::Artifact;
 use super::forms::{
     AutoMerge, Deliver, Forge, HookSource, Image, Newest, OneOrMany, Prerelease, Proxy, Update,
 };
-use super::logins::{ClusterCredentials, Credentials, RegistryCredentials, RepositoryCredentials};
+use super::logins::{
+    ClusterCredentials, RegistryCredentials, RepositoryCredentials, SshCredentials,
+};
 use super::nouns::{
-    ApiUrl, ApiVersion, BranchName, CommitSubject, HookKind, HostName, MarkerPolicy, PageSize,
-    RegistryName, RequestsInFlight, RequestsPerSecond, WrittenUrl,
+    ApiUrl, ApiVersion, BranchName, CommitSubject, Depth, HookKind, HostName, MarkerPolicy,
+    PageSize, PushOption, RegistryName, RequestsInFlight, RequestsPerSecond, WrittenUrl,
 };
 use super::shape::{Block, Later, Named, Placed, shape};
 use super::tags::{Source, WrittenRule};
@@ -68,6 +70,10 @@ shape! {
         ca_file: Option<Placed<String>> = "ca-file",
         /// How often the repository is fetched: `30s`, `5m`. Default: `1m`.
         poll_interval: Option<Placed<Duration>> = "poll-interval",
+        /// How many commits of each branch are kept, for large repositories: 2 to 1000000. Default: all.
+        depth: Option<Depth> = "depth",
+        /// What the server's hooks are told with each push, if it takes options: `ci.skip`.
+        push_options: Option<Vec<Placed<PushOption>>> = "push-options",
         /// Where its pull requests are: `github`, `gitlab`, `gitea`, `forgejo`, `bitbucket-cloud`, `bitbucket-server`, `azure-devops`, a map, or `none`: branches are pushed, and people merge them with git. Default: what the host's name tells; `none` for a local path.
         forge: Option<Forge> = "forge",
     }
@@ -136,6 +142,8 @@ shape! {
         committer: Option<Author> = "committer",
         /// The first line of a commit, with `{policy}`, `{environment}` and `{changes}`. Default: `promote {policy} to {environment}: {changes}`.
         subject: Option<Placed<CommitSubject>> = "subject",
+        /// What signs commits. Default: nothing.
+        sign: Option<SshCredentials> = "sign",
     }
 
     /// Who makes or commits a change.

@@ -12,7 +12,7 @@ use crate::image::RegistryKind;
 use crate::login::{Source, SourcesByPath};
 use crate::manifest::SshAddress;
 use crate::policy::{RepositoryName, SubjectTemplate};
-use crate::secret::{Guard, Secret, SshLogin};
+use crate::secret::{Guard, Secret, SshKey, SshLogin};
 
 /// What is true for all policies. Paths are relative to the process's folder, or absolute.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +57,9 @@ pub(crate) struct RepositorySettings {
     pub(crate) credentials: Option<Source>,
     pub(crate) ca_file: Option<PathBuf>,
     pub(crate) poll_interval: Duration,
+    /// How many commits of each branch are kept; `None` for all.
+    pub(crate) depth: Option<u32>,
+    pub(crate) push_options: Vec<String>,
     pub(crate) forge: ForgeSettings,
 }
 
@@ -148,6 +151,8 @@ pub(crate) struct CommitSettings {
     pub(crate) author: Person,
     pub(crate) committer: Person,
     pub(crate) subject: SubjectTemplate,
+    /// What signs commits.
+    pub(crate) sign: Option<SshKey>,
 }
 
 /// Who makes or commits a change.

@@ -784,6 +784,29 @@ fn an_ssh_url_has_a_key_and_known_hosts_and_others_have_none() {
 }
 
 #[test]
+fn depth_push_options_and_the_signing_key_are_checked() {
+    let wrong = "url: ../deploy.git, depth: 1, push-options: [\"a\\tb\", ci.skip]";
+    let wrong = SETTINGS.replace("url: ../deploy.git", wrong);
+    let sign = "commit: { sign: { ssh-key: hunter2 } }\n";
+    assert_snapshot!(messages(&format!("{wrong}{sign}"), ""), @"
+    4:40 `1` is not a number from 2 to 1000000
+    4:58 this is not an option of a push [such as `ci.skip`]
+    6:28 a secret is never written in this file [name where it is kept: `{ env: NAME }` or `{ file: PATH }`]
+    ");
+    let good = "url: ../deploy.git, depth: 500, push-options: [ci.skip]";
+    let good = SETTINGS.replace("url: ../deploy.git", good);
+    let folder = folder(
+        &format!("{good}commit: {{ sign: {{ ssh-key: {{ env: HOME }} }} }}\n"),
+        "",
+    );
+    let settings = load_in(folder.path()).unwrap().settings;
+    let repository = settings.repositories.values().next().unwrap();
+    assert_eq!(repository.depth, Some(500));
+    assert_eq!(repository.push_options, ["ci.skip"]);
+    assert!(settings.commit.sign.is_some());
+}
+
+#[test]
 fn one_place_has_one_environment_however_it_is_written() {
     let twice = "
     - { name: dev, tags: { semver: 1.x }, update: [a, { helm: v.yaml, at: image.tag }] }
@@ -924,7 +947,7 @@ policies: []
       8 |   three: { url: http://git.example.com/c.git, token: *** }
         |                                               ^^^^^
       at: repositories.three.token
-      hint: known here: `url`, `branch`, `credentials`, `known-hosts`, `plain-http`, `ca-file`, `poll-interval`, `forge`
+      hint: known here: `url`, `branch`, `credentials`, `known-hosts`, `plain-http`, `ca-file`, `poll-interval`, `depth`, `push-options`, `forge`
     ");
     let broken = settings.replace("policies: []", "policies: [\nx");
     assert!(!self::report(&broken, "").contains("hunter"));

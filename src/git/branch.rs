@@ -4,6 +4,7 @@
 //! Invariant: a step is taken once; whatever the answer, the caller learns whether the branch moved and to where.
 
 use std::path::Path;
+use std::sync::Once;
 use std::time::Duration;
 
 use git2::{ErrorCode, Oid, Repository};
@@ -144,6 +145,16 @@ fn take(
     Ok(Stepped::Refused { words })
 }
 
+/// Says once that a server takes no options.
+fn tell_of_options(options: &[String]) {
+    static TOLD: Once = Once::new();
+    if !options.is_empty() {
+        TOLD.call_once(|| {
+            tracing::warn!("a git server takes no push options (`receive.advertisePushOptions`); they are not sent");
+        });
+    }
+}
+
 /// Sends the one command.
 fn send(
     pushing: Pushing,
@@ -153,7 +164,10 @@ fn send(
 ) -> Result<Report, RemoteError> {
     let options = match server.has("push-options") {
         true => step.options,
-        false => &[],
+        false => {
+            tell_of_options(step.options);
+            &[]
+        }
     };
     let known = [
         "report-status",

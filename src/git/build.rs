@@ -10,6 +10,7 @@ use git2::{Odb, Oid, Repository};
 use super::pack::{Folder, Object, Pack};
 use super::push::{NewCommit, PushError};
 use super::read::{self, ReadError};
+use super::sign::Signer;
 use super::tree::{self, Cursor, Kind};
 use super::{commit_id, oid};
 use crate::manifest::{CommitId, RepoPath};
@@ -26,6 +27,7 @@ pub(super) fn build(
     mirror: &Repository,
     base: &CommitId,
     commits: &[NewCommit],
+    signer: Option<&Signer>,
 ) -> Result<Built, PushError> {
     let broken = |source| PushError::Base(ReadError::new(base, source));
     let standing = mirror.find_commit(oid(base)).map_err(broken)?;
@@ -44,9 +46,15 @@ pub(super) fn build(
             .map(|(path, bytes)| (path, bytes.as_slice()))
             .collect();
         root = builder.write_folder("", Some(root), &files)?;
-        parent = builder
-            .pack
-            .add(Object::Commit, &encode(commit, root, parent));
+        let bytes = encode(commit, root, parent);
+        let bytes = match signer {
+            None => bytes,
+            Some(signer) => {
+                let signature = signer.sign(&bytes).map_err(PushError::Sign)?;
+                signed(&bytes, &signature)
+            }
+        };
+        parent = builder.pack.add(Object::Commit, &bytes);
         ids.push(commit_id(parent));
     }
     let pack = builder.pack.finish();
@@ -137,4 +145,12 @@ fn encode(commit: &NewCommit, tree: Oid, parent: Oid) -> Vec<u8> {
         "tree {tree}\nparent {parent}\nauthor {author} {seconds} +0000\ncommitter {committer} {seconds} +0000\n\n{message}"
     )
     .into_bytes()
+}
+
+/// `commit` with its signature as the last line of its head, which goes on where a line starts with a space.
+fn signed(commit: &[u8], signature: &str) -> Vec<u8> {
+    let head = commit.windows(2).position(|two| two == b"\n\n");
+    let (head, rest) = commit.split_at(head.map_or(commit.len(), |end| end + 1));
+    let field = format!("gpgsig {}\n", signature.trim_end().replace('\n', "\n "));
+    [head, field.as_bytes(), rest].concat()
 }

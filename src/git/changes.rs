@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use git2::{Diff, DiffOptions, Repository};
 
-use super::log::{LoggedCommit, logged};
+use super::log::{LoggedCommit, has, logged};
 use super::oid;
 use super::push::Person;
 use super::read::{Entry, ReadError, Reader};
@@ -39,6 +39,10 @@ pub(crate) enum ChangesError {
     TooMany { commit: CommitId, count: usize },
     #[error("the files that commit `{commit}` changes measure more than {CHANGED_BYTES_MAX} bytes")]
     TooLarge { commit: CommitId },
+    #[error(
+        "what commit `{commit}` changes is not known: the commit before it is older than `depth` keeps"
+    )]
+    Cut { commit: CommitId },
     #[error("commit `{commit}` changes `{path}`, which is no path that a manifest can have")]
     Path { commit: CommitId, path: String },
 }
@@ -59,7 +63,12 @@ pub(super) fn changes(mirror: &Repository, commit: &CommitId) -> Result<Changed,
         let commit = commit.clone();
         ChangesError::Read(ReadError::Broken { commit, source })
     };
-    let diff = diff(mirror, &found).map_err(broken)?;
+    let before = parents.first();
+    if before.is_some_and(|before| !has(mirror, before)) {
+        let commit = commit.clone();
+        return Err(ChangesError::Cut { commit });
+    }
+    let diff = diff(mirror, (before, &found)).map_err(broken)?;
     let mut reader = Reader::new(mirror).map_err(broken)?;
     let (mut files, mut total) = (BTreeMap::new(), 0);
     for path in paths(&diff, commit)? {
@@ -85,11 +94,11 @@ pub(super) fn changes(mirror: &Repository, commit: &CommitId) -> Result<Changed,
 /// Where `commit` differs from its first parent; a root differs from nothing in all that it has.
 fn diff<'mirror>(
     mirror: &'mirror Repository,
-    commit: &git2::Commit<'_>,
+    (before, commit): (Option<&CommitId>, &git2::Commit<'_>),
 ) -> Result<Diff<'mirror>, git2::Error> {
-    let before = match commit.parent_id(0) {
-        Ok(parent) => Some(mirror.find_commit(parent)?.tree()?),
-        Err(_) => None,
+    let before = match before {
+        Some(before) => Some(mirror.find_commit(oid(before))?.tree()?),
+        None => None,
     };
     let mut options = DiffOptions::new();
     options.include_typechange(true);

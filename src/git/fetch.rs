@@ -101,7 +101,7 @@ pub(super) fn fetch(
         (RemoteUrl::Http(_) | RemoteUrl::Ssh(_), Some(client)) => {
             let fetch = |asked: Kept| {
                 let address = transport::address(client);
-                let fetch = || fetch_from(mirror, (address, remote.kept), wanted);
+                let fetch = || fetch_from(mirror, (address, remote.kept, remote.depth), wanted);
                 transport::lend((client, asked), fetch)
             };
             match fetch(remote.kept) {
@@ -120,7 +120,7 @@ pub(super) fn fetch(
         }
         (RemoteUrl::Local(path), _) => {
             let path = path.to_string_lossy();
-            (fetch_from(mirror, (&path, remote.kept), wanted), None)
+            (fetch_from(mirror, (&path, remote.kept, None), wanted), None)
         }
         (RemoteUrl::Http(_) | RemoteUrl::Ssh(_), None) => {
             unreachable!("a mirror of a server has a client")
@@ -164,7 +164,7 @@ impl Failed {
 
 fn fetch_from(
     mirror: &Repository,
-    (address, kept): (&str, Kept),
+    (address, kept, depth): (&str, Kept, Option<u32>),
     wanted: &Wanted,
 ) -> Result<Fetched, Failed> {
     let mut remote = mirror.remote_anonymous(address).map_err(Failed::Here)?;
@@ -188,6 +188,9 @@ fn fetch_from(
         let mut options = FetchOptions::new();
         options.download_tags(AutotagOption::None);
         options.update_fetchhead(false);
+        if let Some(depth) = depth {
+            options.depth(i32::try_from(depth).unwrap_or(i32::MAX));
+        }
         remote
             .download(&missing, Some(&mut options))
             .map_err(Failed::of_download)?;

@@ -3,6 +3,8 @@
 //! Not the first parents alone: whoever pulls before pushing makes a merge whose first parent is his own line, and what
 //! was pushed meanwhile stands on the other.
 
+use std::collections::{BinaryHeap, HashSet};
+
 use git2::{Oid, Repository, Sort};
 use jiff::Timestamp;
 
@@ -32,6 +34,8 @@ pub(crate) enum History {
     Since(Vec<LoggedCommit>),
     /// All commits, newest first: the branch does not hold the one that the caller knows, or he knows none.
     Whole(Vec<LoggedCommit>),
+    /// The newest of all commits: there are older ones that the mirror does not keep, or that are more than was asked for.
+    Cut(Vec<LoggedCommit>),
 }
 
 /// Walks from `head` to what `known` holds, or to the root, `limit` commits at most.
@@ -47,6 +51,9 @@ pub(super) fn log(
         commit: head.clone(),
         source,
     };
+    if mirror.is_shallow() {
+        return log_shallow(mirror, (head, known), limit).map_err(broken);
+    }
     let is_held = |known: &Oid| {
         // A commit that the mirror does not even have is in no history.
         *known == oid(head)
@@ -63,14 +70,63 @@ pub(super) fn log(
         walk.hide(known).map_err(broken)?;
     }
     let mut commits = Vec::new();
-    for id in walk.take(limit) {
+    for id in walk.by_ref().take(limit) {
         let commit = mirror.find_commit(id.map_err(broken)?).map_err(broken)?;
         commits.push(logged(&commit));
     }
     Ok(match known {
         Some(_) => History::Since(commits),
+        None if walk.next().is_some() => History::Cut(commits),
         None => History::Whole(commits),
     })
+}
+
+/// The same of a mirror that keeps a part of the history, which libgit2 cannot walk.
+fn log_shallow(
+    mirror: &Repository,
+    (head, known): (&CommitId, Option<&CommitId>),
+    limit: usize,
+) -> Result<History, git2::Error> {
+    let (mut commits, is_whole) = walk(mirror, head)?;
+    let known = known.filter(|known| commits.iter().any(|commit| commit.id == **known));
+    if let Some(known) = known {
+        let (old, _) = walk(mirror, known)?;
+        let old: HashSet<CommitId> = old.into_iter().map(|commit| commit.id).collect();
+        commits.retain(|commit| !old.contains(&commit.id));
+    }
+    let fits = commits.len() <= limit;
+    commits.truncate(limit);
+    Ok(match known {
+        Some(_) => History::Since(commits),
+        None if is_whole && fits => History::Whole(commits),
+        None => History::Cut(commits),
+    })
+}
+
+/// All that the mirror has of the history of `head`, newest first, and whether that is all there is.
+fn walk(mirror: &Repository, head: &CommitId) -> Result<(Vec<LoggedCommit>, bool), git2::Error> {
+    let (mut commits, mut is_whole) = (Vec::new(), true);
+    let mut met = HashSet::from([oid(head)]);
+    let mut waiting = BinaryHeap::from([(i64::MAX, oid(head))]);
+    while let Some((_, id)) = waiting.pop() {
+        let commit = logged(&mirror.find_commit(id)?);
+        for parent in &commit.parents {
+            match mirror.find_commit(oid(parent)) {
+                Ok(parent) if met.insert(parent.id()) => {
+                    waiting.push((parent.time().seconds(), parent.id()));
+                }
+                Ok(_) => {}
+                Err(_) => is_whole = false,
+            }
+        }
+        commits.push(commit);
+    }
+    Ok((commits, is_whole))
+}
+
+/// Whether the mirror keeps a commit.
+pub(super) fn has(mirror: &Repository, commit: &CommitId) -> bool {
+    mirror.find_commit(oid(commit)).is_ok()
 }
 
 pub(super) fn logged(commit: &git2::Commit<'_>) -> LoggedCommit {
@@ -80,9 +136,19 @@ pub(super) fn logged(commit: &git2::Commit<'_>) -> LoggedCommit {
         time: Timestamp::from_second(commit.time().seconds()).unwrap_or(Timestamp::UNIX_EPOCH),
         author: person(&commit.author()),
         committer: person(&commit.committer()),
-        parents: commit.parent_ids().map(commit_id).collect(),
+        parents: parents(commit),
         message: text(commit.message_bytes()),
     }
+}
+
+/// The parents as they are written in the commit: at the end of what a mirror keeps, libgit2 tells none.
+fn parents(commit: &git2::Commit<'_>) -> Vec<CommitId> {
+    let header = text(commit.raw_header_bytes());
+    let lines = header
+        .lines()
+        .take_while(|line| !line.starts_with("author "));
+    let parents = lines.filter_map(|line| line.strip_prefix("parent "));
+    parents.filter_map(|id| id.parse().ok()).collect()
 }
 
 fn person(signature: &git2::Signature<'_>) -> Person {

@@ -81,7 +81,7 @@ impl Mirror {
                 Some(Client::Ssh(Ssh::new(address, login, remote.timeouts)))
             }
         };
-        let store = Store::take(folder, remote.url.to_string(), remote.kept)?;
+        let store = Store::take(folder, identity(&remote), remote.kept)?;
         let repository = store.open()?;
         let (messages, inbox) = mpsc::channel();
         let name = format!("mirror-{}", remote.name);
@@ -201,6 +201,14 @@ impl Mirror {
     }
 }
 
+/// What tells a mirror from others that could stand in its folder. One with a part of the history is no whole one.
+fn identity(remote: &Remote) -> String {
+    match remote.depth {
+        None => remote.url.to_string(),
+        Some(depth) => format!("{} {depth}", remote.url),
+    }
+}
+
 /// What the thread owns.
 struct Worker {
     remote: Remote,
@@ -243,6 +251,7 @@ impl Worker {
                         ChangesError::Read(error) => self.note(error),
                         ChangesError::TooMany { .. }
                         | ChangesError::TooLarge { .. }
+                        | ChangesError::Cut { .. }
                         | ChangesError::Path { .. } => {}
                     }));
                 }
@@ -371,6 +380,7 @@ impl Worker {
             }
             Err(
                 PushError::BranchName { .. }
+                | PushError::Sign(_)
                 | PushError::NotAFile { .. }
                 | PushError::Remote { .. },
             ) => "failed",

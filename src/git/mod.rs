@@ -21,6 +21,7 @@ mod push;
 mod read;
 mod remote;
 mod seed;
+mod sign;
 mod ssh;
 mod store;
 mod transport;
@@ -71,6 +72,10 @@ mod commits;
 #[cfg(test)]
 #[path = "../../tests/contract/git_figures.rs"]
 mod figures;
+
+#[cfg(test)]
+#[path = "../../tests/contract/git_settings.rs"]
+mod by_settings;
 
 #[cfg(test)]
 #[path = "../../tests/contract/git_ssh.rs"]

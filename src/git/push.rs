@@ -20,6 +20,7 @@ use super::http::RemoteError;
 use super::oid;
 use super::read::ReadError;
 use super::remote::{Remote, RemoteUrl};
+use super::sign::{SignError, Signer};
 use crate::manifest::{CommitId, RepoPath};
 
 /// A chain of commits for one branch.
@@ -98,6 +99,8 @@ pub(crate) enum PushError {
     NotAFile { path: RepoPath },
     #[error(transparent)]
     Base(ReadError),
+    #[error("failed to sign a commit")]
+    Sign(#[source] SignError),
     #[error("the server rejected the push to `{branch}`: {words}")]
     Rejected {
         branch: String,
@@ -113,12 +116,36 @@ impl PushError {
     pub(crate) fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Remote { source, .. } => source.hint(),
-            Self::BranchName { .. }
-            | Self::NotAFile { .. }
-            | Self::Base(_)
-            | Self::Rejected { .. } => None,
+            Self::Sign(SignError::Key { source }) => source.hint(),
+            Self::Rejected { words, .. } => is_about_protection(words).then_some(
+                "the branch is protected: deliver by pull request, or let towpath's user push to it",
+            ),
+            Self::BranchName { .. } | Self::NotAFile { .. } | Self::Base(_) | Self::Sign(_) => None,
         }
     }
+}
+
+/// Whether a server refused since the branch is protected. What each says:
+/// * GitHub: `GH006: Protected branch update failed`, and of its rule sets `GH013: Repository rule violations found`
+///   (<https://docs.github.com/en/repositories/configuring-branches-and-merges-in-your-repository/managing-rulesets/troubleshooting-rules>);
+/// * GitLab: `You are not allowed to push code to protected branches on this project`;
+/// * Gitea and Forgejo: `branch main is protected from ...`, `Not allowed to push to protected branch main`;
+/// * Bitbucket: `Permission denied to update branch main`, of the Data Center `You are not permitted to ... branch permissions`,
+///   `Branch refs/heads/main can only be modified through pull requests`;
+/// * Azure DevOps: `TF402455: Pushes to this branch are not permitted; you must use a pull request`.
+fn is_about_protection(words: &str) -> bool {
+    let words = words.to_lowercase();
+    let told = [
+        "gh006",
+        "gh013",
+        "protected branch",
+        "is protected from",
+        "permission denied to update branch",
+        "branch permissions",
+        "through pull requests",
+        "tf402455",
+    ];
+    told.iter().any(|told| words.contains(told))
 }
 
 /// Pushes, and lets the mirror know what was pushed.
@@ -133,16 +160,19 @@ pub(super) fn push(
     if head != push.expected {
         return Ok(Pushed::Moved { head });
     }
-    let Built { ids, pack } = build(mirror, &push.parent, &push.commits)?;
+    let signer = remote.signing.as_ref().map(Signer::read).transpose();
+    let signer = signer.map_err(PushError::Sign)?;
+    let Built { ids, pack } = build(mirror, &push.parent, &push.commits, signer.as_ref())?;
     // The same commits at the same time are the same: nothing is left to send.
     let Some(tip) = ids.last().filter(|tip| push.expected.as_ref() != Some(tip)) else {
         return Ok(Pushed::Done { ids });
     };
+    let options = [&remote.push_options[..], &push.options].concat();
     let step = Step {
         from: push.expected.as_ref(),
         to: Some(tip),
         pack: &pack,
-        options: &push.options,
+        options: &options,
     };
     match branch.take(&step).map_err(failed)? {
         Stepped::Done => {
@@ -172,7 +202,7 @@ pub(super) fn delete(
                 from: Some(expected),
                 to: None,
                 pack: &[],
-                options: &[],
+                options: &remote.push_options,
             };
             at.take(&step).map_err(failed)?
         }
@@ -229,4 +259,33 @@ pub(super) fn store(repository: &Repository, pack: &[u8]) -> Result<(), git2::Er
     written.map_err(|error| git2::Error::from_str(&error.to_string()))?;
     writer.commit()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PushError;
+
+    #[test]
+    fn a_refusal_about_a_protected_branch_says_what_to_do() {
+        let hint = |words: &str| {
+            let (branch, words) = ("main".to_owned(), words.to_owned());
+            PushError::Rejected { branch, words }.hint()
+        };
+        for words in [
+            "error: GH006: Protected branch update failed for refs/heads/main.",
+            "error: GH013: Repository rule violations found for refs/heads/main.",
+            "GitLab: You are not allowed to push code to protected branches on this project.",
+            "Gitea: Not allowed to push to protected branch main",
+            "Forgejo: branch main is protected from force push",
+            "remote: Permission denied to update branch main.",
+            "Branch refs/heads/main can only be modified through pull requests.",
+            "TF402455: Pushes to this branch are not permitted; you must use a pull request",
+        ] {
+            assert!(
+                hint(words).is_some_and(|hint| hint.contains("pull request")),
+                "{words}"
+            );
+        }
+        assert_eq!(hint("frozen until Monday\npre-receive hook declined"), None);
+    }
 }

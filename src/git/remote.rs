@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::login::{Clock, Source};
 use crate::manifest::SshAddress;
-use crate::secret::SshLogin;
+use crate::secret::{SshKey, SshLogin};
 
 /// A repository at its server.
 #[derive(Clone, Debug)]
@@ -25,6 +25,12 @@ pub(crate) struct Remote {
     pub(crate) ca_file: Option<PathBuf>,
     pub(crate) timeouts: Timeouts,
     pub(crate) kept: Kept,
+    /// How many commits of each branch are kept; `None` for all. A path has all in any case.
+    pub(crate) depth: Option<u32>,
+    /// Told to the server's hooks with each push, if it takes options.
+    pub(crate) push_options: Vec<String>,
+    /// What signs the commits that are pushed.
+    pub(crate) signing: Option<SshKey>,
     /// By which granted logins are signed for.
     pub(crate) clock: Clock,
 }
@@ -39,6 +45,9 @@ impl Remote {
             ca_file: None,
             timeouts: Timeouts::default(),
             kept: Kept::default(),
+            depth: None,
+            push_options: Vec::new(),
+            signing: None,
             clock,
         }
     }

@@ -83,9 +83,25 @@ impl Resumed {
 pub(crate) struct Ledger {
     latest: BTreeMap<Key, Recorded>,
     resumed: BTreeMap<(PolicyName, EnvironmentName), Resumed>,
+    /// Whether there is older history that was not read.
+    is_cut: bool,
 }
 
 impl Ledger {
+    /// Of a history whose older part is not kept.
+    pub(crate) fn of_a_part() -> Self {
+        Self {
+            is_cut: true,
+            ..Self::default()
+        }
+    }
+
+    /// Whether all of the history was read: what an incomplete one does not tell may have been all the same.
+    #[expect(dead_code, reason = "for decisions that need what is older")]
+    pub(crate) fn is_complete(&self) -> bool {
+        !self.is_cut
+    }
+
     /// The latest promotion of `image`, if the history that was read has one.
     pub(crate) fn latest(
         &self,

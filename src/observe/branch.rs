@@ -108,6 +108,7 @@ async fn read_ledger(
         (History::Since(commits), None) | (History::Whole(commits), _) => {
             (Ledger::default(), commits)
         }
+        (History::Cut(commits), _) => (Ledger::of_a_part(), commits),
     };
     let news: Vec<ledger::Commit> = news.into_iter().map(told).collect();
     ledger.read(branch, &news);

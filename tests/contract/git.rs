@@ -36,7 +36,7 @@ pub(super) struct Place {
     pub(super) way: &'static str,
     /// The repository at the server.
     pub(super) bare: PathBuf,
-    remote: Remote,
+    pub(super) remote: Remote,
     mirror: PathBuf,
 }
 
@@ -206,7 +206,7 @@ async fn bytes_of(mirror: &Mirror, commit: &CommitId, file: &str) -> String {
 
 pub(super) async fn history_of(mirror: &Mirror, head: &CommitId) -> Vec<LoggedCommit> {
     match mirror.log(head.clone(), None, usize::MAX).await.unwrap() {
-        History::Whole(commits) | History::Since(commits) => commits,
+        History::Whole(commits) | History::Since(commits) | History::Cut(commits) => commits,
     }
 }
 
@@ -256,7 +256,7 @@ async fn a_fetched_commit_can_be_read_and_its_history_told() {
         let rewritten = mirror.log(first, Some(head.clone()), 10).await;
         assert_eq!(rewritten.unwrap(), History::Whole(log[1..].to_vec()));
         let bounded = mirror.log(head, None, 1).await;
-        assert_eq!(bounded.unwrap(), History::Whole(newest_alone));
+        assert_eq!(bounded.unwrap(), History::Cut(newest_alone));
     }
 }
 

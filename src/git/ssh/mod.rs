@@ -286,7 +286,9 @@ impl client::Handler for Checker {
 }
 
 /// Reads a private key as OpenSSH writes it, or as PEM has it (PKCS#8, PKCS#1, SEC 1).
-fn private_key(SshKey { key, passphrase }: &SshKey) -> Result<PrivateKey, SshError> {
+pub(in crate::git) fn private_key(
+    SshKey { key, passphrase }: &SshKey,
+) -> Result<PrivateKey, SshError> {
     let place = key.to_string();
     let text = match key.read() {
         // White space at the end was taken off, and a PEM text ends with a line.
