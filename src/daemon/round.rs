@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use crate::apply::{
     Delivery, Outcome, Places, ProposalEnd, ProposalOutcome, Signature, apply, propose,
 };
+use crate::forge::ForgeError;
 use crate::observe::{Sources, Wants};
 use crate::plan::{Plan, Scope, plan};
 use crate::policy::RepositoryName;
@@ -118,9 +119,12 @@ async fn refresh(hands: Hands<'_>, (done, proposed): (&[Outcome], &[ProposalOutc
         .map(|outcome| &outcome.change.head.repository);
     let touched: BTreeSet<RepositoryName> = pushed.chain(proposed_to).cloned().collect();
     for outcome in proposed {
+        let repository = &outcome.change.head.repository;
         if let Some(written) = &outcome.request {
-            let repository = &outcome.change.head.repository;
             hands.sources.keep_request(repository, written.clone());
+        }
+        if let ProposalEnd::ForgeFailed(ForgeError::Exists { .. }) = outcome.end {
+            hands.sources.doubt_requests(repository);
         }
     }
     for repository in &touched {

@@ -86,10 +86,10 @@ pub(super) async fn work(shared: Arc<Shared>, repository: RepositoryName, index:
     asking.end().await;
 }
 
-/// Reads what people do: pull requests first, so that what they brought is in what is fetched.
+/// Reads what people do: pull requests last, so that one whose promotion was fetched is not listed as open.
 async fn read(sources: &Sources, repository: &RepositoryName, (wants, now): (&Wants, Timestamp)) {
-    sources.read_requests(repository, (HEAD_PREFIX, now)).await;
     sources.fetch(repository, wants).await;
+    sources.read_requests(repository, (HEAD_PREFIX, now)).await;
 }
 
 /// What ends a wait.

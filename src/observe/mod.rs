@@ -14,9 +14,9 @@ use std::error::Error;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use futures_util::StreamExt as _;
 use futures_util::future::{join, join_all};
 use futures_util::stream;
+use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 
 use crate::forge::Forge;
@@ -158,12 +158,14 @@ impl Sources {
                 .keys()
                 .map(|repository| self.fetch(repository, wants)),
         );
-        let requests = join_all(
-            self.forges
-                .keys()
-                .map(|repository| self.read_requests(repository, (HEAD_PREFIX, now))),
-        );
-        join(join(listings, requests), branches).await;
+        let branches = branches.then(|_| {
+            join_all(
+                self.forges
+                    .keys()
+                    .map(|repository| self.read_requests(repository, (HEAD_PREFIX, now))),
+            )
+        });
+        join(listings, branches).await;
     }
 
     /// The latest reading of `repository`.

@@ -2,7 +2,7 @@
 //!
 //! Invariant: one list is asked for in each interval, whatever the number of pull requests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -65,15 +65,17 @@ impl Requests {
         };
         let mut kept = self.kept();
         if let Some(open) = open {
-            let is_ended = |request: &forge::PullRequest| request.state != forge::State::Open;
-            kept.by_number.retain(|_, request| is_ended(request));
+            // A list may lag behind what was written just now.
+            let listed: BTreeSet<u64> = open.iter().map(|request| request.number).collect();
+            kept.by_number.retain(|number, request| {
+                request.state != forge::State::Open
+                    || listed.contains(number)
+                    || request.updated >= now - OVERLAP
+            });
             kept.whole_at = Some(now);
-            // What changed was listed first, and may be older than this.
-            changed.into_iter().for_each(|request| kept.keep(request));
             open.into_iter().for_each(|request| kept.keep(request));
-        } else {
-            changed.into_iter().for_each(|request| kept.keep(request));
         }
+        changed.into_iter().for_each(|request| kept.keep(request));
         let horizon = now - LOOK_BACK;
         kept.by_number
             .retain(|_, request| request.state == forge::State::Open || request.updated >= horizon);
@@ -130,6 +132,11 @@ impl Sources {
             },
         };
         self.readings().requests.insert(repository.clone(), fact);
+    }
+
+    /// Has all pull requests of `repository` listed with the next reading: the forge knows one that the latest reading lacks.
+    pub(crate) fn doubt_requests(&self, repository: &RepositoryName) {
+        self.requests[repository].kept().whole_at = None;
     }
 
     /// Keeps a pull request as we have just written it.

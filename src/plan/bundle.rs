@@ -6,9 +6,13 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::request::Dialect;
+use super::request::hidden::{self, Promotions};
 use super::{Decided, HoldReason, Scope};
+use crate::ledger::Moved;
 use crate::manifest::CommitId;
-use crate::policy::{Deliver, Environment, EnvironmentName, Policy, PullRequests};
+use crate::policy::{
+    Deliver, Environment, EnvironmentName, ImageName, Policy, PolicyName, PullRequests,
+};
 use crate::world::{BranchFacts, BranchName, Fact, Proposal, PullRequest, RequestState, World};
 
 /// What is proposed together, as indices of decisions.
@@ -29,8 +33,8 @@ pub(super) struct Standing<'a> {
     /// How its forge writes; `None` where there is none.
     pub(super) dialect: Option<Dialect>,
     pub(super) open: Option<&'a PullRequest>,
-    /// The one that was opened last, in whatever state.
-    pub(super) latest: Option<&'a PullRequest>,
+    /// All that the branch had, the first that was opened first.
+    pub(super) requests: &'a [PullRequest],
 }
 
 /// What is proposed together, by its branch.
@@ -112,7 +116,38 @@ impl<'a> Standing<'a> {
             proposal,
             dialect,
             open: requests.iter().rfind(is_open),
-            latest: requests.last(),
+            requests,
         })
+    }
+
+    /// Whether a pull request was merged when its branch stood where it stands now.
+    pub(super) fn is_merged(self, tip: &Proposal) -> bool {
+        self.requests.iter().any(|request| match request.state {
+            RequestState::Merged { .. } => request.head.as_ref() == Some(&tip.tip),
+            RequestState::Open | RequestState::Closed { .. } => false,
+        })
+    }
+
+    /// The promotion of `image` that was merged last, and the pull request that brought it.
+    pub(super) fn merged(
+        self,
+        base: &BranchName,
+        (policy, environment, image): (&PolicyName, &EnvironmentName, &ImageName),
+    ) -> Option<(Moved, &'a PullRequest)> {
+        let merged = self.requests.iter().rev().filter(|request| {
+            let is_merged = matches!(request.state, RequestState::Merged { .. });
+            is_merged && request.base == base.branch
+        });
+        let mut moves = merged.filter_map(|request| {
+            let Promotions::Here(promotions) = hidden::read(&request.body)?.promotions else {
+                return None;
+            };
+            let here = promotions.into_iter().filter(|promotion| {
+                (&promotion.policy, &promotion.environment) == (policy, environment)
+            });
+            let moved = here.last()?.images.remove(image)?;
+            Some((moved, request))
+        });
+        moves.next()
     }
 }

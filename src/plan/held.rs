@@ -107,6 +107,24 @@ fn reject(
     }
 }
 
+/// The latest commit by which a person resumed the promotions of `environment`: on the repository's own branch, as holds are.
+pub(super) fn resumed<'a>(
+    (scope, world): (&Scope<'_>, &'a World),
+    (policy, environment): (&Policy, &EnvironmentName),
+) -> Option<&'a Resumed> {
+    match world.branches.get(&own_branch(scope, policy))? {
+        Fact::Known(facts) => facts.ledger.resumed(&policy.name, environment),
+        Fact::Unknown { .. } => None,
+    }
+}
+
+/// The branch with the holds.
+fn own_branch(scope: &Scope<'_>, policy: &Policy) -> BranchName {
+    let repository = policy.repository.clone();
+    let branch = scope.branches[&repository].clone();
+    BranchName { repository, branch }
+}
+
 impl<'a> Held<'a> {
     /// What counts at `now` for `image` of `policy` in `environment`.
     pub(super) fn of(
@@ -115,9 +133,7 @@ impl<'a> Held<'a> {
         (policy, environment, image): (&Policy, &EnvironmentName, &ImageName),
         now: Timestamp,
     ) -> Result<Self, HoldReason> {
-        let repository = policy.repository.clone();
-        let branch = scope.branches[&repository].clone();
-        let own_branch = BranchName { repository, branch };
+        let own_branch = own_branch(scope, policy);
         let unread = || "it has not been read yet".to_owned();
         let facts = match world.branches.get(&own_branch) {
             Some(Fact::Known(facts)) => facts,

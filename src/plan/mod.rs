@@ -132,7 +132,7 @@ pub(crate) fn plan(scope: &Scope<'_>, world: &World, now: Timestamp) -> Plan {
         .map(|outcome| outcome.decided)
         .collect();
     let mut changes = change::changes(scope, world, &mut decisions);
-    let mut proposals = propose::proposals(scope, world, &mut decisions, &mut questions);
+    let mut proposals = propose::proposals((scope, world, now), &mut decisions, &mut questions);
     let breaches = lint::lint(scope, world, (&mut changes, &mut proposals));
     Plan {
         decisions,
@@ -140,6 +140,16 @@ pub(crate) fn plan(scope: &Scope<'_>, world: &World, now: Timestamp) -> Plan {
         proposals,
         questions,
         breaches,
+    }
+}
+
+impl Decided {
+    /// Whether facts are being read, so that the next round tells more.
+    fn is_being_read(&self) -> bool {
+        match &self.decision {
+            Decision::Promote(_) => false,
+            Decision::Hold(reason) => reason.is_passing() && reason.is_unknown(),
+        }
     }
 }
 

@@ -6,18 +6,25 @@
 //! Invariant: a branch with a commit of somebody else is not written, and one branch never has two open pull requests.
 
 use std::collections::BTreeSet;
-use std::ops::Range;
+use std::time::Duration;
+
+use jiff::Timestamp;
 
 use super::bundle::{Bundle, Standing, bundles};
 use super::change::{Draft, Overlay, PlannedCommit, commit, draft, hold_promotions};
 use super::evidence::evidence;
+use super::held::resumed;
 use super::request::hidden::{self, Flags, Promotions};
 use super::request::{Proposed, RequestFacts, RequestTemplates, RequestText, markdown};
-use super::{Decided, Decision, HoldReason, Scope, request};
+use super::{Decided, Decision, Ground, HoldReason, Scope, request};
 use crate::ledger::Promotion;
 use crate::manifest::CommitId;
 use crate::policy::{EnvironmentName, PolicyName, PullRequests};
 use crate::world::{BranchName, File, Proposal, PullRequest, Question, RequestState, World};
+
+/// How long a pull request that is listed as open may have been merged already. Forges show a change within seconds; this
+/// is room for clocks that differ.
+const LAG_MAX: Duration = Duration::from_secs(120);
 
 /// What is to be done about one proposal.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,8 +77,7 @@ pub(crate) enum RequestChange {
 
 /// Makes the changes of proposals that the promotions among `decisions` ask for. What waits for people becomes a hold.
 pub(super) fn proposals(
-    scope: &Scope<'_>,
-    world: &World,
+    (scope, world, now): (&Scope<'_>, &World, Timestamp),
     decisions: &mut [Decided],
     questions: &mut BTreeSet<Question>,
 ) -> Vec<ProposalChange> {
@@ -82,6 +88,7 @@ pub(super) fn proposals(
                 let proposer = Proposer {
                     scope,
                     world,
+                    now,
                     head: &head,
                     bundle: &bundle,
                     standing,
@@ -102,6 +109,7 @@ pub(super) fn proposals(
 struct Proposer<'p, 'a> {
     scope: &'p Scope<'a>,
     world: &'p World,
+    now: Timestamp,
     head: &'p BranchName,
     bundle: &'p Bundle<'a>,
     standing: Standing<'p>,
@@ -114,16 +122,25 @@ impl Proposer<'_, '_> {
         questions: &mut BTreeSet<Question>,
     ) -> Option<ProposalChange> {
         let standing = self.standing;
-        if let Some(foreign) = standing.proposal.filter(|tip| !self.is_ours(tip)) {
+        let is_theirs = |tip: &&Proposal| !self.is_ours(tip) && !standing.is_merged(tip);
+        if let Some(foreign) = standing.proposal.filter(is_theirs) {
             return self.leave_alone(foreign, decisions);
+        }
+        self.hold_what_was_merged(decisions);
+        if self
+            .decided(decisions)
+            .any(|decided| decided.is_being_read())
+        {
+            self.hold(decisions, &HoldReason::FactsPending);
+            return None;
         }
         let drafts = self.drafts(decisions);
         if drafts.is_empty() {
             return self.end(decisions);
         }
         let commit = commit(self.scope, drafts);
-        if let Some(reason) = self.is_merged_already(&commit) {
-            self.hold(decisions, &reason);
+        if self.lacks_only_the_unknown(&commit, decisions) {
+            self.hold(decisions, &self.awaits());
             return None;
         }
         let is_right = |tip: &&Proposal| makes_the_same(tip, &commit);
@@ -156,6 +173,65 @@ impl Proposer<'_, '_> {
             return None;
         }
         Some(self.change(rebuild, request, None))
+    }
+
+    fn decided<'d>(&self, decisions: &'d [Decided]) -> impl Iterator<Item = &'d Decided> {
+        let members = self.bundle.members.iter();
+        members.flat_map(|(_, _, range)| &decisions[range.clone()])
+    }
+
+    /// Holds what a pull request brought already: either the branch was read before it was merged, or a person undid it in a
+    /// way that git does not tell, since a squash may lose what its commit said.
+    fn hold_what_was_merged(&self, decisions: &mut [Decided]) {
+        for (policy, environment, range) in &self.bundle.members {
+            let resumed = resumed((self.scope, self.world), (policy, &environment.name));
+            for decided in &mut decisions[range.clone()] {
+                let Decision::Promote(promote) = &decided.decision else {
+                    continue;
+                };
+                let key = (&policy.name, &environment.name, &decided.image);
+                let Some((moved, request)) = self.standing.merged(&self.bundle.base, key) else {
+                    continue;
+                };
+                let RequestState::Merged { at, .. } = request.state else {
+                    continue;
+                };
+                let stands = decided.current.as_deref().unwrap_or_default();
+                let is_lifted =
+                    resumed.is_some_and(|resumed| resumed.lifts(at, (&decided.image, stands)));
+                let is_pinned = matches!(promote.ground, Ground::Pinned { .. });
+                let is_same = moved.tag == promote.to.tag && moved.digest == promote.to.digest;
+                if is_same && !is_lifted && !is_pinned {
+                    let number = request.number;
+                    decided.decision = Decision::Hold(HoldReason::Merged { number });
+                }
+            }
+        }
+    }
+
+    /// Whether the proposal is as `commit` would be but for images of which too little is known to tell: those stay, so that
+    /// a registry that is away for a while dismisses no approval.
+    fn lacks_only_the_unknown(&self, commit: &PlannedCommit, decisions: &[Decided]) -> bool {
+        let Some(tip) = self.standing.proposal else {
+            return false;
+        };
+        let unknown = self
+            .decided(decisions)
+            .filter(|decided| match &decided.decision {
+                Decision::Promote(_) => false,
+                Decision::Hold(reason) => reason.is_unknown(),
+            });
+        let mut standing = Promotion::read(&tip.message);
+        let mut is_cut = false;
+        for decided in unknown {
+            let key = (&decided.policy, &decided.environment);
+            for promotion in &mut standing {
+                if (&promotion.policy, &promotion.environment) == key {
+                    is_cut |= promotion.images.remove(&decided.image).is_some();
+                }
+            }
+        }
+        is_cut && moves_alike(&standing, &commit.promotions)
     }
 
     /// Writes the promotions of each policy. One that cannot be written is held, and stops no other.
@@ -208,9 +284,10 @@ impl Proposer<'_, '_> {
             body: self.with_flags(open, flags)?,
             complaints: Vec::new(),
         };
-        let by = markdown::plain(&tip.committer);
+        let name = tip.committer.rsplit_once(" <");
+        let by = markdown::plain(name.map_or(&tip.committer, |(name, _)| name));
         let comment = format!(
-            "`{}` has a commit that towpath did not make ({}, by {by}), so towpath leaves branch and pull request alone from here on. Merge or close it; to give it back to towpath, delete the branch.",
+            "`{}` has a commit that towpath did not make ({}, by {by}), so towpath leaves branch and pull request alone from here on. Merge it, or close it to reject what it promotes; to give it back to towpath, take that commit off the branch.",
             self.head.branch,
             tip.tip.short(),
         );
@@ -225,13 +302,13 @@ impl Proposer<'_, '_> {
 
     /// What to do where nothing is promoted: what stood there may be done with.
     fn end(&self, decisions: &[Decided]) -> Option<ProposalChange> {
-        let of_bundle = |(_, _, range): &(_, _, Range<usize>)| &decisions[range.clone()];
-        let mut all = self.bundle.members.iter().flat_map(of_bundle);
-        let is_settled = all.all(|decided| match &decided.decision {
-            Decision::Hold(reason) => reason.settles(),
-            Decision::Promote(_) => false,
-        });
-        if !is_settled {
+        let is_settled = self
+            .decided(decisions)
+            .all(|decided| match &decided.decision {
+                Decision::Hold(reason) => reason.settles(),
+                Decision::Promote(_) => false,
+            });
+        if !is_settled || self.may_be_merged(decisions) {
             return None;
         }
         let drop = self.standing.proposal.map(|tip| tip.tip.clone());
@@ -242,6 +319,25 @@ impl Proposer<'_, '_> {
             (Some(close), _) => Some(self.change(None, close, drop)),
             (None, None) => drop.map(|tip| self.change(None, RequestChange::Keep, Some(tip))),
         }
+    }
+
+    /// Whether git got just now what the pull request that is open promotes: lists of forges lag, and one that was merged is
+    /// not to be closed.
+    fn may_be_merged(&self, decisions: &[Decided]) -> bool {
+        let ledger = &self.standing.base.ledger;
+        self.standing.open.is_some()
+            && self.decided(decisions).any(|decided| {
+                let Decided {
+                    policy,
+                    environment,
+                    image,
+                    ..
+                } = decided;
+                let recorded = ledger.latest(policy, environment, image);
+                recorded.is_some_and(|recorded| {
+                    self.now.duration_since(recorded.at).unsigned_abs() < LAG_MAX
+                })
+            })
     }
 
     fn closing(&self, open: &PullRequest) -> Option<RequestChange> {
@@ -266,22 +362,6 @@ impl Proposer<'_, '_> {
     /// The body as it is, with other flags.
     fn with_flags(&self, request: &PullRequest, flags: Flags) -> Option<String> {
         hidden::with_flags(&request.body, flags, self.standing.dialect?.hides_by)
-    }
-
-    /// Whether a pull request with the same promotions was merged, and either the branch was read before that, or a person
-    /// undid it in a way that git does not tell.
-    fn is_merged_already(&self, commit: &PlannedCommit) -> Option<HoldReason> {
-        let latest = self.standing.latest?;
-        let RequestState::Merged { .. } = latest.state else {
-            return None;
-        };
-        let Promotions::Here(promotions) = hidden::read(&latest.body)?.promotions else {
-            return None;
-        };
-        let is_same = moves_alike(&promotions, &commit.promotions);
-        is_same.then(|| HoldReason::Merged {
-            number: latest.number,
-        })
     }
 
     /// What the pull request has to become.

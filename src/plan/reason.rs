@@ -132,7 +132,11 @@ impl HoldReason {
     /// Whether nothing is left to promote, as far as all facts are known.
     pub(crate) fn settles(&self) -> bool {
         match self {
-            Self::Newest | Self::Undone { .. } | Self::Rejected { .. } | Self::AtPin { .. } => true,
+            Self::Newest
+            | Self::Undone { .. }
+            | Self::Rejected { .. }
+            | Self::AtPin { .. }
+            | Self::Merged { .. } => true,
             Self::NoChoice(_)
             | Self::NotListedYet { .. }
             | Self::FactsPending
@@ -154,8 +158,40 @@ impl HoldReason {
             | Self::ForeignCommits { .. }
             | Self::Stopped { .. }
             | Self::PinRefused { .. }
+            | Self::HoldsUnknown { .. } => false,
+        }
+    }
+
+    /// Whether too little is known to tell what should stand there, which another reading may end.
+    pub(crate) fn is_unknown(&self) -> bool {
+        match self {
+            Self::RegistryUnknown { .. }
+            | Self::NotListedYet { .. }
+            | Self::ListingOld { .. }
+            | Self::ListingShrank { .. }
+            | Self::FactsPending
+            | Self::FactUnknown { .. }
+            | Self::PushesUnknown { .. }
+            | Self::PushPending { .. }
+            | Self::SourceUnknown { .. }
+            | Self::SourceBehind { .. }
+            | Self::ManifestsUnknown { .. }
             | Self::HoldsUnknown { .. }
-            | Self::Merged { .. } => false,
+            | Self::ForgeUnknown { .. } => true,
+            Self::Newest
+            | Self::NoChoice(_)
+            | Self::PushesUntold { .. }
+            | Self::BranchMissing { .. }
+            | Self::SiteRefused { .. }
+            | Self::Undone { .. }
+            | Self::Pinned { .. }
+            | Self::Proposed { .. }
+            | Self::ForeignCommits { .. }
+            | Self::Merged { .. }
+            | Self::Stopped { .. }
+            | Self::Rejected { .. }
+            | Self::AtPin { .. }
+            | Self::PinRefused { .. } => false,
         }
     }
 
@@ -342,7 +378,7 @@ impl fmt::Display for HoldReason {
             Self::ForgeUnknown { why } => write!(f, "the pull requests are unknown: {why}"),
             Self::ForeignCommits { branch, commit, by } => write!(
                 f,
-                "branch `{branch}` has a commit that towpath did not make ({}, by {by}); merge or close its pull request, or delete the branch to give it back",
+                "branch `{branch}` has a commit that towpath did not make ({}, by {by}); merge or close its pull request, or take the commit off the branch to give it back",
                 commit.short()
             ),
             Self::Merged { number } => write!(

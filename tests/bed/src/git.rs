@@ -129,10 +129,20 @@ pub fn create_bare(folder: &Path) {
 
 /// Runs `git` in `folder`, untouched by the settings of whoever runs the tests, and gives what it printed.
 pub fn git(folder: &Path, arguments: &[&str]) -> String {
-    let output = command(folder)
-        .args(arguments)
-        .output()
-        .expect("`git` can be run");
+    run(command(folder), arguments)
+}
+
+/// The same at a time, in seconds since 1970.
+pub fn git_at(folder: &Path, seconds: i64, arguments: &[&str]) -> String {
+    let mut command = command(folder);
+    for who in ["AUTHOR", "COMMITTER"] {
+        command.env(format!("GIT_{who}_DATE"), format!("{seconds} +0000"));
+    }
+    run(command, arguments)
+}
+
+fn run(mut command: Command, arguments: &[&str]) -> String {
+    let output = command.args(arguments).output().expect("`git` can be run");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "git {arguments:?}: {errors}");
     String::from_utf8_lossy(&output.stdout)

@@ -19,7 +19,7 @@ mod zot;
 
 pub use built::{Module, built, corpus, say};
 pub use crane::CraneRegistry;
-pub use git::{GitServer, create_bare, git, import, install_hook};
+pub use git::{GitServer, create_bare, git, git_at, import, install_hook};
 pub use limit::RateLimit;
 pub use process::{Process, free_port, program, wait_until};
 pub use push::Pusher;

@@ -19,7 +19,7 @@ fn production_is_proposed_once_and_left_alone_while_nothing_changes() {
     assert_eq!((&*pull.head, &*pull.base), (HEAD, "main"));
     assert_eq!(
         pull.title,
-        "promote portal to production: web v1.4.2 -\\> v1.5.0"
+        "promote portal to production: web v1.4.2 -> v1.5.0"
     );
     assert!(pull.body.contains("v1.5.0"), "{}", pull.body);
     assert_eq!(story.proposed(), V2);
@@ -76,7 +76,7 @@ fn a_newer_version_takes_the_place_of_the_proposed_one_with_one_comment() {
     let pull = story.repository().pull(1);
     assert_eq!(
         pull.title,
-        "promote portal to production: web v1.4.2 -\\> v1.6.0"
+        "promote portal to production: web v1.4.2 -> v1.6.0"
     );
     assert_eq!(
         pull.comments,

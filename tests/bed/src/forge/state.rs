@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::git;
+use crate::{git, git_at};
 
 /// Seconds since 1970 at which the clock of a fake starts: 21 September 2026.
 const START: i64 = 1_790_000_000;
@@ -216,7 +216,7 @@ impl Repository {
         if pull.end != End::Open {
             return None;
         }
-        let commit = self.branches.merge(pull, way)?;
+        let commit = self.branches.merge(pull, way, at)?;
         pull.end = End::Merged {
             commit: commit.clone(),
             by: by.to_owned(),
@@ -254,7 +254,7 @@ impl Branches {
         }
     }
 
-    fn merge(&mut self, pull: &Pull, way: Way) -> Option<String> {
+    fn merge(&mut self, pull: &Pull, way: Way, at: i64) -> Option<String> {
         match self {
             Self::Told(heads) => {
                 heads.get(&pull.head)?;
@@ -263,13 +263,13 @@ impl Branches {
                 heads.insert(pull.base.clone(), commit.clone());
                 Some(commit)
             }
-            Self::Git(folder) => Some(merged(folder, pull, way)),
+            Self::Git(folder) => Some(merged(folder, (pull, at), way)),
         }
     }
 }
 
 /// Merges in a bare repository, as forges do. What conflicts fails the test.
-fn merged(folder: &Path, pull: &Pull, way: Way) -> String {
+fn merged(folder: &Path, (pull, at): (&Pull, i64), way: Way) -> String {
     let run = |words: &[&str]| {
         let who = [
             "-c",
@@ -277,7 +277,9 @@ fn merged(folder: &Path, pull: &Pull, way: Way) -> String {
             "-c",
             "user.email=forge@example.com",
         ];
-        git(folder, &[&who, words].concat()).trim().to_owned()
+        git_at(folder, at, &[&who, words].concat())
+            .trim()
+            .to_owned()
     };
     let base = run(&["rev-parse", &format!("refs/heads/{}", pull.base)]);
     let head = run(&["rev-parse", &format!("refs/heads/{}", pull.head)]);
