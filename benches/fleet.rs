@@ -55,7 +55,7 @@ pub(crate) struct Fleet {
     pub(crate) plan: Plan,
     pub(crate) registry: MemoryRegistry,
     server: GitServer,
-    bare: PathBuf,
+    pub(crate) bare: PathBuf,
     folder: TempDir,
     tags: usize,
 }
@@ -253,6 +253,29 @@ impl Fleet {
         write(&self.path().join("policies/watched.yaml"), policies);
     }
 
+    /// Lets every policy move by pull requests.
+    pub(crate) fn propose(&self) {
+        for n in 0..self.plan.policies {
+            let path = self.path().join(format!("policies/app-{n:04}.yaml"));
+            let policy = std::fs::read_to_string(&path).expect("the policies were written");
+            write(&path, &(policy + "      deliver: pull-request\n"));
+        }
+    }
+
+    /// Says where the repository's pull requests are.
+    pub(crate) fn set_forge(&self, forge: &str) {
+        let path = self.path().join("towpath.yaml");
+        let settings = std::fs::read_to_string(&path).expect("the settings were written");
+        let line = settings.lines().find(|line| line.contains("deploy: {"));
+        let line = line.expect("the settings name the repository");
+        let start = line.split(", forge:").next().unwrap_or(line);
+        let start = start.trim_end_matches(" }");
+        write(
+            &path,
+            &settings.replace(line, &format!("{start}, forge: {forge} }}")),
+        );
+    }
+
     /// Sets the budget of the registry.
     pub(crate) fn set_pace(&self, per_second: u64) {
         let path = self.path().join("towpath.yaml");
@@ -330,7 +353,7 @@ impl Fleet {
             ),
         };
         let settings = format!(
-            "apiVersion: towpath.dev/v1alpha1\nkind: Settings\nrepositories:\n  deploy: {{ url: \"{}\", plain-http: true, poll-interval: {poll_interval} }}\nregistries:\n  {}: {{ {credentials}plain-http: true, poll-interval: {poll_interval} }}\npolicies: [policies]\ncache: cache\nlisten: 127.0.0.1:0\n",
+            "apiVersion: towpath.dev/v1alpha1\nkind: Settings\nrepositories:\n  deploy: {{ url: \"{}\", plain-http: true, poll-interval: {poll_interval}, forge: none }}\nregistries:\n  {}: {{ {credentials}plain-http: true, poll-interval: {poll_interval} }}\npolicies: [policies]\ncache: cache\nlisten: 127.0.0.1:0\n",
             self.url(),
             self.registry.host(),
         );

@@ -17,6 +17,7 @@ mod idle;
 mod large;
 mod measure;
 mod one_edit;
+mod proposals;
 mod scan;
 mod table;
 mod ten_thousand;
@@ -29,7 +30,7 @@ use table::Table;
 /// A figure's name, and what measures it.
 type Figure = (&'static str, fn(&mut Table));
 
-const FIGURES: [Figure; 12] = [
+const FIGURES: [Figure; 13] = [
     ("select", helpers::select),
     ("set", helpers::set),
     ("scan", scan::scan),
@@ -42,6 +43,7 @@ const FIGURES: [Figure; 12] = [
     ("large", large::large),
     ("crowd", large::crowd),
     ("idle", idle::idle),
+    ("proposals", proposals::proposals),
 ];
 
 fn main() -> ExitCode {

@@ -40,7 +40,8 @@ impl Story {
     /// A repository with nothing in it, on a forge.
     fn empty() -> Self {
         let forge = FakeForge::start(Product::Github);
-        forge.set_clock(Timestamp::now().as_second());
+        // Well before what is committed here, since each change takes a second of its clock.
+        forge.set_clock(Timestamp::now().as_second() - 3600);
         let mut lab = Lab::new(&[]);
         let folder = lab.path().join("deploy.git");
         forge.repository("acme/deploy").keep_branches_in(&folder);
@@ -62,10 +63,20 @@ impl Story {
         self.lab.commit(name, &[(&path, &text)]);
     }
 
+    /// Version 1.N.0 of the image, pushed.
+    fn push_version(&self, n: u32) -> String {
+        let tag = format!("v1.{n}.0");
+        self.lab.push(&[&tag]);
+        tag
+    }
+
     /// A policy for the production of each of `names`, with its image, by pull requests with `options`.
     fn policies(&self, names: &[(&str, &str)], options: &str) {
         let policy = |(name, image): &(&str, &str)| {
-            let image = self.lab.image(image);
+            let image = match image.contains(':') {
+                true => (*image).to_owned(),
+                false => self.lab.image(image),
+            };
             format!(
                 "kind: PromotionPolicy\nmetadata: {{ name: {name} }}\nspec:\n  repository: deploy\n  images: {{ web: {image} }}\n  environments:\n    - {{ name: production, tags: {{ semver: '*' }}, update: apps/{name}/overlays/production, deliver: {{ pull-request: {{ {options} }} }} }}\n"
             )

@@ -56,8 +56,10 @@ pub enum Fault {
     Half,
     /// JSON that ends in the middle.
     CutJson,
-    /// Nothing is answered before the fault is healed.
+    /// Nothing is done and nothing answered before the fault is healed.
     Silence,
+    /// It is done, and nothing is answered before the fault is healed.
+    SilenceAfter,
     /// Lists tell what was so when the fault began.
     StaleLists,
     /// This answer, in place of the product's, after it was done.
@@ -84,6 +86,10 @@ struct Inner {
     stale: Option<BTreeMap<String, Repository>>,
     /// What goes wrong, and how often still.
     fault: Option<(Fault, u32)>,
+    /// How many requests go well before.
+    spared: usize,
+    /// The requests that wait for the fault to be healed.
+    waiting: Vec<String>,
     requests: Vec<String>,
     /// Answers that said that nothing changed.
     unchanged: usize,
@@ -107,6 +113,8 @@ impl FakeForge {
                 state: State::default(),
                 stale: None,
                 fault: None,
+                spared: 0,
+                waiting: Vec::new(),
                 requests: Vec::new(),
                 unchanged: 0,
                 is_over: false,
@@ -154,12 +162,25 @@ impl FakeForge {
             return;
         }
         inner.fault = Some((fault, times));
+        inner.spared = 0;
+    }
+
+    /// The same after so many requests that go well.
+    pub fn fail_after(&self, spared: usize, fault: Fault, times: u32) {
+        self.fail(fault, times);
+        self.shared.inner().spared = spared;
+    }
+
+    /// The first request that waits for the fault to be healed, if one does.
+    pub fn waiting(&self) -> Option<String> {
+        self.shared.inner().waiting.first().cloned()
     }
 
     /// Ends what goes wrong.
     pub fn heal(&self) {
         let mut inner = self.shared.inner();
         inner.fault = None;
+        inner.waiting.clear();
         inner.stale = None;
         self.shared.healed.notify_all();
     }
@@ -306,6 +327,7 @@ impl FakeRepository<'_> {
         self.touch(number, |_, pull| pull.title = title.to_owned());
     }
 
+    /// Writes its body anew.
     pub fn rewrite(&self, number: u64, body: &str) {
         self.touch(number, |_, pull| pull.body = body.to_owned());
     }
@@ -344,6 +366,14 @@ impl FakeRepository<'_> {
         let repository = inner.state.repository(&self.path);
         repository.look();
         repository.pulls[&number].clone()
+    }
+
+    /// The numbers of those that are open.
+    pub fn open_ones(&self) -> Vec<u64> {
+        let mut inner = self.shared.inner();
+        let all = inner.state.repository(&self.path).pulls.values();
+        let open = all.filter(|pull| pull.end == End::Open);
+        open.map(|pull| pull.number).collect()
     }
 
     /// How many pull requests there are, in whatever state.
@@ -385,7 +415,7 @@ impl Shared {
     fn answer(&self, request: &Request) -> Sent {
         let mut inner = self.inner();
         let line = format!("{} {}", request.method, request.target);
-        inner.requests.push(line);
+        inner.requests.push(line.clone());
         let fault = inner.take_fault();
         match fault {
             None | Some(Fault::StaleLists) => {
@@ -413,7 +443,11 @@ impl Shared {
                 self.reply(&mut inner, request);
                 Sent::Whole(reply)
             }
-            Some(Fault::Silence) => {
+            Some(fault @ (Fault::Silence | Fault::SilenceAfter)) => {
+                if let Fault::SilenceAfter = fault {
+                    self.reply(&mut inner, request);
+                }
+                inner.waiting.push(line);
                 while inner.fault.is_some() {
                     let waited = self.healed.wait(inner);
                     inner = waited.unwrap_or_else(PoisonError::into_inner);
@@ -475,8 +509,12 @@ impl Shared {
 impl Inner {
     fn take_fault(&mut self) -> Option<Fault> {
         let (fault, times) = self.fault.as_mut()?;
+        if self.spared > 0 {
+            self.spared -= 1;
+            return None;
+        }
         let found = fault.clone();
-        if let Fault::Silence = found {
+        if let Fault::Silence | Fault::SilenceAfter = found {
             return Some(found);
         }
         *times -= 1;
