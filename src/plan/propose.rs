@@ -122,7 +122,9 @@ impl Proposer<'_, '_> {
         questions: &mut BTreeSet<Question>,
     ) -> Option<ProposalChange> {
         let standing = self.standing;
-        let is_theirs = |tip: &&Proposal| !self.is_ours(tip) && !standing.is_merged(tip);
+        let is_done_with =
+            |tip: &Proposal| tip.tip == *standing.base_head || standing.is_merged(tip);
+        let is_theirs = |tip: &&Proposal| !self.is_ours(tip) && !is_done_with(tip);
         if let Some(foreign) = standing.proposal.filter(is_theirs) {
             return self.leave_alone(foreign, decisions);
         }

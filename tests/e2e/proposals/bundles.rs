@@ -15,7 +15,7 @@ fn an_environment_has_one_pull_request_for_all_of_its_policies_and_one_held_stop
     }
     let policies = [("portal", "acme/web"), ("shop", "acme/web")];
     story.policies(&policies, "group: environment");
-    let hold = "apiVersion: towpath.dev/v1alpha1\nkind: Holds\nholds:\n  - { policy: shop, stop: true, reason: a fair }\n";
+    let hold = "apiVersion: towpath.dev/v1alpha1\nholds:\n  - { policy: shop, stop: true, reason: a fair }\n";
     story.lab.commit("stop", &[(".towpath/holds.yaml", hold)]);
     story.lab.push(&[V2]);
 

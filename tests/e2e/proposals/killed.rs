@@ -36,7 +36,9 @@ fn killed_at_each_step_it_opens_one_pull_request_updates_it_and_goes_on_after_th
         assert_eq!(story.deployed(), second);
         n += 2;
     }
-    let git = story.lab.git(&["-C", "deploy.git", "fsck", "--strict"]);
+    let git = story
+        .lab
+        .git(&["-C", "deploy.git", "fsck", "--strict", "--no-dangling"]);
     assert_eq!(git, "");
 }
 
