@@ -67,14 +67,18 @@ pub(crate) struct Resumed {
 impl Resumed {
     /// Whether it ends what came of `text`, which a person wrote for `image` over `promotion`. What was written later is
     /// another decision.
-    pub(crate) fn lifts(&self, promotion: &Recorded, (image, text): (&ImageName, &str)) -> bool {
+    pub(crate) fn lifts(&self, promotion: &Recorded, place: (&ImageName, &str)) -> bool {
+        !promotion.is_since_resumed && self.lifts_what_came(promotion.at, place)
+    }
+
+    /// Whether it ends what came of `text` in place of a promotion that came `at` that time.
+    pub(crate) fn lifts_what_came(&self, at: Timestamp, (image, text): (&ImageName, &str)) -> bool {
         let stood = |stands: &BTreeSet<(ImageName, String)>| {
             stands
                 .iter()
                 .any(|(name, stood)| name == image && stood == text)
         };
-        let is_before = !promotion.is_since_resumed && promotion.at <= self.at;
-        is_before && self.stands.as_ref().is_none_or(stood)
+        at <= self.at && self.stands.as_ref().is_none_or(stood)
     }
 }
 

@@ -199,8 +199,8 @@ impl Proposer<'_, '_> {
                     continue;
                 };
                 let stands = decided.current.as_deref().unwrap_or_default();
-                let is_lifted =
-                    resumed.is_some_and(|resumed| resumed.lifts(at, (&decided.image, stands)));
+                let is_lifted = resumed
+                    .is_some_and(|resumed| resumed.lifts_what_came(at, (&decided.image, stands)));
                 let is_pinned = matches!(promote.ground, Ground::Pinned { .. });
                 let is_same = moved.tag == promote.to.tag && moved.digest == promote.to.digest;
                 if is_same && !is_lifted && !is_pinned {
