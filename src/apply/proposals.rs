@@ -10,11 +10,13 @@ use futures_util::stream;
 use jiff::Timestamp;
 
 use super::{Signature, new_commit};
-use crate::forge::{Forge, ForgeError, MergeWay, NewPullRequest, PullRequest, Update};
+use crate::forge::{
+    Forge, ForgeError, MergeWay, NewPullRequest, PullRequest, Status, Update, Verdict,
+};
 use crate::git::{Deleted, Mirror, Push, PushError, Pushed};
 use crate::manifest::CommitId;
 use crate::plan::request::RequestText;
-use crate::plan::{ProposalChange, Rebuild, RequestChange};
+use crate::plan::{Gate, GateVerdict, ProposalChange, Rebuild, RequestChange};
 use crate::policy::{self, PullRequests, RepositoryName};
 
 /// Proposals that are carried out at once: git takes one after the other, and a forge some at a time.
@@ -83,6 +85,7 @@ impl ProposalOutcome {
             self.pushed = Some(push(&self.change, rebuild, mirror, places).await?);
         }
         if let Some(forge) = places.forges.get(&self.change.head.repository) {
+            self.tell(forge).await.map_err(ProposalEnd::ForgeFailed)?;
             self.ask(forge).await.map_err(ProposalEnd::ForgeFailed)?;
         }
         if let Some(tip) = self.change.drop.clone() {
@@ -95,12 +98,37 @@ impl ProposalOutcome {
         Ok(())
     }
 
+    /// Where the branch stands now.
+    fn tip(&self) -> Option<&CommitId> {
+        self.pushed.as_ref().or(self.change.tip.as_ref())
+    }
+
+    /// Says of the branch's commit how the gates stand: before the pull request is written, whose body says that it was done.
+    /// What the forge forbids is a complaint; what may be done later is not done.
+    async fn tell(&mut self, forge: &Forge) -> Result<(), ForgeError> {
+        let Some(tip) = self.tip().cloned() else {
+            return Ok(());
+        };
+        for gate in &self.change.gates {
+            match forge.set_status(&tip, &status(gate)).await {
+                Ok(()) => {}
+                Err(error) if error.is_transient() => return Err(error),
+                Err(error) => self.complaints.push(error),
+            }
+        }
+        Ok(())
+    }
+
     /// Does what is to be done on the forge.
     async fn ask(&mut self, forge: &Forge) -> Result<(), ForgeError> {
+        let told = |text: RequestText| match self.tip() {
+            Some(tip) => text.told_on(tip),
+            None => text,
+        };
         match self.change.request.clone() {
             RequestChange::Keep => {}
             RequestChange::Open { text, options } => {
-                let new = new_request(&self.change, text, &options);
+                let new = new_request(&self.change, told(text), &options);
                 let opened = forge.open(&new).await?;
                 self.complaints.extend(opened.complaints);
                 let number = opened.pull_request.number;
@@ -113,7 +141,7 @@ impl ProposalOutcome {
                 comment,
                 options,
             } => {
-                let RequestText { title, body, .. } = text;
+                let RequestText { title, body, .. } = told(text);
                 let update = Update {
                     title: Some(title),
                     body: Some(body),
@@ -188,6 +216,22 @@ async fn push(
     match mirror.push(push).await.map_err(ProposalEnd::PushFailed)? {
         Pushed::Done { ids } => Ok(ids.into_iter().next_back().expect("one commit was pushed")),
         Pushed::Moved { .. } => Err(ProposalEnd::Moved),
+    }
+}
+
+fn status(gate: &Gate) -> Status {
+    let Gate {
+        name,
+        verdict,
+        evidence,
+    } = gate;
+    Status {
+        name: format!("towpath/{name}"),
+        verdict: match verdict {
+            GateVerdict::Passed => Verdict::Passed,
+            GateVerdict::Waits | GateVerdict::Unknown => Verdict::Waits,
+        },
+        why: evidence.clone(),
     }
 }
 

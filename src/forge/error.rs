@@ -96,6 +96,28 @@ pub(crate) enum ForgeError {
 }
 
 impl ForgeError {
+    /// Whether the same request may be answered later, with nothing changed by anybody.
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Limited { .. } => true,
+            Self::Rejected { status, .. } => status.is_server_error(),
+            Self::PlainHttp { .. }
+            | Self::CaUnreadable { .. }
+            | Self::CaEmpty { .. }
+            | Self::NoTls { .. }
+            | Self::Credentials { .. }
+            | Self::CredentialsUnusable { .. }
+            | Self::Refused { .. }
+            | Self::Exists { .. }
+            | Self::NotFound { .. }
+            | Self::Redirected { .. }
+            | Self::Malformed { .. }
+            | Self::TooLarge { .. }
+            | Self::TooManyPages { .. }
+            | Self::Unsupported { .. } => false,
+        }
+    }
+
     /// What a person can do about it, if we know.
     pub(crate) fn hint(&self) -> Option<&'static str> {
         match self {

@@ -34,7 +34,7 @@ use crate::policy::{
     Environment, EnvironmentName, ImageName, Policy, PolicyName, RepositoryName, SubjectTemplate,
 };
 use crate::world::{BranchName, Question, World};
-pub(crate) use request::{Dialect, HidesBy};
+pub(crate) use request::{Dialect, Gate, GateVerdict, HidesBy};
 
 pub(crate) use change::{Change, FileChange, PlannedCommit};
 pub(crate) use decide::written;

@@ -15,7 +15,9 @@ use super::change::{Draft, Overlay, PlannedCommit, commit, draft, hold_promotion
 use super::evidence::evidence;
 use super::held::resumed;
 use super::request::hidden::{self, Flags, Promotions};
-use super::request::{Proposed, RequestFacts, RequestTemplates, RequestText, markdown};
+use super::request::{
+    Gate, GateVerdict, Proposed, RequestFacts, RequestTemplates, RequestText, markdown,
+};
 use super::{Decided, Decision, Ground, HoldReason, Scope, request};
 use crate::ledger::Promotion;
 use crate::manifest::CommitId;
@@ -25,6 +27,9 @@ use crate::world::{BranchName, File, Proposal, PullRequest, Question, RequestSta
 /// How long a pull request that is listed as open may have been merged already. Forges show a change within seconds; this
 /// is room for clocks that differ.
 const LAG_MAX: Duration = Duration::from_secs(120);
+
+/// The gate that people are, by `.towpath/holds.yaml`.
+const HOLDS: &str = "holds";
 
 /// What is to be done about one proposal.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +42,10 @@ pub(crate) struct ProposalChange {
     pub(crate) policies: BTreeSet<PolicyName>,
     /// The branch is made anew.
     pub(crate) rebuild: Option<Rebuild>,
+    /// Where the branch stands, if it is not made anew.
+    pub(crate) tip: Option<CommitId>,
+    /// How the gates stand, told as statuses of the commit whenever the pull request is written.
+    pub(crate) gates: Vec<Gate>,
     pub(crate) request: RequestChange,
     /// The branch is deleted, if it still stands there.
     pub(crate) drop: Option<CommitId>,
@@ -158,7 +167,12 @@ impl Proposer<'_, '_> {
             None => None,
             Some(dialect) => {
                 let mut asked = BTreeSet::new();
-                let facts = self.facts(&commit, decisions, &mut asked);
+                let told_on = standing.proposal.filter(|_| rebuild.is_none());
+                let flags = Flags {
+                    told_on: told_on.map(|tip| tip.tip.clone()),
+                    ..Flags::default()
+                };
+                let facts = self.facts((&commit, flags), decisions, &mut asked);
                 if !asked.is_empty() {
                     questions.extend(asked);
                     self.hold(decisions, &HoldReason::FactsPending);
@@ -174,7 +188,11 @@ impl Proposer<'_, '_> {
             self.hold(decisions, &self.awaits());
             return None;
         }
-        Some(self.change(rebuild, request, None))
+        let change = self.change(rebuild, request, None);
+        Some(ProposalChange {
+            gates: vec![nobody_holds()],
+            ..change
+        })
     }
 
     fn decided<'d>(&self, decisions: &'d [Decided]) -> impl Iterator<Item = &'d Decided> {
@@ -285,6 +303,7 @@ impl Proposer<'_, '_> {
             title: open.title.clone(),
             body: self.with_flags(open, flags)?,
             complaints: Vec::new(),
+            hides_by: self.standing.dialect?.hides_by,
         };
         let name = tip.committer.rsplit_once(" <");
         let by = markdown::plain(name.map_or(&tip.committer, |(name, _)| name));
@@ -310,7 +329,10 @@ impl Proposer<'_, '_> {
                 Decision::Hold(reason) => reason.settles(),
                 Decision::Promote(_) => false,
             });
-        if !is_settled || self.may_be_merged(decisions) {
+        if !is_settled {
+            return self.tell_of_the_stop(decisions);
+        }
+        if self.may_be_merged(decisions) {
             return None;
         }
         let drop = self.standing.proposal.map(|tip| tip.tip.clone());
@@ -321,6 +343,47 @@ impl Proposer<'_, '_> {
             (Some(close), _) => Some(self.change(None, close, drop)),
             (None, None) => drop.map(|tip| self.change(None, RequestChange::Keep, Some(tip))),
         }
+    }
+
+    /// Says in the statuses of a pull request that waits that a person stopped everything here.
+    fn tell_of_the_stop(&self, decisions: &[Decided]) -> Option<ProposalChange> {
+        let stopped = self
+            .decided(decisions)
+            .find_map(|decided| match &decided.decision {
+                Decision::Hold(reason @ HoldReason::Stopped { .. }) => Some(reason.to_string()),
+                Decision::Hold(_) | Decision::Promote(_) => None,
+            })?;
+        let (open, tip) = (self.standing.open?, self.standing.proposal?);
+        let hidden = hidden::read(&open.body)?;
+        let flags = Flags {
+            told_on: Some(tip.tip.clone()),
+            stopped: true,
+            ..hidden.flags.clone()
+        };
+        if flags == hidden.flags {
+            return None;
+        }
+        let request = RequestChange::Update {
+            number: open.number,
+            text: RequestText {
+                title: open.title.clone(),
+                body: self.with_flags(open, flags)?,
+                complaints: Vec::new(),
+                hides_by: self.standing.dialect?.hides_by,
+            },
+            comment: None,
+            options: Box::new(self.bundle.options.clone()),
+        };
+        let gate = Gate {
+            name: HOLDS.to_owned(),
+            verdict: GateVerdict::Waits,
+            evidence: stopped,
+        };
+        let change = self.change(None, request, None);
+        Some(ProposalChange {
+            gates: vec![gate],
+            ..change
+        })
     }
 
     /// Whether git got just now what the pull request that is open promotes: lists of forges lag, and one that was merged is
@@ -402,7 +465,7 @@ impl Proposer<'_, '_> {
     /// What the pull request says, with what is known about each version.
     fn facts(
         &self,
-        commit: &PlannedCommit,
+        (commit, flags): (&PlannedCommit, Flags),
         decisions: &[Decided],
         questions: &mut BTreeSet<Question>,
     ) -> RequestFacts {
@@ -410,7 +473,7 @@ impl Proposer<'_, '_> {
         let proposed = commit.promotions.iter().map(|promotion| Proposed {
             promotion: promotion.clone(),
             evidence: evidence(promotion, known, self.world, questions),
-            gates: Vec::new(),
+            gates: vec![nobody_holds()],
         });
         RequestFacts {
             environment: self.bundle.environment.clone(),
@@ -418,7 +481,7 @@ impl Proposer<'_, '_> {
             subject: commit.message.lines().next().unwrap_or_default().to_owned(),
             promotions: proposed.collect(),
             files: commit.files.clone(),
-            flags: Flags::default(),
+            flags,
         }
     }
 
@@ -459,10 +522,21 @@ impl Proposer<'_, '_> {
             base: self.bundle.base.branch.clone(),
             environment: self.bundle.environment.clone(),
             policies: policies.map(|(policy, ..)| policy.name.clone()).collect(),
+            tip: self.standing.proposal.map(|tip| tip.tip.clone()),
             rebuild,
+            gates: Vec::new(),
             request,
             drop,
         }
+    }
+}
+
+/// That no person stopped or rejected what is proposed.
+fn nobody_holds() -> Gate {
+    Gate {
+        name: HOLDS.to_owned(),
+        verdict: GateVerdict::Passed,
+        evidence: "nobody stopped promotions here, and nobody rejected this version".to_owned(),
     }
 }
 

@@ -25,6 +25,8 @@ const DEFINITION_END: &str = ")";
 const IN_COMMIT: &str = "Promotions: in-commit";
 const CLOSED: &str = "Closed: by-towpath";
 const HANDS_OFF: &str = "Hands-Off: ";
+const TOLD_ON: &str = "Told-On: ";
+const STOPPED: &str = "Stopped: yes";
 const SHOWN: &str = "Shown: ";
 const CHECKSUM: &str = "Checksum: sha256:";
 
@@ -52,6 +54,10 @@ pub(crate) struct Flags {
     pub(crate) closed_by_us: bool,
     /// The commit of somebody else at the branch's tip, of which it was said that towpath leaves the branch alone.
     pub(crate) hands_off: Option<CommitId>,
+    /// The commit of which its statuses tell how the gates stand.
+    pub(crate) told_on: Option<CommitId>,
+    /// The statuses tell that a person stopped everything here.
+    pub(crate) stopped: bool,
 }
 
 impl Hidden {
@@ -80,10 +86,13 @@ impl Hidden {
     fn lines(&self) -> Vec<String> {
         let Self {
             promotions,
-            flags: Flags {
-                closed_by_us,
-                hands_off,
-            },
+            flags:
+                Flags {
+                    closed_by_us,
+                    hands_off,
+                    told_on,
+                    stopped,
+                },
             shown,
         } = self;
         let mut lines: Vec<String> = Vec::new();
@@ -101,6 +110,12 @@ impl Hidden {
         }
         if let Some(commit) = hands_off {
             lines.push(format!("{HANDS_OFF}{commit}"));
+        }
+        if let Some(commit) = told_on {
+            lines.push(format!("{TOLD_ON}{commit}"));
+        }
+        if *stopped {
+            lines.push(STOPPED.to_owned());
         }
         lines.push(format!("{SHOWN}{shown}"));
         let checksum = checksum(&lines);
@@ -124,6 +139,10 @@ impl Hidden {
                 continue;
             } else if line == CLOSED {
                 hidden.flags.closed_by_us = true;
+            } else if line == STOPPED {
+                hidden.flags.stopped = true;
+            } else if let Some(commit) = line.strip_prefix(TOLD_ON) {
+                hidden.flags.told_on = Some(commit.parse().ok()?);
             } else if let Some(commit) = line.strip_prefix(HANDS_OFF) {
                 hidden.flags.hands_off = Some(commit.parse().ok()?);
             } else if let Some(shown) = line.strip_prefix(SHOWN) {

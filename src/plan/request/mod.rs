@@ -132,6 +132,7 @@ pub(crate) struct RequestText {
     pub(crate) body: String,
     /// Why a template was not used.
     pub(crate) complaints: Vec<String>,
+    pub(crate) hides_by: HidesBy,
 }
 
 /// Writes the pull request of `facts`. A template that cannot be filled leaves its part to our own words, and reviewers see why.
@@ -167,10 +168,26 @@ pub(crate) fn text(
         title,
         body: hidden::joined(&shown, &hidden.block(dialect.hides_by)),
         complaints,
+        hides_by: dialect.hides_by,
     }
 }
 
 impl RequestText {
+    /// The same, with the commit on which statuses tell how the gates stand.
+    pub(crate) fn told_on(self, commit: &CommitId) -> Self {
+        let Some(Hidden { flags, .. }) = hidden::read(&self.body) else {
+            return self;
+        };
+        let flags = Flags {
+            told_on: Some(commit.clone()),
+            ..flags
+        };
+        match hidden::with_flags(&self.body, flags, self.hides_by) {
+            Some(body) => Self { body, ..self },
+            None => self,
+        }
+    }
+
     /// Whether a pull request with `body` says this already. What people and other programs wrote around it stays until it does
     /// not.
     pub(crate) fn is_told_by(&self, body: &str) -> bool {

@@ -612,6 +612,8 @@ fn hidden_data_tells_the_promotions_and_what_was_done() {
             let flags = Flags {
                 closed_by_us: true,
                 hands_off: Some(COMMIT.parse().unwrap()),
+                told_on: Some(COMMIT.parse().unwrap()),
+                stopped: true,
             };
             let noted = format!("A person wrote this.\n\n{body}");
             let closed = hidden::with_flags(&noted, flags.clone(), dialect.hides_by).unwrap();

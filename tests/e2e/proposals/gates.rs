@@ -1,0 +1,58 @@
+//! How the gates stand is told as statuses of the proposal's commit, which branch protection can require.
+
+use super::{HEAD, Story, V2, V3};
+
+const HOLDS: &str = "towpath/holds";
+
+impl Story {
+    /// The state of the status about holds on the proposal's tip, and what it says.
+    fn status(&self) -> (String, String) {
+        let tip = self.tip(HEAD).unwrap();
+        let statuses = self.repository().statuses(&tip);
+        let status = &statuses[HOLDS];
+        (status.state.clone(), status.why.clone())
+    }
+}
+
+#[test]
+fn the_status_of_a_proposal_waits_while_a_person_stopped_everything_and_passes_before_and_after() {
+    let story = Story::new("");
+    story.lab.push(&[V2]);
+    story.round();
+    let (state, why) = story.status();
+    assert_eq!(state, "success");
+    assert_eq!(
+        why,
+        "nobody stopped promotions here, and nobody rejected this version"
+    );
+    story.quiet_round();
+
+    let holds = "holds:\n  - { environment: production, stop: true, reason: year-end freeze }\n";
+    story.lab.commit("stop", &[(".towpath/holds.yaml", holds)]);
+    story.round();
+    let (state, why) = story.status();
+    assert_eq!(state, "pending");
+    assert!(why.contains("year-end freeze"), "{why}");
+    assert_eq!(story.proposed(), V2, "the proposal stays");
+    story.quiet_round();
+
+    story
+        .lab
+        .commit("go on", &[(".towpath/holds.yaml", "holds: []\n")]);
+    story.round();
+    assert_eq!(story.status().0, "success");
+    story.quiet_round();
+}
+
+#[test]
+fn a_branch_that_is_made_anew_has_the_status_on_its_new_tip() {
+    let story = Story::new("");
+    story.lab.push(&[V2]);
+    story.round();
+    let before = story.tip(HEAD);
+    story.lab.push(&[V3]);
+    story.round();
+    assert_ne!(story.tip(HEAD), before);
+    assert_eq!(story.status().0, "success");
+    story.quiet_round();
+}
