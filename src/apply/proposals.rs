@@ -229,7 +229,7 @@ fn status(gate: &Gate) -> Status {
         name: format!("towpath/{name}"),
         verdict: match verdict {
             GateVerdict::Passed => Verdict::Passed,
-            GateVerdict::Waits | GateVerdict::Unknown => Verdict::Waits,
+            GateVerdict::Waits => Verdict::Waits,
         },
         why: evidence.clone(),
     }

@@ -542,7 +542,7 @@ fn forge(settings: &RepositorySettings) -> Option<forge::Options> {
     let ForgeSettings::At { place, credentials } = &settings.forge else {
         return None;
     };
-    let credentials = credentials.as_ref().or(settings.credentials.as_ref());
+    let credentials = credentials.as_deref().or(settings.credentials.as_ref());
     Some(forge::Options {
         place: place.clone(),
         credentials: credentials.cloned(),

@@ -65,7 +65,7 @@ impl Check<'_> {
                     path: path.map_or(place.path, |path| path.value),
                     ..place
                 },
-                credentials,
+                credentials: credentials.map(Box::new),
             },
             Err(error) => ForgeSettings::Unknown(error),
         }

@@ -12,7 +12,7 @@ pub(super) fn delivery(deliver: Option<forms::Deliver>) -> Deliver {
             branch: commit.branch.map(|branch| branch.value.0),
         },
         Some(forms::Deliver::PullRequest(requests)) => {
-            Deliver::PullRequest(Box::new(pull_requests(requests)))
+            Deliver::PullRequest(Box::new(pull_requests(*requests)))
         }
     }
 }

@@ -161,7 +161,7 @@ impl Shape for HookSource {
 #[derive(Clone, Debug)]
 pub(super) enum Deliver {
     Commit(CommitDelivery),
-    PullRequest(PullRequestDelivery),
+    PullRequest(Box<PullRequestDelivery>),
 }
 
 impl Shape for Deliver {
@@ -170,13 +170,13 @@ impl Shape for Deliver {
             return match choose(node, &["commit", "pull-request"], &[], faults)? {
                 "commit" => CommitDelivery::read(node.get("commit")?, faults).map(Self::Commit),
                 _ => PullRequestDelivery::read(node.get("pull-request")?, faults)
-                    .map(Self::PullRequest),
+                    .map(|requests| Self::PullRequest(Box::new(requests))),
             };
         }
         let words = ["commit", "pull-request"];
         match word(node, &words, faults)? {
             "commit" => Some(Self::Commit(CommitDelivery { branch: None })),
-            _ => Some(Self::PullRequest(PullRequestDelivery::DEFAULT)),
+            _ => Some(Self::PullRequest(Box::new(PullRequestDelivery::DEFAULT))),
         }
     }
 
@@ -193,22 +193,22 @@ impl Shape for Deliver {
 #[derive(Clone, Debug)]
 pub(super) enum Forge {
     None,
-    At(ForgeEntry),
+    At(Box<ForgeEntry>),
 }
 
 impl Shape for Forge {
     fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
         match &node.value {
-            Value::Map(_) => ForgeEntry::read(node, faults).map(Self::At),
+            Value::Map(_) => ForgeEntry::read(node, faults).map(|entry| Self::At(Box::new(entry))),
             Value::Scalar(scalar) if scalar.text == "none" => Some(Self::None),
             Value::Scalar(_) | Value::Empty | Value::List(_) | Value::Refused => {
                 let kind = Placed::read(node, faults)?;
-                Some(Self::At(ForgeEntry {
+                Some(Self::At(Box::new(ForgeEntry {
                     kind: Some(kind),
                     url: None,
                     repository: None,
                     credentials: None,
-                }))
+                })))
             }
         }
     }

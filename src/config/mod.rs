@@ -15,6 +15,7 @@ mod check_settings;
 mod claim;
 mod delivery;
 mod files;
+mod forge_nouns;
 mod forms;
 mod holds;
 mod holds_edit;

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::artifact::Artifact;
+use super::forge_nouns::ApiUrl;
 use super::forms::{
     AutoMerge, Deliver, Forge, HookSource, Image, Newest, OneOrMany, Prerelease, Proxy, Update,
 };
@@ -14,8 +15,8 @@ use super::logins::{
     ClusterCredentials, RegistryCredentials, RepositoryCredentials, SshCredentials,
 };
 use super::nouns::{
-    ApiUrl, ApiVersion, BranchName, CommitSubject, Depth, HookKind, HostName, MarkerPolicy,
-    PageSize, PushOption, RegistryName, RequestsInFlight, RequestsPerSecond, WrittenUrl,
+    ApiVersion, BranchName, CommitSubject, Depth, HookKind, HostName, MarkerPolicy, PageSize,
+    PushOption, RegistryName, RequestsInFlight, RequestsPerSecond, WrittenUrl,
 };
 use super::shape::{Block, Later, Named, Placed, shape};
 use super::tags::{Source, WrittenRule};

@@ -71,7 +71,7 @@ pub(crate) enum ForgeSettings {
     At {
         place: Place,
         /// `None`: those of the repository.
-        credentials: Option<Source>,
+        credentials: Option<Box<Source>>,
     },
     /// It cannot be told, which matters only where somebody wants a pull request.
     Unknown(PlaceError),

@@ -142,10 +142,10 @@ impl<'a> Standing<'a> {
             let Promotions::Here(promotions) = hidden::read(&request.body)?.promotions else {
                 return None;
             };
-            let here = promotions.into_iter().filter(|promotion| {
+            let mut here = promotions.into_iter().filter(|promotion| {
                 (&promotion.policy, &promotion.environment) == (policy, environment)
             });
-            let moved = here.last()?.images.remove(image)?;
+            let moved = here.next_back()?.images.remove(image)?;
             Some((moved, request))
         });
         moves.next()

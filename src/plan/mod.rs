@@ -6,6 +6,7 @@
 
 mod bundle;
 mod change;
+mod compare;
 mod contested;
 mod decide;
 mod describe;

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 
 use super::bundle::{Bundle, Standing, bundles};
 use super::change::{Draft, Overlay, PlannedCommit, commit, draft, hold_promotions};
+use super::compare::{makes_the_same, moves_alike, superseded};
 use super::evidence::evidence;
 use super::held::resumed;
 use super::request::hidden::{self, Flags, Promotions};
@@ -22,7 +23,7 @@ use super::{Decided, Decision, Ground, HoldReason, Scope, request};
 use crate::ledger::Promotion;
 use crate::manifest::CommitId;
 use crate::policy::{EnvironmentName, PolicyName, PullRequests};
-use crate::world::{BranchName, File, Proposal, PullRequest, Question, RequestState, World};
+use crate::world::{BranchName, Proposal, PullRequest, Question, RequestState, World};
 
 /// How long a pull request that is listed as open may have been merged already. Forges show a change within seconds; this
 /// is room for clocks that differ.
@@ -537,65 +538,5 @@ fn nobody_holds() -> Gate {
         name: HOLDS.to_owned(),
         verdict: GateVerdict::Passed,
         evidence: "nobody stopped promotions here, and nobody rejected this version".to_owned(),
-    }
-}
-
-/// Whether the proposal's commit is what `commit` would be.
-fn makes_the_same(tip: &Proposal, commit: &PlannedCommit) -> bool {
-    let files = commit.files.iter();
-    let texts = files.map(|(path, file)| (path, &*file.after));
-    let standing = tip.files.iter().map(|(path, file)| match file {
-        File::Text(text) => (path, &**text),
-        File::NotUtf8
-        | File::Symlink
-        | File::FolderOrSubmodule
-        | File::TooLarge { .. }
-        | File::Missing => (path, ""),
-    });
-    tip.message.trim_end() == commit.message.trim_end() && standing.eq(texts)
-}
-
-/// Whether both bring the same versions of the same images to the same places.
-fn moves_alike(a: &[Promotion], b: &[Promotion]) -> bool {
-    let versions = |promotions: &[Promotion]| {
-        let moves = promotions.iter().flat_map(|promotion| {
-            let key = (promotion.policy.clone(), promotion.environment.clone());
-            let images = promotion.images.iter();
-            images.map(move |(image, moved)| {
-                let version = (moved.tag.clone(), moved.digest.clone());
-                (
-                    key.clone(),
-                    image.clone(),
-                    moved.repository.clone(),
-                    version,
-                )
-            })
-        });
-        moves.collect::<BTreeSet<_>>()
-    };
-    versions(a) == versions(b)
-}
-
-/// What people are told where a newer version takes the place of one that they may have looked at.
-fn superseded(before: &[Promotion], after: &[Promotion]) -> String {
-    let tags = |promotions: &[Promotion]| {
-        let moves = promotions.iter().flat_map(|promotion| {
-            let images = promotion.images.iter();
-            images.map(|(image, moved)| format!("{image} `{}`", moved.tag))
-        });
-        moves.collect::<BTreeSet<_>>()
-    };
-    let (before, after) = (tags(before), tags(after));
-    let list = |texts: Vec<&String>| {
-        let texts: Vec<&str> = texts.into_iter().map(String::as_str).collect();
-        texts.join(", ")
-    };
-    let gone = list(before.difference(&after).collect());
-    let new = list(after.difference(&before).collect());
-    match (gone.is_empty(), new.is_empty()) {
-        (false, false) => format!("This proposes {new} now, in place of {gone}."),
-        (true, false) => format!("This proposes {new} now, too."),
-        (false, true) => format!("This proposes {gone} no more."),
-        (true, true) => "This proposes the same tags now, with other digests.".to_owned(),
     }
 }

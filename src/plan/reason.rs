@@ -307,6 +307,7 @@ fn selection_kind(hold: &SelectionHold) -> &'static str {
 }
 
 impl fmt::Display for HoldReason {
+    #[expect(clippy::too_many_lines, reason = "one sentence for each reason")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Newest => f.write_str("it is the newest"),

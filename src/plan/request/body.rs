@@ -338,7 +338,6 @@ fn gates(facts: &RequestFacts, sizes: Sizes) -> String {
             let verdict = match gate.verdict {
                 GateVerdict::Passed => "passed",
                 GateVerdict::Waits => "waits",
-                GateVerdict::Unknown => "unknown",
             };
             let policy = match is_group {
                 true => format!("{} ", code(proposed.promotion.policy.as_str())),

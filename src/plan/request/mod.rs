@@ -91,11 +91,9 @@ pub(crate) struct Gate {
 
 /// How a condition stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[cfg_attr(not(test), expect(dead_code, reason = "no policy has gates yet"))]
 pub(crate) enum GateVerdict {
     Passed,
     Waits,
-    Unknown,
 }
 
 /// What the forge makes of a body.
