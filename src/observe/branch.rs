@@ -15,6 +15,9 @@ use crate::world::{BranchFacts, Fact, File};
 /// under a second of reading. What is older counts as never promoted by us.
 pub(crate) const HISTORY_LENGTH_MAX: usize = 30_000;
 
+/// How a pointer of Git LFS begins: <https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md#the-pointer>.
+const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1\n";
+
 /// Reads the branch at `head`. What `before` already knows is not read again.
 pub(super) async fn read(
     mirror: &Mirror,
@@ -87,7 +90,10 @@ fn read_holds(file: File) -> Fact<Vec<Hold>> {
         File::Symlink => {
             format!("`{HOLDS_FILE}` is or stands behind a symbolic link, which is never followed")
         }
-        File::FolderOrSubmodule => format!("`{HOLDS_FILE}` is not a file"),
+        File::LfsPointer => {
+            format!("`{HOLDS_FILE}` is a pointer of Git LFS; keep it in git itself")
+        }
+        File::Folder | File::Submodule => format!("`{HOLDS_FILE}` is not a file"),
         File::TooLarge { size_bytes } => {
             format!("`{HOLDS_FILE}` is too large to read: {size_bytes} bytes")
         }
@@ -137,13 +143,35 @@ pub(crate) fn told(commit: LoggedCommit) -> ledger::Commit {
 
 pub(super) fn file(entry: Entry) -> File {
     match entry {
+        Entry::File { bytes } if bytes.starts_with(LFS_POINTER) => File::LfsPointer,
         Entry::File { bytes } => match String::from_utf8(bytes) {
             Ok(text) => File::Text(text.into()),
             Err(_) => File::NotUtf8,
         },
         Entry::Symlink => File::Symlink,
-        Entry::Folder | Entry::Submodule => File::FolderOrSubmodule,
+        Entry::Folder => File::Folder,
+        Entry::Submodule => File::Submodule,
         Entry::Missing => File::Missing,
         Entry::TooLarge { size } => File::TooLarge { size_bytes: size },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::file;
+    use crate::git::Entry;
+    use crate::world::File;
+
+    #[test]
+    fn a_pointer_of_git_lfs_is_no_text_and_a_text_that_names_one_is() {
+        let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0a\nsize 12\n";
+        let read = |text: &str| {
+            let bytes = text.as_bytes().to_vec();
+            file(Entry::File { bytes })
+        };
+        assert_eq!(read(pointer), File::LfsPointer);
+        let names_one = format!("# {pointer}");
+        assert_eq!(read(&names_one), File::Text(names_one.into()));
+        assert_eq!(file(Entry::Submodule), File::Submodule);
     }
 }

@@ -14,7 +14,9 @@ pub(super) fn makes_the_same(tip: &Proposal, commit: &PlannedCommit) -> bool {
         File::Text(text) => (path, &**text),
         File::NotUtf8
         | File::Symlink
-        | File::FolderOrSubmodule
+        | File::LfsPointer
+        | File::Folder
+        | File::Submodule
         | File::TooLarge { .. }
         | File::Missing => (path, ""),
     });

@@ -177,7 +177,17 @@ fn find_file<'a>(site: &Site, facts: &'a BranchFacts) -> Result<(&'a RepoPath, &
                     "`{path}` is or stands behind a symbolic link, which is never followed"
                 ));
             }
-            File::FolderOrSubmodule => return Err(format!("`{path}` is not a file")),
+            File::LfsPointer => {
+                return Err(format!(
+                    "`{path}` is a pointer of Git LFS, which keeps its text elsewhere; keep manifests in git itself: `git lfs untrack`, then `git add --renormalize`"
+                ));
+            }
+            File::Folder => return Err(format!("`{path}` is not a file")),
+            File::Submodule => {
+                return Err(format!(
+                    "`{path}` is or lies in a submodule, whose files belong to another repository; let a policy with that one as its `repository` write there"
+                ));
+            }
             File::TooLarge { size_bytes } => {
                 return Err(format!("`{path}` is too large to edit: {size_bytes} bytes"));
             }

@@ -152,7 +152,11 @@ pub(crate) enum File {
     NotUtf8,
     /// A symbolic link, at the path or on the way to it; it is never followed.
     Symlink,
-    FolderOrSubmodule,
+    /// Its text is kept in Git LFS, outside of the repository.
+    LfsPointer,
+    Folder,
+    /// It belongs to another repository, or a folder on the way to it does.
+    Submodule,
     TooLarge {
         size_bytes: usize,
     },

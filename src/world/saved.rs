@@ -158,7 +158,9 @@ enum Instead {
     Missing,
     Symlink,
     NotUtf8,
+    LfsPointer,
     NotAFile,
+    Submodule,
     TooLarge,
 }
 
@@ -464,7 +466,9 @@ pub(super) fn save_file(file: &File) -> SavedFile {
         },
         File::NotUtf8 => instead(Instead::NotUtf8),
         File::Symlink => instead(Instead::Symlink),
-        File::FolderOrSubmodule => instead(Instead::NotAFile),
+        File::LfsPointer => instead(Instead::LfsPointer),
+        File::Folder => instead(Instead::NotAFile),
+        File::Submodule => instead(Instead::Submodule),
         File::TooLarge { size_bytes } => SavedFile {
             size_bytes: Some(*size_bytes),
             ..instead(Instead::TooLarge)
@@ -523,7 +527,9 @@ pub(super) fn load_file(saved: SavedFile) -> File {
         },
         (None, Some(Instead::NotUtf8)) => File::NotUtf8,
         (None, Some(Instead::Symlink)) => File::Symlink,
-        (None, Some(Instead::NotAFile)) => File::FolderOrSubmodule,
+        (None, Some(Instead::LfsPointer)) => File::LfsPointer,
+        (None, Some(Instead::NotAFile)) => File::Folder,
+        (None, Some(Instead::Submodule)) => File::Submodule,
         (None, Some(Instead::Missing) | None) => File::Missing,
     }
 }
@@ -567,6 +573,8 @@ branches:
       a.yaml: { text: \"a: 1\\r\\n\" }
       b.yaml: { is: symlink }
       c.yaml: { is: too-large, size-bytes: 7 }
+      d.yaml: { is: lfs-pointer }
+      e.yaml: { is: submodule }
     promotions:
       - { commit: 0a0b0c0d0e0f0a0b0c0d0e0f0a0b0c0d0e0f0a0b, at: 2026-03-01T10:00:00Z, policy: p, environment: dev, image: web, reference: ghcr.io/acme/web:v1 }
       - { commit: 0a0b0c0d0e0f0a0b0c0d0e0f0a0b0c0d0e0f0a0b, at: 2026-03-01T10:00:00Z, policy: p, environment: live, image: web, reference: ghcr.io/acme/web:v1, merge: 0b0b0c0d0e0f0a0b0c0d0e0f0a0b0c0d0e0f0a0b, pull-request: 7, since-resumed: true }
