@@ -1,35 +1,27 @@
 //! Settings as written in, settings as used out: defaults, paths, and what keys mean together.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use super::forms::{
-    HmacSource, HookSource as HookWritten, OneOrMany, OpenSource, Proxy as ProxyWritten,
-    ProxyWithLogin, TokenSource,
-};
+use super::forms::{OneOrMany, Proxy as ProxyWritten, ProxyWithLogin};
 use super::logins::{
     ClusterCredentials, PullSecretCredentials, PullSecretsCredentials,
     RegistryCredentials as RegistryWritten, SecretPlace, ServiceAccountCredentials,
 };
 use super::nouns::RegistryName;
 use super::problem::Faults;
-use super::raw::{self, Author, Commit, Hooks, RegistryEntry, RepositoryEntry};
+use super::raw::{self, Author, Commit, RegistryEntry, RepositoryEntry};
 use super::settings::{
-    ClientCertificate, CommitSettings, HookSettings, HookSource, Person, Proxy, RegistrySettings,
-    Settings,
+    ClientCertificate, CommitSettings, Person, Proxy, RegistrySettings, Settings,
 };
 use super::shape::Placed;
 use super::source::Span;
 use crate::login::{DockerConfig, Environment, PullSecrets, Purpose, Source, Which};
 use crate::policy::{RepositoryName, SubjectTemplate};
-use crate::secret::{Guard, Secret};
+use crate::secret::Secret;
 
 /// The branch where none is named.
 pub(super) const BRANCH: &str = "main";
-
-/// The kinds whose events may be signed: GitHub's are, and a pipeline of one's own can.
-const SIGNING: [&str; 2] = ["generic", "ghcr"];
 
 /// Checks settings whose paths are relative to `folder`.
 pub(super) fn check(raw: raw::Settings, folder: &Path, faults: &mut Faults) -> Settings {
@@ -228,75 +220,6 @@ impl Check<'_> {
             }
             RegistryWritten::Google(written) => Source::Google(self.google(written.google)),
         }
-    }
-
-    fn hooks(&mut self, hooks: Hooks, pages: SocketAddr) -> HookSettings {
-        let Hooks { listen, registry } = hooks;
-        if let Some(listen) = listen
-            .as_ref()
-            .filter(|l| l.value == pages && pages.port() != 0)
-        {
-            self.faults.error_with_hint(
-                listen.span,
-                "health and metrics are served on this address",
-                "give the hooks a port of their own, since others may reach them",
-            );
-        }
-        let mut sources = BTreeMap::new();
-        for entry in registry.entries {
-            if let Some(OneOrMany(written)) = entry.value {
-                let kind = entry.key.value.0;
-                self.warn_of_hmac(kind, &written);
-                sources.insert(kind, self.hook_sources(written));
-            }
-        }
-        HookSettings {
-            listen: listen.map_or(([127, 0, 0, 1], 8081).into(), |listen| listen.value),
-            sources,
-        }
-    }
-
-    /// Whoever waits for a signature that never comes refuses all events.
-    fn warn_of_hmac(&mut self, kind: &str, written: &[Placed<HookWritten>]) {
-        if SIGNING.contains(&kind) {
-            return;
-        }
-        for source in written {
-            if let HookWritten::Hmac(HmacSource { hmac, .. }) = &source.value {
-                let message = format!("`{kind}` does not sign what it sends; write `token`");
-                self.faults.warning(hmac.span(), message);
-            }
-        }
-    }
-
-    fn hook_sources(&mut self, written: Vec<Placed<HookWritten>>) -> Vec<HookSource> {
-        let several = written.len() > 1;
-        let source = |written: Placed<HookWritten>| {
-            let (guard, host) = match written.value {
-                HookWritten::Token(TokenSource { token, host }) => {
-                    (Guard::Token(self.secret(token)), host)
-                }
-                HookWritten::Hmac(HmacSource { hmac, host }) => {
-                    (Guard::Hmac(self.secret(hmac)), host)
-                }
-                HookWritten::Open(OpenSource {
-                    unauthenticated,
-                    host,
-                }) => {
-                    if several {
-                        self.faults.error_with_hint(
-                            unauthenticated.span,
-                            "this opens the hook to all, whatever stands beside it",
-                            "leave it as the only entry, or take it out",
-                        );
-                    }
-                    (Guard::Open, host)
-                }
-            };
-            let host = host.map(|host| host.value.0);
-            HookSource { guard, host }
-        };
-        written.into_iter().map(source).collect()
     }
 
     /// Warns of a secret that has no value now: it may come later, and only what needs it is held.

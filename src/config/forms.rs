@@ -6,8 +6,8 @@
 use serde_json::{Value as Json, json};
 
 use super::artifact::Artifact;
-use super::logins::{SecretPlace, never_written_here};
-use super::nouns::{HostName, ProxyUrl, Unauthenticated, unknown_word};
+use super::logins::SecretPlace;
+use super::nouns::{ProxyUrl, unknown_word};
 use super::problem::Faults;
 use super::raw::{
     ApplicationUpdate, CommitDelivery, ForgeEntry, HelmUpdate, ImageEntry, KustomizationUpdate,
@@ -98,61 +98,6 @@ impl Shape for Update {
             ManifestUpdate::schema()?,
             ApplicationUpdate::schema()?,
             MarkersUpdate::schema()?,
-        ] }))
-    }
-}
-
-/// Who may tell that a tag was pushed.
-#[derive(Clone, Debug)]
-pub(super) enum HookSource {
-    Token(TokenSource),
-    Hmac(HmacSource),
-    Open(OpenSource),
-}
-
-shape! {
-    /// A registry that sends a token.
-    struct TokenSource {
-        /// Where the token is kept: it comes in `Authorization`, as it is, as `Bearer` or as the password of `Basic`, in `X-Gitlab-Token`, or as `?token=` in the URL.
-        token: SecretPlace = "token",
-        /// The host by which policies name the registry, where the registry calls itself otherwise.
-        host: Option<Placed<HostName>> = "host",
-    }
-
-    /// A registry that signs what it sends, in `X-Hub-Signature-256` as GitHub does.
-    struct HmacSource {
-        /// Where the key is kept.
-        hmac: SecretPlace = "hmac",
-        /// The host by which policies name the registry, where the registry calls itself otherwise.
-        host: Option<Placed<HostName>> = "host",
-    }
-
-    /// Anybody who can reach the address.
-    struct OpenSource {
-        /// `true`: there is no secret.
-        unauthenticated: Placed<Unauthenticated> = "unauthenticated",
-        /// The host by which policies name the registry, where the registry calls itself otherwise.
-        host: Option<Placed<HostName>> = "host",
-    }
-}
-
-impl Shape for HookSource {
-    fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
-        let Value::Map(_) = &node.value else {
-            return never_written_here(node, "{ token: { env: NAME } }", faults);
-        };
-        match choose(node, &["token", "hmac", "unauthenticated"], &[], faults)? {
-            "token" => TokenSource::read(node, faults).map(Self::Token),
-            "hmac" => HmacSource::read(node, faults).map(Self::Hmac),
-            _ => OpenSource::read(node, faults).map(Self::Open),
-        }
-    }
-
-    fn schema() -> Option<Json> {
-        Some(json!({ "anyOf": [
-            TokenSource::schema()?,
-            HmacSource::schema()?,
-            OpenSource::schema()?,
         ] }))
     }
 }

@@ -1,14 +1,15 @@
 //! The settings and policies that people write: read strictly, checked as a whole, watched for changes.
 //!
 //! Reading order: `files` (which are read), `source` and `tree` (texts with places), `shape`, `raw`,
-//! `forms` and `nouns` (what may be written; parser and JSON Schema in one), `check_settings`, `check_repository`, `check_forge`,
-//! `check_aws`, `check_clouds`, `check_policy`, `claim` and `tags` (what it means), `holds` (of a manifests repository), `problem` (what is wrong). Not here: what a policy means for a round (`plan`).
+//! `forms`, `hooks` and `nouns` (what may be written; parser and JSON Schema in one), `check_settings`, `check_repository`, `check_forge`,
+//! `check_hooks`, `check_aws`, `check_clouds`, `check_policy`, `claim` and `tags` (what it means), `holds` (of a manifests repository), `problem` (what is wrong). Not here: what a policy means for a round (`plan`).
 //! Invariant: a `Config` exists only where nothing is wrong; all problems are reported at once.
 
 mod artifact;
 mod check_aws;
 mod check_clouds;
 mod check_forge;
+mod check_hooks;
 mod check_policy;
 mod check_repository;
 mod check_settings;
@@ -19,6 +20,7 @@ mod forge_nouns;
 mod forms;
 mod holds;
 mod holds_edit;
+mod hooks;
 mod logins;
 mod mask;
 mod nouns;

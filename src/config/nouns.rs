@@ -50,21 +50,6 @@ const REQUESTS_PER_SECOND_MIN: f64 = 0.01;
 /// Most requests in flight that may be set; eight times the default, and what one HTTP/2 connection commonly carries.
 const REQUESTS_IN_FLIGHT_MAX: u32 = 64;
 
-/// The kinds of registries that can tell of a push.
-const HOOK_KINDS: [&str; 11] = [
-    "acr",
-    "distribution",
-    "docker-hub",
-    "ecr",
-    "generic",
-    "ghcr",
-    "gitlab",
-    "google",
-    "harbor",
-    "quay",
-    "zot",
-];
-
 /// What a commit's subject may name.
 const SUBJECT_PARTS: [&str; 3] = ["policy", "environment", "changes"];
 
@@ -364,52 +349,6 @@ fn number<T: FromStr>(
         faults.error(node.span, format!("`{text}` is not {expected}"));
     }
     number
-}
-
-/// A kind of registry that can tell of a push.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct HookKind(pub(super) &'static str);
-
-impl Leaf for HookKind {
-    fn parse(text: &str) -> Result<Self, Refusal> {
-        let known = HOOK_KINDS.into_iter().find(|kind| *kind == text);
-        known.map(Self).ok_or_else(|| {
-            let refusal = unknown_word(text, &HOOK_KINDS);
-            // What is nearest in letters is another product.
-            let meant = match text {
-                "github" => "ghcr",
-                "azure" => "acr",
-                "aws" => "ecr",
-                "docker" | "dockerhub" => "docker-hub",
-                _ => return refusal,
-            };
-            refusal.hint(format!("did you mean `{meant}`?"))
-        })
-    }
-
-    fn schema() -> Json {
-        json!({ "enum": HOOK_KINDS })
-    }
-}
-
-/// The value of `unauthenticated`, which only ever says that there is no secret.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Unauthenticated;
-
-impl Leaf for Unauthenticated {
-    const TAKES_NUMBERS: bool = true;
-
-    fn parse(text: &str) -> Result<Self, Refusal> {
-        match text {
-            "true" => Ok(Self),
-            _ => Err(Refusal::new("`unauthenticated` is `true` or not there")
-                .hint("name a secret: `token: { env: NAME }`")),
-        }
-    }
-
-    fn schema() -> Json {
-        json!({ "const": true })
-    }
 }
 
 impl Leaf for SocketAddr {

@@ -9,13 +9,14 @@ use std::time::Duration;
 use super::artifact::Artifact;
 use super::forge_nouns::ApiUrl;
 use super::forms::{
-    AutoMerge, Deliver, Forge, HookSource, Image, Newest, OneOrMany, Prerelease, Proxy, Update,
+    AutoMerge, Deliver, Forge, Image, Newest, OneOrMany, Prerelease, Proxy, Update,
 };
+use super::hooks::{HookKind, HookSource};
 use super::logins::{
     ClusterCredentials, RegistryCredentials, RepositoryCredentials, SshCredentials,
 };
 use super::nouns::{
-    ApiVersion, BranchName, CommitSubject, Depth, HookKind, HostName, MarkerPolicy, PageSize,
+    ApiVersion, BranchName, CommitSubject, Depth, HostName, MarkerPolicy, PageSize,
     PushOption, RegistryName, RequestsInFlight, RequestsPerSecond, WrittenUrl,
 };
 use super::shape::{Block, Later, Named, Placed, shape};
