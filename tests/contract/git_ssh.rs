@@ -169,6 +169,16 @@ async fn a_key_that_is_wrong_missing_or_none_is_told_with_what_to_do() {
         "{words}"
     );
     assert!(hint.contains("deploy key"), "{hint}");
+    let short = ground.folder.path().join("short");
+    let made = std::process::Command::new("ssh-keygen")
+        .args(["-q", "-t", "rsa", "-b", "1024", "-N", "", "-f"])
+        .arg(&short)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let (words, hint) = ground.refusal(ground.login_by(short)).await;
+    assert!(words.ends_with("keys of 2048 to 8192 bits can"), "{words}");
+    assert_eq!(hint, "use an ed25519 key");
     let gone = ground.folder.path().join("gone");
     let (words, hint) = ground.refusal(ground.login_by(gone.clone())).await;
     let start = format!(

@@ -42,6 +42,8 @@ pub(crate) enum SshError {
     KeyEncrypted { place: String },
     #[error("the passphrase does not open the key in {place}")]
     Passphrase { place: String },
+    #[error("the RSA key in {place} cannot be used: keys of 2048 to 8192 bits can")]
+    RsaKey { place: String },
     #[error("the server refused the key {fingerprint} of the user `{user}`")]
     KeyRefused { user: String, fingerprint: String },
     #[error("the server takes RSA keys by SHA-1 alone, which is not secure")]
@@ -79,7 +81,7 @@ impl SshError {
             Self::KeyRefused { .. } => Some(
                 "add the public key to the repository as a deploy key with write access, and check the user of the URL",
             ),
-            Self::Sha1Only => Some("use an ed25519 key"),
+            Self::RsaKey { .. } | Self::Sha1Only => Some("use an ed25519 key"),
             Self::Ended { .. } => Some("check the path of `url`, and what the key may do there"),
             Self::Unreachable { .. } | Self::Failed { .. } => None,
         }
@@ -102,5 +104,11 @@ impl From<russh::Error> for SshError {
             }
             source => Self::Failed { source },
         }
+    }
+}
+
+impl From<russh::SendError> for SshError {
+    fn from(_: russh::SendError) -> Self {
+        Self::from(russh::Error::SendError)
     }
 }

@@ -5,6 +5,7 @@
 //! never signs or is believed by SHA-1.
 
 mod error;
+mod key;
 mod known_hosts;
 
 use std::borrow::Cow;
@@ -12,18 +13,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use russh::client::{self, Config, Handle, Msg};
-use russh::keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKeyOrCertificate};
+use russh::keys::{HashAlg, PublicKeyOrCertificate};
 use russh::{Channel, ChannelMsg, Preferred, compression};
-use secrecy::{ExposeSecret as _, SecretString};
 use tokio::net::TcpStream;
 
 use super::http::{RemoteError, Service};
 use super::remote::Timeouts;
 use super::wire;
 use crate::manifest::SshAddress;
-use crate::secret::{SshKey, SshLogin};
+use crate::secret::SshLogin;
 
 pub(crate) use error::SshError;
+pub(super) use key::Key;
 use known_hosts::KnownHost;
 
 /// How often a connection is tried: once, and twice more after short waits. Servers drop some at random while many log in
@@ -79,10 +80,10 @@ impl Ssh {
     pub(in crate::git) fn open(&self, service: Service) -> Result<Talk, RemoteError> {
         let deadline = Instant::now() + self.timeouts.total;
         let host = self.known_host()?;
-        let key = Arc::new(private_key(&self.login.key)?);
+        let key = Key::read(&self.login.key)?;
         let (connection, channel) = self.runtime.block_on(async {
             // On the heap: a handshake takes some kilobytes.
-            let connection = Box::pin(self.connect(host, key)).await?;
+            let connection = Box::pin(self.connect(host, &key)).await?;
             let exec = self.within(self.timeouts.idle, self.exec(&connection, service));
             let channel = exec.await?;
             Ok::<_, RemoteError>((connection, channel))
@@ -107,11 +108,7 @@ impl Ssh {
     }
 
     /// A connection on which we are logged in.
-    async fn connect(
-        &self,
-        host: KnownHost,
-        key: Arc<PrivateKey>,
-    ) -> Result<Handle<Checker>, RemoteError> {
+    async fn connect(&self, host: KnownHost, key: &Key) -> Result<Handle<Checker>, RemoteError> {
         let mut attempt = 1;
         let mut connection = loop {
             let greeting = self.within(self.timeouts.connect, self.greet(host.clone()));
@@ -146,12 +143,9 @@ impl Ssh {
         client::connect_stream(Arc::new(config), stream, Checker { host }).await
     }
 
-    async fn log_in(
-        &self,
-        connection: &mut Handle<Checker>,
-        key: Arc<PrivateKey>,
-    ) -> Result<(), SshError> {
-        let hash = match key.algorithm().is_rsa() {
+    async fn log_in(&self, connection: &mut Handle<Checker>, key: &Key) -> Result<(), SshError> {
+        let public = key.public().clone();
+        let hash = match public.algorithm().is_rsa() {
             false => None,
             true => match connection.best_supported_rsa_hash().await? {
                 Some(None) => return Err(SshError::Sha1Only),
@@ -160,14 +154,12 @@ impl Ssh {
                 None => Some(HashAlg::Sha512),
             },
         };
-        let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
+        let fingerprint = public.fingerprint(HashAlg::Sha256).to_string();
         let user = self.address.user.clone();
-        let key = PrivateKeyWithHashAlg::new(key, hash);
-        match connection
-            .authenticate_publickey(user.clone(), key)
-            .await?
-            .success()
-        {
+        let mut signer = key;
+        let logged_in =
+            connection.authenticate_publickey_with(user.clone(), public, hash, &mut signer);
+        match logged_in.await?.success() {
             true => Ok(()),
             false => Err(SshError::KeyRefused { user, fingerprint }),
         }
@@ -283,39 +275,6 @@ impl client::Handler for Checker {
             PublicKeyOrCertificate::Certificate(_) => Ok(false),
         }
     }
-}
-
-/// Reads a private key as OpenSSH writes it, or as PEM has it (PKCS#8, PKCS#1, SEC 1).
-pub(in crate::git) fn private_key(
-    SshKey { key, passphrase }: &SshKey,
-) -> Result<PrivateKey, SshError> {
-    let place = key.to_string();
-    let text = match key.read() {
-        // White space at the end was taken off, and a PEM text ends with a line.
-        Ok(text) => SecretString::from(format!("{}\n", text.expose_secret())),
-        Err(source) => return Err(SshError::Key { source }),
-    };
-    let passphrase = passphrase.as_ref().map(|secret| secret.read());
-    let passphrase = passphrase.transpose();
-    let passphrase = passphrase.map_err(|source| SshError::Key { source })?;
-    let read = |passphrase: Option<&SecretString>| {
-        let passphrase = passphrase.map(SecretString::expose_secret);
-        russh::keys::decode_secret_key(text.expose_secret(), passphrase)
-    };
-    match (read(None), &passphrase) {
-        (Ok(key), _) => Ok(key),
-        (Err(russh::keys::Error::KeyIsEncrypted), None) => Err(SshError::KeyEncrypted { place }),
-        (Err(_), None) => Err(SshError::NoKey { place }),
-        (Err(_), Some(passphrase)) => match read(Some(passphrase)) {
-            Ok(key) => Ok(key),
-            Err(_) if is_key(text.expose_secret()) => Err(SshError::Passphrase { place }),
-            Err(_) => Err(SshError::NoKey { place }),
-        },
-    }
-}
-
-fn is_key(text: &str) -> bool {
-    text.contains("PRIVATE KEY-----")
 }
 
 /// A path as one word of the server's shell, quoted as git does it.
