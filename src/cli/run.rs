@@ -19,7 +19,7 @@ use crate::config::{
     RepositoryUrl, Settings, Watch,
 };
 use crate::daemon::{self, Board, Hands, Intervals, Work};
-use crate::forge::{self, Forge, ForgeError, Traffic};
+use crate::forge::{self, Forge, ForgeError, Place, Traffic};
 use crate::git::{self, Mirror, Remote};
 use crate::image::Repository;
 use crate::login::{Clock, Environment, SourcesByPath};
@@ -27,7 +27,8 @@ use crate::observe::{Sources, Wants};
 use crate::plan::{Dialect, HidesBy, Scope};
 use crate::policy::{Policy, RepositoryName, SubjectTemplate};
 use crate::registry::{self, Connection, EventKind, HostOptions, Options, Registry};
-use crate::web::{self, Bells, Health, HookSource, Hooks};
+use crate::secret::Guard;
+use crate::web::{self, Bells, Health, HookKind, HookSource, Hooks};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -366,7 +367,7 @@ fn end_at_once() {
     std::process::exit(1);
 }
 
-/// Listens for registries that tell of pushes, where the settings say so. Who may is told later.
+/// Listens for registries and forges that tell of news, where the settings say so. Who may is told later.
 async fn serve_hooks(settings: &Settings, bells: &Arc<Bells>) -> Result<Arc<Hooks>, Failure> {
     let hooks = Arc::new(Hooks::new(bells.clone()));
     if let Some(settings) = &settings.hooks {
@@ -396,18 +397,29 @@ fn warn_of_addresses(served: Addresses, before: &Settings, next: &Settings) {
     }
 }
 
-/// Who may tell of pushes, as the settings say.
-fn hook_sources(settings: &Settings) -> BTreeMap<EventKind, Vec<HookSource>> {
-    let source = |source: &config::HookSource| {
+/// Who may tell of news, as the settings say.
+fn hook_sources(settings: &Settings) -> BTreeMap<HookKind, Vec<HookSource>> {
+    let Some(hooks) = &settings.hooks else {
+        return BTreeMap::new();
+    };
+    let registry = |source: &config::HookSource| {
         let config::HookSource { guard, host } = source.clone();
         HookSource { guard, host }
     };
-    let kinds = settings.hooks.iter().flat_map(|hooks| &hooks.sources);
-    let kinds = kinds.map(|(name, sources)| {
+    let registries = hooks.registries.iter().map(|(name, sources)| {
         let kind = EventKind::named(name).expect("settings and events know the same kinds");
-        (kind, sources.iter().map(source).collect())
+        let sources = sources.iter().map(registry).collect();
+        (HookKind::Registry(kind), sources)
     });
-    kinds.collect()
+    let forge = |guard: &Guard| HookSource {
+        guard: guard.clone(),
+        host: None,
+    };
+    let forges = hooks.forges.iter().map(|(kind, guards)| {
+        let sources = guards.iter().map(forge).collect();
+        (HookKind::Forge(*kind), sources)
+    });
+    registries.chain(forges).collect()
 }
 
 fn work(setup: &Setup, live: &Live, bells: &Arc<Bells>) -> Work {
@@ -426,6 +438,7 @@ fn work(setup: &Setup, live: &Live, bells: &Arc<Bells>) -> Work {
         branches: setup.branches.clone(),
         subject: setup.subject.clone(),
         forges: setup.forges.clone(),
+        places: places(&setup.settings, &live.wants),
         signature: setup.signature.clone(),
         sources: live.sources.clone(),
         registry: live.registry.clone(),
@@ -439,6 +452,15 @@ fn work(setup: &Setup, live: &Live, bells: &Arc<Bells>) -> Work {
         bells: bells.clone(),
         clock: daemon::now,
     }
+}
+
+/// Where the manifests repositories that `wants` names are on forges.
+fn places(settings: &Settings, wants: &Wants) -> BTreeMap<RepositoryName, Place> {
+    let place = |name: &RepositoryName| match &settings.repositories[name].forge {
+        ForgeSettings::At { place, .. } => Some((name.clone(), place.clone())),
+        ForgeSettings::None | ForgeSettings::Unknown(_) => None,
+    };
+    wants.branches.keys().filter_map(place).collect()
 }
 
 /// How registries are read, as the settings say.
@@ -601,22 +623,26 @@ mod tests {
     use std::time::Duration;
 
     use super::{Setup, hook_sources, work};
+    use crate::forge;
     use crate::registry::EventKind;
-    use crate::web::Bells;
+    use crate::web::{Bells, HookKind};
 
     #[test]
-    fn settings_know_the_hooks_of_every_kind_of_registry() {
+    fn settings_know_the_hooks_of_every_kind_of_registry_and_forge() {
         let folder = tempfile::tempdir().unwrap();
-        let hook = |kind: EventKind| format!("    {}: {{ unauthenticated: true }}\n", kind.name());
-        let hooks: String = EventKind::ALL.into_iter().map(hook).collect();
+        let hook = |name: &str| format!("    {name}: {{ unauthenticated: true }}\n");
+        let registries = EventKind::ALL.map(|kind| hook(kind.name())).concat();
+        let forges = forge::Kind::ALL.map(|kind| hook(kind.name())).concat();
         let settings = format!(
-            "apiVersion: towpath.dev/v1alpha1\nkind: Settings\nrepositories: {{ deploy: {{ url: deploy.git }} }}\npolicies: []\nhooks:\n  registry:\n{hooks}"
+            "apiVersion: towpath.dev/v1alpha1\nkind: Settings\nrepositories: {{ deploy: {{ url: deploy.git }} }}\npolicies: []\nhooks:\n  registry:\n{registries}  forge:\n{forges}"
         );
         let file = folder.path().join("towpath.yaml");
         fs::write(&file, settings).unwrap();
         let setup = Setup::load(&file).ok().unwrap();
-        let kinds: Vec<EventKind> = hook_sources(&setup.settings).into_keys().collect();
-        assert_eq!(kinds, EventKind::ALL);
+        let kinds: Vec<HookKind> = hook_sources(&setup.settings).into_keys().collect();
+        let registries = EventKind::ALL.into_iter().map(HookKind::Registry);
+        let forges = forge::Kind::ALL.into_iter().map(HookKind::Forge);
+        assert_eq!(kinds, registries.chain(forges).collect::<Vec<_>>());
     }
 
     #[tokio::test]

@@ -12,13 +12,7 @@ const FORGEJO: &str = "forgejo";
 
 impl Leaf for ForgeKind {
     fn parse(text: &str) -> Result<Self, Refusal> {
-        let names = forge_kinds();
-        let named = |kind: &Self| kind.name() == text;
-        match Self::ALL.into_iter().find(named) {
-            Some(kind) => Ok(kind),
-            None if text == FORGEJO => Ok(Self::Gitea),
-            None => Err(unknown_word(text, &names)),
-        }
+        Self::named(text).ok_or_else(|| unknown_word(text, &forge_kinds()))
     }
 
     fn schema() -> Json {

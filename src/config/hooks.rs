@@ -1,4 +1,4 @@
-//! Who may call the hooks, as it is written: kinds of registries, and their secrets.
+//! Who may call the hooks, as it is written: kinds of registries and forges, and their secrets.
 //!
 //! Not here: what that means (`check_hooks`). Invariant: what stands where a secret belongs is never echoed.
 
@@ -106,12 +106,80 @@ shape! {
     }
 }
 
+/// Who may tell that a repository has news.
+#[derive(Clone, Debug)]
+pub(super) enum ForgeHook {
+    Token(ForgeToken),
+    Hmac(ForgeHmac),
+    Open(ForgeOpen),
+}
+
+shape! {
+    /// A forge that sends a token.
+    struct ForgeToken {
+        /// Where the token is kept: it comes in `X-Gitlab-Token`, in `Authorization`, as it is, as `Bearer` or as the password of `Basic`, or as `?token=` in the URL.
+        token: SecretPlace = "token",
+    }
+
+    /// A forge that signs what it sends.
+    struct ForgeHmac {
+        /// Where the key is kept: the secret of the webhook.
+        hmac: SecretPlace = "hmac",
+    }
+
+    /// Anybody who can reach the address.
+    struct ForgeOpen {
+        /// `true`: there is no secret.
+        unauthenticated: Placed<Unauthenticated> = "unauthenticated",
+    }
+}
+
+/// The keys of which each source has one.
+const GUARDS: [&str; 3] = ["token", "hmac", "unauthenticated"];
+
+impl Shape for ForgeHook {
+    fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
+        let Value::Map(_) = &node.value else {
+            return never_written_here(node, "{ hmac: { env: NAME } }", faults);
+        };
+        match choose(node, &GUARDS, &[], faults)? {
+            "token" => ForgeToken::read(node, faults).map(Self::Token),
+            "hmac" => ForgeHmac::read(node, faults).map(Self::Hmac),
+            _ => ForgeOpen::read(node, faults).map(Self::Open),
+        }
+    }
+
+    fn schema() -> Option<Json> {
+        Some(json!({ "anyOf": [
+            ForgeToken::schema()?,
+            ForgeHmac::schema()?,
+            ForgeOpen::schema()?,
+        ] }))
+    }
+}
+
+impl HookSource {
+    /// What must be shown, and the host.
+    pub(super) fn parts(self) -> (ForgeHook, Option<Placed<HostName>>) {
+        match self {
+            Self::Token(TokenSource { token, host }) => {
+                (ForgeHook::Token(ForgeToken { token }), host)
+            }
+            Self::Hmac(HmacSource { hmac, host }) => (ForgeHook::Hmac(ForgeHmac { hmac }), host),
+            Self::Open(OpenSource {
+                unauthenticated,
+                host,
+            }) => (ForgeHook::Open(ForgeOpen { unauthenticated }), host),
+        }
+    }
+}
+
 impl Shape for HookSource {
     fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
         let Value::Map(_) = &node.value else {
             return never_written_here(node, "{ token: { env: NAME } }", faults);
         };
-        match choose(node, &["token", "hmac", "unauthenticated"], &[], faults)? {
+        match choose(node, &GUARDS, &[], faults)? {
             "token" => TokenSource::read(node, faults).map(Self::Token),
             "hmac" => HmacSource::read(node, faults).map(Self::Hmac),
             _ => OpenSource::read(node, faults).map(Self::Open),

@@ -11,13 +11,13 @@ use super::forge_nouns::ApiUrl;
 use super::forms::{
     AutoMerge, Deliver, Forge, Image, Newest, OneOrMany, Prerelease, Proxy, Update,
 };
-use super::hooks::{HookKind, HookSource};
+use super::hooks::{ForgeHook, HookKind, HookSource};
 use super::logins::{
     ClusterCredentials, RegistryCredentials, RepositoryCredentials, SshCredentials,
 };
 use super::nouns::{
-    ApiVersion, BranchName, CommitSubject, Depth, HostName, MarkerPolicy, PageSize,
-    PushOption, RegistryName, RequestsInFlight, RequestsPerSecond, WrittenUrl,
+    ApiVersion, BranchName, CommitSubject, Depth, HostName, MarkerPolicy, PageSize, PushOption,
+    RegistryName, RequestsInFlight, RequestsPerSecond, WrittenUrl,
 };
 use super::shape::{Block, Later, Named, Placed, shape};
 use super::tags::{Source, WrittenRule};
@@ -47,8 +47,8 @@ shape! {
         cache: Option<Placed<String>> = "cache",
         /// Address and port for health and metrics. Default: `127.0.0.1:8080`.
         listen: Option<Placed<SocketAddr>> = "listen",
-        /// Where registries say that a tag was pushed, so that it is promoted at once. Default: none is listened to.
-        hooks: Option<Hooks> = "hooks",
+        /// Where registries say that a tag was pushed, and forges that a repository or a pull request changed, so that it counts at once. Default: none is listened to.
+        hooks: Option<Block<Hooks>> = "hooks",
     } also {
         /// The version of the language: `towpath.dev/v1alpha1`.
         Option<Placed<ApiVersion>> = "apiVersion",
@@ -128,12 +128,14 @@ shape! {
         key: Placed<String> = "key",
     }
 
-    /// Where registries say that a tag was pushed.
+    /// Where registries say that a tag was pushed, and forges that a repository or a pull request changed.
     struct Hooks {
         /// Address and port, apart from those of health and metrics. Default: `127.0.0.1:8081`.
         listen: Option<Placed<SocketAddr>> = "listen",
         /// Who may tell, by kind of registry; each is served at `/hooks/registry/KIND`.
-        registry: Named<HookKind, OneOrMany<HookSource>> = "registry",
+        registry: Option<Named<HookKind, OneOrMany<HookSource>>> = "registry",
+        /// Who may tell, by the product of the forge; each is served at `/hooks/forge/KIND`.
+        forge: Option<Named<ForgeKind, OneOrMany<ForgeHook>>> = "forge",
     }
 
     /// How commits are written.

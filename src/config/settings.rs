@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::forge::{Place, PlaceError};
+use crate::forge::{Kind as ForgeKind, Place, PlaceError};
 use crate::image::RegistryKind;
 use crate::login::{Source, SourcesByPath};
 use crate::manifest::SshAddress;
@@ -32,15 +32,17 @@ pub(crate) struct Settings {
     pub(crate) hooks: Option<HookSettings>,
 }
 
-/// Where registries tell of pushes.
+/// Where registries tell of pushes, and forges of what people do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct HookSettings {
     pub(crate) listen: SocketAddr,
     /// By the name of the kind of registry, each with at least one.
-    pub(crate) sources: BTreeMap<&'static str, Vec<HookSource>>,
+    pub(crate) registries: BTreeMap<&'static str, Vec<HookSource>>,
+    /// The same of forges.
+    pub(crate) forges: BTreeMap<ForgeKind, Vec<Guard>>,
 }
 
-/// Who may tell.
+/// A registry that may tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct HookSource {
     pub(crate) guard: Guard,

@@ -8,6 +8,7 @@ use insta::assert_snapshot;
 use tempfile::TempDir;
 
 use super::{Config, HookSource, Problems, Proxy, RepositoryUrl, load};
+use crate::forge::Kind as ForgeKind;
 use crate::image::RegistryKind;
 use crate::login::{
     Aws, Azure, DockerConfig, Ecr, GithubApp, Google, GoogleIdentity, Identity, Proof, PullSecrets,
@@ -1138,7 +1139,7 @@ hooks:
         ("ghcr", vec![source(Guard::Hmac(one()), None)]),
         ("harbor", harbor),
     ];
-    assert_eq!(hooks.sources, expected.into());
+    assert_eq!(hooks.registries, expected.into());
 }
 
 #[test]
@@ -1171,9 +1172,62 @@ fn what_is_wrong_with_hooks_is_told() {
     17:5 `github` is not one of `acr`, `distribution`, `docker-hub`, `ecr`, `generic`, `ghcr`, `gitlab`, `google`, `harbor`, `quay`, `zot` [did you mean `ghcr`?]
     19:28 `gitlab` does not sign what it sends; write `token`
     ");
-    assert_snapshot!(told("hooks: { listen: 0.0.0.0:8081 }"), @"6:1 the key `registry` is missing");
+    assert_snapshot!(told("hooks: { listen: 0.0.0.0:8081 }"), @"6:1 `hooks` does not say who may tell [write `registry`, `forge` or both, each with the kinds that tell]");
     let open = "registry: { zot: { unauthenticated: true } }";
     assert_snapshot!(told(&format!("hooks: {{ listen: localhost:8081, {open} }}")), @"6:18 `localhost:8081` is not an address and a port [write `127.0.0.1:8081`, or `0.0.0.0:8081` for all interfaces]");
+}
+
+#[test]
+fn forges_may_tell_by_a_signature_a_token_or_as_they_like() {
+    let hooks = "
+hooks:
+  forge:
+    github: [{ hmac: { file: one } }, { hmac: { env: PATH } }]
+    gitlab: { token: { file: one } }
+    gitea: { hmac: { file: one } }
+    forgejo: { token: { env: PATH } }
+    azure-devops: { unauthenticated: true }
+";
+    let folder = folder(&format!("{SETTINGS}{hooks}"), "");
+    fs::write(folder.path().join("one"), "x").unwrap();
+    let config = load_in(folder.path()).unwrap();
+    assert_eq!(config.warnings, []);
+    let one = || Secret::File(folder.path().join("one"));
+    let other = || Secret::Env("PATH".to_owned());
+    let expected = [
+        (
+            ForgeKind::Github,
+            vec![Guard::Hmac(one()), Guard::Hmac(other())],
+        ),
+        (ForgeKind::Gitlab, vec![Guard::Token(one())]),
+        (
+            ForgeKind::Gitea,
+            vec![Guard::Hmac(one()), Guard::Token(other())],
+        ),
+        (ForgeKind::AzureDevops, vec![Guard::Open]),
+    ];
+    assert_eq!(config.settings.hooks.unwrap().forges, expected.into());
+
+    let told = |hooks: &str| messages(&format!("{SETTINGS}{hooks}"), "");
+    assert_snapshot!(told("hooks:
+  forge:
+    githup: { hmac: { env: PATH } }
+    github: { token: hunter2 }
+    bitbucket-server: {}
+    gitea: { hmac: { env: PATH }, host: git.example.com }
+    forgejo: { unauthenticated: true }
+    gitlab: { hmac: { env: PATH } }
+    azure-devops: [{ hmac: { env: PATH } }, hunter2]
+"), @"
+    8:5 `githup` is not one of `github`, `gitlab`, `gitea`, `bitbucket-cloud`, `bitbucket-server`, `azure-devops`, `forgejo` [did you mean `github`?]
+    9:22 a secret is never written in this file [name where it is kept: `{ env: NAME }` or `{ file: PATH }`]
+    10:5 expected one of `token`, `hmac`, `unauthenticated`
+    11:35 unknown key `host` [known here: `hmac`]
+    12:33 this opens the hook to all, whatever stands beside it [leave it as the only entry, or take it out]
+    13:28 `gitlab` does not sign what it sends; write `token`
+    14:35 `azure-devops` does not sign what it sends; write `token`
+    14:45 a secret is never written in this file [name where it is kept: `{ env: NAME }` or `{ file: PATH }`]
+    ");
 }
 
 #[test]
@@ -1183,7 +1237,7 @@ fn settings_and_events_know_the_same_kinds_of_registries() {
         let hooks = format!("hooks: {{ registry: {{ {name}: {{ unauthenticated: true }} }} }}");
         let config = load_in(folder(&format!("{SETTINGS}{hooks}"), "").path()).unwrap();
         let hooks = config.settings.hooks.unwrap();
-        let known = hooks.sources.keys().map(|name| EventKind::named(name));
+        let known = hooks.registries.keys().map(|name| EventKind::named(name));
         assert_eq!(known.collect::<Vec<_>>(), [Some(kind)], "{name}");
     }
 }

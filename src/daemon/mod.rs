@@ -25,6 +25,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::Signature;
+use crate::forge::Place;
 use crate::image::Repository;
 use crate::observe::{Sources, Wants};
 use crate::plan::Dialect;
@@ -45,13 +46,15 @@ pub(crate) struct Work {
     pub(crate) subject: SubjectTemplate,
     /// How the forge of each manifests repository writes.
     pub(crate) forges: BTreeMap<RepositoryName, Dialect>,
+    /// Where the manifests repositories are on forges, by which events name them.
+    pub(crate) places: BTreeMap<RepositoryName, Place>,
     pub(crate) signature: Signature,
     pub(crate) sources: Arc<Sources>,
     /// The one that the sources read.
     pub(crate) registry: Registry,
     pub(crate) wants: Wants,
     pub(crate) intervals: Intervals,
-    /// Rung by the events of registries; they outlast the work.
+    /// Rung by the events of registries and forges; they outlast the work.
     pub(crate) bells: Arc<Bells>,
     pub(crate) clock: fn() -> Timestamp,
 }
@@ -130,6 +133,7 @@ pub(crate) async fn run(
     metrics::begin();
     let origin = |image: &Repository| (image.clone(), work.sources.origin(image));
     work.bells.hang(&images.iter().map(origin).collect());
+    work.bells.hang_manifests(&work.places);
     if workers.is_empty() {
         tracing::warn!("no policy is configured; waiting for one");
         health.became_ready();

@@ -16,21 +16,21 @@ use crate::world::{Fact, ImageFacts};
 /// How far an interval is stretched or shortened at random, so that many pollers spread out.
 const JITTER: f64 = 0.1;
 
-/// Least time between two listings that events ask for. A registry allows many more; a flood of events would not.
+/// Least time between two readings that events ask for. A server allows many more; a flood of events would not.
 const BETWEEN_EVENTS: Duration = Duration::from_secs(1);
 
-/// When to list again after an event whose listing brought nothing new. Some registries tell of a push before their
-/// listing shows it: caches and replicas follow within a second or so. After 6 s, the next poll is soon enough.
+/// When to read again after an event whose reading brought nothing new. Some registries and forges tell of a change before
+/// they show it: caches and replicas follow within a second or so. After 6 s, the next poll is soon enough.
 const LOOK_AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 
-/// When a repository is to be listed again.
-struct Pace {
+/// When a repository is to be read again.
+pub(super) struct Pace {
     interval: Duration,
-    /// When the next poll is due. It has nothing to do with how long a listing took or stood in line, so that a wave of
-    /// listings, as the first ones are, does not come again at every interval.
+    /// When the next poll is due. It has nothing to do with how long a reading took or stood in line, so that a wave of
+    /// readings, as the first ones are, does not come again at every interval.
     due: Instant,
     bell: Arc<Bell>,
-    /// When an event last had the repository listed.
+    /// When an event last had the repository read.
     by_event: Option<Instant>,
     /// What is left of [`LOOK_AGAIN`] since then.
     looks: &'static [Duration],
@@ -39,19 +39,12 @@ struct Pace {
 /// Polls `repository` until it is cut.
 pub(super) async fn poll(shared: Arc<Shared>, repository: Repository) {
     let interval = shared.work.intervals.images[&repository];
-    let mut pace = Pace {
-        interval,
-        due: Instant::now() + interval.mul_f64(fastrand::f64()),
-        bell: shared.work.bells.of(&repository),
-        by_event: None,
-        looks: &[],
-    };
+    let mut pace = Pace::new(interval, shared.work.bells.of(&repository));
     let sources = &shared.work.sources;
     let mut first = true;
     loop {
         let before = sources.image(&repository);
-        // What rings from here on may be missing in this listing.
-        pace.bell.answer();
+        pace.begin();
         let now = (shared.work.clock)();
         let news = sources.list(&repository, &shared.work.wants, now).await;
         let after = sources.image(&repository);
@@ -87,14 +80,39 @@ fn brought(before: Option<&ImageFacts>, after: Option<&ImageFacts>) -> News {
 }
 
 impl Pace {
+    pub(super) fn new(interval: Duration, bell: Arc<Bell>) -> Self {
+        Self {
+            interval,
+            due: Instant::now() + interval.mul_f64(fastrand::f64()),
+            bell,
+            by_event: None,
+            looks: &[],
+        }
+    }
+
+    /// Says that a reading begins: what rings from here on may be missing in it.
+    pub(super) fn begin(&self) {
+        self.bell.answer();
+    }
+
     /// Waits until the repository is to be listed again after a listing with `news`.
     async fn next(&mut self, news: News) {
+        let wait = self.after(news);
+        tokio::select! {
+            biased;
+            () = self.rung() => {}
+            () = sleep(wait) => {}
+        }
+    }
+
+    /// How long the next reading can wait, if no event comes, after one with `news`.
+    pub(super) fn after(&mut self, news: News) -> Duration {
         let now = Instant::now();
         while self.due <= now {
             self.due += jittered(self.interval);
         }
         let poll = self.due - now;
-        let wait = match (news, self.looks.split_first()) {
+        match (news, self.looks.split_first()) {
             (News::Same, Some((wait, rest))) => {
                 self.looks = rest;
                 poll.min(*wait)
@@ -103,18 +121,17 @@ impl Pace {
                 self.looks = &[];
                 poll
             }
-        };
-        tokio::select! {
-            biased;
-            () = self.bell.due() => {
-                if let Some(before) = self.by_event {
-                    sleep_until(before + BETWEEN_EVENTS).await;
-                }
-                self.by_event = Some(Instant::now());
-                self.looks = &LOOK_AGAIN;
-            }
-            () = sleep(wait) => {}
         }
+    }
+
+    /// Waits until an event asks for a reading. May be dropped at any time.
+    pub(super) async fn rung(&mut self) {
+        self.bell.due().await;
+        if let Some(before) = self.by_event {
+            sleep_until(before + BETWEEN_EVENTS).await;
+        }
+        self.by_event = Some(Instant::now());
+        self.looks = &LOOK_AGAIN;
     }
 }
 

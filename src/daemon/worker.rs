@@ -1,4 +1,5 @@
-//! The worker of one manifests repository: fetches it when due, and makes a round whenever a reading changed.
+//! The worker of one manifests repository: reads it when due or at once when an event rang its bell, and makes a round whenever
+//! a reading changed.
 //!
 //! Invariant: `stop` is looked at between rounds only, so that a push is never cut in half by us.
 
@@ -11,14 +12,15 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::ask::Asking;
+use super::poll::Pace;
 use super::round::{Hands, Report, round};
-use super::{Shared, log, metrics, poll};
+use super::{Shared, log, metrics};
 use crate::apply::{Delivery, ProposalEnd, ProposalOutcome};
-use crate::observe::{Sources, Wants};
+use crate::observe::{News, Sources, Wants};
 use crate::plan::Scope;
 use crate::policy::{HEAD_PREFIX, Policy, RepositoryName};
 use crate::web::Health;
-use crate::world::BranchName;
+use crate::world::{BranchName, World};
 
 /// How long a worker waits after a wake-up for one more, and after each of those, since one push should carry all that
 /// comes together. Polls that are answered by one registry end a few milliseconds apart: at the start, after an outage, and
@@ -56,21 +58,25 @@ pub(super) async fn work(shared: Arc<Shared>, repository: RepositoryName, index:
         clock: work.clock,
     };
     let interval = work.intervals.repositories[&repository];
+    let mut reading = Reading {
+        pace: Pace::new(interval, work.bells.of_manifests(&repository)),
+        due: Instant::now(),
+    };
     let mut said = BTreeMap::new();
     let mut asking = Asking::default();
-    let mut fetch_due = Instant::now();
     let mut first = true;
     while !shared.stop.is_cancelled() {
-        if Instant::now() >= fetch_due {
-            tokio::select! {
+        if Instant::now() >= reading.due {
+            reading.pace.begin();
+            let news = tokio::select! {
                 () = shared.stop.cancelled() => break,
-                () = read(&work.sources, &repository, (&wants, (work.clock)())) => {}
-            }
+                news = read(&work.sources, &repository, (&wants, (work.clock)())) => news,
+            };
             let now = (work.clock)();
             if metrics::fetched(&repository, &work.sources, &wants, now) {
                 shared.fetched().insert(repository.clone(), now);
             }
-            fetch_due = Instant::now() + poll::jittered(interval);
+            reading.due = Instant::now() + reading.pace.after(news);
             if std::mem::take(&mut first) {
                 shared.first_reading_done();
             }
@@ -81,15 +87,40 @@ pub(super) async fn work(shared: Arc<Shared>, repository: RepositoryName, index:
         asking.ask(&shared, &report.plan.questions);
         let patience = Patience::after(&report);
         let place = (&repository, index);
-        wait(&shared, place, (fetch_due, patience, &mut asking)).await;
+        wait(&shared, place, (&mut reading, patience, &mut asking)).await;
     }
     asking.end().await;
 }
 
+/// When the repository is read next.
+struct Reading {
+    pace: Pace,
+    due: Instant,
+}
+
 /// Reads what people do: pull requests last, so that one whose promotion was fetched is not listed as open.
-async fn read(sources: &Sources, repository: &RepositoryName, (wants, now): (&Wants, Timestamp)) {
+async fn read(
+    sources: &Sources,
+    repository: &RepositoryName,
+    (wants, now): (&Wants, Timestamp),
+) -> News {
+    let shown = || {
+        let World {
+            branches,
+            requests,
+            proposals,
+            images: _,
+            sources: _,
+        } = sources.world(wants);
+        (branches, requests, proposals)
+    };
+    let before = shown();
     sources.fetch(repository, wants).await;
     sources.read_requests(repository, (HEAD_PREFIX, now)).await;
+    match shown() == before {
+        true => News::Same,
+        false => News::Changed,
+    }
 }
 
 /// What ends a wait.
@@ -97,8 +128,8 @@ async fn read(sources: &Sources, repository: &RepositoryName, (wants, now): (&Wa
 enum Patience {
     /// Whatever may have changed.
     UntilNews,
-    /// The next fetch alone: a server that refuses a push would refuse it again at each wake-up.
-    UntilFetch,
+    /// The next reading alone: a server that refuses a push would refuse it again at each wake-up.
+    UntilReading,
 }
 
 impl Patience {
@@ -122,16 +153,16 @@ impl Patience {
             .collect();
         match last.values().all(is_done) && last_proposals.into_values().all(|done| done) {
             true => Self::UntilNews,
-            false => Self::UntilFetch,
+            false => Self::UntilReading,
         }
     }
 }
 
-/// Waits until something may have changed or the next fetch is due, and shows signs of life meanwhile.
+/// Waits until something may have changed or the next reading is due, and shows signs of life meanwhile.
 async fn wait(
     shared: &Shared,
     (repository, index): (&RepositoryName, usize),
-    (fetch_due, patience, asking): (Instant, Patience, &mut Asking),
+    (reading, patience, asking): (&mut Reading, Patience, &mut Asking),
 ) {
     let hears_news = patience == Patience::UntilNews;
     loop {
@@ -143,7 +174,11 @@ async fn wait(
             () = shared.wake[repository].notified(), if hears_news => {
                 return gather(&shared.wake[repository]).await;
             }
-            () = sleep_until(fetch_due) => return,
+            () = reading.pace.rung() => {
+                reading.due = Instant::now();
+                return;
+            }
+            () = sleep_until(reading.due) => return,
             () = sleep(Health::TURN_EVERY) => {}
         }
     }

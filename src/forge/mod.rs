@@ -48,6 +48,7 @@ use github::Github;
 use gitlab::Gitlab;
 
 pub(crate) use error::ForgeError;
+pub(crate) use events::{EventError, Message, News, event, news, signature};
 pub(crate) use place::{Hiding, Kind, Markup, Place, PlaceError};
 pub(crate) use traffic::Traffic;
 

@@ -87,6 +87,22 @@ impl Kind {
         }
     }
 
+    /// The kind of this name. Forgejo speaks as Gitea does.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        match name {
+            "forgejo" => Some(Self::Gitea),
+            _ => Self::ALL.into_iter().find(|kind| kind.name() == name),
+        }
+    }
+
+    /// Whether the product signs what it sends to a webhook. The others show a token, or a password.
+    pub(crate) fn signs_events(self) -> bool {
+        match self {
+            Self::Github | Self::Gitea | Self::BitbucketCloud | Self::BitbucketServer => true,
+            Self::Gitlab | Self::AzureDevops => false,
+        }
+    }
+
     /// Characters that a body may have. A longer one is refused whole, by those with a limit.
     pub(crate) fn body_length_max(self) -> usize {
         match self {

@@ -1,4 +1,4 @@
-//! A bell for each image repository that is watched: who hears of a push rings it, and its poller lists.
+//! A bell for each image repository and each manifests repository that is watched: who hears of news rings it, and it is read.
 //!
 //! Invariant: a bell keeps no more than that it was rung, however often; so a flood costs nothing, and what rang while
 //! nobody listened, a change of the configuration among it, is heard by the next who does.
@@ -9,10 +9,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::Notify;
 
+use crate::forge::{Kind, News, Place};
 use crate::image::Repository;
+use crate::policy::RepositoryName;
 use crate::registry::{Extent, Named};
 
-/// The bell of one image repository.
+/// The bell of one repository.
 #[derive(Debug, Default)]
 pub(crate) struct Bell {
     is_due: AtomicBool,
@@ -21,9 +23,13 @@ pub(crate) struct Bell {
 
 /// All bells.
 #[derive(Debug, Default)]
-pub(crate) struct Bells(Mutex<Hung>);
+pub(crate) struct Bells {
+    images: Mutex<Hung>,
+    /// Of manifests repositories, each with its place on a forge.
+    manifests: Mutex<BTreeMap<RepositoryName, (Place, Arc<Bell>)>>,
+}
 
-/// The bells that hang now.
+/// The bells of image repositories that hang now.
 #[derive(Debug, Default)]
 struct Hung {
     bells: BTreeMap<Repository, Arc<Bell>>,
@@ -36,7 +42,7 @@ struct Hung {
 pub(crate) enum Rung {
     /// The repository is due from now on.
     Now,
-    /// It was due already and has not been listed since.
+    /// It was due already and has not been read since.
     Already,
 }
 
@@ -58,7 +64,7 @@ impl Bell {
         }
     }
 
-    /// Says that a listing begins: what rang before is answered by it, and what rings from now on is not.
+    /// Says that a reading begins: what rang before is answered by it, and what rings from now on is not.
     pub(crate) fn answer(&self) {
         self.is_due.store(false, Ordering::Release);
     }
@@ -105,8 +111,41 @@ impl Bells {
         meant.into_iter().map(ring).collect()
     }
 
+    /// Hangs a bell for each manifests repository that is on a forge and takes the others down. Those that hang already stay.
+    pub(crate) fn hang_manifests(&self, places: &BTreeMap<RepositoryName, Place>) {
+        let mut hung = self.manifests();
+        let mut before = std::mem::take(&mut *hung);
+        for (name, place) in places {
+            let (_, bell) = before.remove(name).unzip();
+            hung.insert(name.clone(), (place.clone(), bell.unwrap_or_default()));
+        }
+    }
+
+    /// The bell of the manifests repository `name`; one that nobody rings where none hangs.
+    pub(crate) fn of_manifests(&self, name: &RepositoryName) -> Arc<Bell> {
+        let hung = self.manifests();
+        let bell = hung.get(name).map(|(_, bell)| bell.clone());
+        bell.unwrap_or_default()
+    }
+
+    /// Rings for the manifests repositories that a forge of `kind` has news of.
+    pub(super) fn ring_manifests(&self, kind: Kind, news: &News) -> BTreeMap<RepositoryName, Rung> {
+        let hung = self.manifests();
+        let is_meant = |place: &Place| place.kind == kind && place.has(news);
+        let meant = hung.iter().filter(|(_, (place, _))| is_meant(place));
+        meant
+            .map(|(name, (_, bell))| (name.clone(), bell.ring()))
+            .collect()
+    }
+
     fn hung(&self) -> MutexGuard<'_, Hung> {
-        self.0
+        self.images
+            .lock()
+            .expect("nothing panics while it holds the bells")
+    }
+
+    fn manifests(&self) -> MutexGuard<'_, BTreeMap<RepositoryName, (Place, Arc<Bell>)>> {
+        self.manifests
             .lock()
             .expect("nothing panics while it holds the bells")
     }
@@ -119,6 +158,7 @@ mod tests {
     use futures_util::FutureExt as _;
 
     use super::{Bells, Rung};
+    use crate::forge::{Kind, News, Place};
     use crate::image::Repository;
     use crate::registry::{Extent, Named};
 
@@ -213,5 +253,35 @@ mod tests {
         assert!(due(web).is_some());
         bells.hang(&repositories(&[web, api]));
         assert!(due(web).is_some() && due(api).is_none());
+    }
+
+    #[test]
+    fn news_ring_for_the_repository_of_that_name_on_a_forge_of_that_kind() {
+        let bells = Bells::default();
+        let place = |url: &str| Place::parse(None, url).unwrap();
+        let places = |names: &[(&str, &str)]| {
+            let named = names
+                .iter()
+                .map(|(name, url)| (name.parse().unwrap(), place(url)));
+            named.collect::<BTreeMap<_, _>>()
+        };
+        let hub = ("hub", "https://github.com/acme/deploy.git");
+        let lab = ("lab", "git@gitlab.com:acme/deploy.git");
+        bells.hang_manifests(&places(&[hub, lab]));
+        let rung = |kind| {
+            let path = "Acme/Deploy".to_owned();
+            let rung = bells.ring_manifests(kind, &News { path });
+            rung.into_iter()
+                .map(|(name, rung)| (name.to_string(), rung))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(rung(Kind::Github), [("hub".to_owned(), Rung::Now)]);
+        assert_eq!(rung(Kind::Gitea), []);
+        // What rang stays rung while others come and go.
+        bells.hang_manifests(&places(&[hub]));
+        assert_eq!(rung(Kind::Gitlab), []);
+        assert_eq!(rung(Kind::Github), [("hub".to_owned(), Rung::Already)]);
+        let bell = bells.of_manifests(&"hub".parse().unwrap());
+        assert!(bell.due().now_or_never().is_some());
     }
 }

@@ -19,6 +19,7 @@ use hyper::{HeaderMap, Method, Request, StatusCode};
 use url::form_urlencoded;
 
 use super::metrics::Outcome;
+use crate::forge::{self, News};
 use crate::registry::{EventError, EventKind, Message, Named, pushed};
 use crate::secret::{Guard, SecretError};
 
@@ -39,7 +40,14 @@ const BURST_MAX: f64 = 10_000.0;
 /// How often refusals of one kind are told in the log. The others are counted.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
-/// Who may call for one kind of registry.
+/// Who calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum HookKind {
+    Registry(EventKind),
+    Forge(forge::Kind),
+}
+
+/// Who may call for one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct HookSource {
     pub(crate) guard: Guard,
@@ -47,10 +55,19 @@ pub(crate) struct HookSource {
     pub(crate) host: Option<String>,
 }
 
-/// The way in for one kind of registry.
+/// What an event says.
+#[derive(Debug)]
+pub(super) enum Told {
+    /// Tags were pushed to these.
+    Pushes(Vec<Named>),
+    /// This repository has news, if any has.
+    News(Option<News>),
+}
+
+/// The way in for one kind.
 #[derive(Debug)]
 pub(super) struct Door {
-    kind: EventKind,
+    kind: HookKind,
     sources: Vec<HookSource>,
     allowance: Mutex<Allowance>,
     refusals: Mutex<Refusals>,
@@ -101,6 +118,8 @@ pub(super) enum Refusal {
     Broken,
     #[error(transparent)]
     Unreadable(EventError),
+    #[error(transparent)]
+    UnreadableNews(forge::EventError),
 }
 
 impl Refusal {
@@ -115,7 +134,7 @@ impl Refusal {
             Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::Broken | Self::Unreadable(_) => StatusCode::BAD_REQUEST,
+            Self::Broken | Self::Unreadable(_) | Self::UnreadableNews(_) => StatusCode::BAD_REQUEST,
         }
     }
 
@@ -132,7 +151,8 @@ impl Refusal {
             | Self::TooLarge
             | Self::TooSlow
             | Self::Broken
-            | Self::Unreadable(_) => None,
+            | Self::Unreadable(_)
+            | Self::UnreadableNews(_) => None,
         }
     }
 
@@ -146,13 +166,54 @@ impl Refusal {
             | Self::TooLarge
             | Self::TooSlow
             | Self::Broken
-            | Self::Unreadable(_) => Outcome::Malformed,
+            | Self::Unreadable(_)
+            | Self::UnreadableNews(_) => Outcome::Malformed,
+        }
+    }
+}
+
+impl HookKind {
+    /// The kind that is called at `path`.
+    pub(super) fn at(path: &str) -> Option<Self> {
+        match path.strip_prefix("/hooks/")?.split_once('/')? {
+            ("registry", name) => EventKind::named(name).map(Self::Registry),
+            ("forge", name) => forge::Kind::named(name).map(Self::Forge),
+            _ => None,
+        }
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Registry(kind) => kind.name(),
+            Self::Forge(kind) => kind.name(),
+        }
+    }
+
+    /// What the message in `body` says.
+    fn told(self, headers: &HeaderMap, body: &[u8]) -> Result<Told, Refusal> {
+        match self {
+            Self::Registry(kind) => {
+                let message = Message {
+                    event_type: text(headers, "ce-type"),
+                    body,
+                };
+                let named = pushed(kind, message).map_err(Refusal::Unreadable)?;
+                Ok(Told::Pushes(named.into_iter().collect()))
+            }
+            Self::Forge(kind) => {
+                let message = forge::Message {
+                    event: forge::event(kind, headers),
+                    body,
+                };
+                let news = forge::news(kind, message).map_err(Refusal::UnreadableNews)?;
+                Ok(Told::News(news))
+            }
         }
     }
 }
 
 impl Door {
-    pub(super) fn new(kind: EventKind, sources: Vec<HookSource>) -> Self {
+    pub(super) fn new(kind: HookKind, sources: Vec<HookSource>) -> Self {
         Self {
             kind,
             sources,
@@ -164,15 +225,15 @@ impl Door {
         }
     }
 
-    pub(super) fn kind(&self) -> EventKind {
+    pub(super) fn kind(&self) -> HookKind {
         self.kind
     }
 
-    /// Who sent `request`, and what it names.
+    /// Who sent `request`, and what it says.
     pub(super) async fn enter(
         &self,
         request: Request<Incoming>,
-    ) -> Result<(&HookSource, Vec<Named>), Refusal> {
+    ) -> Result<(&HookSource, Told), Refusal> {
         let (parts, body) = request.into_parts();
         if parts.method != Method::POST {
             return Err(Refusal::NotPost);
@@ -180,7 +241,7 @@ impl Door {
         if !is_json(&parts.headers) {
             return Err(Refusal::NotJson);
         }
-        let shown = Shown::by(&parts);
+        let shown = Shown::by(&parts, self.kind);
         let (source, body) = match (self.by_token(&shown), &shown.signature) {
             (Ok(source), _) => (source, read(body).await?),
             (Err(_), Some(signature)) if self.wants_signatures() => {
@@ -190,12 +251,7 @@ impl Door {
             (Err(refusal), _) => return Err(refusal),
         };
         self.allow(Instant::now())?;
-        let message = Message {
-            event_type: text(&parts.headers, "ce-type"),
-            body: &body,
-        };
-        let named = pushed(self.kind, message).map_err(Refusal::Unreadable)?;
-        Ok((source, named.into_iter().collect()))
+        Ok((source, self.kind.told(&parts.headers, &body)?))
     }
 
     /// Tells a refusal in the log, or counts it where another was told lately.
@@ -286,7 +342,7 @@ impl Refusals {
 impl Shown {
     /// Wherever products can put a secret: some take a header, some only what follows `Bearer` or `Basic`, and some
     /// can only call a URL.
-    fn by(parts: &Parts) -> Self {
+    fn by(parts: &Parts, kind: HookKind) -> Self {
         let Parts { headers, uri, .. } = parts;
         let mut tokens = Vec::new();
         if let Some(authorization) = text(headers, AUTHORIZATION.as_str()) {
@@ -297,12 +353,13 @@ impl Shown {
         let query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
         let of_query = query.filter(|(name, _)| name == "token");
         tokens.extend(of_query.map(|(_, value)| value.into_owned()));
-        // <https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries>
-        let signature = text(headers, "x-hub-signature-256");
-        Self {
-            tokens,
-            signature: signature.map(|signature| unhex(signature).unwrap_or_default()),
-        }
+        let signature = match kind {
+            // <https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries>
+            HookKind::Registry(_) => text(headers, "x-hub-signature-256")
+                .map(|signature| unhex(signature).unwrap_or_default()),
+            HookKind::Forge(kind) => forge::signature(kind, headers),
+        };
+        Self { tokens, signature }
     }
 }
 

@@ -1,7 +1,8 @@
-//! `POST /hooks/registry/KIND`: a registry says that a tag was pushed, and the image repository becomes due.
+//! `POST /hooks/registry/KIND` and `/hooks/forge/KIND`: a registry says that a tag was pushed, a forge that a repository or a pull
+//! request changed, and the repository becomes due.
 //!
-//! Not here: who may come in (`door`), what a message says (`registry`), what being due means (`bells`, `daemon`), and the
-//! bounds of connections (`server`). Invariant: whoever may call can make what is watched be listed, and nothing else.
+//! Not here: who may come in (`door`), what a message says (`registry`, `forge`), what being due means (`bells`, `daemon`), and the
+//! bounds of connections (`server`). Invariant: whoever may call can make what is watched be read, and nothing else.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,18 +15,17 @@ use hyper::{Request, Response, StatusCode};
 use tokio::net::TcpListener;
 
 use super::bells::{Bells, Rung};
-use super::door::{Door, HookSource, Refusal};
+use super::door::{Door, HookKind, HookSource, Refusal, Told};
 use super::metrics::{self, Outcome};
 use super::server;
-use crate::registry::{EventKind, Named};
-
-const PATH: &str = "/hooks/registry/";
+use crate::forge::News;
+use crate::registry::Named;
 
 /// The most characters of a repository's path that an answer repeats: as long as a whole name may be.
 const PATH_MAX: usize = 255;
 
-/// The doors by kind of registry.
-type Doors = BTreeMap<EventKind, Arc<Door>>;
+/// The doors by who calls.
+type Doors = BTreeMap<HookKind, Arc<Door>>;
 
 /// The hooks that are served.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Hooks {
     }
 
     /// Serves `sources` from now on and nothing else.
-    pub(crate) fn open(&self, sources: BTreeMap<EventKind, Vec<HookSource>>) {
+    pub(crate) fn open(&self, sources: BTreeMap<HookKind, Vec<HookSource>>) {
         let door = |(kind, sources)| {
             metrics::begin(kind);
             (kind, Arc::new(Door::new(kind, sources)))
@@ -67,8 +67,12 @@ impl Hooks {
             return refused(&Refusal::NoHook);
         };
         match door.enter(request).await {
-            Ok((source, named)) => {
-                let text = self.ring(door.kind(), source, named);
+            Ok((source, told)) => {
+                let (outcome, text) = match told {
+                    Told::Pushes(named) => self.ring(door.kind(), source, named),
+                    Told::News(news) => self.ring_manifests(door.kind(), news),
+                };
+                metrics::count(door.kind(), outcome);
                 answered(StatusCode::ACCEPTED, text)
             }
             Err(refusal) => {
@@ -80,17 +84,17 @@ impl Hooks {
     }
 
     fn door(&self, path: &str) -> Option<Arc<Door>> {
-        let kind = EventKind::named(path.strip_prefix(PATH)?)?;
+        let kind = HookKind::at(path)?;
         self.doors().get(&kind).cloned()
     }
 
     /// Makes due what is watched of `named`, and says what was done.
-    fn ring(&self, kind: EventKind, source: &HookSource, named: Vec<Named>) -> String {
+    fn ring(&self, kind: HookKind, source: &HookSource, named: Vec<Named>) -> (Outcome, String) {
         let event = kind.name();
         if named.is_empty() {
-            metrics::count(kind, Outcome::NoPush);
             tracing::debug!(event, "an event that is no push of a tag");
-            return format!("this is no push of a tag, as `{event}` tells of one");
+            let text = format!("this is no push of a tag, as `{event}` tells of one");
+            return (Outcome::NoNews, text);
         }
         let mut watched = 0;
         let mut unwatched = String::new();
@@ -113,7 +117,7 @@ impl Hooks {
                 }
             }
         }
-        let (outcome, text) = match watched {
+        match watched {
             0 => (
                 Outcome::Unknown,
                 format!("nothing of this is watched: {unwatched}"),
@@ -122,9 +126,35 @@ impl Hooks {
                 Outcome::Accepted,
                 format!("image repositories that are due: {watched}"),
             ),
+        }
+    }
+
+    /// Makes due the manifests repositories that have `news`, and says what was done.
+    fn ring_manifests(&self, kind: HookKind, news: Option<News>) -> (Outcome, String) {
+        let (HookKind::Forge(forge), Some(news)) = (kind, news) else {
+            let event = kind.name();
+            tracing::debug!(event, "an event that concerns no promotion");
+            let text = "this is no push, pull request or review".to_owned();
+            return (Outcome::NoNews, text);
         };
-        metrics::count(kind, outcome);
-        text
+        let event = forge.name();
+        let rung = self.bells.ring_manifests(forge, &news);
+        if rung.is_empty() {
+            let path: String = news.path.chars().take(PATH_MAX).collect();
+            tracing::debug!(event, path, "an event of a repository that is not watched");
+            let text = format!(
+                "nothing of this is watched: no policy delivers to a repository `{path}` on {forge}"
+            );
+            return (Outcome::Unknown, text);
+        }
+        for (repository, rung) in &rung {
+            match rung {
+                Rung::Now => tracing::info!(%repository, event, "due by an event"),
+                Rung::Already => tracing::debug!(%repository, event, "due already"),
+            }
+        }
+        let text = format!("manifests repositories that are due: {}", rung.len());
+        (Outcome::Accepted, text)
     }
 
     fn doors(&self) -> MutexGuard<'_, Doors> {

@@ -2,9 +2,9 @@
 
 use std::sync::LazyLock;
 
-use prometheus::{IntCounterVec, register_int_counter_vec};
+use prometheus::{IntCounter, IntCounterVec, register_int_counter_vec};
 
-use crate::registry::EventKind;
+use super::door::HookKind;
 
 static EVENTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     register_int_counter_vec!(
@@ -15,15 +15,24 @@ static EVENTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     .expect("the name is used once")
 });
 
+static FORGE_EVENTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    register_int_counter_vec!(
+        "towpath_forge_events_total",
+        "Events that forges sent, by kind of forge and what became of them",
+        &["kind", "outcome"]
+    )
+    .expect("the name is used once")
+});
+
 /// What became of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// It made at least one image repository due.
+    /// It made at least one repository due.
     Accepted,
     /// Nothing that it names is watched.
     Unknown,
-    /// It tells of no push of a tag.
-    NoPush,
+    /// It tells of no push of a tag, or of nothing that concerns a promotion.
+    NoNews,
     /// Whoever sent it may not.
     Refused,
     /// It could not be read.
@@ -36,17 +45,20 @@ impl Outcome {
     const ALL: [Self; 6] = [
         Self::Accepted,
         Self::Unknown,
-        Self::NoPush,
+        Self::NoNews,
         Self::Refused,
         Self::Malformed,
         Self::TooMany,
     ];
 
-    fn label(self) -> &'static str {
+    fn label(self, kind: HookKind) -> &'static str {
         match self {
             Self::Accepted => "accepted",
             Self::Unknown => "unknown",
-            Self::NoPush => "no-push",
+            Self::NoNews => match kind {
+                HookKind::Registry(_) => "no-push",
+                HookKind::Forge(_) => "no-news",
+            },
             Self::Refused => "refused",
             Self::Malformed => "malformed",
             Self::TooMany => "too-many",
@@ -55,15 +67,21 @@ impl Outcome {
 }
 
 /// Shows a kind that is served with all its outcomes at once, so that alerts on them have a zero to compare with.
-pub(super) fn begin(kind: EventKind) {
+pub(super) fn begin(kind: HookKind) {
     for outcome in Outcome::ALL {
-        EVENTS.with_label_values(&[kind.name(), outcome.label()]);
+        counter(kind, outcome);
     }
 }
 
 /// Counts one event.
-pub(super) fn count(kind: EventKind, outcome: Outcome) {
-    EVENTS
-        .with_label_values(&[kind.name(), outcome.label()])
-        .inc();
+pub(super) fn count(kind: HookKind, outcome: Outcome) {
+    counter(kind, outcome).inc();
+}
+
+fn counter(kind: HookKind, outcome: Outcome) -> IntCounter {
+    let events = match kind {
+        HookKind::Registry(_) => &EVENTS,
+        HookKind::Forge(_) => &FORGE_EVENTS,
+    };
+    events.with_label_values(&[kind.name(), outcome.label(kind)])
 }

@@ -1,8 +1,8 @@
 //! The pages of a running daemon, `/healthz`, `/readyz`, `/metrics` and `/status`, and on a listener of its own the hooks
-//! for registries.
+//! for registries and forges.
 //!
 //! Not here: what is healthy and how things stand; the daemon says so through [`Health`] and a function that gives a
-//! [`Status`]. Nothing on the pages can change anything; a hook can make an image repository be listed.
+//! [`Status`]. Nothing on the pages can change anything; a hook can make a repository be read.
 
 mod bells;
 mod door;
@@ -27,7 +27,7 @@ use tokio::net::TcpListener;
 #[cfg(test)]
 pub(crate) use bells::Rung;
 pub(crate) use bells::{Bell, Bells};
-pub(crate) use door::HookSource;
+pub(crate) use door::{HookKind, HookSource};
 pub(crate) use hooks::Hooks;
 pub(crate) use wire::{BranchStatus, ImageStatus, LimitStatus, RegistryStatus, Status};
 

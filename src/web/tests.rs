@@ -15,8 +15,10 @@ use tempfile::NamedTempFile;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::{Bells, HookSource, Hooks, listen};
+use super::{Bells, HookKind, HookSource, Hooks, listen};
+use crate::forge::{Kind, Place};
 use crate::image::Repository;
+use crate::policy::RepositoryName;
 use crate::registry::EventKind;
 use crate::secret::{Guard, Secret};
 
@@ -34,7 +36,7 @@ struct Served {
 }
 
 impl Served {
-    async fn start(sources: impl IntoIterator<Item = (EventKind, Vec<HookSource>)>) -> Self {
+    async fn start(sources: impl IntoIterator<Item = (HookKind, Vec<HookSource>)>) -> Self {
         let bells = Arc::new(Bells::default());
         bells.hang(&[(WEB.parse().unwrap(), WEB.parse().unwrap())].into());
         let hooks = Arc::new(Hooks::new(bells.clone()));
@@ -50,7 +52,7 @@ impl Served {
     }
 
     async fn generic(sources: Vec<HookSource>) -> Self {
-        Self::start([(EventKind::Generic, sources)]).await
+        Self::start([(HookKind::Registry(EventKind::Generic), sources)]).await
     }
 
     /// The whole answer to `request`, after which the connection ends.
@@ -87,6 +89,26 @@ impl Served {
         assert!(answer.is_empty() || answer.contains(" 408 "), "{answer}");
     }
 
+    /// Hooks for forges of one kind, and `deploy` on such a forge.
+    async fn forge(kind: Kind, guard: Guard) -> Self {
+        let served = Self::start([(HookKind::Forge(kind), vec![source(guard)])]).await;
+        let place = Place {
+            kind,
+            api: "https://git.example.com/api".parse().unwrap(),
+            path: "acme/deploy".to_owned(),
+        };
+        let places = [(deploy(), place)].into();
+        served.bells.hang_manifests(&places);
+        served
+    }
+
+    fn deploy_is_due(&self) -> bool {
+        let bell = self.bells.of_manifests(&deploy());
+        let is_due = bell.due().now_or_never().is_some();
+        bell.answer();
+        is_due
+    }
+
     fn is_due(&self) -> bool {
         let web: Repository = WEB.parse().unwrap();
         let bell = self.bells.of(&web);
@@ -94,6 +116,10 @@ impl Served {
         bell.answer();
         is_due
     }
+}
+
+fn deploy() -> RepositoryName {
+    "deploy".parse().unwrap()
 }
 
 /// `202: words`, and the headers that matter.
@@ -281,9 +307,8 @@ async fn what_is_no_longer_in_the_settings_is_no_longer_served() {
 
 #[tokio::test]
 async fn more_events_than_a_kind_may_send_are_refused_for_a_second_and_none_is_lost() {
-    let harbor = (EventKind::Harbor, vec![source(Guard::Open)]);
-    let generic = (EventKind::Generic, vec![source(Guard::Open)]);
-    let served = Served::start([generic, harbor]).await;
+    let of_kind = |kind| (HookKind::Registry(kind), vec![source(Guard::Open)]);
+    let served = Served::start([EventKind::Generic, EventKind::Harbor].map(of_kind)).await;
     // 20 connections that send 600 each.
     let body = EVENT.len();
     let request = format!(
@@ -318,4 +343,106 @@ async fn whoever_does_not_go_on_is_cut_off_and_keeps_nobody_out() {
     let slow = (0..200).map(|n| served.send_and_hold(starts[n % starts.len()]));
     join_all(slow).await;
     assert!(served.event(OTHER).await.starts_with("202"));
+}
+
+/// A push to `acme/deploy`, as GitHub, Gitea and Bitbucket Cloud tell it.
+const PUSH: &str = r#"{"repository": {"full_name": "acme/deploy"}}"#;
+
+#[tokio::test]
+async fn what_a_forge_signs_makes_its_repository_due_and_nothing_else_does() {
+    let names = [
+        (Kind::Github, "X-Hub-Signature-256"),
+        (Kind::Gitea, "X-Gitea-Signature"),
+        (Kind::BitbucketCloud, "X-Hub-Signature"),
+    ];
+    for (kind, name) in names {
+        let (_file, secret) = kept("hunter2");
+        let served = Served::forge(kind, Guard::Hmac(secret)).await;
+        let hook = format!("/hooks/forge/{}", kind.name());
+        let signed = |key: &str, body: &str| signed(key, body).replace("X-Hub-Signature-256", name);
+        let other = PUSH.replace("deploy", "other");
+        for (header, body, expected, is_due) in [
+            (signed("hunter2", PUSH), PUSH, "202", true),
+            (signed("hunter2", &other), &*other, "202", false),
+            (signed("hunter2", "{}"), "{}", "202", false),
+            (signed("hunter2", "{"), "{", "400", false),
+            (signed("hunter2", &other), PUSH, "403", false),
+            (signed("hunter3", PUSH), PUSH, "403", false),
+            (signed("hunter2", PUSH) + "0", PUSH, "403", false),
+            (format!("{name}: sha256="), PUSH, "403", false),
+            (
+                "Authorization: Bearer hunter2".to_owned(),
+                PUSH,
+                "403",
+                false,
+            ),
+            (OTHER.to_owned(), PUSH, "401", false),
+        ] {
+            let answer = served.post(&hook, &header, body).await;
+            assert!(answer.starts_with(expected), "{kind} {header}: {answer}");
+            assert_eq!(served.deploy_is_due(), is_due, "{kind} {header}: {answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn forges_that_sign_nothing_show_a_token() {
+    let address = "https://dev.azure.com/acme/shop/_git/deploy";
+    let push = format!(
+        r#"{{"eventType": "git.push", "resource": {{"repository": {{"remoteUrl": "{address}"}}}}}}"#
+    );
+    let merge =
+        r#"{"object_kind": "merge_request", "project": {"path_with_namespace": "acme/deploy"}}"#;
+    let gitlab = |token: &str| format!("X-Gitlab-Token: {token}");
+    let (_file, secret) = kept("hunter2");
+    let served = Served::forge(Kind::Gitlab, Guard::Token(secret.clone())).await;
+    for (header, expected) in [
+        (gitlab("hunter2"), "202"),
+        (gitlab("hunter"), "403"),
+        (signed("hunter2", merge), "401"),
+        (OTHER.to_owned(), "401"),
+    ] {
+        let answer = served.post("/hooks/forge/gitlab", &header, merge).await;
+        assert!(answer.starts_with(expected), "{header}: {answer}");
+        assert_eq!(served.deploy_is_due(), expected == "202", "{header}");
+    }
+    let served = Served::forge(Kind::AzureDevops, Guard::Token(secret)).await;
+    let place = Place::parse(None, address).unwrap();
+    served.bells.hang_manifests(&[(deploy(), place)].into());
+    for (header, expected) in [(basic("hunter2"), "202"), (basic("hunter"), "403")] {
+        let answer = served
+            .post("/hooks/forge/azure-devops", &header, &push)
+            .await;
+        assert!(answer.starts_with(expected), "{header}: {answer}");
+        assert_eq!(served.deploy_is_due(), expected == "202", "{header}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_forge_is_answered_says_what_became_of_its_event() {
+    let served = Served::forge(Kind::Gitea, Guard::Open).await;
+    let event = "X-Gitea-Event: push";
+    let mut told = Vec::new();
+    for (target, header, body) in [
+        ("/hooks/forge/gitea", event, PUSH),
+        ("/hooks/forge/forgejo", event, PUSH),
+        ("/hooks/forge/gitea", "X-Gitea-Event: issue_comment", PUSH),
+        ("/hooks/forge/gitea", event, &*PUSH.replace("deploy", "hub")),
+        ("/hooks/forge/gitea", event, "[]"),
+        ("/hooks/forge/github", event, PUSH),
+        ("/hooks/forge/gitea/", event, PUSH),
+        ("/hooks/registry/gitea", event, PUSH),
+    ] {
+        told.push(served.post(target, header, body).await);
+    }
+    assert_snapshot!(told.join("\n"), @"
+    202: manifests repositories that are due: 1
+    202: manifests repositories that are due: 1
+    202: this is no push, pull request or review
+    202: nothing of this is watched: no policy delivers to a repository `acme/hub` on Gitea
+    400: the body is not an event of Gitea at line 1, column 2
+    404: there is no such hook: the settings name those that are served under `hooks`
+    404: there is no such hook: the settings name those that are served under `hooks`
+    404: there is no such hook: the settings name those that are served under `hooks`
+    ");
 }
