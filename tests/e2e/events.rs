@@ -17,11 +17,11 @@ const NEW: &str = "develop-2-1b2c3d4";
 const NEWER: &str = "develop-3-2c3d4e5";
 
 /// The hooks of a daemon.
-struct Hooks(String);
+pub(crate) struct Hooks(String);
 
 impl Hooks {
     /// Those of a daemon that has its first view.
-    fn of(daemon: &Process) -> Self {
+    pub(crate) fn of(daemon: &Process) -> Self {
         daemon.wait_until("a first view", || {
             daemon.log().contains("first complete view")
         });
@@ -38,7 +38,7 @@ impl Hooks {
     }
 
     /// The answers to `requests`, all sent over one connection, whose last one closes it.
-    fn send(&self, requests: &str) -> String {
+    pub(crate) fn send(&self, requests: &str) -> String {
         let mut stream = TcpStream::connect(&self.0).unwrap();
         let mut reading = stream.try_clone().unwrap();
         std::thread::scope(|scope| {
