@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use tokio_util::sync::CancellationToken;
+
 use super::plan::{as_text, has_faults};
 use super::run::Setup;
 use super::{Failure, SourceArgs, print};
@@ -27,7 +29,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
     live.sources.read_all(&live.wants, now()).await;
     let hands = live.hands(&setup);
     let planned = settle(hands).await;
-    let report = round(hands).await;
+    let report = round(hands, &CancellationToken::new()).await;
     print(&as_text(&planned, false))?;
     print(&outcomes_text(&report))?;
     let failed = report

@@ -3,6 +3,8 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use super::apply::outcomes_text;
 use super::plan::{as_text, commit_diff};
 use super::run::{Live, Setup, stop_on_signals};
@@ -70,7 +72,7 @@ async fn play(args: &Args, stage: &Stage, (setup, live): (&Setup, &Live)) -> Res
         }
         live.sources.read_all(&live.wants, now()).await;
         let _plan = settle(hands).await;
-        let report = round(hands).await;
+        let report = round(hands, &CancellationToken::new()).await;
         print(&outcomes_text(&report))?;
         print(&diffs(&report))?;
     }

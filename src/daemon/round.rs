@@ -6,13 +6,14 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 
 use crate::apply::{
     Delivery, Outcome, Places, ProposalEnd, ProposalOutcome, Signature, apply, propose,
 };
 use crate::forge::ForgeError;
 use crate::observe::{Sources, Wants};
-use crate::plan::{Plan, Scope, plan};
+use crate::plan::{Change, Plan, ProposalChange, Scope, plan};
 use crate::policy::RepositoryName;
 use crate::world::Question;
 
@@ -20,6 +21,10 @@ use crate::world::Question;
 /// else within the milliseconds between fetch and push; five such losses in a row mean that a robot fights for
 /// the branch, and the next poll is soon enough.
 const ATTEMPTS_MAX: usize = 5;
+
+/// Proposals that are carried out before it is asked whether a commit is due: a forge that takes one write a second takes 8 s
+/// for as many that are opened, and no commit should wait for hundreds.
+const PROPOSALS_AT_ONCE: usize = 8;
 
 /// What a round needs.
 #[derive(Clone, Copy)]
@@ -59,29 +64,29 @@ pub(crate) async fn settle(hands: Hands<'_>) -> Plan {
 
 /// Decides and applies, again and at once where a branch moved meanwhile.
 ///
-/// Commits come first: what they change may be what a proposal builds on, so proposals are planned on what they left.
-pub(crate) async fn round(hands: Hands<'_>) -> Report {
+/// Commits come first: what they change may be what a proposal builds on, so proposals are planned on what they left. One that
+/// is refused holds up no proposal.
+pub(crate) async fn round(hands: Hands<'_>, stop: &CancellationToken) -> Report {
     let started = Instant::now();
-    let (mut outcomes, mut proposals) = (Vec::new(), Vec::new());
+    let (mut outcomes, mut proposals): (Vec<Outcome>, Vec<ProposalOutcome>) = Default::default();
     let mut attempt = 1;
     let plan = loop {
         let mut plan = plan_now(hands);
         let changes = std::mem::take(&mut plan.changes);
         let wished = std::mem::take(&mut plan.proposals);
-        let deferred = !changes.is_empty() && !wished.is_empty();
-        let done = apply(
-            changes,
-            hands.sources.mirrors(),
-            hands.signature,
-            (hands.clock)(),
-        )
-        .await;
-        let proposed = match deferred {
-            true => Vec::new(),
-            false => propose(wished, places(hands)).await,
+        let mirrors = hands.sources.mirrors();
+        let done = apply(changes, mirrors, hands.signature, (hands.clock)()).await;
+        let moves = |outcome: &Outcome| match outcome.result {
+            Delivery::Pushed { .. } | Delivery::Moved => true,
+            Delivery::Failed { .. } => false,
+        };
+        let is_deferred = !wished.is_empty() && done.iter().any(moves);
+        let (proposed, is_cut) = match is_deferred {
+            true => (Vec::new(), false),
+            false => propose_some(wished, hands, stop).await,
         };
         refresh(hands, (&done, &proposed)).await;
-        let moved = done
+        let is_moved = done
             .iter()
             .any(|outcome| matches!(outcome.result, Delivery::Moved))
             || proposed
@@ -89,7 +94,8 @@ pub(crate) async fn round(hands: Hands<'_>) -> Report {
                 .any(|outcome| matches!(outcome.end, ProposalEnd::Moved));
         outcomes.extend(done);
         proposals.extend(proposed);
-        if !(moved || deferred) || attempt == ATTEMPTS_MAX {
+        let goes_on = is_moved || is_deferred || is_cut;
+        if !goes_on || attempt == ATTEMPTS_MAX || stop.is_cancelled() {
             break plan;
         }
         attempt += 1;
@@ -100,6 +106,26 @@ pub(crate) async fn round(hands: Hands<'_>) -> Report {
         proposals,
         duration: started.elapsed(),
     }
+}
+
+/// Carries out `wished`, some at a time, until a commit is due or it is time to stop. Also whether something is left.
+async fn propose_some(
+    wished: Vec<ProposalChange>,
+    hands: Hands<'_>,
+    stop: &CancellationToken,
+) -> (Vec<ProposalOutcome>, bool) {
+    let before: Vec<Change> = plan_now(hands).changes;
+    let mut outcomes = Vec::new();
+    let mut wished = wished.into_iter().peekable();
+    while wished.peek().is_some() {
+        let some = wished.by_ref().take(PROPOSALS_AT_ONCE).collect();
+        outcomes.extend(propose(some, places(hands)).await);
+        let is_left = wished.peek().is_some();
+        if is_left && (stop.is_cancelled() || plan_now(hands).changes != before) {
+            return (outcomes, true);
+        }
+    }
+    (outcomes, false)
 }
 
 fn places(hands: Hands<'_>) -> Places<'_> {

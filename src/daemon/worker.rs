@@ -1,7 +1,7 @@
 //! The worker of one manifests repository: reads it when due or at once when an event rang its bell, and makes a round whenever
 //! a reading changed.
 //!
-//! Invariant: `stop` is looked at between rounds only, so that a push is never cut in half by us.
+//! Invariant: `stop` is looked at between rounds, and in one between proposals, so that a push is never cut in half by us.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -81,7 +81,7 @@ pub(super) async fn work(shared: Arc<Shared>, repository: RepositoryName, index:
                 shared.first_reading_done();
             }
         }
-        let report = round(hands).await;
+        let report = round(hands, &shared.stop).await;
         log::report(&report, &mut said);
         metrics::round(&repository, &report);
         asking.ask(&shared, &report.plan.questions);

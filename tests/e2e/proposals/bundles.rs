@@ -1,7 +1,8 @@
 //! What policies ask for: pull requests of a whole environment, none at all, and everything that a forge is told besides.
 
 use bed::forge::{End, FakeForge, Way};
-use towpath::demo_registry::{Access, Image, MemoryRegistry};
+use bed::{GitServer, install_hook};
+use towpath::demo_registry::{Access, Fault, Image, MemoryRegistry};
 
 use super::{HEAD, Story, V1, V2, V3};
 
@@ -71,9 +72,24 @@ fn a_registry_that_is_away_takes_nothing_out_of_what_was_proposed_together() {
     story.round();
     assert_eq!(story.changed_files(ALL), 2);
     story.writes();
-    drop(away);
-
     let tip = story.tip(ALL);
+
+    // A new process, which reads one registry and waits for the other.
+    away.fail(Fault::Stalled);
+    let daemon = story.lab.start();
+    let mut requests = Vec::new();
+    daemon.wait_until("some rounds", || {
+        requests.extend(story.forge.take_requests());
+        requests.len() >= 4
+    });
+    drop(daemon);
+    assert!(
+        requests.iter().all(|request| request.starts_with("GET ")),
+        "{requests:?}"
+    );
+    assert_eq!(story.tip(ALL), tip);
+
+    drop(away);
     let ran = story.lab.run(&["apply"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert_eq!((story.writes(), story.tip(ALL)), (vec![], tip), "{ran:?}");
@@ -131,6 +147,40 @@ fn without_a_forge_the_branch_is_pushed_and_people_merge_it_with_git() {
         "{}",
         story.told()
     );
+}
+
+#[test]
+fn a_branch_that_takes_no_commits_holds_up_no_proposal() {
+    let mut story = Story::new("");
+    let server = GitServer::start();
+    story.lab.serve_from(&server);
+    let url = server.http("deploy.git");
+    let settings = format!("url: '{url}', plain-http: true, forge: none");
+    story.lab.repository(&settings);
+    let image = story.lab.image("acme/web");
+    let text = crate::lab::kustomization(&image, "develop-1-0a1b2c3");
+    let path = "apps/portal/overlays/dev/kustomization.yaml";
+    story.lab.commit("dev", &[(path, &text)]);
+    let dev = crate::lab::portal_policy("dev", &image, "apps/portal/overlays/dev");
+    story.lab.write(
+        "policies/dev.yaml",
+        &format!("apiVersion: towpath.dev/v1alpha1\n{dev}"),
+    );
+    story
+        .lab
+        .push(&["develop-1-0a1b2c3", "develop-2-1b2c3d4", V2]);
+    let main_is_closed = "[ \"$1\" != refs/heads/main ]";
+    install_hook(&story.bare(), "update", main_is_closed);
+
+    let ran = story.lab.run(&["apply"]);
+
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(
+        ran.stdout.matches("the push to deploy main failed").count(),
+        1,
+        "{ran:?}"
+    );
+    assert_eq!(story.proposed(), V2);
 }
 
 #[test]
