@@ -34,6 +34,7 @@ fn killed_at_each_step_it_opens_one_pull_request_updates_it_and_goes_on_after_th
         story.round();
         assert_eq!(story.tip(HEAD), None);
         assert_eq!(story.deployed(), second);
+        story.quiet_round();
         n += 2;
     }
     let git = story
@@ -90,6 +91,5 @@ impl Story {
         assert_eq!(self.proposed(), version);
         let title = self.repository().pull(number).title;
         assert!(title.ends_with(version), "{title}");
-        self.quiet_round();
     }
 }

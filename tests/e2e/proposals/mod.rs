@@ -43,7 +43,7 @@ impl Story {
     fn empty() -> Self {
         let forge = FakeForge::start(Product::Github);
         // Well before what is committed here, since each change takes a second of its clock.
-        forge.set_clock(Timestamp::now().as_second() - 3600);
+        forge.set_clock(now_seconds() - 3600);
         let mut lab = Lab::new(&[]);
         let folder = lab.path().join("deploy.git");
         forge.repository("acme/deploy").keep_branches_in(&folder);
@@ -165,6 +165,15 @@ impl Story {
         let text = change(&self.lab.pushed(OVERLAY));
         self.lab.commit("by hand", &[(OVERLAY, &text)]);
     }
+}
+
+/// What time it is, since 1970.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what a fake forge says is held against the clock of the daemon"
+)]
+fn now_seconds() -> i64 {
+    Timestamp::now().as_second()
 }
 
 /// The tag in a kustomization.
