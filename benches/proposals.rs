@@ -43,10 +43,12 @@ pub(crate) fn proposals(table: &mut Table) {
     );
 
     let daemon = fleet.daemon();
-    let mut first = Vec::new();
+    let mut readings = 0;
     daemon.wait_until("the second reading", || {
-        first.extend(forge.take_requests());
-        first.len() > opened.div_ceil(PAGE) + 2
+        let is_first_page = |line: &&String| line.contains("state=all") && !line.contains("&page=");
+        let requests = forge.take_requests();
+        readings += requests.iter().filter(is_first_page).count();
+        readings > 2
     });
     let (start, busy) = (Instant::now(), processor_time(daemon.id()));
     forge.take_requests();
