@@ -5,14 +5,14 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use jiff::Timestamp;
+
 use super::request::Dialect;
 use super::request::hidden::{self, Promotions};
 use super::{Decided, HoldReason, Scope};
-use crate::ledger::Moved;
+use crate::ledger::{Key, Moved, Promotion};
 use crate::manifest::CommitId;
-use crate::policy::{
-    Deliver, Environment, EnvironmentName, ImageName, Policy, PolicyName, PullRequests,
-};
+use crate::policy::{Deliver, Environment, EnvironmentName, Policy, PullRequests};
 use crate::world::{BranchFacts, BranchName, Fact, Proposal, PullRequest, RequestState, World};
 
 /// What is proposed together, as indices of decisions.
@@ -128,26 +128,37 @@ impl<'a> Standing<'a> {
         })
     }
 
-    /// The promotion of `image` that was merged last, and the pull request that brought it.
-    pub(super) fn merged(
-        self,
-        base: &BranchName,
-        (policy, environment, image): (&PolicyName, &EnvironmentName, &ImageName),
-    ) -> Option<(Moved, &'a PullRequest)> {
-        let merged = self.requests.iter().rev().filter(|request| {
-            let is_merged = matches!(request.state, RequestState::Merged { .. });
-            is_merged && request.base == base.branch
-        });
-        let mut moves = merged.filter_map(|request| {
-            let Promotions::Here(promotions) = hidden::read(&request.body)?.promotions else {
-                return None;
+    /// The promotion of each image to `base` that was merged last.
+    pub(super) fn merged(self, base: &BranchName) -> BTreeMap<Key, Brought> {
+        let mut merged = BTreeMap::new();
+        for request in self.requests {
+            let RequestState::Merged { at, .. } = request.state else {
+                continue;
             };
-            let mut here = promotions.into_iter().filter(|promotion| {
-                (&promotion.policy, &promotion.environment) == (policy, environment)
-            });
-            let moved = here.next_back()?.images.remove(image)?;
-            Some((moved, request))
-        });
-        moves.next()
+            let hidden = hidden::read(&request.body).filter(|_| request.base == base.branch);
+            let Some(Promotions::Here(promotions)) = hidden.map(|hidden| hidden.promotions) else {
+                continue;
+            };
+            for promotion in promotions {
+                let Promotion {
+                    policy,
+                    environment,
+                    images,
+                } = promotion;
+                for (image, moved) in images {
+                    let key = (policy.clone(), environment.clone(), image);
+                    let number = request.number;
+                    merged.insert(key, Brought { moved, at, number });
+                }
+            }
+        }
+        merged
     }
+}
+
+/// What a merged pull request brought.
+pub(super) struct Brought {
+    pub(super) moved: Moved,
+    pub(super) at: Timestamp,
+    pub(super) number: u64,
 }

@@ -12,9 +12,11 @@ use jiff::Timestamp;
 use super::request::hidden::{self, Promotions};
 use super::{HoldReason, Scope, on_one_line};
 use crate::image::{Digest, Tag};
-use crate::ledger::{HOLDS_FILE, HeldVersion, Hold, HoldKind, Rejection, Rejections, Resumed};
+use crate::ledger::{
+    HOLDS_FILE, HeldVersion, Hold, HoldKind, Promotion, Rejection, Rejections, Resumed,
+};
 use crate::policy::{Deliver, Environment, EnvironmentName, ImageName, Policy};
-use crate::world::{BranchName, Fact, ImageFacts, PullRequest, RequestState, World};
+use crate::world::{BranchName, Fact, ImageFacts, Proposal, PullRequest, RequestState, World};
 
 /// A decision of a person, and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,50 +56,89 @@ pub(super) struct Rejected {
 /// What people rejected by closing pull requests: exactly the versions that those promoted last.
 pub(super) fn rejections(scope: &Scope<'_>, world: &World) -> Rejections {
     let mut rejections = Rejections::new();
+    let mut closed: BTreeMap<BranchName, Vec<Closed<'_>>> = BTreeMap::new();
     for policy in scope.policies {
-        let Some(Fact::Known(requests)) = world.requests.get(&policy.repository) else {
-            continue;
-        };
         for environment in &policy.environments {
             let Deliver::PullRequest(options) = &environment.deliver else {
                 continue;
             };
-            let head = options.head(&policy.name, &environment.name);
-            for request in requests.get(&head).into_iter().flatten() {
-                reject(request, (policy, environment), &mut rejections);
+            let head = BranchName {
+                repository: policy.repository.clone(),
+                branch: options.head(&policy.name, &environment.name),
+            };
+            let closed = closed
+                .entry(head.clone())
+                .or_insert_with(|| closed_by_people(&head, world));
+            for closed in closed {
+                reject(closed, (policy, environment), &mut rejections);
             }
         }
     }
     rejections
 }
 
-/// Adds what closing `request` rejects, if a person closed it.
+/// A pull request that a person closed, and what it promoted.
+type Closed<'a> = (&'a PullRequest, Vec<Promotion>);
+
+fn closed_by_people<'a>(head: &BranchName, world: &'a World) -> Vec<Closed<'a>> {
+    let Some(Fact::Known(requests)) = world.requests.get(&head.repository) else {
+        return Vec::new();
+    };
+    let tip = match world.proposals.get(head) {
+        Some(Fact::Known(tip)) => Some(tip.as_ref()),
+        Some(Fact::Unknown { .. }) | None => None,
+    };
+    let of_branch = requests.get(&head.branch).into_iter().flatten();
+    let closed = of_branch.filter_map(|request| match rejected_by(request, tip)? {
+        Evidence::Body(promotions) | Evidence::Commit(promotions) => Some((request, promotions)),
+    });
+    closed.collect()
+}
+
+/// Where it stands what a pull request that a person closed had promoted.
+pub(super) enum Evidence {
+    /// In its body.
+    Body(Vec<Promotion>),
+    /// In the message of the commit that its branch stands at still, since somebody wrote the body anew, or they are too many.
+    Commit(Vec<Promotion>),
+}
+
+/// What a person rejected by closing `request`, whose branch stands at `tip`.
+pub(super) fn rejected_by(request: &PullRequest, tip: Option<&Proposal>) -> Option<Evidence> {
+    let RequestState::Closed { .. } = &request.state else {
+        return None;
+    };
+    let hidden = hidden::read(&request.body);
+    match hidden.map(|hidden| (hidden.promotions, hidden.flags.closed_by_us)) {
+        Some((_, true)) => None,
+        Some((Promotions::Here(promotions), false)) => Some(Evidence::Body(promotions)),
+        Some((Promotions::InCommit, false)) | None => {
+            let tip = tip.filter(|tip| request.head.as_ref() == Some(&tip.tip))?;
+            Some(Evidence::Commit(Promotion::read(&tip.message)))
+        }
+    }
+}
+
+/// Adds what closing a pull request rejects in an environment.
 fn reject(
-    request: &PullRequest,
+    (request, promotions): &Closed<'_>,
     (policy, environment): (&Policy, &Environment),
     rejections: &mut Rejections,
 ) {
     let RequestState::Closed { at, by } = &request.state else {
         return;
     };
-    let Some(hidden) = hidden::read(&request.body) else {
-        return;
-    };
-    let (Promotions::Here(promotions), false) = (hidden.promotions, hidden.flags.closed_by_us)
-    else {
-        return;
-    };
-    let here = promotions.into_iter().filter(|promotion| {
+    let here = promotions.iter().filter(|promotion| {
         promotion.policy == policy.name && promotion.environment == environment.name
     });
-    for (image, moved) in here.flat_map(|promotion| promotion.images) {
-        let rule = environment.rules.get(&image);
+    for (image, moved) in here.flat_map(|promotion| &promotion.images) {
+        let rule = environment.rules.get(image);
         let is_followed = rule.is_some_and(|rule| rule.followed().is_some());
-        let version = match (is_followed, moved.digest) {
-            (true, Some(digest)) => HeldVersion::Digest(digest),
-            (true, None) | (false, _) => HeldVersion::Tag(moved.tag),
+        let version = match (is_followed, &moved.digest) {
+            (true, Some(digest)) => HeldVersion::Digest(digest.clone()),
+            (true, None) | (false, _) => HeldVersion::Tag(moved.tag.clone()),
         };
-        let key = (policy.name.clone(), environment.name.clone(), image);
+        let key = (policy.name.clone(), environment.name.clone(), image.clone());
         rejections.entry(key).or_default().push(Rejection {
             version,
             at: *at,

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::bundle::{Bundle, Standing, bundles};
+use super::bundle::{Brought, Bundle, Standing, bundles};
 use super::change::{Draft, Overlay, PlannedCommit, commit, draft, hold_promotions};
 use super::compare::{makes_the_same, moves_alike, superseded};
 use super::evidence::evidence;
-use super::held::resumed;
+use super::held::{Evidence, rejected_by, resumed};
 use super::request::hidden::{self, Flags, Promotions};
 use super::request::{
     Gate, GateVerdict, Proposed, RequestFacts, RequestTemplates, RequestText, markdown,
@@ -23,7 +23,7 @@ use super::{Decided, Decision, Ground, HoldReason, Scope, request};
 use crate::ledger::Promotion;
 use crate::manifest::CommitId;
 use crate::policy::{EnvironmentName, PolicyName, PullRequests};
-use crate::world::{BranchName, Proposal, PullRequest, Question, RequestState, World};
+use crate::world::{BranchName, Proposal, PullRequest, Question, World};
 
 /// How long a pull request that is listed as open may have been merged already. Forges show a change within seconds; this
 /// is room for clocks that differ.
@@ -204,27 +204,29 @@ impl Proposer<'_, '_> {
     /// Holds what a pull request brought already: either the branch was read before it was merged, or a person undid it in a
     /// way that git does not tell, since a squash may lose what its commit said.
     fn hold_what_was_merged(&self, decisions: &mut [Decided]) {
+        let promotes = |decided: &Decided| matches!(decided.decision, Decision::Promote(_));
+        if !self.decided(decisions).any(promotes) {
+            return;
+        }
+        let merged = self.standing.merged(&self.bundle.base);
         for (policy, environment, range) in &self.bundle.members {
             let resumed = resumed((self.scope, self.world), (policy, &environment.name));
             for decided in &mut decisions[range.clone()] {
                 let Decision::Promote(promote) = &decided.decision else {
                     continue;
                 };
-                let key = (&policy.name, &environment.name, &decided.image);
-                let Some((moved, request)) = self.standing.merged(&self.bundle.base, key) else {
-                    continue;
-                };
-                let RequestState::Merged { at, .. } = request.state else {
-                    continue;
-                };
+                let image = decided.image.clone();
                 let stands = decided.current.as_deref().unwrap_or_default();
+                let key = (policy.name.clone(), environment.name.clone(), image);
+                let Some(Brought { moved, at, number }) = merged.get(&key) else {
+                    continue;
+                };
                 let is_lifted = resumed
-                    .is_some_and(|resumed| resumed.lifts_what_came(at, (&decided.image, stands)));
+                    .is_some_and(|resumed| resumed.lifts_what_came(*at, (&decided.image, stands)));
                 let is_pinned = matches!(promote.ground, Ground::Pinned { .. });
                 let is_same = moved.tag == promote.to.tag && moved.digest == promote.to.digest;
                 if is_same && !is_lifted && !is_pinned {
-                    let number = request.number;
-                    decided.decision = Decision::Hold(HoldReason::Merged { number });
+                    decided.decision = Decision::Hold(HoldReason::Merged { number: *number });
                 }
             }
         }
@@ -336,7 +338,13 @@ impl Proposer<'_, '_> {
         if self.may_be_merged(decisions) {
             return None;
         }
-        let drop = self.standing.proposal.map(|tip| tip.tip.clone());
+        // What nothing else tells any more is not deleted.
+        let is_evidence = |tip: &&Proposal| {
+            let mut requests = self.standing.requests.iter();
+            requests.any(|one| matches!(rejected_by(one, Some(tip)), Some(Evidence::Commit(_))))
+        };
+        let proposal = self.standing.proposal.filter(|tip| !is_evidence(tip));
+        let drop = proposal.map(|tip| tip.tip.clone());
         let closing = self.standing.open.and_then(|open| self.closing(open));
         match (closing, self.standing.open) {
             // A person opened again what was closed here: it is that person's now.

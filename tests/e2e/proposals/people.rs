@@ -45,6 +45,24 @@ fn closed_without_merging_it_rejects_exactly_that_version_until_it_is_reopened()
 }
 
 #[test]
+fn closing_rejects_though_somebody_wrote_the_body_anew() {
+    let story = Story::new("");
+    story.lab.push(&[V2]);
+    story.round();
+    story.repository().rewrite(1, "No.");
+    story.repository().close(1, "ada");
+
+    story.quiet_round();
+
+    assert!(story.told().starts_with("`v1.5.0` is rejected"));
+    assert!(story.tip(HEAD).is_some(), "its commit tells what it was");
+    story.lab.push(&[V3]);
+    story.round();
+    assert_eq!(story.repository().open_ones(), [2]);
+    assert_eq!(story.proposed(), V3);
+}
+
+#[test]
 fn a_version_between_that_nobody_rejected_comes_after_a_newer_one_was() {
     let story = Story::new("");
     story.lab.push(&[V2, V3]);
