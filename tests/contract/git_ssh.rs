@@ -1,6 +1,9 @@
 //! What a mirror promises over SSH, held against OpenSSH's own server: who is believed, who is let in, and what passes.
 
+use std::io::{self, Read as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bed::{SshServer, git, import, install_hook};
@@ -356,7 +359,7 @@ async fn a_server_that_is_down_silent_or_has_no_such_repository_is_told() {
         "{words}"
     );
 
-    let silent = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let silent = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let mut address = ground.address();
     address.port = silent.local_addr().unwrap().port();
     let known = ground.server.known_host("ed25519");
@@ -393,4 +396,57 @@ async fn a_server_that_is_down_silent_or_has_no_such_repository_is_told() {
     ground.server.resume();
     let ids = done(mirror.push(push).await.unwrap());
     assert_eq!(ids, [ground.head()]);
+}
+
+/// A way to the server that lets so many bytes of it through and then no more; gives its port, and whether the client hung
+/// up before long.
+fn stalling(server: u16, bytes: u64) -> (u16, JoinHandle<bool>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let relay = move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let mut server = TcpStream::connect(("127.0.0.1", server)).unwrap();
+        let (mut answer, mut back) = (
+            server.try_clone().unwrap().take(bytes),
+            client.try_clone().unwrap(),
+        );
+        std::thread::spawn(move || io::copy(&mut answer, &mut back));
+        client
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .unwrap();
+        match io::copy(&mut client, &mut server) {
+            Ok(_) => true,
+            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+        }
+    };
+    (port, std::thread::spawn(relay))
+}
+
+#[tokio::test]
+async fn a_server_that_stalls_is_hung_up_on_at_whatever_stage() {
+    let ground = Ground::new();
+    // Before its greeting, as it offers ways to exchange keys, as it shows its own, and as we log in.
+    for bytes in [0, 60, 1_300, 2_200] {
+        let (port, relay) = stalling(ground.server.port(), bytes);
+        let known = ground.server.known_host("ed25519");
+        let known = known.replace(&ground.server.port().to_string(), &port.to_string());
+        let login = SshLogin {
+            known_hosts: ground.file("stalling", &known),
+            ..ground.login()
+        };
+        let address = SshAddress {
+            port,
+            ..ground.address()
+        };
+        let timeouts = Timeouts {
+            connect: Duration::from_millis(500),
+            idle: Duration::from_millis(500),
+            ..Timeouts::default()
+        };
+        let mirror = ground.open(address, login, timeouts, Kept::Everything);
+        let error = mirror.fetch(&["main".to_owned()], &[]).await.unwrap_err();
+        let words = told(&error);
+        assert!(words.ends_with("the server took too long"), "{words}");
+        assert!(relay.join().unwrap(), "{bytes}: the connection is held");
+    }
 }

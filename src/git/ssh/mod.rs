@@ -7,6 +7,7 @@
 mod error;
 mod key;
 mod known_hosts;
+mod socket;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -15,7 +16,6 @@ use std::time::{Duration, Instant};
 use russh::client::{self, Config, Handle, Msg};
 use russh::keys::{HashAlg, PublicKeyOrCertificate};
 use russh::{Channel, ChannelMsg, Preferred, compression};
-use tokio::net::TcpStream;
 
 use super::http::{RemoteError, Service};
 use super::remote::Timeouts;
@@ -26,6 +26,7 @@ use crate::secret::SshLogin;
 pub(crate) use error::SshError;
 pub(super) use key::Key;
 use known_hosts::KnownHost;
+use socket::HangUp;
 
 /// How often a connection is tried: once, and twice more after short waits. Servers drop some at random while many log in
 /// at once (`MaxStartups` of OpenSSH).
@@ -56,7 +57,7 @@ pub(in crate::git) struct Ssh {
 pub(in crate::git) struct Talk {
     channel: Channel<Msg>,
     /// Ends with the talk.
-    _connection: Handle<Checker>,
+    _connection: Connection,
     ssh: Ssh,
     deadline: Instant,
     /// What the program said beside its answer.
@@ -64,6 +65,12 @@ pub(in crate::git) struct Talk {
     /// What it ended with.
     status: Option<u32>,
     has_answered: bool,
+}
+
+/// A connection, which ends when it is dropped.
+struct Connection {
+    handle: Handle<Checker>,
+    _hang_up: HangUp,
 }
 
 impl Ssh {
@@ -84,7 +91,7 @@ impl Ssh {
         let (connection, channel) = self.runtime.block_on(async {
             // On the heap: a handshake takes some kilobytes.
             let connection = Box::pin(self.connect(host, &key)).await?;
-            let exec = self.within(self.timeouts.idle, self.exec(&connection, service));
+            let exec = self.within(self.timeouts.idle, self.exec(&connection.handle, service));
             let channel = exec.await?;
             Ok::<_, RemoteError>((connection, channel))
         })?;
@@ -108,7 +115,7 @@ impl Ssh {
     }
 
     /// A connection on which we are logged in.
-    async fn connect(&self, host: KnownHost, key: &Key) -> Result<Handle<Checker>, RemoteError> {
+    async fn connect(&self, host: KnownHost, key: &Key) -> Result<Connection, RemoteError> {
         let mut attempt = 1;
         let mut connection = loop {
             let greeting = self.within(self.timeouts.connect, self.greet(host.clone()));
@@ -120,13 +127,13 @@ impl Ssh {
                 greeted => break greeted?,
             }
         };
-        let logging_in = self.log_in(&mut connection, key);
+        let logging_in = self.log_in(&mut connection.handle, key);
         self.within(self.timeouts.idle, logging_in).await?;
         Ok(connection)
     }
 
     /// Connects, and lets the server show that it is the one that is meant.
-    async fn greet(&self, host: KnownHost) -> Result<Handle<Checker>, SshError> {
+    async fn greet(&self, host: KnownHost) -> Result<Connection, SshError> {
         let config = Config {
             preferred: Preferred {
                 key: Cow::Owned(host.algorithms()),
@@ -138,9 +145,14 @@ impl Ssh {
             ..Config::default()
         };
         let address = (self.address.host.as_str(), self.address.port);
-        let stream = TcpStream::connect(address).await;
-        let stream = stream.map_err(|error| SshError::from(russh::Error::IO(error)))?;
-        client::connect_stream(Arc::new(config), stream, Checker { host }).await
+        let connected = socket::connect(address).await;
+        let (stream, hang_up) =
+            connected.map_err(|error| SshError::from(russh::Error::IO(error)))?;
+        let handle = client::connect_stream(Arc::new(config), stream, Checker { host }).await?;
+        Ok(Connection {
+            handle,
+            _hang_up: hang_up,
+        })
     }
 
     async fn log_in(&self, connection: &mut Handle<Checker>, key: &Key) -> Result<(), SshError> {
