@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::check_settings::{BRANCH, Check};
-use super::logins::{Credentials as Written, RepositoryCredentials, SshCredentials};
+use super::logins::{
+    Credentials as Written, OpenPgpCredentials, RepositoryCredentials, SigningCredentials,
+    SshCredentials,
+};
 use super::nouns::WrittenUrl;
 use super::raw::RepositoryEntry;
 use super::settings::{RepositorySettings, RepositoryUrl};
@@ -11,7 +14,7 @@ use super::shape::Placed;
 use super::source::Span;
 use crate::login::{Purpose, Source};
 use crate::manifest::SshAddress;
-use crate::secret::{Credentials, SshKey, SshLogin};
+use crate::secret::{Credentials, OpenPgpKey, SigningKey, SshKey, SshLogin};
 
 /// How often a repository is fetched where nothing else is said.
 const POLL_INTERVAL: Duration = Duration::from_secs(60);
@@ -135,6 +138,19 @@ impl Check<'_> {
         SshKey {
             key: self.secret(ssh_key),
             passphrase: passphrase.map(|place| self.secret(place)),
+        }
+    }
+
+    pub(super) fn signing_key(&mut self, written: SigningCredentials) -> SigningKey {
+        match written {
+            SigningCredentials::Ssh(written) => SigningKey::Ssh(self.ssh_key(written)),
+            SigningCredentials::OpenPgp(OpenPgpCredentials {
+                gpg_key,
+                passphrase,
+            }) => SigningKey::OpenPgp(OpenPgpKey {
+                key: self.secret(gpg_key),
+                passphrase: passphrase.map(|place| self.secret(place)),
+            }),
         }
     }
 

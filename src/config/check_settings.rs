@@ -272,7 +272,7 @@ impl Check<'_> {
             committer: committer.map_or_else(|| author.clone(), person),
             author,
             subject: subject.map_or_else(SubjectTemplate::default, |subject| subject.value.0),
-            sign: sign.map(|key| self.ssh_key(key)),
+            sign: sign.map(|key| self.signing_key(key)),
         }
     }
 

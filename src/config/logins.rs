@@ -108,6 +108,30 @@ impl Shape for RepositoryCredentials {
     }
 }
 
+/// What signs commits.
+#[derive(Clone, Debug)]
+pub(super) enum SigningCredentials {
+    Ssh(SshCredentials),
+    OpenPgp(OpenPgpCredentials),
+}
+
+impl Shape for SigningCredentials {
+    fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
+        let Value::Map(_) = &node.value else {
+            unexpected(node, "a map such as `{ ssh-key: { file: PATH } }`", faults);
+            return None;
+        };
+        match choose(node, &["ssh-key", "gpg-key"], &[], faults)? {
+            "ssh-key" => SshCredentials::read(node, faults).map(Self::Ssh),
+            _ => OpenPgpCredentials::read(node, faults).map(Self::OpenPgp),
+        }
+    }
+
+    fn schema() -> Option<Json> {
+        Some(json!({ "anyOf": [SshCredentials::schema()?, OpenPgpCredentials::schema()?] }))
+    }
+}
+
 /// Pull secrets of a Kubernetes cluster.
 #[derive(Clone, Debug)]
 pub(super) enum ClusterCredentials {
@@ -164,6 +188,14 @@ shape! {
     struct SshCredentials {
         /// Where the private key is kept, as `ssh-keygen` writes it.
         ssh_key: SecretPlace = "ssh-key",
+        /// Where its passphrase is kept, if it has one.
+        passphrase: Option<SecretPlace> = "passphrase",
+    }
+
+    /// An OpenPGP private key, for signatures.
+    struct OpenPgpCredentials {
+        /// Where the private key is kept, as `gpg --armor --export-secret-keys` writes it.
+        gpg_key: SecretPlace = "gpg-key",
         /// Where its passphrase is kept, if it has one.
         passphrase: Option<SecretPlace> = "passphrase",
     }

@@ -13,7 +13,7 @@ use super::forms::{
 };
 use super::hooks::{ForgeHook, HookKind, HookSource};
 use super::logins::{
-    ClusterCredentials, RegistryCredentials, RepositoryCredentials, SshCredentials,
+    ClusterCredentials, RegistryCredentials, RepositoryCredentials, SigningCredentials,
 };
 use super::nouns::{
     ApiVersion, BranchName, CommitSubject, Depth, HostName, MarkerPolicy, PageSize, PushOption,
@@ -147,7 +147,7 @@ shape! {
         /// The first line of a commit, with `{policy}`, `{environment}` and `{changes}`. Default: `promote {policy} to {environment}: {changes}`.
         subject: Option<Placed<CommitSubject>> = "subject",
         /// What signs commits. Default: nothing.
-        sign: Option<SshCredentials> = "sign",
+        sign: Option<SigningCredentials> = "sign",
     }
 
     /// Who makes or commits a change.

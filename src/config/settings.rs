@@ -12,7 +12,7 @@ use crate::image::RegistryKind;
 use crate::login::{Source, SourcesByPath};
 use crate::manifest::SshAddress;
 use crate::policy::{RepositoryName, SubjectTemplate};
-use crate::secret::{Guard, Secret, SshKey, SshLogin};
+use crate::secret::{Guard, Secret, SigningKey, SshLogin};
 
 /// What is true for all policies. Paths are relative to the process's folder, or absolute.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,7 +154,7 @@ pub(crate) struct CommitSettings {
     pub(crate) committer: Person,
     pub(crate) subject: SubjectTemplate,
     /// What signs commits.
-    pub(crate) sign: Option<SshKey>,
+    pub(crate) sign: Option<SigningKey>,
 }
 
 /// Who makes or commits a change.

@@ -794,10 +794,12 @@ fn depth_push_options_and_the_signing_key_are_checked() {
     4:58 this is not an option of a push [such as `ci.skip`]
     6:28 a secret is never written in this file [name where it is kept: `{ env: NAME }` or `{ file: PATH }`]
     ");
+    let both = "{ sign: { gpg-key: { env: HOME }, ssh-key: { env: HOME } } }";
+    assert_snapshot!(messages(&format!("{SETTINGS}commit: {both}\n"), ""), @"6:43 `ssh-key` and `gpg-key` cannot stand together");
     let good = "url: ../deploy.git, depth: 500, push-options: [ci.skip]";
     let good = SETTINGS.replace("url: ../deploy.git", good);
     let folder = folder(
-        &format!("{good}commit: {{ sign: {{ ssh-key: {{ env: HOME }} }} }}\n"),
+        &format!("{good}commit: {{ sign: {{ gpg-key: {{ env: HOME }} }} }}\n"),
         "",
     );
     let settings = load_in(folder.path()).unwrap().settings;

@@ -50,7 +50,7 @@ pub(super) fn build(
         let bytes = match signer {
             None => bytes,
             Some(signer) => {
-                let signature = signer.sign(&bytes).map_err(PushError::Sign)?;
+                let signature = signer.sign(&bytes, commit.time).map_err(PushError::Sign)?;
                 signed(&bytes, &signature)
             }
         };

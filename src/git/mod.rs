@@ -14,6 +14,7 @@ mod join;
 mod log;
 mod metrics;
 mod mirror;
+mod openpgp;
 mod pack;
 mod person;
 mod places;

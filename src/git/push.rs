@@ -116,11 +116,11 @@ impl PushError {
     pub(crate) fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Remote { source, .. } => source.hint(),
-            Self::Sign(SignError::Key { source }) => source.hint(),
+            Self::Sign(error) => error.hint(),
             Self::Rejected { words, .. } => is_about_protection(words).then_some(
                 "the branch is protected: deliver by pull request, or let towpath's user push to it",
             ),
-            Self::BranchName { .. } | Self::NotAFile { .. } | Self::Base(_) | Self::Sign(_) => None,
+            Self::BranchName { .. } | Self::NotAFile { .. } | Self::Base(_) => None,
         }
     }
 }
@@ -160,7 +160,9 @@ pub(super) fn push(
     if head != push.expected {
         return Ok(Pushed::Moved { head });
     }
-    let signer = remote.signing.as_ref().map(Signer::read).transpose();
+    let signing = remote.signing.as_ref();
+    let signer = signing.map(|key| Signer::read(key, (remote.clock.0)()));
+    let signer = signer.transpose();
     let signer = signer.map_err(PushError::Sign)?;
     let Built { ids, pack } = build(mirror, &push.parent, &push.commits, signer.as_ref())?;
     // The same commits at the same time are the same: nothing is left to send.

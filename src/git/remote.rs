@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::login::{Clock, Source};
 use crate::manifest::SshAddress;
-use crate::secret::{SshKey, SshLogin};
+use crate::secret::{SigningKey, SshLogin};
 
 /// A repository at its server.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ pub(crate) struct Remote {
     /// Told to the server's hooks with each push, if it takes options.
     pub(crate) push_options: Vec<String>,
     /// What signs the commits that are pushed.
-    pub(crate) signing: Option<SshKey>,
+    pub(crate) signing: Option<SigningKey>,
     /// By which granted logins are signed for.
     pub(crate) clock: Clock,
 }

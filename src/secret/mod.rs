@@ -38,6 +38,21 @@ pub(crate) struct SshKey {
     pub(crate) passphrase: Option<Secret>,
 }
 
+/// An OpenPGP private key, for signatures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OpenPgpKey {
+    pub(crate) key: Secret,
+    /// What opens the key, if it is closed.
+    pub(crate) passphrase: Option<Secret>,
+}
+
+/// What signs commits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SigningKey {
+    Ssh(SshKey),
+    OpenPgp(OpenPgpKey),
+}
+
 /// How to log in to an SSH server, and how to know that it is the one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SshLogin {

@@ -2,13 +2,14 @@
 
 use std::fmt::Write as _;
 
-use bed::{git, import, install_hook};
+use bed::{Keyring, git, import, install_hook};
 
 use super::changes::ChangesError;
 use super::contract::{Ground, Place, commit, done, head_of, push_of, told};
 use super::{History, Mirror, Remote};
+use crate::login::Clock;
 use crate::manifest::CommitId;
-use crate::secret::{Secret, SshKey};
+use crate::secret::{OpenPgpKey, Secret, SigningKey, SshKey};
 
 /// Adds `count` commits to `main`.
 fn grow(place: &Place, count: usize) {
@@ -125,10 +126,10 @@ async fn commits_that_an_ssh_key_signed_are_verified_by_git() {
         let signers = folder.path().join("signers");
         std::fs::write(&signers, format!("ada@example.com {public}")).unwrap();
         let with = |passphrase| Remote {
-            signing: Some(SshKey {
+            signing: Some(SigningKey::Ssh(SshKey {
                 key: Secret::File(file.clone()),
                 passphrase,
-            }),
+            })),
             ..place.remote.clone()
         };
         let open = |remote, name| Mirror::open(remote, folder.path().join(name)).unwrap();
@@ -166,4 +167,36 @@ async fn commits_that_an_ssh_key_signed_are_verified_by_git() {
         let message = git(&place.bare, &["log", "-1", "--format=%B", ids[0].as_str()]);
         assert_eq!(message, "one\n\nTowpath-Policy: web", "{kind}");
     }
+}
+
+#[tokio::test]
+async fn commits_that_an_openpgp_key_signed_are_verified_by_git() {
+    let ground = Ground::new();
+    let mut place = ground.seeded().remove(1);
+    let (keyring, folder) = (Keyring::new(), tempfile::tempdir().unwrap());
+    let key = folder.path().join("key");
+    let ed25519 = "Key-Type: eddsa\nKey-Curve: ed25519\nKey-Usage: sign";
+    std::fs::write(&key, keyring.make("Ada", ed25519, "")).unwrap();
+    place.remote.signing = Some(SigningKey::OpenPgp(OpenPgpKey {
+        key: Secret::File(key),
+        passphrase: None,
+    }));
+    // A key signs nothing before it was made.
+    place.remote.clock = Clock(crate::daemon::now);
+    let mirror = place.open();
+    let base = head_of(&mirror).await;
+    let mut commits = ["one\n\nTowpath-Policy: web", "two"]
+        .map(|message| commit(message, &[("x.yaml", message)]));
+    for commit in &mut commits {
+        commit.time = crate::daemon::now();
+    }
+    let ids = done(mirror.push(push_of(&base, commits.to_vec())).await.unwrap());
+    for id in &ids {
+        let words = keyring.verify_commit(&place.bare, id.as_str());
+        assert!(
+            words.contains("GOODSIG") && words.contains("Ada"),
+            "{words}"
+        );
+    }
+    git(&place.bare, &["fsck", "--strict"]);
 }

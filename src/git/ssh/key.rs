@@ -82,7 +82,7 @@ impl Signer for &Key {
 }
 
 /// The same key for aws-lc, which takes 2048 to 8192 bits.
-fn rsa(key: &PrivateKey) -> Option<RsaKeyPair> {
+pub(in crate::git) fn rsa(key: &PrivateKey) -> Option<RsaKeyPair> {
     let der = SecretSlice::from(encode_pkcs8(key).ok()?);
     RsaKeyPair::from_pkcs8(der.expose_secret()).ok()
 }

@@ -24,7 +24,7 @@ use crate::manifest::SshAddress;
 use crate::secret::SshLogin;
 
 pub(crate) use error::SshError;
-pub(super) use key::Key;
+pub(super) use key::{Key, rsa};
 use known_hosts::KnownHost;
 use socket::HangUp;
 

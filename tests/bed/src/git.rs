@@ -174,7 +174,7 @@ pub fn install_hook(repository: &Path, name: &str, script: &str) {
     std::fs::set_permissions(&hook, executable).expect("the hook can be made executable");
 }
 
-fn command(folder: &Path) -> Command {
+pub(crate) fn command(folder: &Path) -> Command {
     let mut command = Command::new(program("git"));
     command.current_dir(folder);
     command.env("GIT_CONFIG_GLOBAL", "/dev/null");
