@@ -32,14 +32,11 @@ pub(super) fn open(
 ) -> Result<SecretSlice<u8>, Cause> {
     match part.u8().ok_or(Cause::Broken)? {
         0 => {
-            let (secret, sum) = part.0.split_last_chunk::<2>().map_or_else(
-                || Err(Cause::Broken),
-                |(secret, sum)| Ok((secret, u16::from_be_bytes(*sum))),
-            )?;
+            let (secret, sum) = part.0.split_last_chunk::<2>().ok_or(Cause::Broken)?;
             let counted = secret
                 .iter()
                 .fold(0u16, |sum, byte| sum.wrapping_add((*byte).into()));
-            match counted == sum {
+            match counted == u16::from_be_bytes(*sum) {
                 true => Ok(secret.to_vec().into()),
                 false => Err(Cause::Broken),
             }
