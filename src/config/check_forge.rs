@@ -1,11 +1,41 @@
 //! Where the pull requests of a repository are: read off its address, as far as the settings do not say it.
 
+use std::collections::BTreeMap;
+
 use super::check_settings::Check;
 use super::forms::Forge;
 use super::logins::RepositoryCredentials;
-use super::settings::{ForgeSettings, RepositoryUrl};
-use crate::forge::Place;
+use super::settings::{ForgeSettings, RepositoryUrl, Settings};
+use crate::forge::{Place, PlaceError};
 use crate::login::{Purpose, Source};
+use crate::policy::RepositoryName;
+
+/// Why a pull request may not come to be.
+pub(super) enum Doubt {
+    /// It cannot be told where.
+    Unknown(PlaceError),
+    /// The API would be asked without a login.
+    Anonymous,
+}
+
+/// The repositories where a pull request may not come to be.
+pub(super) fn doubts(settings: &Settings) -> BTreeMap<RepositoryName, Doubt> {
+    let repositories = settings.repositories.iter();
+    let doubts = repositories.filter_map(|(name, settings)| {
+        let doubt = match (&settings.forge, &settings.url) {
+            (ForgeSettings::Unknown(why), _) => Doubt::Unknown(why.clone()),
+            (
+                ForgeSettings::At {
+                    credentials: None, ..
+                },
+                RepositoryUrl::Ssh { .. },
+            ) => Doubt::Anonymous,
+            (ForgeSettings::None | ForgeSettings::At { .. }, _) => return None,
+        };
+        Some((name.clone(), doubt))
+    });
+    doubts.collect()
+}
 
 impl Check<'_> {
     pub(super) fn forge(

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::artifact::ArtifactKind;
+use super::check_forge::Doubt;
 use super::claim::{Claim, Claims, Ground, Refused};
 use super::delivery::delivery;
 use super::forms::{self, Image};
@@ -27,6 +28,8 @@ pub(super) struct Check<'a> {
     pub(super) sources: &'a [Source],
     /// The repositories that the settings name, with their branches; `None` where the settings cannot be read.
     branches: Option<&'a BTreeMap<RepositoryName, String>>,
+    /// The repositories where a pull request may not come to be.
+    doubts: BTreeMap<RepositoryName, Doubt>,
     pub(super) faults: &'a mut Faults,
     names: BTreeMap<PolicyName, Span>,
     claims: Claims,
@@ -44,12 +47,16 @@ struct Context<'a> {
 impl<'a> Check<'a> {
     pub(super) fn new(
         sources: &'a [Source],
-        branches: Option<&'a BTreeMap<RepositoryName, String>>,
+        (branches, doubts): (
+            Option<&'a BTreeMap<RepositoryName, String>>,
+            BTreeMap<RepositoryName, Doubt>,
+        ),
         faults: &'a mut Faults,
     ) -> Self {
         Self {
             sources,
             branches,
+            doubts,
             faults,
             names: BTreeMap::new(),
             claims: Claims::default(),
@@ -229,7 +236,10 @@ impl<'a> Check<'a> {
                 "write `digest` or `tag@digest`, or leave `write` out",
             );
         }
-        let deliver = delivery(deliver);
+        if let Some(deliver) = &deliver {
+            self.known_forge(deliver, context);
+        }
+        let deliver = delivery(deliver.map(|deliver| deliver.value));
         let mut updates = Vec::new();
         for update in update.0 {
             for (update, span) in self.updates(update, context) {
@@ -247,6 +257,31 @@ impl<'a> Check<'a> {
                 Some(true) => Downgrade::Allowed,
                 Some(false) | None => Downgrade::Forbidden,
             },
+        }
+    }
+
+    /// Refuses pull requests where it cannot be told which forge has them.
+    fn known_forge(&mut self, deliver: &Block<forms::Deliver>, context: &Context<'_>) {
+        let (forms::Deliver::PullRequest(_), Some(repository)) =
+            (&deliver.value, context.repository)
+        else {
+            return;
+        };
+        match self.doubts.get(repository) {
+            Some(Doubt::Unknown(why)) => {
+                let message = format!("no forge is known for `{repository}`: {why}");
+                let hint = format!(
+                    "in the settings of `{repository}`, name the product, such as `forge: gitlab`, or write `forge: none`: people merge its branches with git"
+                );
+                self.faults.error_with_hint(deliver.span, message, hint);
+            }
+            Some(Doubt::Anonymous) => {
+                let message = format!(
+                    "`{repository}` is reached over SSH, whose key opens no API; write `credentials` under its `forge` in the settings"
+                );
+                self.faults.warning(deliver.span, message);
+            }
+            None => {}
         }
     }
 

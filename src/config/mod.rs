@@ -247,7 +247,9 @@ fn check(
         .collect();
     let branches = settings.as_ref().map(check_settings::branches);
     let settings = settings.map(|settings| check_settings::check(settings, folder, faults));
-    let mut check = check_policy::Check::new(sources, branches.as_ref(), faults);
+    let doubts = settings.as_ref().map(check_forge::doubts);
+    let places = (branches.as_ref(), doubts.unwrap_or_default());
+    let mut check = check_policy::Check::new(sources, places, faults);
     let mut policies: Vec<Policy> = written
         .into_iter()
         .filter_map(|policy| check.policy(policy))

@@ -202,7 +202,7 @@ shape! {
         /// What is written. Default: `tag`, and `digest` where a tag is followed.
         write: Option<Placed<Write>> = "write",
         /// How the change reaches the repository. Default: `commit`.
-        deliver: Option<Deliver> = "deliver",
+        deliver: Option<Block<Deliver>> = "deliver",
         /// Whether an older version than the one in git may be written. Default: `false`.
         allow_downgrade: Option<bool> = "allow-downgrade",
     } also {

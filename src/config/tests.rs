@@ -1245,6 +1245,40 @@ fn settings_and_events_know_the_same_kinds_of_registries() {
 }
 
 #[test]
+fn a_pull_request_needs_a_forge_that_can_be_told() {
+    let told = |forge: &str, deliver: &str| {
+        let url = "url: https://git.example.com/acme/deploy.git";
+        let settings = SETTINGS.replace("url: ../deploy.git", &format!("{url}{forge}"));
+        let environment = format!(
+            "    - {{ name: production, tags: {{ semver: '*' }}, update: apps, deliver: {deliver} }}\n"
+        );
+        messages(&settings, &format!("{POLICY}{environment}"))
+    };
+    assert_snapshot!(told("", "pull-request"), @"8:73 no forge is known for `deploy`: which product hosts `git.example.com` cannot be told from its name [in the settings of `deploy`, name the product, such as `forge: gitlab`, or write `forge: none`: people merge its branches with git]");
+    assert_snapshot!(told(", forge: gitlap", "pull-request"), @"
+    4:66 `gitlap` is not one of `github`, `gitlab`, `gitea`, `bitbucket-cloud`, `bitbucket-server`, `azure-devops`, `forgejo` [did you mean `gitlab`?]
+    8:73 no forge is known for `deploy`: which product hosts `git.example.com` cannot be told from its name [in the settings of `deploy`, name the product, such as `forge: gitlab`, or write `forge: none`: people merge its branches with git]
+    ");
+    for good in [
+        ", forge: gitlab",
+        ", forge: none",
+        ", forge: { kind: forgejo, url: 'https://git.example.com/api/v1', repository: a/b, credentials: { token: { env: PATH } } }",
+        ", plain-http: true, forge: { kind: gitlab, url: 'http://git.example.com/api/v4' }",
+    ] {
+        let settings = SETTINGS.replace(
+            "url: ../deploy.git",
+            &format!("url: https://git.example.com/acme/deploy.git{good}"),
+        );
+        let environment = "    - { name: production, tags: { semver: '*' }, update: apps, deliver: pull-request }\n";
+        let config = load_in(folder(&settings, &format!("{POLICY}{environment}")).path()).unwrap();
+        assert_eq!(config.warnings, [], "{good}");
+    }
+    assert_eq!(told(", forge: hub", "{ commit: {} }").lines().count(), 1);
+    assert_snapshot!(told(", forge: { kind: gitlab, url: 'http://git.example.com/api/v4' }", "pull-request"), @"4:88 this URL has no TLS, so anyone on the way can read and change what is sent [use https, or allow it with `plain-http: true`]");
+    assert_snapshot!(told(", forge: { kind: github, credentials: { ssh-key: { env: PATH } } }", "pull-request"), @"4:113 a forge is asked over HTTP, where `ssh-key` opens nothing [write `token`, or `github-app`]");
+}
+
+#[test]
 fn bombs_are_refused_at_once() {
     let laughs: String = (1..9)
         .map(|i| {
