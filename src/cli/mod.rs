@@ -7,6 +7,7 @@ mod apply;
 mod check;
 mod completions;
 mod demo;
+mod edges;
 mod explain;
 mod failure;
 mod history;

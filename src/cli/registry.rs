@@ -8,8 +8,9 @@ use std::process::ExitCode;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::edges::options;
 use super::status::limit_text;
-use super::{ConfigArgs, Failure, Output, print, run::options, table};
+use super::{ConfigArgs, Failure, Output, print, table};
 use crate::config;
 use crate::daemon::{now, registry_status};
 use crate::image::version::Version;
