@@ -30,8 +30,10 @@ use crate::manifest::CommitId;
 const PAGE_SIZE: &str = "50";
 const PAGE_SIZE_OF_MEMBERS: &str = "100";
 
-/// All states. Without any, only open pull requests are listed.
+/// All states. Without any, only open pull requests are listed; beside a filter they are said to count for nothing, so that
+/// a single one has to stand in the filter. <https://github.com/MunifTanjim/node-bitbucket/issues/16>
 const STATES: [&str; 4] = ["OPEN", "MERGED", "DECLINED", "SUPERSEDED"];
+const IS_OPEN: &str = " AND state = \"OPEN\"";
 
 /// Where people look at a repository.
 const PAGES: &str = "https://bitbucket.org";
@@ -75,15 +77,11 @@ impl BitbucketCloud {
 
     /// Those whose branch starts with `head_prefix`, by a filter that finds it anywhere in the name.
     /// <https://developer.atlassian.com/cloud/bitbucket/rest/intro/#filtering>
-    async fn list(
-        &self,
-        head_prefix: &str,
-        (states, filter): (&[&str], &str),
-    ) -> Result<Vec<Wire>, ForgeError> {
+    async fn list(&self, head_prefix: &str, filter: &str) -> Result<Vec<Wire>, ForgeError> {
         let mut url = self.url(&["pullrequests"]);
         let query = format!("source.branch.name ~ {}{filter}", quoted(head_prefix));
         url.query_pairs_mut()
-            .extend_pairs(states.iter().map(|state| ("state", state)))
+            .extend_pairs(STATES.map(|state| ("state", state)))
             .append_pair("q", &query)
             .append_pair("sort", "created_on")
             .append_pair("pagelen", PAGE_SIZE);
@@ -220,7 +218,7 @@ impl BitbucketCloud {
 impl Client for BitbucketCloud {
     async fn open_pull_requests(&self, head_prefix: &str) -> Result<Vec<PullRequest>, ForgeError> {
         let mut found = Vec::new();
-        for one in self.list(head_prefix, (&STATES[..1], "")).await? {
+        for one in self.list(head_prefix, IS_OPEN).await? {
             found.push(self.noun(one).await?);
         }
         Ok(once_each(found))
@@ -231,9 +229,10 @@ impl Client for BitbucketCloud {
         head_prefix: &str,
         since: Timestamp,
     ) -> Result<Vec<PullRequest>, ForgeError> {
-        let filter = format!(" AND updated_on >= \"{since}\"");
+        // Unlike a text, a time has no quotes.
+        let filter = format!(" AND updated_on >= {since:.0}");
         let mut found = Vec::new();
-        for one in self.list(head_prefix, (&STATES, &filter)).await? {
+        for one in self.list(head_prefix, &filter).await? {
             found.push(self.noun(one).await?);
         }
         Ok(once_each(found))
@@ -242,7 +241,7 @@ impl Client for BitbucketCloud {
     /// What a second pull request for a branch becomes is not documented: it is looked for first, and a refusal in such
     /// words is understood.
     async fn open(&self, new: &NewPullRequest) -> Result<Opened, ForgeError> {
-        let open = self.list(&new.head, (&STATES[..1], "")).await?;
+        let open = self.list(&new.head, IS_OPEN).await?;
         if open.iter().any(|one| one.source.branch.name == new.head) {
             return Err(self.line.exists(&new.head));
         }

@@ -75,6 +75,18 @@ async fn on_bitbucket_cloud_a_comment_later_does_not_move_the_time_of_a_decline(
 }
 
 #[tokio::test]
+async fn on_bitbucket_cloud_a_branch_whose_pull_request_was_declined_gets_another() {
+    let stage = Stage::new(Product::BitbucketCloud);
+    stage.branch(HEAD).await;
+    let first = stage.open().await.number;
+    stage.fake().unwrap().close(first, "ada");
+    assert_eq!(stage.open_ones().await, []);
+    let second = stage.open().await;
+    assert_ne!(second.number, first);
+    assert_eq!(stage.open_ones().await, [second]);
+}
+
+#[tokio::test]
 async fn on_bitbucket_cloud_people_are_found_by_what_identifies_them() {
     let stage = Stage::new(Product::BitbucketCloud);
     let ids = [

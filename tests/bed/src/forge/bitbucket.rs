@@ -88,14 +88,17 @@ pub(super) fn refusal(status: u16, words: &str) -> Reply {
 }
 
 fn list(repository: &Repository, request: &Request, about: &About<'_>) -> Reply {
-    // Only open ones are listed where no state is asked for; several are asked for by repeating the name.
+    // Only open ones are listed where no state is asked for; several are asked for by repeating the name. A filter takes the
+    // place of states: <https://github.com/MunifTanjim/node-bitbucket/issues/16>.
     let (_, query) = request.target.split_once('?').unwrap_or_default();
     let states = query
         .split('&')
         .filter_map(|pair| pair.strip_prefix("state="));
     let states: Vec<&str> = states.collect();
     let filter = request.query.get("q").map_or("", String::as_str);
-    let is_state = |name: &str| states.contains(&name) || states.is_empty() && name == "OPEN";
+    let is_state = |name: &str| {
+        !filter.is_empty() || states.contains(&name) || states.is_empty() && name == "OPEN"
+    };
     let is_wanted = |pull: &&Pull| is_state(state_name(pull)) && passes(pull, filter);
     let pulls = repository.pulls.values().filter(is_wanted);
     let all: Vec<Json> = pulls.map(|pull| in_list(pull, about)).collect();
@@ -116,20 +119,23 @@ fn list(repository: &Repository, request: &Request, about: &About<'_>) -> Reply 
     Reply::new(200, body)
 }
 
-/// The part of the filter's language that is used: comparisons with a text, joined by `AND`.
+/// The part of the filter's language that is used: comparisons with a text, or with a time, which has no quotes, joined by
+/// `AND`.
 /// <https://developer.atlassian.com/cloud/bitbucket/rest/intro/#filtering>
 fn passes(pull: &Pull, filter: &str) -> bool {
     let clauses = filter.split(" AND ").filter(|clause| !clause.is_empty());
     clauses.into_iter().all(|clause| {
         let mut words = clause.splitn(3, ' ');
         let (field, operator) = (words.next(), words.next());
-        let value = words.next().unwrap_or_default().trim_matches('"');
+        let written = words.next().unwrap_or_default();
+        let value = written.trim_matches('"');
         match (field, operator) {
             (Some("source.branch.name"), Some("~")) => {
                 pull.head.to_lowercase().contains(&value.to_lowercase())
             }
+            (Some("state"), Some("=")) => state_name(pull) == value,
             (Some("updated_on"), Some(">=")) => {
-                let since: Timestamp = value.parse().expect("the filter has a time");
+                let since: Timestamp = written.parse().expect("the filter has a time");
                 pull.updated >= since.as_second()
             }
             _ => panic!("the fake does not know the filter `{clause}`"),
