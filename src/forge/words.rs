@@ -5,6 +5,9 @@ use serde_json::Value as Json;
 /// Characters of a forge's own words that are passed on.
 const LENGTH_MAX: usize = 300;
 
+/// Texts that are looked for: a form with so many faults is told by its first ones.
+const TEXTS_MAX: usize = 100;
+
 /// Where words stand.
 const KEYS: [&str; 5] = ["message", "error", "errors", "detail", "error_description"];
 
@@ -32,6 +35,7 @@ pub(super) fn of(body: &[u8]) -> String {
 /// Server (`errors[].message`).
 fn collect(json: &Json, words: &mut Vec<String>) {
     match json {
+        _ if words.len() == TEXTS_MAX => {}
         Json::String(text) if !words.contains(text) => words.push(text.clone()),
         Json::Array(all) => all.iter().for_each(|one| collect(one, words)),
         Json::Object(fields) => {
@@ -95,6 +99,17 @@ mod tests {
         ] {
             assert_eq!(of(body.as_bytes()), words, "{body}");
         }
+    }
+
+    #[test]
+    fn a_list_of_words_without_end_is_read_no_further_than_is_told() {
+        let all: Vec<String> = (0..1_000_000)
+            .map(|number| format!("\"{number}\""))
+            .collect();
+        let body = format!(r#"{{"errors":[{}]}}"#, all.join(","));
+        let words = of(body.as_bytes());
+        assert!(words.starts_with("0; 1; 2; "), "{words}");
+        assert_eq!(words.chars().count(), LENGTH_MAX);
     }
 
     #[test]
