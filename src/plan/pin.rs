@@ -75,6 +75,11 @@ fn wanted(
                 return Ok(Err("a digest can be pinned only where a tag is followed"));
             };
             notes.candidate = Some(tag.clone());
+            // The tag is told with the digest, and by a tag that nobody knows nothing is promoted.
+            let facts = image_facts(repository, world)?;
+            if !is_listed(tag, (repository, facts))? {
+                return Ok(Err("the registry does not list the tag that is followed"));
+            }
             Ok(Ok(Version {
                 tag: tag.clone(),
                 digest: Some(digest.clone()),
