@@ -1,5 +1,6 @@
 //! `towpath apply`: one round, then the end; for CI and cron.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use tokio_util::sync::CancellationToken;
@@ -12,6 +13,7 @@ use crate::daemon::{Report, now, round, settle};
 use crate::manifest::CommitId;
 use crate::observe::whole_message;
 use crate::plan::{PlannedCommit, RequestChange};
+use crate::policy::{Deliver, Policy};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -24,7 +26,9 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
-    let setup = Setup::of(&args.source)?.only(&args.policies)?;
+    let setup = Setup::of(&args.source)?;
+    refuse_parts(&setup.policies, &args.policies)?;
+    let setup = setup.only(&args.policies)?;
     let live = setup.connect().await?;
     live.sources.read_all(&live.wants, now()).await;
     let hands = live.hands(&setup);
@@ -52,6 +56,37 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
         true => Ok(ExitCode::FAILURE),
         false => Ok(ExitCode::SUCCESS),
     }
+}
+
+/// Refuses some of the policies that are proposed together: what the others promote would fall out of the pull request.
+fn refuse_parts(policies: &[Policy], names: &[String]) -> Result<(), Failure> {
+    let heads = |policy: &Policy| {
+        let environments = policy.environments.iter();
+        let heads = environments.filter_map(|environment| match &environment.deliver {
+            Deliver::Commit { branch: _ } => None,
+            Deliver::PullRequest(requests) => {
+                let head = requests.head(&policy.name, &environment.name);
+                Some((policy.repository.clone(), head))
+            }
+        });
+        heads.collect::<Vec<_>>()
+    };
+    let is_named = |policy: &&Policy| names.iter().any(|name| name == policy.name.as_str());
+    let (named, others): (Vec<_>, Vec<_>) = policies.iter().partition(is_named);
+    let of_named = named.iter().flat_map(|policy| {
+        let heads = heads(policy).into_iter();
+        heads.map(|head| (head, &policy.name))
+    });
+    let of_named: BTreeMap<_, _> = of_named.collect();
+    for other in others {
+        let name = heads(other).iter().find_map(|head| of_named.get(head));
+        if let Some(name) = name {
+            let message = format!("`{name}` is proposed together with `{}`", other.name);
+            let hint = "name all that are (`group: environment`), or none";
+            return Err(Failure::usage(message).with_hint(hint));
+        }
+    }
+    Ok(())
 }
 
 /// What became of every change, a line each.

@@ -102,6 +102,30 @@ fn a_registry_that_is_away_takes_nothing_out_of_what_was_proposed_together() {
 }
 
 #[test]
+fn what_is_proposed_together_is_not_proposed_in_part() {
+    let story = Story::empty();
+    for name in ["portal", "shop"] {
+        story.has(name, V1);
+    }
+    let policies = [("portal", "acme/web"), ("shop", "acme/web")];
+    story.policies(&policies, "group: environment");
+    story.lab.push(&[V2]);
+    story.round();
+    story.writes();
+    let tip = story.tip(ALL);
+
+    let ran = story.lab.run(&["apply", "portal"]);
+
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(
+        ran.stderr
+            .contains("`portal` is proposed together with `shop`"),
+        "{ran:?}"
+    );
+    assert_eq!((story.writes(), story.tip(ALL)), (vec![], tip), "{ran:?}");
+}
+
+#[test]
 fn without_a_forge_the_branch_is_pushed_and_people_merge_it_with_git() {
     let mut story = Story::new("");
     let settings = format!("url: {}, forge: none", story.bare().display());
