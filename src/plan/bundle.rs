@@ -79,6 +79,7 @@ impl<'a> Standing<'a> {
         world: &'a World,
         (head, base): (&BranchName, &BranchName),
     ) -> Result<Self, HoldReason> {
+        let goes_to = &base.branch;
         let unread = || HoldReason::ManifestsUnknown {
             why: "it was not read yet".to_owned(),
         };
@@ -110,12 +111,16 @@ impl<'a> Standing<'a> {
             }
         };
         let is_open = |request: &&PullRequest| request.state == RequestState::Open;
+        let open = || requests.iter().rev().filter(is_open);
+        let here = open().find(|request| request.base == *goes_to);
+        // One that a person opened from the branch to elsewhere is not ours.
+        let elsewhere = || open().find(|request| hidden::read(&request.body).is_some());
         Ok(Self {
             base,
             base_head,
             proposal,
             dialect,
-            open: requests.iter().rfind(is_open),
+            open: here.or_else(elsewhere),
             requests,
         })
     }

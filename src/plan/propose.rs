@@ -155,7 +155,7 @@ impl Proposer<'_, '_> {
             self.hold(decisions, &self.awaits());
             return None;
         }
-        let is_right = |tip: &&Proposal| makes_the_same(tip, &commit);
+        let is_right = |tip: &&Proposal| self.is_right(tip, &commit);
         let rebuild = match standing.proposal.filter(is_right) {
             Some(_) => None,
             None => Some(Rebuild {
@@ -285,6 +285,14 @@ impl Proposer<'_, '_> {
             && !Promotion::read(&tip.message).is_empty()
     }
 
+    /// Whether the branch stands as it would be made. What was merged once, or was made for another branch, is made anew.
+    fn is_right(&self, tip: &Proposal, commit: &PlannedCommit) -> bool {
+        let goes_elsewhere = |open: &PullRequest| open.base != self.bundle.base.branch;
+        makes_the_same(tip, commit)
+            && !self.standing.is_merged(tip)
+            && !self.standing.open.is_some_and(goes_elsewhere)
+    }
+
     /// Says once that the branch is somebody else's now.
     fn leave_alone(&self, tip: &Proposal, decisions: &mut [Decided]) -> Option<ProposalChange> {
         let reason = HoldReason::ForeignCommits {
@@ -311,7 +319,7 @@ impl Proposer<'_, '_> {
         let name = tip.committer.rsplit_once(" <");
         let by = markdown::plain(name.map_or(&tip.committer, |(name, _)| name));
         let comment = format!(
-            "`{}` has a commit that towpath did not make ({}, by {by}), so towpath leaves branch and pull request alone from here on. Merge it, or close it to reject what it promotes; to give it back to towpath, take that commit off the branch.",
+            "`{}` has a commit that towpath did not make ({}, by {by}), so towpath leaves branch and pull request alone from here on. Merge it, or close it to reject what it promotes; to give it back to towpath, take that commit off the branch, or delete the branch.",
             self.head.branch,
             tip.tip.short(),
         );
@@ -345,7 +353,12 @@ impl Proposer<'_, '_> {
         };
         let proposal = self.standing.proposal.filter(|tip| !is_evidence(tip));
         let drop = proposal.map(|tip| tip.tip.clone());
-        let closing = self.standing.open.and_then(|open| self.closing(open));
+        let comment = format!(
+            "Nothing is left to promote here: `{}` has what this proposed, or a newer version, or the version may not come here any more. Closed by towpath; this rejects nothing.",
+            self.bundle.base.branch
+        );
+        let closing = self.standing.open;
+        let closing = closing.and_then(|open| self.closing(open, comment));
         match (closing, self.standing.open) {
             // A person opened again what was closed here: it is that person's now.
             (None, Some(_)) => None,
@@ -414,7 +427,7 @@ impl Proposer<'_, '_> {
             })
     }
 
-    fn closing(&self, open: &PullRequest) -> Option<RequestChange> {
+    fn closing(&self, open: &PullRequest, comment: String) -> Option<RequestChange> {
         let hidden = hidden::read(&open.body)?;
         if hidden.flags.closed_by_us {
             return None;
@@ -426,10 +439,7 @@ impl Proposer<'_, '_> {
         Some(RequestChange::Close {
             number: open.number,
             body: self.with_flags(open, flags)?,
-            comment: format!(
-                "Nothing is left to promote here: `{}` has what this proposed, or a newer version, or the version may not come here any more. Closed by towpath; this rejects nothing.",
-                self.bundle.base.branch
-            ),
+            comment,
         })
     }
 
@@ -451,7 +461,11 @@ impl Proposer<'_, '_> {
         };
         if open.base != self.bundle.base.branch {
             // The next round opens another one.
-            return self.closing(open).unwrap_or(RequestChange::Keep);
+            let comment = format!(
+                "Promotions go to `{}` now, by another pull request. Closed by towpath; this rejects nothing.",
+                self.bundle.base.branch
+            );
+            return self.closing(open, comment).unwrap_or(RequestChange::Keep);
         }
         if !is_rebuilt && text.is_told_by(&open.body) {
             return RequestChange::Keep;

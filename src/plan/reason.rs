@@ -379,7 +379,7 @@ impl fmt::Display for HoldReason {
             Self::ForgeUnknown { why } => write!(f, "the pull requests are unknown: {why}"),
             Self::ForeignCommits { branch, commit, by } => write!(
                 f,
-                "branch `{branch}` has a commit that towpath did not make ({}, by {by}); merge or close its pull request, or take the commit off the branch to give it back",
+                "branch `{branch}` has a commit that towpath did not make ({}, by {by}); merge its pull request to keep it; delete the branch, or take the commit off it, to give it back",
                 commit.short()
             ),
             Self::Merged { number } => write!(

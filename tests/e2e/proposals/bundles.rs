@@ -126,6 +126,28 @@ fn what_is_proposed_together_is_not_proposed_in_part() {
 }
 
 #[test]
+fn a_proposal_that_goes_to_another_branch_is_made_anew_there() {
+    let story = Story::new("");
+    bed::git(&story.bare(), &["branch", "release", "main"]);
+    story
+        .lab
+        .commit("for later releases", &[("notes.txt", "new")]);
+    story.lab.push(&[V2]);
+    story.round();
+    story.policies(&[("portal", "acme/web")], "branch: release");
+
+    story.round();
+    assert!(matches!(story.repository().pull(1).end, End::Closed { .. }));
+    story.round();
+
+    let pull = story.repository().pull(2);
+    assert_eq!((&*pull.base, &pull.end), ("release", &End::Open));
+    let parent = bed::git(&story.bare(), &["rev-parse", &format!("{HEAD}^")]);
+    assert_eq!(Some(parent.trim()), story.tip("release").as_deref());
+    story.quiet_round();
+}
+
+#[test]
 fn without_a_forge_the_branch_is_pushed_and_people_merge_it_with_git() {
     let mut story = Story::new("");
     let settings = format!("url: {}, forge: none", story.bare().display());

@@ -171,7 +171,7 @@ fn a_commit_of_a_person_makes_the_branch_theirs_which_is_said_once() {
     let comments = story.repository().pull(1).comments;
     assert_eq!(comments.len(), 1);
     let commit = &theirs.as_ref().unwrap()[..7];
-    insta::assert_snapshot!(comments[0].replace(commit, "COMMIT"), @"`towpath/production/portal` has a commit that towpath did not make (COMMIT, by A Person), so towpath leaves branch and pull request alone from here on. Merge it, or close it to reject what it promotes; to give it back to towpath, take that commit off the branch.");
+    insta::assert_snapshot!(comments[0].replace(commit, "COMMIT"), @"`towpath/production/portal` has a commit that towpath did not make (COMMIT, by A Person), so towpath leaves branch and pull request alone from here on. Merge it, or close it to reject what it promotes; to give it back to towpath, take that commit off the branch, or delete the branch.");
     story.quiet_round();
     let told = story.told();
     assert!(
@@ -216,6 +216,51 @@ fn a_merged_branch_with_a_commit_of_a_person_gives_way_to_the_next_version() {
 
     assert_eq!(story.repository().pull(2).end, End::Open);
     assert_eq!(story.proposed(), V3);
+    story.quiet_round();
+}
+
+#[test]
+fn a_pull_request_that_a_person_opens_from_the_branch_to_elsewhere_hides_none_of_ours() {
+    let story = Story::new("");
+    story.lab.push(&[V2]);
+    story.round();
+    bed::git(&story.bare(), &["branch", "release", "main"]);
+    assert_eq!(story.repository().open(HEAD, "release"), 2);
+    story.lab.push(&[V3]);
+
+    story.round();
+
+    let pull = story.repository().pull(1);
+    assert!(pull.title.contains(V3), "{}", pull.title);
+    assert_eq!(story.repository().pull(2).title, "");
+    story.quiet_round();
+    assert!(story.told().starts_with("pull request #1 proposes it"));
+}
+
+#[test]
+fn what_was_undone_and_resumed_while_towpath_was_away_is_proposed_on_the_branch_as_it_is() {
+    let story = Story::new("");
+    story.lab.push(&[V2]);
+    story.round();
+    let merged = story.repository().merge(1, "ada", Way::Merge);
+    story.lab.commit("pull", &[]);
+    let revert = ["-C", "work", "revert", "--no-edit", "-m", "1", &merged];
+    story.lab.git(&revert);
+    let resume =
+        "resume\n\nTowpath-Policy: portal\nTowpath-Environment: production\nTowpath-Hold: resume\n";
+    story
+        .lab
+        .git(&["-C", "work", "commit", "-q", "--allow-empty", "-m", resume]);
+    story
+        .lab
+        .git(&["-C", "work", "push", "-q", "origin", "HEAD:main"]);
+    assert_eq!(story.deployed(), V1);
+
+    story.round();
+
+    assert_eq!(story.repository().pull(2).end, End::Open);
+    let parent = bed::git(&story.bare(), &["rev-parse", &format!("{HEAD}^")]);
+    assert_eq!(Some(parent.trim()), story.tip("main").as_deref());
     story.quiet_round();
 }
 
