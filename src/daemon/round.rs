@@ -2,7 +2,7 @@
 //!
 //! Invariant: a round reads nothing from registries; what a decision lacks is a question for the caller.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::apply::{
     Delivery, Outcome, Places, ProposalEnd, ProposalOutcome, Signature, apply, propose,
 };
-use crate::forge::ForgeError;
+use crate::forge::{ForgeError, PullRequest};
 use crate::observe::{Sources, Wants};
 use crate::plan::{Change, Plan, ProposalChange, Scope, plan};
 use crate::policy::RepositoryName;
@@ -144,14 +144,20 @@ async fn refresh(hands: Hands<'_>, (done, proposed): (&[Outcome], &[ProposalOutc
         .iter()
         .map(|outcome| &outcome.change.head.repository);
     let touched: BTreeSet<RepositoryName> = pushed.chain(proposed_to).cloned().collect();
+    let mut written: BTreeMap<&RepositoryName, Vec<PullRequest>> = BTreeMap::new();
     for outcome in proposed {
         let repository = &outcome.change.head.repository;
-        if let Some(written) = &outcome.request {
-            hands.sources.keep_request(repository, written.clone());
+        if let Some(request) = &outcome.request {
+            let of_repository = written.entry(repository).or_default();
+            of_repository.push(request.clone());
         }
         if let ProposalEnd::ForgeFailed(ForgeError::Exists { .. }) = outcome.end {
             hands.sources.doubt_requests(repository);
         }
+    }
+    // All at once: the whole reading is made anew.
+    for (repository, written) in written {
+        hands.sources.keep_requests(repository, written);
     }
     for repository in &touched {
         hands.sources.fetch(repository, hands.wants).await;

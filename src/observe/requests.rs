@@ -139,10 +139,14 @@ impl Sources {
         self.requests[repository].kept().whole_at = None;
     }
 
-    /// Keeps a pull request as we have just written it.
-    pub(crate) fn keep_request(&self, repository: &RepositoryName, written: forge::PullRequest) {
+    /// Keeps pull requests as we have just written them.
+    pub(crate) fn keep_requests(
+        &self,
+        repository: &RepositoryName,
+        written: Vec<forge::PullRequest>,
+    ) {
         let mut kept = self.requests[repository].kept();
-        kept.keep(written);
+        written.into_iter().for_each(|request| kept.keep(request));
         let fact = Fact::Known(Arc::new(kept.by_branch()));
         drop(kept);
         self.readings().requests.insert(repository.clone(), fact);
