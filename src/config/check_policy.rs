@@ -20,7 +20,8 @@ use crate::manifest::{Form, Site, Write};
 use crate::policy::select::TagRule;
 use crate::policy::select::choose::Downgrade;
 use crate::policy::{
-    Deliver, Environment, ImageName, Policy, PolicyImage, PolicyName, RepositoryName, Update,
+    Deliver, Environment, EnvironmentName, Group, ImageName, Policy, PolicyImage, PolicyName,
+    RepositoryName, Update,
 };
 
 /// What one policy must not share with another.
@@ -33,6 +34,8 @@ pub(super) struct Check<'a> {
     pub(super) faults: &'a mut Faults,
     names: BTreeMap<PolicyName, Span>,
     claims: Claims,
+    /// The branch that what is proposed together goes to, and where that was said first.
+    groups: BTreeMap<(RepositoryName, EnvironmentName), (String, Span)>,
 }
 
 /// What the checks of one environment need to know of its policy.
@@ -60,6 +63,7 @@ impl<'a> Check<'a> {
             faults,
             names: BTreeMap::new(),
             claims: Claims::default(),
+            groups: BTreeMap::new(),
         }
     }
 
@@ -240,6 +244,7 @@ impl<'a> Check<'a> {
             self.known_forge(deliver, context);
         }
         let deliver = delivery(deliver.map(|deliver| deliver.value));
+        self.join(&deliver, context, &name);
         let mut updates = Vec::new();
         for update in update.0 {
             for (update, span) in self.updates(update, context) {
@@ -442,6 +447,33 @@ impl<'a> Check<'a> {
                 let message = format!("no environment says where `{}` is written", key.value);
                 self.faults.error(key.span, message);
             }
+        }
+    }
+
+    /// Notes to which branch an environment goes that is proposed for all policies together, and refuses a second one.
+    fn join(&mut self, deliver: &Deliver, context: &Context<'_>, name: &Placed<EnvironmentName>) {
+        let (Deliver::PullRequest(requests), Some(repository)) = (deliver, context.repository)
+        else {
+            return;
+        };
+        let default = self.branches.and_then(|branches| branches.get(repository));
+        let Some(branch) = requests.branch.as_ref().or(default) else {
+            return;
+        };
+        if requests.group == Group::Policy {
+            return;
+        }
+        let key = (repository.clone(), name.value.clone());
+        let first = self.groups.entry(key);
+        let (first, place) = first.or_insert_with(|| (branch.clone(), name.span)).clone();
+        if first != *branch {
+            let message = format!(
+                "what is proposed for `{}` together goes to one branch: here to `{branch}`, and to `{first}` in {}",
+                name.value,
+                self.at(place)
+            );
+            let hint = "name the same `branch`, or leave `group: environment` out";
+            self.faults.error_with_hint(name.span, message, hint);
         }
     }
 

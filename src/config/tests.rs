@@ -824,6 +824,19 @@ fn one_place_has_one_environment_however_it_is_written() {
 }
 
 #[test]
+fn what_is_proposed_together_goes_to_one_branch() {
+    let environment = |branch: &str, folder: &str| {
+        format!(
+            "  - {{ name: prod, tags: {{ semver: 1.x }}, update: {folder}, deliver: {{ pull-request: {{ group: environment, branch: {branch} }} }} }}\n"
+        )
+    };
+    let portal = format!("{POLICY}{}", environment("main", "apps/portal"));
+    let shop = POLICY.replace("name: portal", "name: shop");
+    let both = format!("{portal}---\n{shop}{}", environment("release", "apps/shop"));
+    assert_snapshot!(messages(SETTINGS, &both), @"17:13 what is proposed for `prod` together goes to one branch: here to `release`, and to `main` in policies/portal.yaml:8:13 [name the same `branch`, or leave `group: environment` out]");
+}
+
+#[test]
 fn an_image_that_is_written_nowhere_is_told() {
     let policy = POLICY.replace(
         "{ web: ghcr.io/acme/portal-web }",
