@@ -16,7 +16,7 @@ use crate::git::History;
 use crate::ledger::{Commit, Entry, HoldEvent, Moved, Promotion, Target, What, chronicle};
 use crate::manifest::CommitId;
 use crate::observe::{HISTORY_LENGTH_MAX, told};
-use crate::plan::short;
+use crate::plan::{on_one_line, short};
 use crate::policy::ImageName;
 use crate::world::{BranchName, Fact};
 
@@ -266,7 +266,7 @@ fn as_text(rows: &[Row]) -> String {
             }
             (from, to) => {
                 let text = |version: &Option<String>| {
-                    version.as_deref().map_or("nothing", short).to_owned()
+                    on_one_line(version.as_deref().map_or("nothing", short))
                 };
                 format!("{} -> {}", text(from), text(to))
             }
@@ -281,6 +281,7 @@ fn as_text(rows: &[Row]) -> String {
             .into_iter()
             .flatten()
             .collect();
+        // Whoever commits writes what he likes there, and a terminal obeys it.
         [
             row.at.clone(),
             row.what.clone(),
@@ -288,9 +289,9 @@ fn as_text(rows: &[Row]) -> String {
             or_all(&row.environment),
             row.image.clone().unwrap_or_else(|| "-".to_owned()),
             change,
-            row.by.clone(),
+            on_one_line(&row.by),
             format!("{}{}", &row.commit[..7], number.unwrap_or_default()),
-            why.join("; "),
+            on_one_line(&why.join("; ")),
         ]
     };
     let lines: Vec<[String; 9]> = rows.iter().map(line).collect();
@@ -380,7 +381,33 @@ fn quoted(cell: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::quoted;
+    use super::{Row, as_text, quoted};
+
+    #[test]
+    fn no_text_of_a_commit_steers_the_terminal() {
+        let row = Row {
+            at: "2026-03-02T09:00:00Z".to_owned(),
+            what: "promoted".to_owned(),
+            policy: None,
+            environment: None,
+            image: None,
+            from: Some("v1\u{1b}[2J".to_owned()),
+            to: Some("v2".to_owned()),
+            digest: None,
+            by: "\u{1b}[31mAda".to_owned(),
+            approved_by: vec!["Grace\u{7}".to_owned()],
+            reason: None,
+            until: None,
+            commit: "0a".repeat(20),
+            merge: None,
+            pull_request: None,
+            repository: "deploy".to_owned(),
+            branch: "main".to_owned(),
+        };
+        let text = as_text(&[row]);
+        let steers = |c: char| c.is_control() && c != '\n';
+        assert!(!text.contains(steers), "{text:?}");
+    }
 
     #[test]
     fn a_cell_is_quoted_where_it_must_be_and_is_no_formula() {
