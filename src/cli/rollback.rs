@@ -19,7 +19,7 @@ use crate::ledger::{
 };
 use crate::observe::whole_message;
 use crate::plan::{
-    Change, Decision, FileChange, HoldReason, Plan, PlannedCommit, Scope, plan, sites, written,
+    Change, Decision, FileChange, HoldReason, Plan, PlannedCommit, Scope, plan, sites,
 };
 use crate::policy::{Environment, ImageName, Policy};
 use crate::world::{BranchName, Fact};
@@ -134,7 +134,7 @@ async fn versions_before(
             .filter(|listed| listed.environment == environment.name && listed.image == *image);
         let stands: BTreeSet<String> = here
             .flat_map(|listed| listed.standings.into_iter().flatten())
-            .filter_map(|(_, standing)| written(&standing))
+            .flat_map(|(_, standing)| [standing.tag, standing.digest].into_iter().flatten())
             .collect();
         let moves = promotions
             .iter()

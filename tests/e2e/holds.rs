@@ -391,6 +391,34 @@ fn a_rollback_writes_the_version_before_and_pins_it_in_one_commit() {
 }
 
 #[test]
+fn a_rollback_of_a_followed_tag_goes_to_the_digest_before_though_the_tag_stays() {
+    let mut lab = Lab::portal();
+    lab.set("TOWPATH_AUTHOR", "Ada <ada@example.com>");
+    let image = lab.image("acme/web");
+    let place = "apps/portal/image.yaml";
+    let text = format!("image: {image}:develop-1-0a1b2c3\n");
+    lab.commit("one image", &[(place, &text)]);
+    let update = format!("{{ yaml: {place}, at: image }}");
+    let policy = crate::lab::portal_policy("portal", &image, &update);
+    let pattern = "{ pattern: \"develop-{number}-{sha}\" }";
+    lab.policies(&policy.replace(pattern, "{ follow: latest }, write: tag@digest"));
+    let digests = [1, 2].map(|hour| {
+        let image = towpath::demo_registry::Image {
+            created: Some(jiff::Timestamp::from_second(hour * 3600).unwrap()),
+            ..Default::default()
+        };
+        let digest = lab.registry.push("acme/web", "latest", &image);
+        done(&lab.run(&["apply"]));
+        let text = lab.pushed(place);
+        assert!(text.contains(&format!(":latest@{digest}")), "{text}");
+        digest
+    });
+    done(&lab.run(&["rollback", "portal", "dev", "--reason", "INC-7"]));
+    let text = lab.pushed(place);
+    assert!(text.contains(&digests[0]), "{text}");
+}
+
+#[test]
 fn a_rollback_goes_to_the_branch_of_its_environment_and_the_pin_to_the_repository_s_own() {
     let lab = promoted();
     let image = lab.image("acme/web");
