@@ -69,7 +69,9 @@ pub(super) fn rejections(scope: &Scope<'_>, world: &World) -> Rejections {
             let closed = closed
                 .entry(head.clone())
                 .or_insert_with(|| closed_by_people(&head, world));
-            for closed in closed {
+            let base = scope.branch(policy, environment).branch;
+            // One that goes elsewhere is not ours, whatever it says.
+            for closed in closed.iter().filter(|(request, _)| request.base == base) {
                 reject(closed, (policy, environment), &mut rejections);
             }
         }

@@ -45,6 +45,27 @@ fn closed_without_merging_it_rejects_exactly_that_version_until_it_is_reopened()
 }
 
 #[test]
+fn a_pull_request_that_goes_elsewhere_rejects_nothing_though_it_says_what_ours_says() {
+    let story = Story::new("");
+    story.lab.push(&[V2]);
+    story.round();
+    let repository = story.repository();
+    story
+        .lab
+        .git(&["-C", "deploy.git", "branch", "release", "main"]);
+    let other = repository.open(HEAD, "release");
+    repository.rewrite(other, &repository.pull(1).body);
+    repository.close(other, "mallory");
+
+    story.round();
+
+    assert_eq!(repository.pull(1).end, End::Open);
+    assert_eq!(story.proposed(), V2);
+    assert!(story.told().contains("#1 proposes it"), "{}", story.told());
+    story.quiet_round();
+}
+
+#[test]
 fn closing_rejects_though_somebody_wrote_the_body_anew() {
     let story = Story::new("");
     story.lab.push(&[V2]);
