@@ -48,7 +48,7 @@ fn the_example_of_the_readme_has_no_problems_and_no_warnings() {
     assert_eq!(text(&ran.stderr), "");
     assert_eq!(
         text(&ran.stdout),
-        "towpath.yaml: 1 policy, 2 environments, 1 image, 1 repository\n"
+        "towpath.yaml: 1 policy, 3 environments, 1 image, 1 repository\n"
     );
 }
 
@@ -93,7 +93,7 @@ fn the_demonstration_promotes_all_that_may_be_promoted() {
     assert!(ran.status.success());
     let printed = text(&ran.stdout);
     let pushed = printed.lines().filter(|line| line.starts_with("pushed "));
-    assert_eq!(pushed.count(), 11, "{printed}");
+    assert_eq!(pushed.count(), 14, "{printed}");
 
     let (_, last) = printed.rsplit_once("POLICY ").unwrap();
     let rows: Vec<String> = last.lines().skip(1).map(in_short).collect();
@@ -114,11 +114,11 @@ fn the_demonstration_promotes_all_that_may_be_promoted() {
     gateway production gateway: v1.1.0, v1.1.0: hold, it is the newest
     portal dev web: develop-1042-81d04e7, develop-1042-81d04e7: hold, it is the newest
     portal staging web: staging-389-5c2a9f0, staging-389-5c2a9f0: hold, it is the newest
-    portal production web: v1.4.2, v1.5.0: hold, delivery by pull request is not built yet; towpath only shows what it would promote
+    portal production web: v1.4.2, v1.5.0: hold, branch `towpath/production/portal` proposes it; it waits to be merged
     report dev report: main-872, main-872: hold, it is the newest
     report production report: v3.2.0, v3.2.0: hold, it is the newest
     scanner dev scanner: v1.3.0-alpine, v1.3.0-alpine: hold, it is the newest
-    scanner production scanner: v1.1.0-alpine, v1.3.0-alpine: hold, delivery by pull request is not built yet; towpath only shows what it would promote
+    scanner production scanner: v1.1.0-alpine, v1.3.0-alpine: hold, branch `towpath/production/scanner` proposes it; it waits to be merged
     worker dev worker: build-2208, build-2208: hold, it is the newest
     worker staging worker: 1.9.0-beta.4, 1.9.0-beta.4: hold, it is the newest
     worker production worker: 1.8.3, 1.8.3: hold, it is the newest
