@@ -15,8 +15,10 @@ use crate::apply::{Delivery, apply};
 use crate::config::{holds, with_hold};
 use crate::daemon::now;
 use crate::ledger::{
-    Act, HOLDS_FILE, HeldVersion, Hold, HoldEvent, HoldKind, Promotion, Target, What, chronicle,
+    Act, Entry, HOLDS_FILE, HeldVersion, Hold, HoldEvent, HoldKind, Moved, Promotion, Target, What,
+    chronicle,
 };
+use crate::manifest::CommitId;
 use crate::observe::whole_message;
 use crate::plan::{
     Change, Decision, FileChange, HoldReason, Plan, PlannedCommit, Scope, plan, sites,
@@ -111,17 +113,6 @@ async fn versions_before(
         branch: environment.branch(own).to_owned(),
     };
     let entries = chronicle(&name.branch, &commits(live, &name).await?);
-    let promotions: Vec<&Promotion> = entries
-        .iter()
-        .rev()
-        .filter_map(|entry| match &entry.what {
-            What::Promoted(promotion) => Some(promotion),
-            What::Undone(_) | What::Decided(_) => None,
-        })
-        .filter(|promotion| {
-            (&promotion.policy, &promotion.environment) == (&policy.name, &environment.name)
-        })
-        .collect();
     let world = live.sources.world(&live.wants);
     let mut before = BTreeMap::new();
     for image in policy
@@ -136,20 +127,8 @@ async fn versions_before(
             .flat_map(|listed| listed.standings.into_iter().flatten())
             .flat_map(|(_, standing)| [standing.tag, standing.digest].into_iter().flatten())
             .collect();
-        let moves = promotions
-            .iter()
-            .filter_map(|promotion| promotion.images.get(image));
-        let is_followed = environment.rules[image].followed().is_some();
-        let mut versions = moves.flat_map(|moved| {
-            let digest = moved.digest.clone().map(HeldVersion::Digest);
-            let promoted = match is_followed {
-                true => digest,
-                false => Some(HeldVersion::Tag(moved.tag.clone())),
-            };
-            let replaced = moved.replaced.as_ref().and_then(|text| text.parse().ok());
-            [promoted, replaced].into_iter().flatten()
-        });
-        if let Some(version) = versions.find(|version| !stands.contains(&version.to_string())) {
+        let of_image = (policy, environment, image);
+        if let Some(version) = before_what_stands(&entries, of_image, &stands) {
             before.insert(Some(image.clone()), version);
         }
     }
@@ -167,6 +146,65 @@ async fn versions_before(
             .collect()),
         _ => Ok(before),
     }
+}
+
+/// The version that an image had before the one that `stands` there: what was undone or rolled back since is not gone to.
+fn before_what_stands(
+    entries: &[Entry],
+    (policy, environment, image): (&Policy, &Environment, &ImageName),
+    stands: &BTreeSet<String>,
+) -> Option<HeldVersion> {
+    let is_followed = environment.rules[image].followed().is_some();
+    let version = |moved: &Moved| match is_followed {
+        true => moved.digest.clone().map(HeldVersion::Digest),
+        false => Some(HeldVersion::Tag(moved.tag.clone())),
+    };
+    let moved = |promotion: &Promotion| {
+        let here = (&policy.name, &environment.name);
+        let is_here = (&promotion.policy, &promotion.environment) == here;
+        promotion.images.get(image).filter(|_| is_here).cloned()
+    };
+    // A rollback promotes and pins in one commit.
+    let decided = entries.iter().filter_map(|entry| match entry.what {
+        What::Decided(_) => Some(&entry.commit),
+        What::Promoted(_) | What::Undone(_) => None,
+    });
+    let rollbacks: BTreeSet<&CommitId> = decided.collect();
+    // Each version that stood, on those that it came after.
+    let mut stood: Vec<HeldVersion> = Vec::new();
+    for entry in entries {
+        match &entry.what {
+            What::Promoted(promotion) => {
+                let Some(moved) = moved(promotion) else {
+                    continue;
+                };
+                let Some(new) = version(&moved) else {
+                    continue;
+                };
+                let back = stood.iter().rposition(|version| *version == new);
+                match back.filter(|_| rollbacks.contains(&entry.commit)) {
+                    Some(at) => stood.truncate(at + 1),
+                    None => {
+                        let replaced = moved.replaced.and_then(|text| text.parse().ok());
+                        stood.extend(replaced.filter(|_| stood.is_empty()));
+                        stood.push(new);
+                    }
+                }
+            }
+            What::Undone(promotion) => {
+                let undone = moved(promotion).and_then(|moved| version(&moved));
+                if undone.is_some() && stood.last() == undone.as_ref() {
+                    stood.pop();
+                }
+            }
+            What::Decided(_) => {}
+        }
+    }
+    let is_standing = |version: &HeldVersion| stands.contains(&version.to_string());
+    if let Some(at) = stood.iter().rposition(is_standing) {
+        stood.truncate(at);
+    }
+    stood.into_iter().rfind(|version| !is_standing(version))
 }
 
 /// The pins, and the files as the plan writes them where the pins stand.

@@ -391,6 +391,32 @@ fn a_rollback_writes_the_version_before_and_pins_it_in_one_commit() {
 }
 
 #[test]
+fn a_rollback_goes_further_back_each_time_and_never_to_what_was_undone() {
+    let lab = promoted();
+    let back = ["rollback", "portal", "dev", "--reason", "INC-77"];
+    lab.push(&["develop-3-2c3d4e5"]);
+    done(&lab.run(&["apply"]));
+    assert_eq!(stands(&lab), "develop-3-2c3d4e5");
+    for expected in ["develop-2-1b2c3d4", "develop-1-0a1b2c3"] {
+        done(&lab.run(&back));
+        assert_eq!(stands(&lab), expected);
+    }
+    let ran = lab.run(&back);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("tells no version before"), "{ran:?}");
+
+    let lab = promoted();
+    lab.push(&["develop-3-2c3d4e5"]);
+    done(&lab.run(&["apply"]));
+    lab.git(&["clone", "-q", "deploy.git", "undo"]);
+    lab.git(&["-C", "undo", "revert", "--no-edit", "HEAD"]);
+    lab.git(&["-C", "undo", "push", "-q"]);
+    assert_eq!(stands(&lab), "develop-2-1b2c3d4");
+    done(&lab.run(&back));
+    assert_eq!(stands(&lab), "develop-1-0a1b2c3");
+}
+
+#[test]
 fn a_rollback_of_a_followed_tag_goes_to_the_digest_before_though_the_tag_stays() {
     let mut lab = Lab::portal();
     lab.set("TOWPATH_AUTHOR", "Ada <ada@example.com>");
