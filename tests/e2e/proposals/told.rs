@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 
 use aws_lc_rs::hmac;
 use bed::Process;
-use bed::forge::{End, Way};
+use bed::forge::{End, Fault, Way};
 
 use super::{HEAD, Story, V1, V2, V3};
+use crate::daemon::{get, in_the_manual, served};
 use crate::events::Hooks;
 
 const KEY: &str = "hunter2";
@@ -46,6 +47,7 @@ fn tell(hooks: &Hooks, name: &str) {
 fn what_people_do_with_a_pull_request_counts_at_once() {
     let mut story = Story::new("");
     story.lab.push(&[V2]);
+    story.forge.fail(Fault::LastOfWindow { seconds: 1 }, 1);
     let (daemon, hooks) = listening(&mut story);
     daemon.wait_until("the pull request", || story.repository().count() == 1);
 
@@ -72,6 +74,8 @@ fn what_people_do_with_a_pull_request_counts_at_once() {
     });
     assert!(matches!(story.repository().pull(1).end, End::Merged { .. }));
     assert!(!daemon.log().contains(KEY), "{}", daemon.log());
+    let metrics = get(&daemon, "/metrics");
+    assert_eq!(in_the_manual(true), served(&metrics, true));
 }
 
 #[test]
