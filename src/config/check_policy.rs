@@ -17,6 +17,7 @@ use super::tags::WrittenRule;
 use crate::edit::{Aliases, Document, Reach};
 use crate::image::Repository;
 use crate::manifest::{Form, Site, Write};
+use crate::policy::gate::Gates;
 use crate::policy::select::TagRule;
 use crate::policy::select::choose::Downgrade;
 use crate::policy::{
@@ -255,6 +256,8 @@ impl<'a> Check<'a> {
         Environment {
             name: name.value,
             rules,
+            after: None,
+            gates: Gates::default(),
             update: updates,
             write: write.map(|write| write.value),
             deliver,

@@ -2,7 +2,9 @@
 //!
 //! Not here: how policies are written in files (`config`), and what to do about one (`plan`).
 
+mod after;
 mod deliver;
+pub(crate) mod gate;
 pub(crate) mod select;
 mod subject;
 pub(crate) mod template;
@@ -13,9 +15,11 @@ use std::str::FromStr;
 
 use crate::image::Repository;
 use crate::manifest::{Site, Write};
+use gate::Gates;
 use select::TagRule;
 use select::choose::Downgrade;
 
+pub(crate) use after::{After, Candidates};
 pub(crate) use deliver::{Deliver, Group, HEAD_PREFIX, MergeWay, PullRequests};
 pub(crate) use subject::{ParseSubjectTemplateError, SubjectTemplate};
 
@@ -40,8 +44,12 @@ pub(crate) struct PolicyImage {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Environment {
     pub(crate) name: EnvironmentName,
-    /// The rule of each image of the policy.
+    /// The rule of each image of the policy; where versions come from other environments and none is written, that of the
+    /// first of these.
     pub(crate) rules: BTreeMap<ImageName, TagRule>,
+    /// The environments that versions come from; `None` where they come from the registry alone.
+    pub(crate) after: Option<After>,
+    pub(crate) gates: Gates,
     /// Never empty.
     pub(crate) update: Vec<Update>,
     /// What is written; `None` leaves it to the rule of each image.
@@ -58,6 +66,15 @@ impl Environment {
             Deliver::PullRequest(requests) => &requests.branch,
         };
         own.as_deref().unwrap_or(default)
+    }
+
+    /// Where the candidates of `image` come from.
+    #[expect(dead_code, reason = "decisions come to use it with the next change")]
+    pub(crate) fn candidates(&self, image: &ImageName) -> Candidates<'_> {
+        match &self.after {
+            None => Candidates::Registry,
+            Some(after) => after.candidates(image),
+        }
     }
 
     /// What is written of `image` here. A followed tag keeps its name, so only its digest can move.

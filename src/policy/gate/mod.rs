@@ -1,0 +1,69 @@
+//! Gates: conditions that a candidate must meet in an environment, each in a file of its own: options, verdict, tests.
+//!
+//! Not here: the facts that gates judge by, and what a verdict makes of a promotion (`plan`).
+//! Invariant: a gate is a pure function of its options, facts and time; what cannot be read is `Unknown`, and holds.
+
+#![expect(dead_code, reason = "decisions come to use it with the next change")]
+
+mod age;
+
+use std::fmt;
+
+use jiff::Timestamp;
+
+pub(crate) use age::{MinAge, Soak};
+
+/// The gates of an environment; one that is not listed is not there.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Gates {
+    pub(crate) soak: Option<Soak>,
+    pub(crate) min_age: Option<MinAge>,
+}
+
+/// What a gate is called in policies, in reasons and in commit statuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum GateName {
+    Soak,
+    MinAge,
+}
+
+/// How a gate stands for one version in one environment at one time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) struct Finding {
+    pub(crate) gate: GateName,
+    pub(crate) verdict: Verdict,
+    /// One sentence without a full stop: what was proved, or what would end the wait. The same facts give the same words:
+    /// times, and no "three hours ago".
+    pub(crate) why: String,
+    /// When time alone may change the verdict, either way.
+    pub(crate) next: Option<Timestamp>,
+}
+
+/// What a gate says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Verdict {
+    Passed,
+    /// Not yet; time or an event ends it.
+    Waits,
+    /// This version never passes, unless somebody changes what it rests on: an older one may.
+    Failed,
+    /// What it rests on could not be read.
+    Unknown,
+}
+
+impl GateName {
+    /// As policies write it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Soak => "soak",
+            Self::MinAge => "min-age",
+        }
+    }
+}
+
+impl fmt::Display for GateName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
