@@ -11,6 +11,7 @@ pub(super) const POLICY: &str = "Towpath-Policy";
 pub(super) const ENVIRONMENT: &str = "Towpath-Environment";
 pub(super) const IMAGE: &str = "Towpath-Image";
 pub(super) const REPLACES: &str = "Towpath-Replaces";
+pub(super) const GATE: &str = "Towpath-Gate";
 pub(super) const HOLD: &str = "Towpath-Hold";
 pub(super) const HOLD_IMAGE: &str = "Towpath-Hold-Image";
 pub(super) const STANDS: &str = "Towpath-Stands";

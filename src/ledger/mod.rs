@@ -2,15 +2,17 @@
 //! survive.
 //!
 //! Reading order: `message` (trailers, and what forges do to them), `promotion` and `hold` (what they say), `told` (in which
-//! order), `chronicle` (all of it), and here, what counts in the end. Not here: how commits are read (`git`), and what follows from them (`plan`).
+//! order), `chronicle` (all of it), and here, what counts in the end, with `runs`: which versions an environment ran. Not here: how commits are read (`git`), and what follows from them (`plan`).
 
 mod chronicle;
 mod hold;
 mod message;
 mod promotion;
+mod runs;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -20,6 +22,7 @@ use crate::policy::{EnvironmentName, ImageName, PolicyName};
 pub(crate) use chronicle::{Entry, What, chronicle};
 pub(crate) use hold::{Act, HOLDS_FILE, HeldVersion, Hold, HoldEvent, HoldKind, Target};
 pub(crate) use promotion::{Moved, Promotion};
+pub(crate) use runs::Runs;
 pub(crate) use told::{Commit, Told, told};
 
 /// Versions that people rejected otherwise than by a hold, for each image.
@@ -39,7 +42,7 @@ pub(crate) struct Rejection {
 /// An image in an environment of a policy.
 pub(crate) type Key = (PolicyName, EnvironmentName, ImageName);
 
-/// The latest promotion of one image in one environment of one policy.
+/// A promotion of one image in one environment of one policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Recorded {
     pub(crate) commit: CommitId,
@@ -82,10 +85,11 @@ impl Resumed {
     }
 }
 
-/// What the history of one branch tells: the latest promotions, and what people resumed since.
+/// What the history of one branch tells: the promotions, and what people resumed since.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ledger {
-    latest: BTreeMap<Key, Recorded>,
+    /// In the order in which they came; none is empty.
+    promotions: BTreeMap<Key, Vec<Arc<Recorded>>>,
     resumed: BTreeMap<(PolicyName, EnvironmentName), Resumed>,
     /// Whether there is older history that was not read.
     is_cut: bool,
@@ -113,8 +117,32 @@ impl Ledger {
         environment: &EnvironmentName,
         image: &ImageName,
     ) -> Option<&Recorded> {
-        self.latest
-            .get(&(policy.clone(), environment.clone(), image.clone()))
+        self.promotions(policy, environment, image)
+            .last()
+            .map(Arc::as_ref)
+    }
+
+    /// The versions of `image` that `environment` ran, as far as the history that was read tells.
+    pub(crate) fn runs(
+        &self,
+        policy: &PolicyName,
+        environment: &EnvironmentName,
+        image: &ImageName,
+    ) -> Runs<'_> {
+        Runs::of(self.promotions(policy, environment, image))
+    }
+
+    fn promotions(
+        &self,
+        policy: &PolicyName,
+        environment: &EnvironmentName,
+        image: &ImageName,
+    ) -> &[Arc<Recorded>] {
+        let key = (policy.clone(), environment.clone(), image.clone());
+        self.promotions
+            .get(&key)
+            .map(Vec::as_slice)
+            .unwrap_or_default()
     }
 
     /// When promotions of `environment` were last resumed by a person.
@@ -147,6 +175,7 @@ impl Ledger {
             policy,
             environment,
             images,
+            gates: _,
         } = promotion;
         let place = (policy.clone(), environment.clone());
         let is_since_resumed = self.resumed.contains_key(&place);
@@ -181,15 +210,19 @@ impl Ledger {
             stands: stands.map(BTreeSet::from_iter),
         };
         let is_here = |key: &Key| (&key.0, &key.1) == (&policy, &environment);
-        for (_, recorded) in self.latest.iter_mut().filter(|(key, _)| is_here(key)) {
-            recorded.is_since_resumed = false;
+        let here = self.promotions.iter_mut().filter(|(key, _)| is_here(key));
+        for latest in here.filter_map(|(_, promotions)| promotions.last_mut()) {
+            Arc::make_mut(latest).is_since_resumed = false;
         }
         self.resume((policy, environment), resumed);
     }
 
     /// Adds a promotion that is newer than all that were recorded before.
     pub(crate) fn record(&mut self, key: Key, recorded: Recorded) {
-        self.latest.insert(key, recorded);
+        self.promotions
+            .entry(key)
+            .or_default()
+            .push(Arc::new(recorded));
     }
 
     /// Adds a decision that is newer than all that were recorded before.
@@ -197,9 +230,10 @@ impl Ledger {
         self.resumed.insert(key, resumed);
     }
 
-    /// Every latest promotion, in the order of policy, environment, image.
+    /// Every promotion, in the order of policy, environment, image, and then of time.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Key, &Recorded)> {
-        self.latest.iter()
+        let promotions = self.promotions.iter();
+        promotions.flat_map(|(key, of_image)| of_image.iter().map(move |one| (key, one.as_ref())))
     }
 
     /// The latest resumption of each environment, in the order of policy and environment.

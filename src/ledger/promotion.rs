@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::message::{Block, ENVIRONMENT, IMAGE, POLICY, REPLACES, blocks};
+use super::message::{Block, ENVIRONMENT, GATE, IMAGE, POLICY, REPLACES, blocks};
 use crate::image::{Digest, Reference, Repository, Tag};
 use crate::policy::{EnvironmentName, ImageName, PolicyName};
 
@@ -15,6 +15,8 @@ pub(crate) struct Promotion {
     pub(crate) policy: PolicyName,
     pub(crate) environment: EnvironmentName,
     pub(crate) images: BTreeMap<ImageName, Moved>,
+    /// How the gates stood that judged it, one line each: `web soak: it has run in ...`.
+    pub(crate) gates: Vec<String>,
 }
 
 /// Where one image moved.
@@ -34,6 +36,7 @@ impl Promotion {
             policy,
             environment,
             images,
+            gates,
         } = self;
         let mut text = format!("{POLICY}: {policy}\n{ENVIRONMENT}: {environment}\n");
         let mut line = |trailer: std::fmt::Arguments<'_>| {
@@ -63,6 +66,9 @@ impl Promotion {
                 line(format_args!("{REPLACES}: {image} {replaced}"));
             }
         }
+        for gate in gates {
+            line(format_args!("{GATE}: {gate}"));
+        }
         text
     }
 
@@ -75,7 +81,10 @@ impl Promotion {
                 (&other.policy, &other.environment) == (&promotion.policy, &promotion.environment)
             };
             match promotions.iter_mut().find(is_same) {
-                Some(earlier) => earlier.images.extend(promotion.images),
+                Some(earlier) => {
+                    earlier.images.extend(promotion.images);
+                    earlier.gates = promotion.gates;
+                }
                 None => promotions.push(promotion),
             }
         }
@@ -111,6 +120,7 @@ impl Promotion {
             policy: block.one(POLICY)?.parse().ok()?,
             environment: block.one(ENVIRONMENT)?.parse().ok()?,
             images,
+            gates: block.all(GATE).map(str::to_owned).collect(),
         })
     }
 }
@@ -130,6 +140,7 @@ mod tests {
             policy: "portal".parse().unwrap(),
             environment: "production".parse().unwrap(),
             images: [("web".parse().unwrap(), moved)].into(),
+            gates: vec!["web soak: it has run in `staging`".to_owned()],
         }
     }
 
@@ -143,6 +154,7 @@ mod tests {
         Towpath-Environment: production
         Towpath-Image: web ghcr.io/acme/portal-web:v1.5.0@sha256:abababababababababababababababababababababababababababababababab
         Towpath-Replaces: web v1.4.2
+        Towpath-Gate: web soak: it has run in `staging`
         ");
         assert_eq!(Promotion::read(&message), vec![promotion()]);
         let with_signature = format!("{message}Signed-off-by: A <a@example.com>\n");

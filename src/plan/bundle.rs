@@ -149,6 +149,7 @@ impl<'a> Standing<'a> {
                     policy,
                     environment,
                     images,
+                    gates: _,
                 } = promotion;
                 for (image, moved) in images {
                     let key = (policy.clone(), environment.clone(), image);

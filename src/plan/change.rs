@@ -146,6 +146,7 @@ pub(super) fn draft(
 ) -> Result<Draft, String> {
     let mut files: BTreeMap<RepoPath, FileChange> = BTreeMap::new();
     let mut images = BTreeMap::new();
+    let mut gates = Vec::new();
     let mut shared = BTreeSet::new();
     for decided in decisions {
         let Decision::Promote(Promote {
@@ -155,6 +156,8 @@ pub(super) fn draft(
             sites,
             also,
             ground: _,
+            findings,
+            moment: _,
         }) = &decided.decision
         else {
             continue;
@@ -180,6 +183,10 @@ pub(super) fn draft(
             digest: to.digest.clone(),
             replaced: from.clone(),
         };
+        let proofs = findings.iter();
+        gates.extend(
+            proofs.map(|finding| format!("{} {}: {}", decided.image, finding.gate, finding.why)),
+        );
         images.insert(decided.image.clone(), moved);
         shared.extend(also.iter().cloned());
     }
@@ -191,6 +198,7 @@ pub(super) fn draft(
         policy: policy.name.clone(),
         environment: environment.name.clone(),
         images,
+        gates,
     };
     Ok(Draft {
         promotion,
@@ -213,7 +221,7 @@ fn standing_text(path: &RepoPath, facts: &BranchFacts, overlay: &Overlay) -> Arc
 pub(super) fn hold_promotions(decisions: &mut [Decided], reason: &HoldReason) {
     for decided in decisions {
         if matches!(decided.decision, Decision::Promote(_)) {
-            decided.next = reason.until();
+            decided.next = decided.next.into_iter().chain(reason.until()).min();
             decided.decision = Decision::Hold(reason.clone());
         }
     }

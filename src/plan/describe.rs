@@ -116,6 +116,7 @@ mod tests {
             images: named
                 .map(|(n, image)| (format!("web-{n}").parse().unwrap(), moved(image)))
                 .collect(),
+            gates: Vec::new(),
         }
     }
 

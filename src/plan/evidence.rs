@@ -120,6 +120,7 @@ impl View<'_> {
             policy,
             environment,
             images: _,
+            gates: _,
         } = self.promotion;
         let recorded = self.ledger.latest(policy, environment, self.image);
         let written = recorded.filter(|recorded| recorded.moved.tag.as_str() == replaced);

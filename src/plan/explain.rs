@@ -1,7 +1,10 @@
 //! Why one environment has the version that it has: the decision, and what became of every tag.
 
+use std::slice;
+
 use jiff::Timestamp;
 
+use super::decide::barred;
 use super::facts::{histories, known_tags};
 use super::held::{Held, rejections};
 use super::{Decided, Scope, plan};
@@ -39,7 +42,14 @@ pub(crate) fn explain(
                     let subject = (policy, &environment.name, &decided.image);
                     let held = Held::of(scope, (world, &rejections), subject, now);
                     let rejected = held.map(|held| held.rejected(facts)).unwrap_or_default();
-                    let ranking = rank(rule, &known).without(&rejected.tags());
+                    let alone = Scope {
+                        policies: slice::from_ref(policy),
+                        ..*scope
+                    };
+                    let place = (&environment.name, &decided.image);
+                    let mut barred = barred(&alone, (world, &rejections), place, now);
+                    barred.extend(rejected.tags());
+                    let ranking = rank(rule, &known).without(&barred);
                     explain_ranking(ranking, decided.current.as_deref())
                 }
                 None | Some((_, Fact::Unknown { .. })) => Vec::new(),

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -15,6 +14,7 @@ use crate::image::{Digest, Tag};
 use crate::ledger::{
     HOLDS_FILE, HeldVersion, Hold, HoldKind, Promotion, Rejection, Rejections, Resumed,
 };
+use crate::policy::select::Exclusion;
 use crate::policy::{Deliver, Environment, EnvironmentName, ImageName, Policy};
 use crate::world::{BranchName, Fact, ImageFacts, Proposal, PullRequest, RequestState, World};
 
@@ -296,8 +296,11 @@ impl Rejected {
     }
 
     /// The tags that are no candidates, each with what a person said of it.
-    pub(super) fn tags(&self) -> BTreeMap<&Tag, Arc<str>> {
-        let told = |(tag, ruling): (_, &Ruling)| (tag, ruling.to_string().into());
+    pub(super) fn tags(&self) -> BTreeMap<Tag, Exclusion> {
+        let told = |(tag, ruling): (&Tag, &Ruling)| {
+            let words = ruling.to_string().into();
+            (tag.clone(), Exclusion::Rejected { words })
+        };
         self.tags.iter().map(told).collect()
     }
 }

@@ -68,6 +68,7 @@ pub(super) fn lint(
                 policy,
                 environment,
                 images: _,
+                gates: _,
             } = promotion;
             if !seen.insert((policy, environment)) {
                 breaches.push(Breach::EnvironmentTwice {

@@ -6,6 +6,7 @@
 
 mod bundle;
 mod change;
+mod choice;
 mod compare;
 mod contested;
 mod decide;
@@ -16,9 +17,11 @@ mod facts;
 mod held;
 mod lint;
 mod pin;
+mod proof;
 mod propose;
 mod reason;
 pub(crate) mod request;
+mod screen;
 mod sites;
 mod standing;
 
@@ -30,6 +33,7 @@ use jiff::Timestamp;
 use crate::image::{Digest, Repository, Tag};
 use crate::ledger::HOLDS_FILE;
 use crate::manifest::Version;
+use crate::policy::gate::Finding;
 use crate::policy::select::Dated;
 use crate::policy::{
     Environment, EnvironmentName, ImageName, Policy, PolicyName, RepositoryName, SubjectTemplate,
@@ -38,14 +42,13 @@ use crate::world::{BranchName, Question, World};
 pub(crate) use request::{Dialect, Gate, GateVerdict, HidesBy};
 
 pub(crate) use change::{Change, FileChange, PlannedCommit};
-pub(crate) use decide::written;
 pub(crate) use describe::{also_changes, short};
 pub(crate) use explain::{Explained, explain};
 pub(crate) use lint::Breach;
 pub(crate) use propose::{ProposalChange, Rebuild, RequestChange};
 pub(crate) use reason::HoldReason;
 pub(crate) use sites::{Listed, sites};
-pub(crate) use standing::{Located, SharedPlace, on_one_line, shared};
+pub(crate) use standing::{Located, SharedPlace, on_one_line, shared, written};
 
 /// What one round intends, and why everything else stays where it is.
 #[derive(Debug)]
@@ -100,6 +103,10 @@ pub(crate) struct Promote {
     /// The places that change with these, since they say by an alias what stands there.
     pub(crate) also: BTreeSet<SharedPlace>,
     pub(crate) ground: Ground,
+    /// What the gates found that judge a version; all passed.
+    pub(crate) findings: Vec<Finding>,
+    /// What those find that judge the moment. Where people merge, some may not pass.
+    pub(crate) moment: Vec<Finding>,
 }
 
 /// Why a version may take the place of what stands there; the most notable last.
@@ -163,6 +170,8 @@ impl fmt::Display for Promote {
             sites: _,
             also: _,
             ground,
+            findings: _,
+            moment: _,
         } = self;
         let tag = &to.tag;
         let from = from.as_deref().map_or("nothing", describe::short);

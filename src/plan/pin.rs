@@ -1,6 +1,7 @@
 //! What becomes of an image that a person pinned: exactly that version stands there, whatever the rule would have.
 
-use super::decide::{Notes, Subject, promote};
+use super::choice::promote;
+use super::decide::{Notes, Subject};
 use super::facts::{digest_of, image_facts, is_listed};
 use super::held::{Place, Ruling};
 use super::standing::Located;

@@ -15,6 +15,7 @@ use super::change::{Draft, Overlay, PlannedCommit, commit, draft, hold_promotion
 use super::compare::{makes_the_same, moves_alike, superseded};
 use super::evidence::evidence;
 use super::held::{Evidence, rejected_by, resumed};
+use super::proof::{HOLDS, gates};
 use super::request::hidden::{self, Flags, Promotions};
 use super::request::{
     Gate, GateVerdict, Proposed, RequestFacts, RequestTemplates, RequestText, markdown,
@@ -28,9 +29,6 @@ use crate::world::{BranchName, Proposal, PullRequest, Question, World};
 /// How long a pull request that is listed as open may have been merged already. Forges show a change within seconds; this
 /// is room for clocks that differ.
 const LAG_MAX: Duration = Duration::from_secs(120);
-
-/// The gate that people are, by `.towpath/holds.yaml`.
-const HOLDS: &str = "holds";
 
 /// What is to be done about one proposal.
 #[derive(Clone, Debug, PartialEq)]
@@ -191,7 +189,7 @@ impl Proposer<'_, '_> {
         }
         let change = self.change(rebuild, request, None);
         Some(ProposalChange {
-            gates: vec![nobody_holds()],
+            gates: gates(self.decided(decisions)),
             ..change
         })
     }
@@ -496,7 +494,10 @@ impl Proposer<'_, '_> {
         let proposed = commit.promotions.iter().map(|promotion| Proposed {
             promotion: promotion.clone(),
             evidence: evidence(promotion, known, self.world, questions),
-            gates: vec![nobody_holds()],
+            gates: gates(
+                self.decided(decisions)
+                    .filter(|decided| decided.policy == promotion.policy),
+            ),
         });
         RequestFacts {
             environment: self.bundle.environment.clone(),
@@ -551,14 +552,5 @@ impl Proposer<'_, '_> {
             request,
             drop,
         }
-    }
-}
-
-/// That no person stopped or rejected what is proposed.
-fn nobody_holds() -> Gate {
-    Gate {
-        name: HOLDS.to_owned(),
-        verdict: GateVerdict::Passed,
-        evidence: "nobody stopped promotions here, and nobody rejected this version".to_owned(),
     }
 }

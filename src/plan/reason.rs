@@ -7,11 +7,12 @@ use std::fmt;
 use jiff::Timestamp;
 
 use super::held::Ruling;
-use crate::image::{Repository, Tag};
+use crate::image::{Digest, Repository, Tag};
 use crate::ledger::{HeldVersion, Recorded};
 use crate::manifest::CommitId;
-use crate::policy::SourceBranch;
+use crate::policy::gate::{Finding, Verdict};
 use crate::policy::select::choose::SelectionHold;
+use crate::policy::{EnvironmentName, SourceBranch};
 use crate::world::BranchName;
 
 /// Why an environment stays where it is. Each reason names what would end it.
@@ -37,6 +38,15 @@ pub(crate) enum HoldReason {
     FactsPending,
     /// A fact of a tag could not be read.
     FactUnknown { tag: Tag, why: String },
+    /// The newest candidate did not run in an environment before, or was rolled back there.
+    NotRun {
+        tag: Tag,
+        environment: EnvironmentName,
+    },
+    /// A gate does not let the newest candidate pass.
+    Gated { tag: Tag, finding: Box<Finding> },
+    /// The tag points to another digest than the one by which it ran before.
+    TagMoved { tag: Tag, ran: Digest, now: Digest },
     /// The push times of the image could not be read.
     PushesUnknown { repository: Repository, why: String },
     /// The registry does not tell push times, and the policy orders by them.
@@ -108,6 +118,9 @@ impl HoldReason {
             | Self::ListingOld { .. }
             | Self::ListingShrank { .. }
             | Self::FactUnknown { .. }
+            | Self::NotRun { .. }
+            | Self::Gated { .. }
+            | Self::TagMoved { .. }
             | Self::PushesUnknown { .. }
             | Self::PushesUntold { .. }
             | Self::SourceUnknown { .. }
@@ -135,9 +148,12 @@ impl HoldReason {
             Self::Newest
             | Self::Undone { .. }
             | Self::Rejected { .. }
+            | Self::NotRun { .. }
             | Self::AtPin { .. }
             | Self::Merged { .. } => true,
+            Self::Gated { finding, .. } => finding.verdict == Verdict::Failed,
             Self::NoChoice(_)
+            | Self::TagMoved { .. }
             | Self::NotListedYet { .. }
             | Self::FactsPending
             | Self::SourceBehind { .. }
@@ -178,8 +194,11 @@ impl HoldReason {
             | Self::ManifestsUnknown { .. }
             | Self::HoldsUnknown { .. }
             | Self::ForgeUnknown { .. } => true,
+            Self::Gated { finding, .. } => finding.verdict == Verdict::Unknown,
             Self::Newest
             | Self::NoChoice(_)
+            | Self::NotRun { .. }
+            | Self::TagMoved { .. }
             | Self::PushesUntold { .. }
             | Self::BranchMissing { .. }
             | Self::SiteRefused { .. }
@@ -213,7 +232,13 @@ impl HoldReason {
             | Self::PinRefused { .. }
             | Self::HoldsUnknown { .. }
             | Self::ForgeUnknown { .. } => true,
+            Self::Gated { finding, .. } => match finding.verdict {
+                Verdict::Failed | Verdict::Unknown => true,
+                Verdict::Passed | Verdict::Waits => false,
+            },
             Self::Newest
+            | Self::NotRun { .. }
+            | Self::TagMoved { .. }
             | Self::NoChoice(_)
             | Self::PushPending { .. }
             | Self::ListingShrank { .. }
@@ -236,8 +261,11 @@ impl HoldReason {
             | Self::Rejected { ruling, .. }
             | Self::AtPin { ruling, .. }
             | Self::PinRefused { ruling, .. } => ruling.until,
+            Self::Gated { finding, .. } => finding.next,
             Self::Newest
             | Self::NoChoice(_)
+            | Self::NotRun { .. }
+            | Self::TagMoved { .. }
             | Self::RegistryUnknown { .. }
             | Self::NotListedYet { .. }
             | Self::ListingOld { .. }
@@ -272,6 +300,9 @@ impl HoldReason {
             Self::ListingShrank { .. } => "listing-shrank",
             Self::FactsPending => "facts-pending",
             Self::FactUnknown { .. } => "fact-unknown",
+            Self::NotRun { .. } => "not-run",
+            Self::Gated { finding, .. } => finding.gate.as_str(),
+            Self::TagMoved { .. } => "tag-moved",
             Self::PushesUnknown { .. } => "pushes-unknown",
             Self::PushesUntold { .. } => "pushes-untold",
             Self::SourceUnknown { .. } => "source-unknown",
@@ -330,6 +361,17 @@ impl fmt::Display for HoldReason {
             ),
             Self::FactsPending => f.write_str("facts of the candidates are being read"),
             Self::FactUnknown { tag, why } => write!(f, "facts of `{tag}` are unknown: {why}"),
+            Self::NotRun { tag, environment } => write!(
+                f,
+                "`{tag}` has not run in `{environment}`, from where it would come"
+            ),
+            Self::Gated { tag, finding } => gated(tag, finding, f),
+            Self::TagMoved { tag, ran, now } => write!(
+                f,
+                "`{tag}` ran before as {} and points to {} now, which is another build; promote it there first, or write `digest` or `tag@digest` here",
+                ran.short(),
+                now.short()
+            ),
             Self::PushesUnknown { repository, why } => {
                 write!(f, "the push times of `{repository}` are unknown: {why}")
             }
@@ -404,6 +446,17 @@ impl fmt::Display for HoldReason {
                 write!(f, "what people decided is unknown, so nothing moves: {why}")
             }
         }
+    }
+}
+
+fn gated(tag: &Tag, finding: &Finding, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let Finding {
+        gate, verdict, why, ..
+    } = finding;
+    match verdict {
+        Verdict::Passed | Verdict::Waits => write!(f, "`{tag}` waits for `{gate}`: {why}"),
+        Verdict::Failed => write!(f, "`{tag}` does not pass `{gate}`: {why}"),
+        Verdict::Unknown => write!(f, "whether `{tag}` passes `{gate}` is unknown: {why}"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What stands at the sites of one image in one environment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::edit;
@@ -113,6 +113,21 @@ impl<'a> Standings<'a> {
             (site, &self.0[&ask])
         })
     }
+}
+
+/// What stands at the sites, in one text; several where they differ.
+pub(super) fn current_text(sites: &[(Located, Standing)]) -> Option<String> {
+    let texts: BTreeSet<String> = sites
+        .iter()
+        .filter_map(|(_, standing)| written(standing))
+        .collect();
+    (!texts.is_empty()).then(|| texts.into_iter().collect::<Vec<_>>().join(", "))
+}
+
+/// A version as it stands, on one line: the tag, or the digest where there is no tag.
+pub(crate) fn written(standing: &Standing) -> Option<String> {
+    let text = standing.tag.as_ref().or(standing.digest.as_ref())?;
+    Some(on_one_line(text))
 }
 
 /// The places that change with what stands in `file`.

@@ -1,7 +1,5 @@
 //! Where versions come from: other environments that they must have run in.
 
-#![expect(dead_code, reason = "decisions come to use it with the next change")]
-
 use std::collections::BTreeSet;
 
 use super::{EnvironmentName, ImageName};
@@ -24,6 +22,10 @@ pub(crate) enum Same {
     /// One digest.
     #[default]
     Digest,
+    #[expect(
+        dead_code,
+        reason = "the language comes to say it with the next change"
+    )]
     /// One `org.opencontainers.image.revision`, of the same repository:
     /// <https://github.com/opencontainers/image-spec/blob/main/annotations.md>.
     Revision,

@@ -19,7 +19,7 @@ use gate::Gates;
 use select::TagRule;
 use select::choose::Downgrade;
 
-pub(crate) use after::{After, Candidates};
+pub(crate) use after::{After, Candidates, Same};
 pub(crate) use deliver::{Deliver, Group, HEAD_PREFIX, MergeWay, PullRequests};
 pub(crate) use subject::{ParseSubjectTemplateError, SubjectTemplate};
 
@@ -69,7 +69,6 @@ impl Environment {
     }
 
     /// Where the candidates of `image` come from.
-    #[expect(dead_code, reason = "decisions come to use it with the next change")]
     pub(crate) fn candidates(&self, image: &ImageName) -> Candidates<'_> {
         match &self.after {
             None => Candidates::Registry,

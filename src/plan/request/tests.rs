@@ -143,6 +143,7 @@ fn proposed(policy: &str, images: &[&str], written: &Written) -> Proposed {
                 .iter()
                 .map(|image| (image.parse().unwrap(), moved(image)))
                 .collect(),
+            gates: Vec::new(),
         },
         evidence: images.iter().map(evidence).collect(),
         gates: vec![Gate {

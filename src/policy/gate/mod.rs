@@ -3,15 +3,13 @@
 //! Not here: the facts that gates judge by, and what a verdict makes of a promotion (`plan`).
 //! Invariant: a gate is a pure function of its options, facts and time; what cannot be read is `Unknown`, and holds.
 
-#![expect(dead_code, reason = "decisions come to use it with the next change")]
-
 mod age;
 
 use std::fmt;
 
 use jiff::Timestamp;
 
-pub(crate) use age::{MinAge, Soak};
+pub(crate) use age::{MinAge, Since, Soak};
 
 /// The gates of an environment; one that is not listed is not there.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -50,6 +48,19 @@ pub(crate) enum Verdict {
     Failed,
     /// What it rests on could not be read.
     Unknown,
+}
+
+impl Gates {
+    /// Whether some of them judge a version by what it is and where it ran.
+    pub(crate) fn judge_versions(&self) -> bool {
+        let Self { soak, min_age } = self;
+        soak.is_some() || min_age.is_some()
+    }
+
+    /// What those find that judge the moment and no version.
+    pub(crate) fn judge_moment(&self, _now: Timestamp) -> Vec<Finding> {
+        Vec::new()
+    }
 }
 
 impl GateName {

@@ -7,7 +7,6 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::slice;
-use std::sync::Arc;
 
 use super::candidate::{Candidate, History, commit, compare};
 use super::rule::{Order, TagRule};
@@ -152,19 +151,32 @@ pub(crate) fn rank<'a>(rule: &'a TagRule, known: &'a KnownTags) -> Ranking<'a> {
 }
 
 impl<'a> Ranking<'a> {
-    /// The same without the candidates that a person rejected, each with the words for it. What stands somewhere keeps its
-    /// place all the same.
-    pub(crate) fn without(&self, rejected: &BTreeMap<&Tag, Arc<str>>) -> Self {
+    /// The same without the candidates that may not come. What stands somewhere keeps its place all the same.
+    pub(crate) fn without(&self, barred: &BTreeMap<Tag, Exclusion>) -> Self {
         let mut left = self.clone();
         left.candidates.retain(|candidate| {
-            let words = rejected.get(candidate.tag);
-            left.excluded.extend(words.map(|words| {
-                let words = words.clone();
-                (Exclusion::Rejected { words }, candidate.tag)
-            }));
-            words.is_none()
+            let exclusion = barred.get(candidate.tag).cloned();
+            let is_barred = exclusion.is_some();
+            left.excluded
+                .extend(exclusion.map(|exclusion| (exclusion, candidate.tag)));
+            !is_barred
         });
         left
+    }
+
+    /// The candidates that are newer than what stands at a site, newest first; all, where that cannot be ordered.
+    pub(crate) fn newer_than(&self, current: Option<&str>) -> Vec<&'a Tag> {
+        let tag: Option<Tag> = current.and_then(|text| text.parse().ok());
+        let standing = match tag.as_ref().map(|tag| self.stand(tag)) {
+            Some(Ok(Standing::Ordered(standing))) => Some(standing),
+            Some(Ok(Standing::Nothing | Standing::Unordered) | Err(_)) | None => None,
+        };
+        let floor = self.fact.zip(standing.as_deref());
+        let is_newer = |candidate: &&Candidate<'_>| {
+            floor.is_none_or(|(fact, floor)| compare(fact, floor, candidate).is_lt())
+        };
+        let newer = self.candidates.iter().take_while(is_newer);
+        newer.map(|candidate| candidate.tag).collect()
     }
 
     /// Chooses the newest candidate; `current` is the text that stands at the site.

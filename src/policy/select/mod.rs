@@ -23,7 +23,8 @@ use jiff::Timestamp;
 
 use crate::image::Tag;
 use crate::manifest::NamedCommit;
-use crate::policy::SourceBranch;
+use crate::policy::gate::GateName;
+use crate::policy::{EnvironmentName, SourceBranch};
 pub(crate) use rule::TagRule;
 use shape::Part;
 
@@ -97,6 +98,15 @@ pub(crate) enum Exclusion {
     Rejected {
         words: Arc<str>,
     },
+    /// It did not run in an environment before, or was rolled back there.
+    NotRun {
+        environment: EnvironmentName,
+    },
+    /// A gate does not let it pass; `why` is what the gate says.
+    Gated {
+        gate: GateName,
+        why: Arc<str>,
+    },
     /// A pre-release that nobody asked for, and the word that would ask for it.
     Prerelease {
         asks: String,
@@ -143,6 +153,9 @@ impl Exclusion {
         let one = number == Number::One;
         match self {
             Self::Rejected { words } => write!(f, "{is} rejected{words}"),
+            Self::NotRun { environment } if one => write!(f, "has not run in `{environment}`"),
+            Self::NotRun { environment } => write!(f, "have not run in `{environment}`"),
+            Self::Gated { gate, why } => write!(f, "{does} not pass `{gate}`: {why}"),
             Self::Prerelease { asks } if one => {
                 write!(f, "is a pre-release (`prerelease: {asks}` would take it)")
             }

@@ -1,0 +1,431 @@
+//! Which candidates may come to an environment: those that ran in the environments before it, and that its gates let pass.
+//!
+//! The newest that may is taken, however many newer ones wait: so builds that follow each other fast never keep each other out.
+//! Invariant: where something is unknown of a candidate, no older one is taken in its place.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::HoldReason;
+use super::decide::Subject;
+use super::facts::digest_of;
+use crate::image::{Digest, Tag};
+use crate::ledger::{Recorded, Runs};
+use crate::manifest::Standing;
+use crate::policy::gate::{Finding, GateName, Since, Verdict};
+use crate::policy::select::Exclusion;
+use crate::policy::{After, Candidates, Environment, EnvironmentName, Same};
+use crate::world::{Fact, ImageFacts, Question};
+
+/// Most facts that are asked for at once to find the newest candidate of a build that ran before: with a second for each, and
+/// eight at a time, a round waits for less than three seconds.
+const ASKED_MAX: usize = 20;
+
+/// A version that ran in an environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Ran {
+    pub(super) tag: Tag,
+    pub(super) digest: Option<Digest>,
+    /// `None` where no promotion tells it.
+    pub(super) since: Option<Timestamp>,
+}
+
+/// The versions that ran in an environment, the first that came first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RanIn<'a> {
+    pub(super) environment: &'a EnvironmentName,
+    pub(super) versions: Vec<Ran>,
+    runs: Runs<'a>,
+}
+
+/// What became of the candidates that are newer than what stands there.
+#[derive(Debug, Default)]
+pub(super) struct Screened {
+    /// Those that may not come, or not yet.
+    pub(super) barred: BTreeMap<Tag, Exclusion>,
+    /// Why the newest of these may not.
+    pub(super) first: Option<HoldReason>,
+    /// The newest that may.
+    pub(super) passed: Option<Passed>,
+    /// When time alone may let one pass.
+    pub(super) next: Option<Timestamp>,
+}
+
+/// The newest digest of a followed tag that may come.
+#[derive(Debug, Default)]
+pub(super) struct Newest {
+    pub(super) passed: Option<(Digest, Vec<Finding>)>,
+    /// Why the newest of those may not that may not.
+    pub(super) first: Option<HoldReason>,
+    /// When time alone may let one pass.
+    pub(super) next: Option<Timestamp>,
+}
+
+/// A candidate that may come.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Passed {
+    /// The digest by which it ran before, where that is known.
+    pub(super) digest: Option<Digest>,
+    pub(super) findings: Vec<Finding>,
+}
+
+/// What candidates are judged by.
+pub(super) struct Screen<'a> {
+    pub(super) subject: Subject<'a>,
+    pub(super) facts: &'a ImageFacts,
+    /// Of each environment before; empty where candidates come from the registry.
+    pub(super) before: Vec<RanIn<'a>>,
+    pub(super) now: Timestamp,
+}
+
+/// Why a candidate may not come.
+enum Barrier {
+    NotRun(EnvironmentName),
+    Gated(Finding),
+}
+
+/// A candidate that ran before: by its version in each of the environments, in their order.
+type RanAs<'r> = Vec<(&'r EnvironmentName, &'r Ran)>;
+
+impl<'a> RanIn<'a> {
+    /// What ran in `environment`, where `standing` stands at its sites.
+    pub(super) fn new<'s>(
+        environment: &'a Environment,
+        runs: Runs<'a>,
+        standing: impl Iterator<Item = &'s Standing>,
+    ) -> Self {
+        let ran = |run: &Recorded| Ran {
+            tag: run.moved.tag.clone(),
+            digest: run.moved.digest.clone(),
+            since: Some(run.at),
+        };
+        let mut versions: Vec<Ran> = runs.iter().map(ran).collect();
+        for standing in standing {
+            let digest: Option<Digest> =
+                standing.digest.as_ref().and_then(|text| text.parse().ok());
+            let Some(tag) = standing.tag.as_ref().and_then(|text| text.parse().ok()) else {
+                continue;
+            };
+            let is_this = |ran: &Ran| {
+                let is_other =
+                    |digest: &Digest| ran.digest.as_ref().is_some_and(|ran| ran != digest);
+                ran.tag == tag && !digest.as_ref().is_some_and(is_other)
+            };
+            if !versions.iter().any(is_this) {
+                let since = None;
+                versions.push(Ran { tag, digest, since });
+            }
+        }
+        Self {
+            environment: &environment.name,
+            versions,
+            runs,
+        }
+    }
+}
+
+impl Screen<'_> {
+    /// Whether nothing bars any candidate.
+    pub(super) fn is_open(&self) -> bool {
+        self.before.is_empty() && !self.subject.environment.gates.judge_versions()
+    }
+
+    /// Judges `tags`, newest first, until one may come.
+    pub(super) fn screen<'t>(
+        &self,
+        tags: impl Iterator<Item = &'t Tag>,
+        questions: &mut BTreeSet<Question>,
+    ) -> Result<Screened, HoldReason> {
+        let mut screened = Screened::default();
+        let mut asked = BTreeSet::new();
+        for tag in tags {
+            match self.judge(tag, &mut asked) {
+                // Nothing is decided before all is known of those that are newer.
+                Err(HoldReason::FactsPending) if asked.len() < ASKED_MAX => {}
+                Err(reason) if asked.is_empty() => return Err(reason),
+                Err(_) => break,
+                Ok(Ok(passed)) => {
+                    screened.passed = Some(passed);
+                    break;
+                }
+                Ok(Err(barrier)) => screened.bar(tag, barrier),
+            }
+        }
+        if asked.is_empty() {
+            return Ok(screened);
+        }
+        questions.extend(asked);
+        Err(HoldReason::FactsPending)
+    }
+
+    /// Whether the build `digest`, to which the followed `tag` points, may come.
+    pub(super) fn judge_digest(
+        &self,
+        (tag, digest): (&Tag, &Digest),
+        questions: &mut BTreeSet<Question>,
+    ) -> Result<Result<Passed, HoldReason>, HoldReason> {
+        let judged = match self.ran_by_digest(digest) {
+            Ok(ran_as) => self.pass(tag, &ran_as, questions)?,
+            Err(environment) => Err(Barrier::NotRun(environment)),
+        };
+        Ok(judged.map_err(|barrier| barrier.reason(tag)))
+    }
+
+    /// The newest digest by which the followed `tag` ran before and that may come, where `standing` is here.
+    pub(super) fn newest_digest<'s>(
+        &self,
+        tag: &Tag,
+        standing: impl Iterator<Item = &'s Standing>,
+        questions: &mut BTreeSet<Question>,
+    ) -> Result<Newest, HoldReason> {
+        let mut newest = Newest::default();
+        let Some(first) = self.before.first() else {
+            return Ok(newest);
+        };
+        // What is older than what stands here never comes again, also where that was taken back since.
+        let here = standing.filter_map(|one| one.digest.as_ref()?.parse().ok());
+        let floor = here.filter_map(|digest| first.runs.came(&digest)).min();
+        let is_newer = |ran: &&Ran| floor.is_none_or(|floor| ran.since > Some(floor));
+        let newer = first.versions.iter().filter(is_newer).rev();
+        for digest in newer.filter_map(|ran| ran.digest.as_ref()) {
+            let judged = match self.ran_by_digest(digest) {
+                Ok(ran_as) => self.pass(tag, &ran_as, questions)?,
+                Err(environment) => Err(Barrier::NotRun(environment)),
+            };
+            match judged {
+                Ok(Passed { findings, .. }) => {
+                    newest.passed = Some((digest.clone(), findings));
+                    break;
+                }
+                Err(barrier) => {
+                    newest.next = newest.next.into_iter().chain(barrier.next()).min();
+                    newest.first.get_or_insert_with(|| barrier.reason(tag));
+                }
+            }
+        }
+        Ok(newest)
+    }
+
+    /// How a build ran in the environments before, or the first in which it did not.
+    fn ran_by_digest(&self, digest: &Digest) -> Result<RanAs<'_>, EnvironmentName> {
+        let ran_as = self.before.iter().map(|ran_in| {
+            let is_it = |ran: &&Ran| ran.digest.as_ref() == Some(digest);
+            match ran_in.versions.iter().rfind(is_it) {
+                Some(ran) => Ok((ran_in.environment, ran)),
+                None => Err(ran_in.environment.clone()),
+            }
+        });
+        ran_as.collect()
+    }
+
+    /// Whether `tag` may come, or what bars it.
+    fn judge(
+        &self,
+        tag: &Tag,
+        questions: &mut BTreeSet<Question>,
+    ) -> Result<Result<Passed, Barrier>, HoldReason> {
+        let ran_as = match self.ran_as(tag, questions)? {
+            Ok(ran_as) => ran_as,
+            Err(environment) => return Ok(Err(Barrier::NotRun(environment))),
+        };
+        self.pass(tag, &ran_as, questions)
+    }
+
+    /// How `tag` ran in the environments before, or the first in which it did not.
+    fn ran_as(
+        &self,
+        tag: &Tag,
+        questions: &mut BTreeSet<Question>,
+    ) -> Result<Result<RanAs<'_>, EnvironmentName>, HoldReason> {
+        let Subject {
+            environment, name, ..
+        } = self.subject;
+        let candidates = environment.candidates(name);
+        let mut all = RanAs::new();
+        for ran_in in &self.before {
+            let ran = match candidates {
+                Candidates::Registry => None,
+                // By another digest it is another build.
+                Candidates::Ran(_) => {
+                    let digest = all.first().and_then(|(_, ran)| ran.digest.as_ref());
+                    let is_it = |ran: &&Ran| {
+                        let is_same = ran.digest.as_ref().zip(digest).is_none_or(|(a, b)| a == b);
+                        ran.tag == *tag && is_same
+                    };
+                    ran_in.versions.iter().rfind(is_it)
+                }
+                Candidates::SameBuild(After { same, .. }) => {
+                    self.same_build(tag, (*same, ran_in), questions)?
+                }
+            };
+            match ran {
+                Some(ran) => all.push((ran_in.environment, ran)),
+                None => return Ok(Err(ran_in.environment.clone())),
+            }
+        }
+        Ok(Ok(all))
+    }
+
+    /// The version in `ran_in` that is the same build as `tag`.
+    fn same_build<'r>(
+        &self,
+        tag: &Tag,
+        (same, ran_in): (Same, &'r RanIn<'_>),
+        questions: &mut BTreeSet<Question>,
+    ) -> Result<Option<&'r Ran>, HoldReason> {
+        let repository = &self.subject.image.repository;
+        let digest = digest_of(repository, tag, self.facts, questions)?;
+        for ran in ran_in.versions.iter().rev() {
+            let ran_digest = match &ran.digest {
+                Some(digest) => digest.clone(),
+                None => digest_of(repository, &ran.tag, self.facts, questions)?,
+            };
+            if ran_digest == digest {
+                return Ok(Some(ran));
+            }
+            match same {
+                Same::Digest => {}
+                Same::Revision => {
+                    let revision = self.revision(tag, &digest, questions)?;
+                    let ran_revision = self.revision(&ran.tag, &ran_digest, questions)?;
+                    if revision.is_some() && revision == ran_revision {
+                        return Ok(Some(ran));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The revision of the source that an image says it was made from.
+    fn revision(
+        &self,
+        tag: &Tag,
+        digest: &Digest,
+        questions: &mut BTreeSet<Question>,
+    ) -> Result<Option<&str>, HoldReason> {
+        match self.facts.described.get(digest) {
+            Some(Fact::Known(described)) => Ok(described.labels.revision.as_deref()),
+            Some(Fact::Unknown { why }) => Err(HoldReason::FactUnknown {
+                tag: tag.clone(),
+                why: why.clone(),
+            }),
+            None => {
+                questions.insert(Question::Description {
+                    repository: self.subject.image.repository.clone(),
+                    digest: digest.clone(),
+                });
+                Err(HoldReason::FactsPending)
+            }
+        }
+    }
+
+    /// Whether the gates let `tag` pass.
+    fn pass(
+        &self,
+        tag: &Tag,
+        ran_as: &RanAs<'_>,
+        _questions: &mut BTreeSet<Question>,
+    ) -> Result<Result<Passed, Barrier>, HoldReason> {
+        let gates = &self.subject.environment.gates;
+        let mut findings = Vec::new();
+        if let Some(soak) = gates.soak {
+            findings.extend(ran_as.iter().map(|(environment, ran)| match ran.since {
+                Some(since) => soak.judge((environment, since), self.now),
+                None => unknown_since(environment),
+            }));
+        }
+        if let Some(min_age) = gates.min_age {
+            findings.push(match self.since(tag) {
+                Some(since) => min_age.judge(since, self.now),
+                None => unlisted(),
+            });
+        }
+        let is_barred = |finding: &Finding| finding.verdict != Verdict::Passed;
+        match findings.iter().position(is_barred) {
+            None => Ok(Ok(Passed {
+                digest: ran_as.first().and_then(|(_, ran)| ran.digest.clone()),
+                findings,
+            })),
+            Some(place) => {
+                let finding = findings.swap_remove(place);
+                match finding.verdict {
+                    Verdict::Unknown => Err(Barrier::Gated(finding).reason(tag)),
+                    Verdict::Passed | Verdict::Waits | Verdict::Failed => {
+                        Ok(Err(Barrier::Gated(finding)))
+                    }
+                }
+            }
+        }
+    }
+
+    /// Since when `tag` is in the registry.
+    fn since(&self, tag: &Tag) -> Option<Since> {
+        let Fact::Known(listing) = &self.facts.listing else {
+            return None;
+        };
+        match listing.pushed(tag) {
+            Some(at) => Some(Since::Pushed(at)),
+            None => listing.tags.get(tag).map(|at| Since::FirstSeen(*at)),
+        }
+    }
+}
+
+impl Screened {
+    fn bar(&mut self, tag: &Tag, barrier: Barrier) {
+        let next = barrier.next();
+        self.next = self.next.into_iter().chain(next).min();
+        let exclusion = match &barrier {
+            Barrier::NotRun(environment) => Exclusion::NotRun {
+                environment: environment.clone(),
+            },
+            Barrier::Gated(finding) => Exclusion::Gated {
+                gate: finding.gate,
+                why: finding.why.as_str().into(),
+            },
+        };
+        self.barred.insert(tag.clone(), exclusion);
+        self.first.get_or_insert_with(|| barrier.reason(tag));
+    }
+}
+
+impl Barrier {
+    fn next(&self) -> Option<Timestamp> {
+        match self {
+            Self::NotRun(_) => None,
+            Self::Gated(finding) => finding.next,
+        }
+    }
+
+    fn reason(self, tag: &Tag) -> HoldReason {
+        let tag = tag.clone();
+        match self {
+            Self::NotRun(environment) => HoldReason::NotRun { tag, environment },
+            Self::Gated(finding) => HoldReason::Gated {
+                tag,
+                finding: Box::new(finding),
+            },
+        }
+    }
+}
+
+fn unknown_since(environment: &EnvironmentName) -> Finding {
+    Finding {
+        gate: GateName::Soak,
+        verdict: Verdict::Unknown,
+        why: format!(
+            "no promotion tells since when it has run in `{environment}`; a newer version that is promoted there ends this"
+        ),
+        next: None,
+    }
+}
+
+fn unlisted() -> Finding {
+    Finding {
+        gate: GateName::MinAge,
+        verdict: Verdict::Unknown,
+        why: "the registry does not list it".to_owned(),
+        next: None,
+    }
+}
