@@ -22,6 +22,8 @@ mod propose;
 mod reason;
 pub(crate) mod request;
 mod screen;
+#[cfg(test)]
+mod simulation;
 mod sites;
 mod standing;
 
