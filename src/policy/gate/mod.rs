@@ -4,18 +4,29 @@
 //! Invariant: a gate is a pure function of its options, facts and time; what cannot be read is `Unknown`, and holds.
 
 mod age;
+mod clock;
+mod freeze;
+mod platforms;
+mod windows;
 
 use std::fmt;
 
 use jiff::Timestamp;
 
 pub(crate) use age::{MinAge, Since, Soak};
+pub(crate) use freeze::{Freeze, FreezeEnd, FreezeError};
+pub(crate) use platforms::{Platform, Platforms};
+pub(crate) use windows::{DAYS, Days, Hours, Window, Windows};
 
 /// The gates of an environment; one that is not listed is not there.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Gates {
     pub(crate) soak: Option<Soak>,
     pub(crate) min_age: Option<MinAge>,
+    pub(crate) windows: Option<Windows>,
+    /// Those of the policy and those of the settings.
+    pub(crate) freezes: Vec<Freeze>,
+    pub(crate) platforms: Option<Platforms>,
 }
 
 /// What a gate is called in policies, in reasons and in commit statuses.
@@ -23,6 +34,9 @@ pub(crate) struct Gates {
 pub(crate) enum GateName {
     Soak,
     MinAge,
+    Windows,
+    Freeze,
+    Platforms,
 }
 
 /// How a gate stands for one version in one environment at one time.
@@ -69,6 +83,9 @@ impl GateName {
         match self {
             Self::Soak => "soak",
             Self::MinAge => "min-age",
+            Self::Windows => "windows",
+            Self::Freeze => "freeze",
+            Self::Platforms => "platforms",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a version of an image says of itself. Whoever built it wrote that, so it is shown and decides nothing.
+//! What a version of an image says of itself. Whoever built it wrote that, so it is shown; only its platforms decide, where a policy asks for some.
 
 pub(super) mod saved;
 
