@@ -7,6 +7,7 @@ use super::check_forge::Doubt;
 use super::claim::{Claim, Claims, Ground, Refused};
 use super::delivery::delivery;
 use super::forms::{self, Image};
+use super::gates::gates;
 use super::problem::Faults;
 use super::raw::{
     Environment as RawEnvironment, KustomizationUpdate, MarkersUpdate, PromotionPolicy, Spec,
@@ -17,7 +18,6 @@ use super::tags::WrittenRule;
 use crate::edit::{Aliases, Document, Reach};
 use crate::image::Repository;
 use crate::manifest::{Form, Site, Write};
-use crate::policy::gate::Gates;
 use crate::policy::select::TagRule;
 use crate::policy::select::choose::Downgrade;
 use crate::policy::{
@@ -212,6 +212,7 @@ impl<'a> Check<'a> {
             write,
             deliver,
             allow_downgrade,
+            gates: written,
         } = value;
         let has_rule = |image: &NamedEntry<ImageName, Image>| {
             image
@@ -257,7 +258,7 @@ impl<'a> Check<'a> {
             name: name.value,
             rules,
             after: None,
-            gates: Gates::default(),
+            gates: gates(written, None, self.faults),
             update: updates,
             write: write.map(|write| write.value),
             deliver,

@@ -31,6 +31,7 @@ pub(super) fn check(raw: raw::Settings, folder: &Path, faults: &mut Faults) -> S
         docker_config,
         credentials,
         policies: _,
+        freezes: _,
         commit: written,
         cache,
         listen,

@@ -1,7 +1,7 @@
 //! The settings and policies that people write: read strictly, checked as a whole, watched for changes.
 //!
 //! Reading order: `files` (which are read), `source` and `tree` (texts with places), `shape`, `raw`,
-//! `forms`, `hooks` and `nouns` (what may be written; parser and JSON Schema in one), `check_settings`, `check_repository`, `check_forge`,
+//! `forms`, `gates`, `hooks` and `nouns` (what may be written; parser and JSON Schema in one), `check_settings`, `check_repository`, `check_forge`,
 //! `check_hooks`, `check_aws`, `check_clouds`, `check_policy`, `claim` and `tags` (what it means), `holds` (of a manifests repository), `problem` (what is wrong). Not here: what a policy means for a round (`plan`).
 //! Invariant: a `Config` exists only where nothing is wrong; all problems are reported at once.
 
@@ -18,6 +18,7 @@ mod delivery;
 mod files;
 mod forge_nouns;
 mod forms;
+mod gates;
 mod holds;
 mod holds_edit;
 mod hooks;
@@ -237,7 +238,7 @@ fn identity(path: &Path) -> PathBuf {
 /// Checks all documents of all files.
 fn check(
     sources: &[Source],
-    settings: Option<raw::Settings>,
+    mut settings: Option<raw::Settings>,
     folder: &Path,
     faults: &mut Faults,
 ) -> Option<Config> {
@@ -246,6 +247,9 @@ fn check(
         .flat_map(|source| policies_of(source, faults))
         .collect();
     let branches = settings.as_ref().map(check_settings::branches);
+    let freezes = settings
+        .as_mut()
+        .and_then(|settings| settings.freezes.take());
     let settings = settings.map(|settings| check_settings::check(settings, folder, faults));
     let doubts = settings.as_ref().map(check_forge::doubts);
     let places = (branches.as_ref(), doubts.unwrap_or_default());
@@ -255,6 +259,7 @@ fn check(
         .filter_map(|policy| check.policy(policy))
         .collect();
     policies.sort_by(|a, b| a.name.cmp(&b.name));
+    gates::freeze(freezes.unwrap_or_default(), &mut policies, faults);
     Some(Config {
         settings: settings?,
         policies,

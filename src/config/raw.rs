@@ -11,6 +11,7 @@ use super::forge_nouns::ApiUrl;
 use super::forms::{
     AutoMerge, Deliver, Forge, Image, Newest, OneOrMany, Prerelease, Proxy, Update,
 };
+use super::gates::{GatesEntry, SharedFreeze};
 use super::hooks::{ForgeHook, HookKind, HookSource};
 use super::logins::{
     ClusterCredentials, RegistryCredentials, RepositoryCredentials, SigningCredentials,
@@ -41,6 +42,8 @@ shape! {
         credentials: Option<ClusterCredentials> = "credentials",
         /// Files and folders with policies, relative to this file. They are re-read when they change.
         policies: Vec<Placed<String>> = "policies",
+        /// Times in which nothing moves, in all environments or in those that each names.
+        freezes: Option<Vec<SharedFreeze>> = "freezes",
         /// How commits are written.
         commit: Option<Commit> = "commit",
         /// A folder for mirrors and metadata, relative to this file; it may be deleted at any time. Default: `towpath` in the user's cache folder.
@@ -205,10 +208,11 @@ shape! {
         deliver: Option<Block<Deliver>> = "deliver",
         /// Whether an older version than the one in git may be written. Default: `false`.
         allow_downgrade: Option<bool> = "allow-downgrade",
+        /// What a version must meet to come here. Default: nothing.
+        gates: Option<GatesEntry> = "gates",
     } also {
         Later = "after",
         Later = "same",
-        Later = "gates",
     }
 
     /// Which tags are candidates, and which of two is newer: one of `semver`, `pattern`, `regex` and `follow`; `semver` may stand beside a pattern or a regex.

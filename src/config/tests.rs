@@ -595,7 +595,7 @@ fn an_unknown_key_names_the_nearest_known_one() {
     8:42 unknown key `udpate` [did you mean `update`?]
     8:53 unknown key `allowDowngrade` [did you mean `allow-downgrade`?]
     ");
-    assert_snapshot!(environment("  - { name: dev, tags: { semver: 1.x }, update: a, colour: red }"), @"8:52 unknown key `colour` [known here: `name`, `tags`, `update`, `write`, `deliver`, `allow-downgrade`]");
+    assert_snapshot!(environment("  - { name: dev, tags: { semver: 1.x }, update: a, colour: red }"), @"8:52 unknown key `colour` [known here: `name`, `tags`, `update`, `write`, `deliver`, `allow-downgrade`, `gates`]");
 }
 
 #[test]
@@ -721,10 +721,10 @@ fn a_followed_tag_cannot_be_written_by_its_name() {
 #[test]
 fn what_this_version_cannot_do_is_recognised() {
     let later =
-        "  - { name: dev, after: qa, gates: { soak: 1h }, tags: { semver: 1.x }, update: a }";
+        "  - { name: dev, after: qa, gates: { healthy: true }, tags: { semver: 1.x }, update: a }";
     assert_snapshot!(environment(later), @"
     8:18 `after` is not supported by this version of towpath yet
-    8:29 `gates` is not supported by this version of towpath yet
+    8:38 `healthy` is not supported by this version of towpath yet
     ");
     let fleet = POLICY
         .replace(
@@ -1353,7 +1353,7 @@ fn a_thousand_policies_are_read_in_a_time_that_grows_with_their_number() {
 #[test]
 fn columns_count_characters_and_a_byte_order_mark_is_none() {
     let settings = SETTINGS.replace("kind: Settings", "kind: Settings\r\nübel: 1");
-    assert_snapshot!(messages(&format!("\u{feff}{settings}"), ""), @"3:1 unknown key `übel` [known here: `repositories`, `registries`, `docker-config`, `credentials`, `policies`, `commit`, `cache`, `listen`, `hooks`, `apiVersion`, `kind`]");
+    assert_snapshot!(messages(&format!("\u{feff}{settings}"), ""), @"3:1 unknown key `übel` [known here: `repositories`, `registries`, `docker-config`, `credentials`, `policies`, `freezes`, `commit`, `cache`, `listen`, `hooks`, `apiVersion`, `kind`]");
     assert!(load_in(folder(&format!("\u{feff}{SETTINGS}"), "").path()).is_ok());
     assert!(load_in(folder(&SETTINGS.replace('\n', "\r\n"), "").path()).is_ok());
 }
