@@ -16,7 +16,7 @@ use crate::manifest::Standing;
 use crate::policy::gate::{Finding, GateName, Since, Verdict};
 use crate::policy::select::Exclusion;
 use crate::policy::{After, Candidates, Environment, EnvironmentName, Same};
-use crate::world::{Fact, ImageFacts, Question};
+use crate::world::{Description, Fact, ImageFacts, Question};
 
 /// Most facts that are asked for at once to find the newest candidate of a build that ran before: with a second for each, and
 /// eight at a time, a round waits for less than three seconds.
@@ -305,12 +305,24 @@ impl Screen<'_> {
         digest: &Digest,
         questions: &mut BTreeSet<Question>,
     ) -> Result<Option<&str>, HoldReason> {
-        match self.facts.described.get(digest) {
-            Some(Fact::Known(described)) => Ok(described.labels.revision.as_deref()),
-            Some(Fact::Unknown { why }) => Err(HoldReason::FactUnknown {
+        match self.described(digest, questions)? {
+            Ok(described) => Ok(described.labels.revision.as_deref()),
+            Err(why) => Err(HoldReason::FactUnknown {
                 tag: tag.clone(),
-                why: why.clone(),
+                why: why.to_owned(),
             }),
+        }
+    }
+
+    /// What an image says of itself, or why that could not be read.
+    fn described(
+        &self,
+        digest: &Digest,
+        questions: &mut BTreeSet<Question>,
+    ) -> Result<Result<&Description, &str>, HoldReason> {
+        match self.facts.described.get(digest) {
+            Some(Fact::Known(described)) => Ok(Ok(described)),
+            Some(Fact::Unknown { why }) => Ok(Err(why)),
             None => {
                 questions.insert(Question::Description {
                     repository: self.subject.image.repository.clone(),
@@ -326,7 +338,7 @@ impl Screen<'_> {
         &self,
         tag: &Tag,
         ran_as: &RanAs<'_>,
-        _questions: &mut BTreeSet<Question>,
+        questions: &mut BTreeSet<Question>,
     ) -> Result<Result<Passed, Barrier>, HoldReason> {
         let gates = &self.subject.environment.gates;
         let mut findings = Vec::new();
@@ -341,6 +353,16 @@ impl Screen<'_> {
                 Some(since) => min_age.judge(since, self.now),
                 None => unlisted(),
             });
+        }
+        if let Some(platforms) = &gates.platforms {
+            let ran = ran_as.first().and_then(|(_, ran)| ran.digest.clone());
+            let digest = match ran {
+                Some(digest) => digest,
+                None => digest_of(&self.subject.image.repository, tag, self.facts, questions)?,
+            };
+            let described = self.described(&digest, questions)?;
+            let built = described.map(|described| described.platforms.as_slice());
+            findings.push(platforms.judge(built));
         }
         let is_barred = |finding: &Finding| finding.verdict != Verdict::Passed;
         match findings.iter().position(is_barred) {

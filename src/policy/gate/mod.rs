@@ -67,14 +67,33 @@ pub(crate) enum Verdict {
 impl Gates {
     /// Whether some of them judge a version by what it is and where it ran.
     pub(crate) fn judge_versions(&self) -> bool {
-        let Self { soak, min_age } = self;
-        soak.is_some() || min_age.is_some()
+        let Self {
+            soak,
+            min_age,
+            windows: _,
+            freezes: _,
+            platforms,
+        } = self;
+        soak.is_some() || min_age.is_some() || platforms.is_some()
     }
 
-    /// What those find that judge the moment and no version.
-    pub(crate) fn judge_moment(&self, _now: Timestamp) -> Vec<Finding> {
-        Vec::new()
+    /// What those find that judge the moment and no version, each gate once.
+    pub(crate) fn judge_moment(&self, now: Timestamp) -> Vec<Finding> {
+        let windows = self.windows.as_ref().map(|windows| windows.judge(now));
+        let freezes = self.freezes.iter().map(|freeze| freeze.judge(now));
+        windows.into_iter().chain(freezes.reduce(both)).collect()
     }
+}
+
+/// What two of one gate find together: both must pass.
+fn both(a: Finding, b: Finding) -> Finding {
+    let next = a.next.into_iter().chain(b.next).min();
+    let first = match (a.verdict, b.verdict) {
+        (Verdict::Passed, Verdict::Passed) if b.next == next => b,
+        (Verdict::Passed, Verdict::Waits | Verdict::Failed | Verdict::Unknown) => b,
+        (Verdict::Passed | Verdict::Waits | Verdict::Failed | Verdict::Unknown, _) => a,
+    };
+    Finding { next, ..first }
 }
 
 impl GateName {
