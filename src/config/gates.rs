@@ -292,7 +292,9 @@ fn freeze_of(
     reason: Option<Placed<String>>,
     faults: &mut Faults,
 ) -> Option<Freeze> {
-    let reason = reason.map(|reason| reason.value);
+    // It stands within a line of what people read.
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let reason = reason.map(|reason| words(&reason.value));
     match Freeze::new((from.value, to.value), zone.value.0, reason) {
         Ok(freeze) => Some(freeze),
         Err(error) => {
@@ -523,7 +525,7 @@ mod tests {
     fn a_freeze_of_the_settings_counts_where_it_says() {
         let settings = format!(
             "{SETTINGS}freezes:
-  - {{ from: 2026-11-20, to: 2026-11-22, zone: UTC, reason: all }}
+  - {{ from: 2026-11-20, to: 2026-11-22, zone: UTC, reason: \"all\\nof them\" }}
   - {{ from: 2026-11-20, to: 2026-11-22, zone: UTC, reason: the second, environments: dev-1 }}
   - {{ from: 2026-11-20, to: 2026-11-22, zone: UTC, reason: both, environments: [\"dev-*\"], policies: [port*] }}
 "
@@ -537,9 +539,9 @@ mod tests {
         );
         assert_snapshot!(told(&config, "2026-11-21T12:00:00Z"), @"
         dev-0 Waits freeze: frozen until 2026-11-22T00:00 UTC (Sun): its own
-        dev-0 Waits freeze: frozen until 2026-11-23T00:00 UTC (Mon): all
+        dev-0 Waits freeze: frozen until 2026-11-23T00:00 UTC (Mon): all of them
         dev-0 Waits freeze: frozen until 2026-11-23T00:00 UTC (Mon): both
-        dev-1 Waits freeze: frozen until 2026-11-23T00:00 UTC (Mon): all
+        dev-1 Waits freeze: frozen until 2026-11-23T00:00 UTC (Mon): all of them
         dev-1 Waits freeze: frozen until 2026-11-23T00:00 UTC (Mon): the second
         dev-1 Waits freeze: frozen until 2026-11-23T00:00 UTC (Mon): both
         ");
