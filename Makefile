@@ -3,11 +3,13 @@
 CARGO ?= cargo
 IMAGE ?= towpath:dev
 
-.PHONY: help test check fmt clippy doc deny fuzz chart servers builds bench demo schema image
+.PHONY: help test check fmt clippy doc deny fuzz chart servers builds descriptions bench demo schema image
 
 help:
 	@echo 'make test     all tests, with real servers on loopback (installs what is missing)'
 	@echo 'make check    what CI runs: format, lints, documentation, dependencies, chart, tests'
+	@echo 'make descriptions'
+	@echo '              the fakes of forges against what the products publish of their APIs (wants node and npm)'
 	@echo 'make demo     the demonstration, until Ctrl-C'
 	@echo 'make bench    the benchmarks'
 	@echo 'make schema   writes the JSON Schema of settings and policies'
@@ -17,7 +19,7 @@ help:
 test: servers builds
 	TOWPATH_WITHOUT="$$(scripts/test-builds --missing)" $(CARGO) test --workspace --locked
 
-check: fmt clippy doc deny fuzz chart test
+check: fmt clippy doc deny fuzz chart descriptions test
 
 servers:
 	scripts/test-servers
@@ -49,6 +51,10 @@ deny:
 
 chart: builds
 	scripts/check-chart
+
+# What is missing for it is left out, loudly; `scripts/forge-descriptions --fetch` brings what no registry has.
+descriptions: builds
+	scripts/forge-descriptions
 
 bench: servers
 	$(CARGO) bench --locked --bench figures

@@ -203,7 +203,6 @@ impl AzureDevops {
             url.query_pairs_mut()
                 .append_pair("searchFilter", "General")
                 .append_pair("filterValue", name)
-                .append_pair("queryMembership", "None")
                 .append_pair("api-version", API_VERSION);
             let what = format!("find the user `{name}`");
             let people: Values<Person> = self.people.ask(&Ask::read(url, &*what)).await?;

@@ -221,17 +221,18 @@ impl Client for Gitlab {
             Some(title) => self.milestone(title, &mut complaints).await?,
             None => None,
         };
-        let labels: Vec<&str> = new.labels.iter().map(String::as_str).collect();
-        let body = json!({
+        let mut body = json!({
             "source_branch": new.head,
             "target_branch": new.base,
             "title": titled(&new.title, new.is_draft),
             "description": new.body,
-            "labels": labels.join(","),
+            "labels": new.labels,
             "reviewer_ids": numbers(&new.reviewers),
             "assignee_ids": numbers(&new.assignees),
-            "milestone_id": milestone,
         });
+        if let Some(milestone) = milestone {
+            body["milestone_id"] = json!(milestone);
+        }
         let what = format!("open a merge request in `{}`", self.path);
         let ask = Ask::write(Method::POST, self.url(&["merge_requests"]), body, what);
         let answer = self.line.send(&ask).await?;

@@ -177,12 +177,11 @@ fn open(repository: &mut Repository, request: &Request, about: &About<'_>) -> Re
     let milestones = repository.milestones.clone();
     let milestone = request.body["milestone_id"].as_u64();
     let milestone = milestone.and_then(|id| usize::try_from(id).ok()?.checked_sub(1));
-    let labels = request.text("labels").unwrap_or_default();
-    let labels = labels.split(',').filter(|label| !label.is_empty());
+    let labels = request.texts("labels");
     let pull = repository.open(about.now, (&head, &base));
     entitle(pull, &title);
     pull.body = request.text("description").unwrap_or_default();
-    pull.labels.extend(labels.map(str::to_owned));
+    pull.labels.extend(labels);
     pull.reviewers.extend(about.named(request, "reviewer_ids"));
     pull.assignees.extend(about.named(request, "assignee_ids"));
     pull.milestone = milestone.and_then(|index| milestones.get(index).cloned());
