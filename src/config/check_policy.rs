@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::artifact::ArtifactKind;
 use super::check_forge::Doubt;
 use super::claim::{Claim, Claims, Ground, Refused};
-use super::delivery::delivery;
+use super::delivery::{delivery, no_head};
 use super::forms::{self, Image};
 use super::gates::gates;
 use super::problem::Faults;
@@ -279,9 +279,7 @@ impl<'a> Check<'a> {
         match self.doubts.get(repository) {
             Some(Doubt::Unknown(why)) => {
                 let message = format!("no forge is known for `{repository}`: {why}");
-                let hint = format!(
-                    "in the settings of `{repository}`, name the product, such as `forge: gitlab`, or write `forge: none`: people merge its branches with git"
-                );
+                let hint = format!("in the settings of `{repository}`, {}", why.remedy());
                 self.faults.error_with_hint(deliver.span, message, hint);
             }
             Some(Doubt::Anonymous) => {
@@ -461,12 +459,14 @@ impl<'a> Check<'a> {
             return;
         };
         let default = self.branches.and_then(|branches| branches.get(repository));
-        let Some(branch) = requests.branch.as_ref().or(default) else {
+        let branch = requests.branch.as_ref().or(default);
+        let of = (context.policy, &name.value);
+        if let Some(message) = no_head(requests, of, branch.map(String::as_str)) {
+            self.faults.error(name.span, message);
+        }
+        let Some(branch) = branch.filter(|_| requests.group != Group::Policy) else {
             return;
         };
-        if requests.group == Group::Policy {
-            return;
-        }
         let key = (repository.clone(), name.value.clone());
         let first = self.groups.entry(key);
         let (first, place) = first.or_insert_with(|| (branch.clone(), name.span)).clone();

@@ -3,7 +3,11 @@
 use super::forms::{self, AutoMerge};
 use super::raw::PullRequestDelivery;
 use super::shape::Placed;
-use crate::policy::{Deliver, PullRequests};
+use crate::policy::{Deliver, EnvironmentName, PolicyName, PullRequests};
+
+/// What the part of a branch's name may not end with: <https://git-scm.com/docs/git-check-ref-format>. The other rules are
+/// kept by the names of policies and environments already.
+const LOCK: &str = ".lock";
 
 pub(super) fn delivery(deliver: Option<forms::Deliver>) -> Deliver {
     match deliver {
@@ -46,4 +50,27 @@ fn pull_requests(written: PullRequestDelivery) -> PullRequests {
         is_draft: draft.unwrap_or(false),
         auto_merge: auto_merge.and_then(|AutoMerge(way)| way),
     }
+}
+
+/// Why git takes no branch for proposals beside `base`, the branch that they go to.
+pub(super) fn no_head(
+    requests: &PullRequests,
+    (policy, environment): (&PolicyName, &EnvironmentName),
+    base: Option<&str>,
+) -> Option<String> {
+    let head = requests.head(policy, environment);
+    if head.split('/').any(|part| part.ends_with(LOCK)) {
+        return Some(format!(
+            "proposals would have the branch `{head}`, and git takes no name that ends with `{LOCK}`"
+        ));
+    }
+    // Branches are kept like files: one has no other below it.
+    let is_below = |branch: &str, other: &str| {
+        let rest = branch.strip_prefix(other);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let base = base.filter(|base| is_below(&head, base) || is_below(base, &head))?;
+    Some(format!(
+        "proposals would have the branch `{head}`, which git cannot keep beside `{base}`, where they go"
+    ))
 }

@@ -1286,9 +1286,35 @@ fn a_pull_request_needs_a_forge_that_can_be_told() {
         let config = load_in(folder(&settings, &format!("{POLICY}{environment}")).path()).unwrap();
         assert_eq!(config.warnings, [], "{good}");
     }
+    assert_snapshot!(told(", forge: bitbucket-cloud", "pull-request"), @"8:73 no forge is known for `deploy`: Bitbucket Cloud is at `bitbucket.org`, and not at `git.example.com` [in the settings of `deploy`, write `kind: bitbucket-server` under `forge` for a Bitbucket of your own, or say by `url` and `repository` where the API is]");
     assert_eq!(told(", forge: hub", "{ commit: {} }").lines().count(), 1);
     assert_snapshot!(told(", forge: { kind: gitlab, url: 'http://git.example.com/api/v4' }", "pull-request"), @"4:88 this URL has no TLS, so anyone on the way can read and change what is sent [use https, or allow it with `plain-http: true`]");
     assert_snapshot!(told(", forge: { kind: github, credentials: { ssh-key: { env: PATH } } }", "pull-request"), @"4:113 a forge is asked over HTTP, where `ssh-key` opens nothing [write `token`, or `github-app`]");
+}
+
+#[test]
+fn a_branch_for_proposals_that_git_would_not_take_is_refused() {
+    let told = |name: &str, deliver: &str| {
+        let environment = format!(
+            "    - {{ name: {name}, tags: {{ semver: '*' }}, update: apps, deliver: {{ pull-request: {deliver} }} }}\n"
+        );
+        messages(SETTINGS, &format!("{POLICY}{environment}"))
+            .lines()
+            .filter(|line| !line.contains("no forge is known"))
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    assert_snapshot!(told("prod.lock", "{ branch: main }"), @"8:15 proposals would have the branch `towpath/prod.lock/portal`, and git takes no name that ends with `.lock`");
+    assert_snapshot!(told("production", "{ branch: towpath }"), @"8:15 proposals would have the branch `towpath/production/portal`, which git cannot keep beside `towpath`, where they go");
+    assert_snapshot!(told("production", "{ branch: towpath/production }"), @"8:15 proposals would have the branch `towpath/production/portal`, which git cannot keep beside `towpath/production`, where they go");
+    assert_snapshot!(told("production", "{ branch: towpath/production/portal/x }"), @"8:15 proposals would have the branch `towpath/production/portal`, which git cannot keep beside `towpath/production/portal/x`, where they go");
+    assert_snapshot!(told("production", "{ branch: towpath/production/_all, group: environment }"), @"8:15 proposals would have the branch `towpath/production/_all`, which git cannot keep beside `towpath/production/_all`, where they go");
+    for good in ["towpath-main", "towpath/main", "towpath/prod"] {
+        let environment = format!(
+            "    - {{ name: production, tags: {{ semver: '*' }}, update: apps, deliver: {{ pull-request: {{ branch: {good} }} }} }}\n"
+        );
+        assert!(load_in(folder(SETTINGS, &format!("{POLICY}{environment}")).path()).is_ok());
+    }
 }
 
 #[test]

@@ -6,6 +6,9 @@ use url::Url;
 
 use super::place::{Kind, Place, PlaceError};
 
+/// The one host of Bitbucket Cloud, whose API is at another.
+const BITBUCKET: &str = "bitbucket.org";
+
 /// What stands in an address.
 struct Address {
     /// Scheme, host and port at which the API is. By ssh, https at the same name.
@@ -22,6 +25,10 @@ impl Place {
         let host = address.origin.host_str().unwrap_or_default().to_owned();
         let kind = kind.or_else(|| Kind::of_host(&host));
         let kind = kind.ok_or_else(|| PlaceError::KindUnknown { host: host.clone() })?;
+        if kind == Kind::BitbucketCloud && host != BITBUCKET {
+            let at = BITBUCKET;
+            return Err(PlaceError::Elsewhere { kind, at, host });
+        }
         let found = match kind {
             Kind::Github => address.github(&host),
             Kind::Gitlab => address.gitlab(),
@@ -239,7 +246,7 @@ mod tests {
         (Kind, &'static str, &'static str),
     );
 
-    const ADDRESSES: [Case; 39] = {
+    const ADDRESSES: [Case; 40] = {
         use Kind::{AzureDevops, BitbucketCloud, BitbucketServer, Gitea, Github, Gitlab};
         const GITHUB: &str = "https://api.github.com";
         const GHE: &str = "https://github.example.com/api/v3";
@@ -321,6 +328,15 @@ mod tests {
                 "ssh://git@altssh.gitlab.com:443/acme/deploy.git",
                 None,
                 (Gitlab, "https://gitlab.com/api/v4", "acme/deploy"),
+            ),
+            (
+                "ssh://git@gitlab.example.com:2222/a/my%20team/d%C3%A4%25.git",
+                None,
+                (
+                    Gitlab,
+                    "https://gitlab.example.com/api/v4",
+                    "a/my team/dä%",
+                ),
             ),
             (
                 "ssh://git@gitlab.example.com:2222/a/b.git",
@@ -500,6 +516,11 @@ mod tests {
                 "`PROJ/deploy` is not how Bitbucket Server names a repository: `/scm/PROJECT/NAME` by http, and `PROJECT/NAME` by ssh",
             ),
             (
+                "https://git.example.com/acme/deploy",
+                Some(Kind::BitbucketCloud),
+                "Bitbucket Cloud is at `bitbucket.org`, and not at `git.example.com`",
+            ),
+            (
                 "https://dev.azure.com/acme/deploy",
                 None,
                 "`acme/deploy` is not how Azure DevOps names a repository: `ORGANISATION/PROJECT/_git/NAME` by https, and `v3/ORGANISATION/PROJECT/NAME` by ssh",
@@ -529,6 +550,7 @@ mod tests {
                 let is_whole = match &found {
                     Ok(place) => place.path.split('/').all(is_name),
                     Err(PlaceError::Path { .. } | PlaceError::NoServer) => true,
+                    Err(PlaceError::Elsewhere { .. }) => kind == Kind::BitbucketCloud,
                     Err(PlaceError::KindUnknown { .. }) => false,
                 };
                 proptest::prop_assert!(is_whole, "{found:?}");

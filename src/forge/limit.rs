@@ -19,6 +19,10 @@ pub(super) const QUIET_MAX: Duration = Duration::from_secs(2 * 60 * 60);
 /// <https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#handle-rate-limit-errors-appropriately>
 const QUIET: Duration = Duration::from_secs(60);
 
+/// The shortest quiet after a refusal: one that says `Retry-After: 0`, or whose window turns over right now, is not answered
+/// with the same request in a millisecond.
+const QUIET_MIN: Duration = Duration::from_secs(1);
+
 /// What an answer says of limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Told {
@@ -54,7 +58,10 @@ pub(super) fn told(status: StatusCode, headers: &HeaderMap, words: &str) -> Told
         _ => false,
     };
     let quiet = match is_refused {
-        true => after.or_else(|| reset_in(headers)).or(Some(QUIET)),
+        true => {
+            let told = after.or_else(|| reset_in(headers));
+            Some(told.map_or(QUIET, |told| told.max(QUIET_MIN)))
+        }
         false => after.or(reset),
     };
     Told {
@@ -162,6 +169,14 @@ mod tests {
         let words = "You have exceeded a secondary rate limit.";
         assert_eq!(of(403, &[], words), (Some(60), true, None));
         assert_eq!(of(403, &[], "Must have admin rights"), (None, false, None));
+    }
+
+    #[test]
+    fn a_refusal_that_lets_us_try_again_at_once_is_heeded_for_a_second() {
+        assert_eq!(of(429, &["retry-after: 0"], ""), (Some(1), true, None));
+        let turned = ["retry-after: Wed, 21 Oct 2026 07:27:29 GMT", DATE];
+        assert_eq!(of(503, &turned, ""), (Some(1), true, None));
+        assert_eq!(of(200, &["retry-after: 0"], ""), (Some(0), false, None));
     }
 
     #[test]

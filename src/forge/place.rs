@@ -57,12 +57,33 @@ pub(crate) enum PlaceError {
     NoServer,
     #[error("which product hosts `{host}` cannot be told from its name")]
     KindUnknown { host: String },
+    /// A login for the product itself may not go there unless that is what the address says.
+    #[error("{kind} is at `{at}`, and not at `{host}`")]
+    Elsewhere {
+        kind: Kind,
+        at: &'static str,
+        host: String,
+    },
     #[error("`{path}` is not how {kind} names a repository: {shape}")]
     Path {
         kind: Kind,
         path: String,
         shape: &'static str,
     },
+}
+
+impl PlaceError {
+    /// What to write in the settings of the repository.
+    pub(crate) fn remedy(&self) -> &'static str {
+        match self {
+            Self::Elsewhere { .. } => {
+                "write `kind: bitbucket-server` under `forge` for a Bitbucket of your own, or say by `url` and `repository` where the API is"
+            }
+            Self::NoServer | Self::KindUnknown { .. } | Self::Path { .. } => {
+                "name the product, such as `forge: gitlab`, or write `forge: none`: people merge its branches with git"
+            }
+        }
+    }
 }
 
 impl Kind {

@@ -26,6 +26,8 @@ pub(crate) struct Traffic {
 #[derive(Debug)]
 pub(super) struct Lane {
     in_flight: Semaphore,
+    /// One permit, for the write that goes next.
+    next_write: Semaphore,
     times: Mutex<Times>,
 }
 
@@ -52,6 +54,7 @@ impl Default for Lane {
         let now = Instant::now();
         Self {
             in_flight: Semaphore::new(IN_FLIGHT_MAX),
+            next_write: Semaphore::new(1),
             times: Mutex::new(Times {
                 quiet_until: now,
                 next_write: now,
@@ -63,9 +66,17 @@ impl Default for Lane {
 impl Lane {
     /// Waits for a turn. A write goes `gap` after the one before; a read is of no gap.
     pub(super) async fn turn(&self, gap: Duration) -> Result<SemaphorePermit<'_>, Quiet> {
-        let permit = self.in_flight.acquire().await;
-        let permit = permit.expect("nobody closes the lane");
-        sleep_until(self.slot(gap)).await;
+        // A write that waits for its time is in no read's way.
+        let _next_write = match gap.is_zero() {
+            true => None,
+            false => {
+                let permit = acquired(&self.next_write).await;
+                let time = self.times().next_write;
+                sleep_until(time).await;
+                Some(permit)
+            }
+        };
+        let permit = acquired(&self.in_flight).await;
         // The time of quiet may have come while this one waited.
         loop {
             let until = self.times().quiet_until;
@@ -74,22 +85,14 @@ impl Lane {
                 return Err(Quiet(rest));
             }
             if rest.is_zero() {
-                return Ok(permit);
+                break;
             }
             sleep_until(until).await;
         }
-    }
-
-    /// When the next request may go, as far as the pace of writes is concerned.
-    fn slot(&self, gap: Duration) -> Instant {
-        let now = Instant::now();
-        if gap.is_zero() {
-            return now;
+        if !gap.is_zero() {
+            self.times().next_write = Instant::now() + gap;
         }
-        let mut times = self.times();
-        let slot = times.next_write.max(now);
-        times.next_write = slot + gap;
-        slot
+        Ok(permit)
     }
 
     /// Lets nothing through for so long.
@@ -103,10 +106,16 @@ impl Lane {
     }
 }
 
+async fn acquired(semaphore: &Semaphore) -> SemaphorePermit<'_> {
+    let permit = semaphore.acquire().await;
+    permit.expect("nobody closes the lane")
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
+    use futures_util::future::join_all;
     use tokio::time::Instant;
 
     use super::{IN_FLIGHT_MAX, Quiet, Traffic, WAIT_MAX};
@@ -125,6 +134,19 @@ mod tests {
             drop(lane.turn(SECOND).await.unwrap());
         }
         assert_eq!(start.elapsed(), 2 * SECOND);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn writes_that_wait_for_their_time_keep_no_read_from_going() {
+        let lane = Traffic::default().lane("a".to_owned());
+        let start = Instant::now();
+        let writes = (0..=IN_FLIGHT_MAX).map(|_| async { drop(lane.turn(SECOND).await) });
+        let read = async {
+            drop(lane.turn(Duration::ZERO).await.unwrap());
+            start.elapsed()
+        };
+        let (_, waited) = tokio::join!(join_all(writes), read);
+        assert_eq!(waited, Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]

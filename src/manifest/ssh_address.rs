@@ -43,6 +43,7 @@ impl FromStr for SshAddress {
                 let (server, path) = rest.split_at(slash);
                 // A user's home is no folder of the root.
                 let path = path.strip_prefix("/~").map_or(path, |_| &path[1..]);
+                let path = decoded(path).ok_or(refused("its path is not text"))?;
                 let (server, port) = match server.rsplit_once(':') {
                     Some((server, port)) if !port.contains(']') && !port.contains('@') => {
                         (server, Some(port))
@@ -55,7 +56,7 @@ impl FromStr for SshAddress {
                 let end = s.find(']').unwrap_or_default();
                 let colon = s[end..].find(':').ok_or(refused("it has no path"))?;
                 let (server, path) = s.split_at(end + colon);
-                (server, None, &path[1..])
+                (server, None, path[1..].to_owned())
             }
         };
         let port = port.map_or(Ok(PORT), str::parse);
@@ -75,9 +76,43 @@ impl FromStr for SshAddress {
             user: user.to_owned(),
             host: host.to_owned(),
             port,
-            path: path.to_owned(),
+            path,
         })
     }
+}
+
+/// A path as git reads it off a URL, though not where no `ssh://` stands before it.
+///
+/// <https://git-scm.com/docs/git-clone#_git_urls>
+fn decoded(path: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let [first, after @ ..] = rest {
+        let hex = |digits: &[u8]| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
+        let coded = after.get(..2).filter(|_| *first == b'%').and_then(hex);
+        bytes.push(coded.unwrap_or(*first));
+        rest = match coded {
+            Some(_) => &after[2..],
+            None => after,
+        };
+    }
+    let path = String::from_utf8(bytes).ok()?;
+    Some(path).filter(|path| !path.contains(char::is_control))
+}
+
+/// The other way round, of what would end a URL's path or be read as coded.
+fn encoded(path: &str) -> String {
+    let mut told = String::with_capacity(path.len());
+    for c in path.chars() {
+        match c {
+            '%' => told.push_str("%25"),
+            ' ' => told.push_str("%20"),
+            '?' => told.push_str("%3F"),
+            '#' => told.push_str("%23"),
+            c => told.push(c),
+        }
+    }
+    told
 }
 
 impl fmt::Display for SshAddress {
@@ -94,9 +129,9 @@ impl fmt::Display for SshAddress {
         };
         match (*port, path.starts_with('/')) {
             (PORT, false) => write!(f, "{user}@{host}:{path}"),
-            (PORT, true) => write!(f, "ssh://{user}@{host}{path}"),
-            (port, false) => write!(f, "ssh://{user}@{host}:{port}/{path}"),
-            (port, true) => write!(f, "ssh://{user}@{host}:{port}{path}"),
+            (PORT, true) => write!(f, "ssh://{user}@{host}{}", encoded(path)),
+            (port, false) => write!(f, "ssh://{user}@{host}:{port}/{}", encoded(path)),
+            (port, true) => write!(f, "ssh://{user}@{host}:{port}{}", encoded(path)),
         }
     }
 }
@@ -145,6 +180,14 @@ mod tests {
                 "v3/acme/shop/deploy",
             ),
             ("a@b@h:x", "a@b", "h", 22, "x"),
+            (
+                "ssh://git@h/My%20Shop/50%25%3F.git",
+                "git",
+                "h",
+                22,
+                "/My Shop/50%?.git",
+            ),
+            ("git@h:My%20Shop/d", "git", "h", 22, "My%20Shop/d"),
         ] {
             let expected = SshAddress {
                 user: user.to_owned(),
@@ -171,6 +214,8 @@ mod tests {
             "git@:hunter2",
             "ssh://@h/x",
             "git@h:a\nb",
+            "ssh://git@h/a%0Ab",
+            "ssh://git@h/%ff",
         ] {
             let error = read(text).unwrap_err();
             assert!(!error.contains("hunter2"), "{error}");
