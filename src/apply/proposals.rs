@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::{Signature, new_commit};
 use crate::forge::{
-    Forge, ForgeError, MergeWay, NewPullRequest, PullRequest, Status, Update, Verdict,
+    Forge, ForgeError, MergeWay, NewPullRequest, PullRequest, Status, Update, Verdict, Wishes,
 };
 use crate::git::{Deleted, Mirror, Push, PushError, Pushed};
 use crate::manifest::CommitId;
@@ -259,9 +259,11 @@ fn new_request(
         title,
         body,
         is_draft,
-        labels,
-        reviewers,
-        assignees,
-        milestone,
+        wishes: Wishes {
+            labels,
+            reviewers,
+            assignees,
+            milestone,
+        },
     }
 }

@@ -332,11 +332,7 @@ mod tests {
             (
                 "ssh://git@gitlab.example.com:2222/a/my%20team/d%C3%A4%25.git",
                 None,
-                (
-                    Gitlab,
-                    "https://gitlab.example.com/api/v4",
-                    "a/my team/dä%",
-                ),
+                (Gitlab, "https://gitlab.example.com/api/v4", "a/my team/dä%"),
             ),
             (
                 "ssh://git@gitlab.example.com:2222/a/b.git",

@@ -1,12 +1,43 @@
-//! What GitHub and Gitea say alike: their shapes made nouns.
+//! What GitHub and Gitea say alike: their shapes made nouns; and what several products cannot do.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use reqwest::StatusCode;
+use serde_json::{Value as Json, json};
 
 use super::error::ForgeError;
 use super::http::{Ask, Line};
-use super::{Approval, PullRequest, State, Verdict, wire};
+use super::{Approval, PullRequest, State, Update, Verdict, Wishes, wire};
+
+/// Opens a pull request for the branch `head`; `taken` is how it is refused where an open one has that branch.
+pub(super) async fn open(
+    line: &Line,
+    ask: &Ask,
+    (head, taken): (&str, StatusCode),
+) -> Result<wire::PullRequest, ForgeError> {
+    let answer = line.send(ask).await?;
+    if answer.status == taken && answer.words().contains("pull request already exists") {
+        return Err(line.exists(head));
+    }
+    line.parse(ask, &line.judge(ask, answer)?)
+}
+
+/// The fields that `update` changes.
+pub(super) fn change(update: Update) -> Json {
+    let Update { title, body, close } = update;
+    let mut change = json!({});
+    if let Some(title) = title {
+        change["title"] = json!(title);
+    }
+    if let Some(body) = body {
+        change["body"] = json!(body);
+    }
+    if close {
+        change["state"] = json!("closed");
+    }
+    change
+}
 
 /// Makes a noun of a pull request, whose branch is `head`.
 pub(super) fn pull_request(
@@ -116,6 +147,23 @@ pub(super) fn people_and_teams(reviewers: &BTreeSet<String>) -> (Vec<&str>, Vec<
     let team = |name: &'_ str| -> usize { name.find('/').map_or(0, |slash| slash + 1) };
     let teams = teams.into_iter().map(|name| &name[team(name)..]).collect();
     (people, teams)
+}
+
+/// What is wished beside reviewers, where a product has nothing of it.
+pub(super) fn unsupported(line: &Line, wishes: &Wishes) -> Vec<ForgeError> {
+    let Wishes {
+        labels,
+        reviewers: _,
+        assignees,
+        milestone,
+    } = wishes;
+    let wished = [
+        (!labels.is_empty(), "label pull requests"),
+        (!assignees.is_empty(), "assign pull requests"),
+        (milestone.is_some(), "put pull requests into milestones"),
+    ];
+    let wished = wished.into_iter().filter(|(is_wished, _)| *is_wished);
+    wished.map(|(_, what)| line.unsupported(what)).collect()
 }
 
 /// Names for a message: `ada`, `bob`.

@@ -12,7 +12,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value as Json, json};
 use url::Url;
 
-use super::alike::once_each;
+use super::alike::{once_each, unsupported};
 use super::credentials::Shown;
 use super::error::ForgeError;
 use super::http::{Ask, Dialect, Line};
@@ -23,7 +23,7 @@ use super::wire::azure::{
 };
 use super::{
     Approval, Client, MergeWay, NewPullRequest, Opened, Options, PullRequest, State, Status,
-    Update, Verdict,
+    Update, Verdict, Wishes,
 };
 use crate::manifest::CommitId;
 
@@ -215,17 +215,6 @@ impl AzureDevops {
         Ok(found)
     }
 
-    fn unsupported(&self, new: &NewPullRequest) -> Vec<ForgeError> {
-        let wishes = [
-            (!new.assignees.is_empty(), "assign pull requests"),
-            (new.milestone.is_some(), "put pull requests into milestones"),
-        ];
-        let wished = wishes.into_iter().filter(|(is_wished, _)| *is_wished);
-        wished
-            .map(|(_, what)| self.line.unsupported(what))
-            .collect()
-    }
-
     /// The active pull requests whose branch is at `commit`, with the number of the push that brought it there.
     async fn at(&self, commit: &CommitId) -> Result<Vec<(u64, u64)>, ForgeError> {
         let query = json!({ "queries": [{ "type": "commit", "items": [commit.as_str()] }] });
@@ -310,9 +299,19 @@ impl Client for AzureDevops {
     }
 
     async fn open(&self, new: &NewPullRequest) -> Result<Opened, ForgeError> {
-        let mut complaints = self.unsupported(new);
-        let reviewers = self.reviewers(&new.reviewers, &mut complaints).await?;
-        let labels = new.labels.iter().map(|label| json!({ "name": label }));
+        let without_labels = Wishes {
+            labels: BTreeSet::new(),
+            ..new.wishes.clone()
+        };
+        let mut complaints = unsupported(&self.line, &without_labels);
+        let reviewers = self
+            .reviewers(&new.wishes.reviewers, &mut complaints)
+            .await?;
+        let labels = new
+            .wishes
+            .labels
+            .iter()
+            .map(|label| json!({ "name": label }));
         let body = json!({
             "sourceRefName": format!("{BRANCHES}{}", new.head),
             "targetRefName": format!("{BRANCHES}{}", new.base),
@@ -335,6 +334,11 @@ impl Client for AzureDevops {
             pull_request: self.noun(made),
             complaints,
         })
+    }
+
+    /// All is part of the request that opens it.
+    async fn wish(&self, _: u64, _: &Wishes) -> Vec<ForgeError> {
+        Vec::new()
     }
 
     async fn update(&self, number: u64, update: &Update) -> Result<PullRequest, ForgeError> {

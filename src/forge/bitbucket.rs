@@ -10,7 +10,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value as Json, json};
 use url::Url;
 
-use super::alike::once_each;
+use super::alike::{once_each, unsupported};
 use super::credentials::Shown;
 use super::error::ForgeError;
 use super::http::{Answer, Ask, Dialect, Line};
@@ -21,7 +21,7 @@ use super::wire::bitbucket::{
 };
 use super::{
     Approval, Client, MergeWay, NewPullRequest, Opened, Options, PullRequest, State, Status,
-    Update, Verdict,
+    Update, Verdict, Wishes,
 };
 use crate::manifest::CommitId;
 
@@ -201,18 +201,6 @@ impl BitbucketCloud {
             .turned(ask, |ask, page| self.turn(ask, page))
             .await
     }
-
-    fn unsupported(&self, new: &NewPullRequest) -> Vec<ForgeError> {
-        let wishes = [
-            (!new.labels.is_empty(), "label pull requests"),
-            (!new.assignees.is_empty(), "assign pull requests"),
-            (new.milestone.is_some(), "put pull requests into milestones"),
-        ];
-        let wished = wishes.into_iter().filter(|(is_wished, _)| *is_wished);
-        wished
-            .map(|(_, what)| self.line.unsupported(what))
-            .collect()
-    }
 }
 
 impl Client for BitbucketCloud {
@@ -245,8 +233,8 @@ impl Client for BitbucketCloud {
         if open.iter().any(|one| one.source.branch.name == new.head) {
             return Err(self.line.exists(&new.head));
         }
-        let mut complaints = self.unsupported(new);
-        let reviewers = self.people(&new.reviewers, &mut complaints).await?;
+        let mut complaints = unsupported(&self.line, &new.wishes);
+        let reviewers = self.people(&new.wishes.reviewers, &mut complaints).await?;
         let body = |reviewers: &[Json]| {
             json!({
                 "title": new.title,
@@ -279,6 +267,11 @@ impl Client for BitbucketCloud {
             pull_request: self.noun(made).await?,
             complaints,
         })
+    }
+
+    /// All is part of the request that opens it.
+    async fn wish(&self, _: u64, _: &Wishes) -> Vec<ForgeError> {
+        Vec::new()
     }
 
     async fn update(&self, number: u64, update: &Update) -> Result<PullRequest, ForgeError> {

@@ -8,7 +8,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value as Json, json};
 use url::Url;
 
-use super::alike::{cut, once_each};
+use super::alike::{cut, once_each, unsupported};
 use super::credentials::Shown;
 use super::error::ForgeError;
 use super::http::{Answer, Ask, Dialect, Line};
@@ -17,7 +17,7 @@ use super::turned::{Turned, with};
 use super::wire::bitbucket_server::{Errors, Page, PullRequest as Wire, Ref, State as WireState};
 use super::{
     Approval, Client, MergeWay, NewPullRequest, Opened, Options, PullRequest, State, Status,
-    Update, Verdict,
+    Update, Verdict, Wishes,
 };
 use crate::manifest::CommitId;
 
@@ -152,18 +152,6 @@ impl BitbucketServer {
         }
     }
 
-    fn unsupported(&self, new: &NewPullRequest) -> Vec<ForgeError> {
-        let wishes = [
-            (!new.labels.is_empty(), "label pull requests"),
-            (!new.assignees.is_empty(), "assign pull requests"),
-            (new.milestone.is_some(), "put pull requests into milestones"),
-        ];
-        let wished = wishes.into_iter().filter(|(is_wished, _)| *is_wished);
-        wished
-            .map(|(_, what)| self.line.unsupported(what))
-            .collect()
-    }
-
     fn opening(&self, new: &NewPullRequest, reviewers: &[&String]) -> Json {
         let branch = |name: &str| {
             json!({
@@ -196,8 +184,8 @@ impl Client for BitbucketServer {
     }
 
     async fn open(&self, new: &NewPullRequest) -> Result<Opened, ForgeError> {
-        let mut complaints = self.unsupported(new);
-        let mut reviewers: Vec<&String> = new.reviewers.iter().collect();
+        let mut complaints = unsupported(&self.line, &new.wishes);
+        let mut reviewers: Vec<&String> = new.wishes.reviewers.iter().collect();
         let url = self.url(&["pull-requests"]);
         let what = format!("open a pull request in `{}/{}`", self.project, self.name);
         let mut ask = Ask::write(Method::POST, url, self.opening(new, &reviewers), what);
@@ -225,6 +213,11 @@ impl Client for BitbucketServer {
             pull_request: self.noun(made),
             complaints,
         })
+    }
+
+    /// All is part of the request that opens it.
+    async fn wish(&self, _: u64, _: &Wishes) -> Vec<ForgeError> {
+        Vec::new()
     }
 
     async fn update(&self, number: u64, update: &Update) -> Result<PullRequest, ForgeError> {

@@ -12,7 +12,8 @@ use super::error::ForgeError;
 use super::http::{Ask, Dialect, Line, PAGES_MAX};
 use super::traffic::Traffic;
 use super::{
-    Approval, Client, MergeWay, NewPullRequest, Opened, Options, PullRequest, Status, Update, wire,
+    Approval, Client, MergeWay, NewPullRequest, Opened, Options, PullRequest, Status, Update,
+    Wishes, wire,
 };
 use crate::manifest::CommitId;
 
@@ -114,31 +115,20 @@ impl Gitea {
         format!("{what} pull request {number} of `{}`", self.path)
     }
 
-    /// What is done after a pull request stands; each failure is a complaint.
-    async fn follow_up(&self, number: u64, new: &NewPullRequest) -> Vec<ForgeError> {
-        let outcomes = [
-            self.add_labels(number, new).await,
-            self.assign(number, new).await,
-            self.set_milestone(number, new).await,
-            self.ask_for_review(number, new).await,
-        ];
-        outcomes.into_iter().filter_map(Result::err).collect()
-    }
-
     /// By their names, since Gitea 1.19 and Forgejo; those that do not exist are left out in silence.
-    async fn add_labels(&self, number: u64, new: &NewPullRequest) -> Result<(), ForgeError> {
-        if new.labels.is_empty() {
+    async fn add_labels(&self, number: u64, wishes: &Wishes) -> Result<(), ForgeError> {
+        if wishes.labels.is_empty() {
             return Ok(());
         }
         let url = self.url(&["issues", &number.to_string(), "labels"]);
         let what = self.about(
-            &format!("put the labels {} on", alike::listed(&new.labels)),
+            &format!("put the labels {} on", alike::listed(&wishes.labels)),
             number,
         );
-        let ask = Ask::write(Method::POST, url, json!({ "labels": new.labels }), what);
+        let ask = Ask::write(Method::POST, url, json!({ "labels": wishes.labels }), what);
         let all: Vec<wire::Label> = self.line.ask(&ask).await?;
         let is_missing = |wanted: &&String| !all.iter().any(|label| label.name == **wanted);
-        let missing: Vec<&String> = new.labels.iter().filter(is_missing).collect();
+        let missing: Vec<&String> = wishes.labels.iter().filter(is_missing).collect();
         match missing.is_empty() {
             true => Ok(()),
             false => {
@@ -150,19 +140,19 @@ impl Gitea {
         }
     }
 
-    async fn assign(&self, number: u64, new: &NewPullRequest) -> Result<(), ForgeError> {
-        if new.assignees.is_empty() {
+    async fn assign(&self, number: u64, wishes: &Wishes) -> Result<(), ForgeError> {
+        if wishes.assignees.is_empty() {
             return Ok(());
         }
-        let what = format!("assign {} to", alike::listed(&new.assignees));
+        let what = format!("assign {} to", alike::listed(&wishes.assignees));
         let url = self.url(&["pulls", &number.to_string()]);
-        let body = json!({ "assignees": new.assignees });
+        let body = json!({ "assignees": wishes.assignees });
         let ask = Ask::write(Method::PATCH, url, body, self.about(&what, number));
         self.line.tell(&ask).await
     }
 
-    async fn set_milestone(&self, number: u64, new: &NewPullRequest) -> Result<(), ForgeError> {
-        let Some(title) = &new.milestone else {
+    async fn set_milestone(&self, number: u64, wishes: &Wishes) -> Result<(), ForgeError> {
+        let Some(title) = &wishes.milestone else {
             return Ok(());
         };
         let what = self.about(&format!("set the milestone `{title}` of"), number);
@@ -180,13 +170,13 @@ impl Gitea {
             .await
     }
 
-    async fn ask_for_review(&self, number: u64, new: &NewPullRequest) -> Result<(), ForgeError> {
-        if new.reviewers.is_empty() {
+    async fn ask_for_review(&self, number: u64, wishes: &Wishes) -> Result<(), ForgeError> {
+        if wishes.reviewers.is_empty() {
             return Ok(());
         }
-        let (people, teams) = alike::people_and_teams(&new.reviewers);
+        let (people, teams) = alike::people_and_teams(&wishes.reviewers);
         let url = self.url(&["pulls", &number.to_string(), "requested_reviewers"]);
-        let what = format!("ask {} to review", alike::listed(&new.reviewers));
+        let what = format!("ask {} to review", alike::listed(&wishes.reviewers));
         let body = json!({ "reviewers": people, "team_reviewers": teams });
         let ask = Ask::write(Method::POST, url, body, self.about(&what, number));
         self.line.tell(&ask).await
@@ -224,39 +214,35 @@ impl Client for Gitea {
         });
         let what = format!("open a pull request in `{}`", self.path);
         let ask = Ask::write(Method::POST, self.url(&["pulls"]), body, what);
-        let answer = self.line.send(&ask).await?;
-        let is_taken = answer.status == StatusCode::CONFLICT
-            && answer.words().contains("pull request already exists");
-        if is_taken {
-            return Err(self.line.exists(&new.head));
-        }
-        let answer = self.line.judge(&ask, answer)?;
-        let told = self.line.parse(&ask, &answer)?;
+        let taken = (&*new.head, StatusCode::CONFLICT);
+        let told = alike::open(&self.line, &ask, taken).await?;
         let pull_request = self.noun(&ask, told)?;
-        let complaints = self.follow_up(pull_request.number, new).await;
+        let complaints = self.wish(pull_request.number, &new.wishes).await;
         Ok(Opened {
             pull_request,
             complaints,
         })
     }
 
+    async fn wish(&self, number: u64, wishes: &Wishes) -> Vec<ForgeError> {
+        let outcomes = [
+            self.add_labels(number, wishes).await,
+            self.assign(number, wishes).await,
+            self.set_milestone(number, wishes).await,
+            self.ask_for_review(number, wishes).await,
+        ];
+        outcomes.into_iter().filter_map(Result::err).collect()
+    }
+
     async fn update(&self, number: u64, update: &Update) -> Result<PullRequest, ForgeError> {
-        let Update { title, body, close } = update;
         let what = self.about("change", number);
-        let mut change = json!({});
-        if let Some(title) = title {
-            let is_draft = self.read(number, &what).await?.is_draft;
-            change["title"] = match is_draft {
-                true => json!(format!("{DRAFT}{title}")),
-                false => json!(title),
-            };
+        let mut update = update.clone();
+        if let Some(title) = &mut update.title
+            && self.read(number, &what).await?.is_draft
+        {
+            title.insert_str(0, DRAFT);
         }
-        if let Some(body) = body {
-            change["body"] = json!(body);
-        }
-        if *close {
-            change["state"] = json!("closed");
-        }
+        let change = alike::change(update);
         let url = self.url(&["pulls", &number.to_string()]);
         let ask = Ask::write(Method::PATCH, url, change, what);
         let told = self.line.ask(&ask).await?;

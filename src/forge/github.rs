@@ -11,7 +11,8 @@ use super::error::ForgeError;
 use super::http::{Ask, Dialect, Line};
 use super::traffic::Traffic;
 use super::{
-    Approval, Client, MergeWay, NewPullRequest, Opened, Options, PullRequest, Status, Update, wire,
+    Approval, Client, MergeWay, NewPullRequest, Opened, Options, PullRequest, Status, Update,
+    Wishes, wire,
 };
 use crate::manifest::CommitId;
 
@@ -82,44 +83,33 @@ impl Github {
         format!("{what} pull request {number} of `{}`", self.path)
     }
 
-    /// What is done after a pull request stands; each failure is a complaint.
-    async fn follow_up(&self, number: u64, new: &NewPullRequest) -> Vec<ForgeError> {
-        let outcomes = [
-            self.add_labels(number, new).await,
-            self.assign(number, new).await,
-            self.set_milestone(number, new).await,
-            self.ask_for_review(number, new).await,
-        ];
-        outcomes.into_iter().filter_map(Result::err).collect()
-    }
-
     /// Labels that do not exist are made by it: <https://docs.github.com/en/rest/issues/labels#add-labels-to-an-issue>.
-    async fn add_labels(&self, number: u64, new: &NewPullRequest) -> Result<(), ForgeError> {
-        if new.labels.is_empty() {
+    async fn add_labels(&self, number: u64, wishes: &Wishes) -> Result<(), ForgeError> {
+        if wishes.labels.is_empty() {
             return Ok(());
         }
         let url = self.url(&["issues", &number.to_string(), "labels"]);
-        let what = format!("put the labels {} on", alike::listed(&new.labels));
-        let body = json!({ "labels": new.labels });
+        let what = format!("put the labels {} on", alike::listed(&wishes.labels));
+        let body = json!({ "labels": wishes.labels });
         let ask = Ask::write(Method::POST, url, body, self.about(&what, number));
         self.line.tell(&ask).await
     }
 
     /// Who cannot be assigned is left out in silence:
     /// <https://docs.github.com/en/rest/issues/assignees#add-assignees-to-an-issue>.
-    async fn assign(&self, number: u64, new: &NewPullRequest) -> Result<(), ForgeError> {
-        if new.assignees.is_empty() {
+    async fn assign(&self, number: u64, wishes: &Wishes) -> Result<(), ForgeError> {
+        if wishes.assignees.is_empty() {
             return Ok(());
         }
         let url = self.url(&["issues", &number.to_string(), "assignees"]);
         let what = self.about(
-            &format!("assign {} to", alike::listed(&new.assignees)),
+            &format!("assign {} to", alike::listed(&wishes.assignees)),
             number,
         );
         let ask = Ask::write(
             Method::POST,
             url,
-            json!({ "assignees": new.assignees }),
+            json!({ "assignees": wishes.assignees }),
             what,
         );
         let issue: wire::Issue = self.line.ask(&ask).await?;
@@ -128,7 +118,7 @@ impl Github {
             let is_same = |user: &wire::User| user.login.eq_ignore_ascii_case(wanted);
             !assigned.iter().any(is_same)
         };
-        let missing: Vec<&String> = new.assignees.iter().filter(is_missing).collect();
+        let missing: Vec<&String> = wishes.assignees.iter().filter(is_missing).collect();
         match missing.is_empty() {
             true => Ok(()),
             false => {
@@ -140,8 +130,8 @@ impl Github {
         }
     }
 
-    async fn set_milestone(&self, number: u64, new: &NewPullRequest) -> Result<(), ForgeError> {
-        let Some(title) = &new.milestone else {
+    async fn set_milestone(&self, number: u64, wishes: &Wishes) -> Result<(), ForgeError> {
+        let Some(title) = &wishes.milestone else {
             return Ok(());
         };
         let what = self.about(&format!("set the milestone `{title}` of"), number);
@@ -161,13 +151,13 @@ impl Github {
     }
 
     /// All at once: GitHub refuses them all if it knows one of them not.
-    async fn ask_for_review(&self, number: u64, new: &NewPullRequest) -> Result<(), ForgeError> {
-        if new.reviewers.is_empty() {
+    async fn ask_for_review(&self, number: u64, wishes: &Wishes) -> Result<(), ForgeError> {
+        if wishes.reviewers.is_empty() {
             return Ok(());
         }
-        let (people, teams) = alike::people_and_teams(&new.reviewers);
+        let (people, teams) = alike::people_and_teams(&wishes.reviewers);
         let url = self.url(&["pulls", &number.to_string(), "requested_reviewers"]);
-        let what = format!("ask {} to review", alike::listed(&new.reviewers));
+        let what = format!("ask {} to review", alike::listed(&wishes.reviewers));
         let body = json!({ "reviewers": people, "team_reviewers": teams });
         let ask = Ask::write(Method::POST, url, body, self.about(&what, number));
         self.line.tell(&ask).await
@@ -230,34 +220,28 @@ impl Client for Github {
         });
         let what = format!("open a pull request in `{}`", self.path);
         let ask = Ask::write(Method::POST, self.url(&["pulls"]), body, what);
-        let answer = self.line.send(&ask).await?;
-        let is_taken = answer.status == StatusCode::UNPROCESSABLE_ENTITY
-            && answer.words().contains("pull request already exists");
-        if is_taken {
-            return Err(self.line.exists(&new.head));
-        }
-        let answer = self.line.judge(&ask, answer)?;
-        let told = self.line.parse(&ask, &answer)?;
+        let taken = (&*new.head, StatusCode::UNPROCESSABLE_ENTITY);
+        let told = alike::open(&self.line, &ask, taken).await?;
         let pull_request = self.noun(&ask, told)?;
-        let complaints = self.follow_up(pull_request.number, new).await;
+        let complaints = self.wish(pull_request.number, &new.wishes).await;
         Ok(Opened {
             pull_request,
             complaints,
         })
     }
 
+    async fn wish(&self, number: u64, wishes: &Wishes) -> Vec<ForgeError> {
+        let outcomes = [
+            self.add_labels(number, wishes).await,
+            self.assign(number, wishes).await,
+            self.set_milestone(number, wishes).await,
+            self.ask_for_review(number, wishes).await,
+        ];
+        outcomes.into_iter().filter_map(Result::err).collect()
+    }
+
     async fn update(&self, number: u64, update: &Update) -> Result<PullRequest, ForgeError> {
-        let Update { title, body, close } = update;
-        let mut change = json!({});
-        if let Some(title) = title {
-            change["title"] = json!(title);
-        }
-        if let Some(body) = body {
-            change["body"] = json!(body);
-        }
-        if *close {
-            change["state"] = json!("closed");
-        }
+        let change = alike::change(update.clone());
         let url = self.url(&["pulls", &number.to_string()]);
         let ask = Ask::write(Method::PATCH, url, change, self.about("change", number));
         let told = self.line.ask(&ask).await?;

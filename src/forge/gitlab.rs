@@ -21,7 +21,7 @@ use super::wire::gitlab::{
 };
 use super::{
     Approval, Client, MergeWay, NewPullRequest, Opened, Options, PullRequest, State, Status,
-    Update, Verdict,
+    Update, Verdict, Wishes,
 };
 use crate::manifest::CommitId;
 
@@ -137,18 +137,18 @@ impl Gitlab {
     /// <https://docs.gitlab.com/user/project/merge_requests/reviews/#multiple-reviewers>
     fn left_out(&self, new: &NewPullRequest, made: &MergeRequest) -> Vec<ForgeError> {
         let has = |label: &&String| !made.labels.contains(label);
-        let labels = new.labels.iter().filter(has);
+        let labels = new.wishes.labels.iter().filter(has);
         let labels = labels.map(|label| self.line.not_found(format!("label it `{label}`")));
         let mut complaints: Vec<ForgeError> = labels.collect();
         let is_cut = |wished: &BTreeSet<String>, made: &[User]| {
             let are = |user: &User| wished.contains(&user.username);
             wished.len() > 1 && made.iter().filter(|user| are(user)).count() == 1
         };
-        if is_cut(&new.reviewers, &made.reviewers) {
+        if is_cut(&new.wishes.reviewers, &made.reviewers) {
             let what = "ask more than one person for a review without GitLab Premium";
             complaints.push(self.line.unsupported(what));
         }
-        if is_cut(&new.assignees, &made.assignees) {
+        if is_cut(&new.wishes.assignees, &made.assignees) {
             let what = "assign more than one person without GitLab Premium";
             complaints.push(self.line.unsupported(what));
         }
@@ -209,7 +209,7 @@ impl Client for Gitlab {
 
     async fn open(&self, new: &NewPullRequest) -> Result<Opened, ForgeError> {
         let mut complaints = Vec::new();
-        let names = new.reviewers.union(&new.assignees).collect();
+        let names = new.wishes.reviewers.union(&new.wishes.assignees).collect();
         let people = self.people(names, &mut complaints).await?;
         let numbers = |names: &BTreeSet<String>| -> Vec<u64> {
             names
@@ -217,7 +217,7 @@ impl Client for Gitlab {
                 .filter_map(|name| people.get(name).copied())
                 .collect()
         };
-        let milestone = match &new.milestone {
+        let milestone = match &new.wishes.milestone {
             Some(title) => self.milestone(title, &mut complaints).await?,
             None => None,
         };
@@ -226,9 +226,9 @@ impl Client for Gitlab {
             "target_branch": new.base,
             "title": titled(&new.title, new.is_draft),
             "description": new.body,
-            "labels": new.labels,
-            "reviewer_ids": numbers(&new.reviewers),
-            "assignee_ids": numbers(&new.assignees),
+            "labels": new.wishes.labels,
+            "reviewer_ids": numbers(&new.wishes.reviewers),
+            "assignee_ids": numbers(&new.wishes.assignees),
         });
         if let Some(milestone) = milestone {
             body["milestone_id"] = json!(milestone);
@@ -248,6 +248,11 @@ impl Client for Gitlab {
             pull_request: noun(made),
             complaints,
         })
+    }
+
+    /// All is part of the request that opens it.
+    async fn wish(&self, _: u64, _: &Wishes) -> Vec<ForgeError> {
+        Vec::new()
     }
 
     async fn update(&self, number: u64, update: &Update) -> Result<PullRequest, ForgeError> {

@@ -159,6 +159,12 @@ pub(crate) struct NewPullRequest {
     pub(crate) title: String,
     pub(crate) body: String,
     pub(crate) is_draft: bool,
+    pub(crate) wishes: Wishes,
+}
+
+/// What is wished of a pull request beside what it says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wishes {
     pub(crate) labels: BTreeSet<String>,
     /// Logins; a team is `org/team` where the forge has teams.
     pub(crate) reviewers: BTreeSet<String>,
@@ -295,6 +301,11 @@ impl Forge {
         on_product!(self, client => client.open(new).await)
     }
 
+    /// See [`Client::wish`].
+    pub(crate) async fn wish(&self, number: u64, wishes: &Wishes) -> Vec<ForgeError> {
+        on_product!(self, client => client.wish(number, wishes).await)
+    }
+
     /// See [`Client::update`].
     pub(crate) async fn update(
         &self,
@@ -349,6 +360,9 @@ trait Client {
 
     /// Opens a pull request. [`ForgeError::Exists`] where an open one has that branch.
     async fn open(&self, new: &NewPullRequest) -> Result<Opened, ForgeError>;
+
+    /// Wishes again what [`Client::open`] wishes in requests of their own, and tells what could not be done. Twice does no harm.
+    async fn wish(&self, number: u64, wishes: &Wishes) -> Vec<ForgeError>;
 
     /// Changes a pull request, and gives it as it is then.
     async fn update(&self, number: u64, update: &Update) -> Result<PullRequest, ForgeError>;

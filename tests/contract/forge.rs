@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::{
     Approval, Forge, ForgeError, Kind, MergeWay, NewPullRequest, Opened, Options, Pace, Place,
-    PullRequest, State, Status, Traffic, Update, Verdict,
+    PullRequest, State, Status, Traffic, Update, Verdict, Wishes,
 };
 use crate::login::{Clock, Source};
 use crate::manifest::CommitId;
@@ -471,10 +471,12 @@ async fn labels_people_and_a_milestone_are_put_on_it(stage: Stage) {
     let quirks = stage.quirks;
     let milestone = "Autumn, and later".to_owned();
     let new = NewPullRequest {
-        labels: has(quirks.has_labels, &["promotion", "prod"]),
-        reviewers: names(&["ada"]),
-        assignees: has(quirks.has_assignees, &["ada"]),
-        milestone: quirks.has_milestones.then_some(milestone),
+        wishes: Wishes {
+            labels: has(quirks.has_labels, &["promotion", "prod"]),
+            reviewers: names(&["ada"]),
+            assignees: has(quirks.has_assignees, &["ada"]),
+            milestone: quirks.has_milestones.then_some(milestone),
+        },
         ..wished(HEAD)
     };
     let Opened {
@@ -482,20 +484,22 @@ async fn labels_people_and_a_milestone_are_put_on_it(stage: Stage) {
         complaints,
     } = stage.forge.open(&new).await.unwrap();
     assert!(complaints.is_empty(), "{complaints:?}");
-    let told = stage.wishes(pull_request.number).await;
-    assert_eq!(told.labels, new.labels);
-    assert_eq!(told.reviewers, new.reviewers);
-    assert_eq!(told.assignees, new.assignees);
-    assert_eq!(told.milestone, new.milestone);
+    let number = pull_request.number;
+    assert_eq!(stage.wishes(number).await, new.wishes);
+    // Twice does not matter.
+    assert!(stage.forge.wish(number, &new.wishes).await.is_empty());
+    assert_eq!(stage.wishes(number).await, new.wishes);
 }
 
 async fn a_wish_that_cannot_be_met_is_a_complaint_beside_the_pull_request(stage: Stage) {
     stage.branch(HEAD).await;
     let new = NewPullRequest {
-        labels: names(&["nobody-made-it"]),
-        reviewers: names(&["nobody"]),
-        assignees: names(&["nobody"]),
-        milestone: Some("Never".to_owned()),
+        wishes: Wishes {
+            labels: names(&["nobody-made-it"]),
+            reviewers: names(&["nobody"]),
+            assignees: names(&["nobody"]),
+            milestone: Some("Never".to_owned()),
+        },
         ..wished(HEAD)
     };
     let opened = stage.forge.open(&new).await.unwrap();
@@ -593,15 +597,6 @@ async fn a_thousand_open_ones_take_a_request_for_each_page_and_what_changed_take
             assert_eq!((requests(), unchanged()), (1, answers));
         }
     }
-}
-
-/// What was wished of a pull request, as the forge has it.
-#[derive(Debug)]
-struct Wishes {
-    labels: BTreeSet<String>,
-    reviewers: BTreeSet<String>,
-    assignees: BTreeSet<String>,
-    milestone: Option<String>,
 }
 
 impl Stage {
@@ -957,10 +952,7 @@ pub(super) fn wished(head: &str) -> NewPullRequest {
         title: "web to v2 in prod".to_owned(),
         body: "| image | from | to |\n|---|---|---|\n\n<!-- towpath: {\"v\":1} -->".to_owned(),
         is_draft: false,
-        labels: BTreeSet::new(),
-        reviewers: BTreeSet::new(),
-        assignees: BTreeSet::new(),
-        milestone: None,
+        wishes: Wishes::default(),
     }
 }
 

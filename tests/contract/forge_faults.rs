@@ -10,7 +10,7 @@ use insta::assert_snapshot;
 use serde_json::json;
 
 use super::contract::{HEAD, PATH, Stage, options, wished};
-use super::{Forge, ForgeError, Kind, NewPullRequest, Options, Place, Traffic, Update};
+use super::{Forge, ForgeError, Kind, NewPullRequest, Options, Place, Traffic, Update, Wishes};
 
 /// More often than anything is tried.
 const ALWAYS: u32 = 1000;
@@ -388,7 +388,10 @@ async fn reviewers_that_are_teams_are_asked_as_teams() {
     let stage = Stage::new(Product::Github);
     stage.branch(HEAD).await;
     let new = NewPullRequest {
-        reviewers: BTreeSet::from(["ada".to_owned(), "acme/reviewers".to_owned()]),
+        wishes: Wishes {
+            reviewers: BTreeSet::from(["ada".to_owned(), "acme/reviewers".to_owned()]),
+            ..Wishes::default()
+        },
         ..wished(HEAD)
     };
     let opened = stage.forge.open(&new).await.unwrap();

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 use super::contract::{HEAD, Stage, wished};
-use super::{ForgeError, MergeWay, NewPullRequest, State, Status, Update, Verdict};
+use super::{ForgeError, MergeWay, NewPullRequest, State, Status, Update, Verdict, Wishes};
 
 #[tokio::test]
 async fn on_gitlab_a_status_that_waits_waits_for_another_reason() {
@@ -127,7 +127,10 @@ async fn reviewers_stay_when_a_text_changes() {
         let number = stage.forge.open(&new).await.unwrap().pull_request.number;
         stage.forge.update(number, &retitled()).await.unwrap();
         let pull = stage.fake().unwrap().pull(number);
-        assert_eq!((&*pull.title, pull.reviewers), ("web to v3", new.reviewers));
+        assert_eq!(
+            (&*pull.title, pull.reviewers),
+            ("web to v3", new.wishes.reviewers)
+        );
     }
 }
 
@@ -291,7 +294,10 @@ fn waits(why: &str) -> Status {
 
 fn reviewed_by(head: &str, name: &str) -> NewPullRequest {
     NewPullRequest {
-        reviewers: BTreeSet::from([name.to_owned()]),
+        wishes: Wishes {
+            reviewers: BTreeSet::from([name.to_owned()]),
+            ..Wishes::default()
+        },
         ..wished(head)
     }
 }
