@@ -16,6 +16,7 @@ use crate::forge::{
 use crate::git::{Deleted, Mirror, Push, PushError, Pushed};
 use crate::manifest::CommitId;
 use crate::plan::request::RequestText;
+use crate::plan::request::hidden::Flags;
 use crate::plan::{Gate, GateVerdict, ProposalChange, Rebuild, RequestChange};
 use crate::policy::{self, PullRequests, RepositoryName};
 
@@ -85,7 +86,6 @@ impl ProposalOutcome {
             self.pushed = Some(push(&self.change, rebuild, mirror, places).await?);
         }
         if let Some(forge) = places.forges.get(&self.change.head.repository) {
-            self.tell(forge).await.map_err(ProposalEnd::ForgeFailed)?;
             self.ask(forge).await.map_err(ProposalEnd::ForgeFailed)?;
         }
         if let Some(tip) = self.change.drop.clone() {
@@ -121,43 +121,40 @@ impl ProposalOutcome {
 
     /// Does what is to be done on the forge.
     async fn ask(&mut self, forge: &Forge) -> Result<(), ForgeError> {
-        let told = |text: RequestText| match self.tip() {
-            Some(tip) => text.told_on(tip),
-            None => text,
-        };
         match self.change.request.clone() {
-            RequestChange::Keep => {}
-            RequestChange::Open { text, options } => {
-                let new = new_request(&self.change, told(text), &options);
-                let opened = forge.open(&new).await?;
-                self.complaints.extend(opened.complaints);
-                let number = opened.pull_request.number;
-                self.request = Some(opened.pull_request);
-                self.merge_later(forge, (number, &options)).await;
-            }
+            RequestChange::Keep => self.tell(forge).await?,
+            RequestChange::Open { text, options } => self.open(forge, text, &options).await?,
             RequestChange::Update {
                 number,
                 text,
                 comment,
                 options,
             } => {
-                let RequestText { title, body, .. } = told(text);
+                self.tell(forge).await?;
+                let tip = self.tip().cloned();
+                let text = text.noting(|flags| flags.told_on = tip.or(flags.told_on.take()));
                 let update = Update {
-                    title: Some(title),
-                    body: Some(body),
+                    title: Some(text.title.clone()),
+                    body: Some(text.body.clone()),
                     close: false,
                 };
                 self.request = Some(forge.update(number, &update).await?);
                 self.comment(forge, number, comment).await;
-                if self.pushed.is_some() {
-                    self.merge_later(forge, (number, &options)).await;
+                if let Some(options) = options {
+                    self.wish(forge, (number, text), &options).await;
                 }
             }
+            RequestChange::Wish {
+                number,
+                text,
+                options,
+            } => self.wish(forge, (number, text), &options).await,
             RequestChange::Close {
                 number,
                 body,
                 comment,
             } => {
+                self.tell(forge).await?;
                 let update = Update {
                     title: None,
                     body: Some(body),
@@ -170,6 +167,77 @@ impl ProposalOutcome {
         Ok(())
     }
 
+    /// Opens the pull request. Its body says what is done by then; the rest is done after it, and noted in one more request.
+    async fn open(
+        &mut self,
+        forge: &Forge,
+        text: RequestText,
+        options: &PullRequests,
+    ) -> Result<(), ForgeError> {
+        let kind = forge.place().kind;
+        let tip = self.tip().cloned();
+        let mut text = text;
+        if !kind.tells_pull_requests() {
+            self.tell(forge).await?;
+            text = text.noting(|flags| flags.told_on = tip.clone());
+        }
+        if kind.wishes_with_opening() {
+            text = text.noting(|flags| flags.wished = options.has_wishes());
+        }
+        let new = new_request(&self.change, text.clone(), options);
+        let opened = forge.open(&new).await?;
+        let number = opened.pull_request.number;
+        self.request = Some(opened.pull_request);
+        let is_final = self.complain(opened.complaints);
+        let mut done = text.flags();
+        done.wished |= options.has_wishes() && is_final;
+        if kind.tells_pull_requests() {
+            self.tell(forge).await?;
+            done.told_on = tip;
+        }
+        self.merge_later(forge, (number, options), &mut done).await;
+        self.note(forge, (number, text), done).await;
+        Ok(())
+    }
+
+    /// Wishes what was not wished yet, and notes what need not be wished again.
+    async fn wish(
+        &mut self,
+        forge: &Forge,
+        (number, text): (u64, RequestText),
+        options: &PullRequests,
+    ) {
+        let mut done = text.flags();
+        if done.lack_wishes(options) {
+            let complaints = forge.wish(number, &wishes(options)).await;
+            done.wished = self.complain(complaints);
+        }
+        self.merge_later(forge, (number, options), &mut done).await;
+        self.note(forge, (number, text), done).await;
+    }
+
+    /// Takes complaints in; whether nothing among them may be otherwise the next time.
+    fn complain(&mut self, complaints: Vec<ForgeError>) -> bool {
+        let is_final = !complaints.iter().any(ForgeError::is_transient);
+        self.complaints.extend(complaints);
+        is_final
+    }
+
+    /// Writes into the pull request what was done. Where that fails, it is done once more in the next round.
+    async fn note(&mut self, forge: &Forge, (number, text): (u64, RequestText), done: Flags) {
+        if done == text.flags() {
+            return;
+        }
+        let update = Update {
+            body: Some(text.noting(|flags| *flags = done).body),
+            ..Update::default()
+        };
+        match forge.update(number, &update).await {
+            Ok(request) => self.request = Some(request),
+            Err(error) => self.complaints.push(error),
+        }
+    }
+
     /// Tells people. What cannot be told stands in the pull request all the same.
     async fn comment(&mut self, forge: &Forge, number: u64, comment: Option<String>) {
         if let Some(comment) = comment {
@@ -178,20 +246,36 @@ impl ProposalOutcome {
         }
     }
 
-    /// Lets the forge merge what was pushed, if the policy wishes that.
-    async fn merge_later(&mut self, forge: &Forge, (number, options): (u64, &PullRequests)) {
-        let request = self.request.as_ref();
-        let seen = request.and_then(|request| request.head_commit.clone());
-        let (Some(way), Some(head)) = (options.auto_merge, self.pushed.clone().or(seen)) else {
+    /// Lets the forge merge what stands on the branch, if the policy wishes that. What it will not do yet is asked for again
+    /// in the next round, without a word.
+    async fn merge_later(
+        &mut self,
+        forge: &Forge,
+        (number, options): (u64, &PullRequests),
+        done: &mut Flags,
+    ) {
+        let Some((way, head)) = options.auto_merge.zip(self.tip().cloned()) else {
             return;
         };
+        if !done.lack_the_merge(options, &head) {
+            return;
+        }
         let way = match way {
             policy::MergeWay::Merge => MergeWay::Merge,
             policy::MergeWay::Squash => MergeWay::Squash,
             policy::MergeWay::Rebase => MergeWay::Rebase,
         };
-        let asked = forge.merge_when_ready(number, way, &head).await;
-        self.complaints.extend(asked.err());
+        let is_final = match forge.merge_when_ready(number, way, &head).await {
+            Ok(()) => true,
+            Err(error @ ForgeError::NotYet { .. }) => {
+                tracing::debug!(number, %error, "the forge does not merge yet");
+                false
+            }
+            Err(error) => self.complain(vec![error]),
+        };
+        if is_final {
+            done.merges = Some(head);
+        }
     }
 }
 
@@ -241,6 +325,17 @@ fn new_request(
     options: &PullRequests,
 ) -> NewPullRequest {
     let RequestText { title, body, .. } = text;
+    NewPullRequest {
+        head: change.head.branch.clone(),
+        base: change.base.clone(),
+        title,
+        body,
+        is_draft: options.is_draft,
+        wishes: wishes(options),
+    }
+}
+
+fn wishes(options: &PullRequests) -> Wishes {
     let PullRequests {
         branch: _,
         group: _,
@@ -250,20 +345,13 @@ fn new_request(
         reviewers,
         assignees,
         milestone,
-        is_draft,
+        is_draft: _,
         auto_merge: _,
     } = options.clone();
-    NewPullRequest {
-        head: change.head.branch.clone(),
-        base: change.base.clone(),
-        title,
-        body,
-        is_draft,
-        wishes: Wishes {
-            labels,
-            reviewers,
-            assignees,
-            milestone,
-        },
+    Wishes {
+        labels,
+        reviewers,
+        assignees,
+        milestone,
     }
 }

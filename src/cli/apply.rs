@@ -143,6 +143,7 @@ fn proposal_lines(outcome: &ProposalOutcome) -> Vec<String> {
             RequestChange::Keep => "kept",
             RequestChange::Open { .. } => "opened",
             RequestChange::Update { .. } => "updated",
+            RequestChange::Wish { .. } => "asked for what is wished of",
             RequestChange::Close { .. } => "closed",
         };
         lines.push(format!(

@@ -169,6 +169,9 @@ fn proposal_line(proposal: &ProposalChange) -> String {
         RequestChange::Keep => None,
         RequestChange::Open { .. } => Some("open a pull request".to_owned()),
         RequestChange::Update { number, .. } => Some(format!("update pull request #{number}")),
+        RequestChange::Wish { number, .. } => {
+            Some(format!("ask for what is wished of pull request #{number}"))
+        }
         RequestChange::Close { number, .. } => Some(format!("close pull request #{number}")),
     };
     let drop = drop.as_ref().map(|_| "delete the branch".to_owned());
@@ -429,6 +432,7 @@ fn proposal_json(proposal: &ProposalChange) -> ProposalJson<'_> {
         RequestChange::Keep => ("keep", None, None),
         RequestChange::Open { text, .. } => ("open", None, Some(text)),
         RequestChange::Update { number, text, .. } => ("update", Some(*number), Some(text)),
+        RequestChange::Wish { number, .. } => ("wish", Some(*number), None),
         RequestChange::Close { number, .. } => ("close", Some(*number), None),
     };
     let commit = proposal.rebuild.as_ref().map(|rebuild| &rebuild.commit);

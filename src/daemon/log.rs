@@ -165,6 +165,9 @@ fn log_proposal(outcome: &ProposalOutcome) {
             RequestChange::Update { .. } => {
                 tracing::info!(%repository, branch, number, url, "pull request updated");
             }
+            RequestChange::Wish { .. } => {
+                tracing::info!(%repository, branch, number, url, "what is wished of the pull request was done");
+            }
             RequestChange::Close { .. } => {
                 tracing::info!(%repository, branch, number, url, "pull request closed: nothing is left to promote");
             }

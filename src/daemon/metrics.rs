@@ -125,7 +125,7 @@ fn count_proposal(outcome: &ProposalOutcome) {
         PROPOSALS.with_label_values(&["pushed"]).inc();
     }
     let asked = match &outcome.change.request {
-        RequestChange::Keep => None,
+        RequestChange::Keep | RequestChange::Wish { .. } => None,
         RequestChange::Open { .. } => Some("opened"),
         RequestChange::Update { .. } => Some("updated"),
         RequestChange::Close { .. } => Some("closed"),

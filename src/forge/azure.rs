@@ -428,7 +428,7 @@ impl Client for AzureDevops {
         let ask = Ask::read(self.pull_request(number), &*what);
         let now: Wire = self.line.ask(&ask).await?;
         if !is_at(now.last_merge_source_commit.as_ref(), head) {
-            return Err(self.line.rejected(&ask, "its branch has moved on"));
+            return Err(self.line.not_yet(&ask, "its branch is at another commit"));
         }
         let strategy = match way {
             MergeWay::Merge => "noFastForward",

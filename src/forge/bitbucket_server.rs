@@ -297,7 +297,7 @@ impl Client for BitbucketServer {
             .as_ref()
             .and_then(|at| at.0.as_ref());
         if is_at != Some(head) {
-            return Err(self.line.rejected(&ask, "its branch has moved on"));
+            return Err(self.line.not_yet(&ask, "its branch is at another commit"));
         }
         // <https://confluence.atlassian.com/bitbucketserver/pull-request-merge-strategies-844499235.html>
         let strategy = match way {

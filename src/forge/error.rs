@@ -67,6 +67,13 @@ pub(crate) enum ForgeError {
         status: StatusCode,
         words: String,
     },
+    /// What the forge may do once checks have run, or once it has looked at what was just pushed.
+    #[error("`{host}` would not {what} yet: {words}")]
+    NotYet {
+        host: String,
+        what: String,
+        words: String,
+    },
     #[error("`{host}` redirects to `{to}` when asked to {what}, which is not followed")]
     Redirected {
         host: String,
@@ -99,7 +106,10 @@ impl ForgeError {
     /// Whether the same request may be answered later, with nothing changed by anybody.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Limited { .. } => true,
+            Self::Unreachable { .. }
+            | Self::TimedOut { .. }
+            | Self::Limited { .. }
+            | Self::NotYet { .. } => true,
             Self::Rejected { status, .. } => status.is_server_error(),
             Self::PlainHttp { .. }
             | Self::CaUnreadable { .. }
@@ -149,6 +159,7 @@ impl ForgeError {
             | Self::CredentialsUnusable { .. }
             | Self::Exists { .. }
             | Self::Rejected { .. }
+            | Self::NotYet { .. }
             | Self::TooLarge { .. }
             | Self::TooManyPages { .. }
             | Self::Unsupported { .. } => None,

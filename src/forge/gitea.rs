@@ -296,16 +296,18 @@ impl Client for Gitea {
         let url = self.url(&["pulls", &number.to_string(), "merge"]);
         let ask = Ask::write(Method::POST, url, body, what);
         if found.head_commit.as_ref() != Some(head) {
-            return Err(self
-                .line
-                .rejected(&ask, "its head is another commit by now"));
+            return Err(self.line.not_yet(&ask, "its head is another commit"));
         }
         let answer = self.line.send(&ask).await?;
         let is_armed =
             answer.status == StatusCode::CONFLICT && answer.words().contains("already scheduled");
-        match is_armed {
-            true => Ok(()),
-            false => self.line.judge(&ask, answer).map(drop),
+        // It has not found out yet whether it merges at all: `Please try again later`.
+        let is_early = answer.status == StatusCode::METHOD_NOT_ALLOWED
+            && answer.words().contains("try again later");
+        match (is_armed, is_early) {
+            (true, _) => Ok(()),
+            (false, true) => Err(self.line.not_yet(&ask, answer.words())),
+            (false, false) => self.line.judge(&ask, answer).map(drop),
         }
     }
 

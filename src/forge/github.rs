@@ -29,6 +29,8 @@ const STATUS_LENGTH_MAX: usize = 140;
 
 const PAGE_SIZE: &str = "100";
 
+const UNSTABLE: &str = "unstable";
+
 const AUTO_MERGE: &str = "mutation($id: ID!, $way: PullRequestMergeMethod!, $head: GitObjectID!) { \
     enablePullRequestAutoMerge(input: {pullRequestId: $id, mergeMethod: $way, expectedHeadOid: $head}) { clientMutationId } }";
 
@@ -173,7 +175,8 @@ impl Github {
         url
     }
 
-    /// Merges what has all that it requires: GitHub arms no automatic merge then.
+    /// Merges what has all that it requires: GitHub arms no automatic merge then. It refuses with 405 and 409 where the base or
+    /// the head moved in the meantime, <https://docs.github.com/en/rest/pulls/pulls#merge-a-pull-request>.
     async fn merge_now(
         &self,
         number: u64,
@@ -188,7 +191,13 @@ impl Github {
         };
         let body = json!({ "sha": head.as_str(), "merge_method": way });
         let ask = Ask::write(Method::PUT, url, body, self.about("merge", number));
-        self.line.tell(&ask).await
+        let answer = self.line.send(&ask).await?;
+        match answer.status {
+            StatusCode::METHOD_NOT_ALLOWED | StatusCode::CONFLICT => {
+                Err(self.line.not_yet(&ask, answer.words()))
+            }
+            _ => self.line.judge(&ask, answer).map(drop),
+        }
     }
 }
 
@@ -273,7 +282,10 @@ impl Client for Github {
             .await
     }
 
-    /// <https://docs.github.com/en/graphql/reference/mutations#enablepullrequestautomerge>.
+    /// What is `clean` is merged at once, since GitHub refuses to arm it. What is `unstable` has all that is required too, and a
+    /// check that runs or failed: it is refused as well, and is no reason to merge over that check.
+    /// <https://docs.github.com/en/graphql/reference/mutations#enablepullrequestautomerge>,
+    /// <https://docs.github.com/en/graphql/reference/enums#mergestatestatus>
     async fn merge_when_ready(
         &self,
         number: u64,
@@ -281,8 +293,15 @@ impl Client for Github {
         head: &CommitId,
     ) -> Result<(), ForgeError> {
         let what = self.about("turn on the automatic merge of", number);
-        let ask = Ask::read(self.url(&["pulls", &number.to_string()]), what.clone());
+        let ask = Ask::list(self.url(&["pulls", &number.to_string()]), what.clone());
         let told: wire::PullRequest = self.line.ask(&ask).await?;
+        if told.head.sha != head.as_str() {
+            return Err(self.line.not_yet(&ask, "its head is another commit"));
+        }
+        if told.mergeable_state.as_deref() == Some(UNSTABLE) {
+            let words = "a check that is not required has not passed";
+            return Err(self.line.not_yet(&ask, words));
+        }
         let Some(id) = told.node_id else {
             return Err(self
                 .line
@@ -303,6 +322,7 @@ impl Client for Github {
         match &*words {
             "" => Ok(()),
             words if words.contains("in clean status") => self.merge_now(number, way, head).await,
+            words if words.contains("in unstable status") => Err(self.line.not_yet(&ask, words)),
             words => Err(self.line.rejected(&ask, words)),
         }
     }

@@ -331,9 +331,16 @@ impl Client for Gitlab {
         });
         let url = self.merge_request(number, &["merge"]);
         let what = self.about("merge, when it is ready,", number);
-        self.line
-            .tell(&Ask::write(Method::PUT, url, body, what))
-            .await
+        let ask = Ask::write(Method::PUT, url, body, what);
+        let answer = self.line.send(&ask).await?;
+        // 405 and 422 where it cannot be merged, which is so too while that is being found out; 409 where the head is another.
+        // <https://docs.gitlab.com/api/merge_requests/#merge-a-merge-request>
+        match answer.status {
+            StatusCode::METHOD_NOT_ALLOWED
+            | StatusCode::CONFLICT
+            | StatusCode::UNPROCESSABLE_ENTITY => Err(self.line.not_yet(&ask, answer.words())),
+            _ => self.line.judge(&ask, answer).map(drop),
+        }
     }
 
     async fn approvals(&self, number: u64) -> Result<Vec<Approval>, ForgeError> {

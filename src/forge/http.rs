@@ -284,6 +284,15 @@ impl Line {
         }
     }
 
+    /// What the forge may do later.
+    pub(super) fn not_yet(&self, ask: &Ask, words: impl Into<String>) -> ForgeError {
+        ForgeError::NotYet {
+            host: self.host.clone(),
+            what: ask.what.clone(),
+            words: words.into(),
+        }
+    }
+
     /// Makes an error of an answer that is no success.
     pub(super) fn judge(&self, ask: &Ask, answer: Answer) -> Result<Answer, ForgeError> {
         let host = self.host.clone();

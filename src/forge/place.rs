@@ -116,6 +116,26 @@ impl Kind {
         }
     }
 
+    /// Whether labels, people and a milestone are part of the request that opens a pull request.
+    pub(crate) fn wishes_with_opening(self) -> bool {
+        match self {
+            Self::Github | Self::Gitea => false,
+            Self::Gitlab | Self::BitbucketCloud | Self::BitbucketServer | Self::AzureDevops => true,
+        }
+    }
+
+    /// Whether statuses are told on pull requests, so that one has to be there first.
+    pub(crate) fn tells_pull_requests(self) -> bool {
+        match self {
+            Self::AzureDevops => true,
+            Self::Github
+            | Self::Gitlab
+            | Self::Gitea
+            | Self::BitbucketCloud
+            | Self::BitbucketServer => false,
+        }
+    }
+
     /// Whether the product signs what it sends to a webhook. The others show a token, or a password.
     pub(crate) fn signs_events(self) -> bool {
         match self {

@@ -26,6 +26,8 @@ pub(super) struct PullRequest {
     pub(super) closed_at: Option<String>,
     pub(super) merged_at: Option<String>,
     pub(super) merge_commit_sha: Option<String>,
+    /// GitHub's, and not in lists: `unstable` where it could be merged, and a check that is not required has not passed.
+    pub(super) mergeable_state: Option<String>,
     /// GitHub's lists do not tell.
     pub(super) merged_by: Option<User>,
     pub(super) head: Side,

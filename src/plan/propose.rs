@@ -73,6 +73,14 @@ pub(crate) enum RequestChange {
         text: RequestText,
         /// What people are told of the change.
         comment: Option<String>,
+        /// What is wished besides; nothing where the pull request is left alone.
+        options: Option<Box<PullRequests>>,
+    },
+    /// It says what it should, and the forge did not do all that is wished so far.
+    Wish {
+        number: u64,
+        /// As it stands.
+        text: RequestText,
         options: Box<PullRequests>,
     },
     Close {
@@ -167,8 +175,12 @@ impl Proposer<'_, '_> {
             Some(dialect) => {
                 let mut asked = BTreeSet::new();
                 let told_on = standing.proposal.filter(|_| rebuild.is_none());
+                let told = standing.open.and_then(|open| hidden::read(&open.body));
+                let told = told.map(|hidden| hidden.flags).unwrap_or_default();
                 let flags = Flags {
                     told_on: told_on.map(|tip| tip.tip.clone()),
+                    wished: told.wished,
+                    merges: told.merges,
                     ..Flags::default()
                 };
                 let facts = self.facts((&commit, flags), decisions, &mut asked);
@@ -183,9 +195,12 @@ impl Proposer<'_, '_> {
         let request = text.map_or(RequestChange::Keep, |text| {
             self.request(text, &commit, rebuild.is_some())
         });
-        if rebuild.is_none() && request == RequestChange::Keep {
+        if rebuild.is_none()
+            && let RequestChange::Keep | RequestChange::Wish { .. } = request
+        {
             self.hold(decisions, &self.awaits());
-            return None;
+            let wishes = request != RequestChange::Keep;
+            return wishes.then(|| self.change(None, request, None));
         }
         let change = self.change(rebuild, request, None);
         Some(ProposalChange {
@@ -276,11 +291,9 @@ impl Proposer<'_, '_> {
         drafts
     }
 
-    /// Whether a commit is one that towpath made and nobody touched since: one parent, our trailers, our name.
+    /// Whether a commit is one that towpath made and nobody touched since: it promotes, by our name.
     fn is_ours(&self, tip: &Proposal) -> bool {
-        tip.parents.len() == 1
-            && tip.committer == self.scope.committer
-            && !Promotion::read(&tip.message).is_empty()
+        promotes(tip) && tip.committer == self.scope.committer
     }
 
     /// Whether the branch stands as it would be made. What was merged once, or was made for another branch, is made anew.
@@ -297,6 +310,7 @@ impl Proposer<'_, '_> {
             branch: self.head.branch.clone(),
             commit: tip.tip.clone(),
             by: tip.committer.clone(),
+            ours: promotes(tip).then(|| self.scope.committer.to_owned()),
         };
         self.hold(decisions, &reason);
         let open = self.standing.open?;
@@ -308,12 +322,7 @@ impl Proposer<'_, '_> {
             hands_off: Some(tip.tip.clone()),
             ..hidden.flags
         };
-        let text = RequestText {
-            title: open.title.clone(),
-            body: self.with_flags(open, flags)?,
-            complaints: Vec::new(),
-            hides_by: self.standing.dialect?.hides_by,
-        };
+        let text = self.as_it_stands(open, flags)?;
         let name = tip.committer.rsplit_once(" <");
         let by = markdown::plain(name.map_or(&tip.committer, |(name, _)| name));
         let comment = format!(
@@ -325,7 +334,7 @@ impl Proposer<'_, '_> {
             number: open.number,
             text,
             comment: Some(comment),
-            options: Box::new(self.bundle.options.clone()),
+            options: None,
         };
         Some(self.change(None, request, None))
     }
@@ -385,14 +394,9 @@ impl Proposer<'_, '_> {
         }
         let request = RequestChange::Update {
             number: open.number,
-            text: RequestText {
-                title: open.title.clone(),
-                body: self.with_flags(open, flags)?,
-                complaints: Vec::new(),
-                hides_by: self.standing.dialect?.hides_by,
-            },
+            text: self.as_it_stands(open, flags)?,
             comment: None,
-            options: Box::new(self.bundle.options.clone()),
+            options: None,
         };
         let gate = Gate {
             name: HOLDS.to_owned(),
@@ -441,6 +445,16 @@ impl Proposer<'_, '_> {
         })
     }
 
+    /// What a pull request says, with other flags.
+    fn as_it_stands(&self, open: &PullRequest, flags: Flags) -> Option<RequestText> {
+        Some(RequestText {
+            title: open.title.clone(),
+            body: self.with_flags(open, flags)?,
+            complaints: Vec::new(),
+            hides_by: self.standing.dialect?.hides_by,
+        })
+    }
+
     /// The body as it is, with other flags.
     fn with_flags(&self, request: &PullRequest, flags: Flags) -> Option<String> {
         hidden::with_flags(&request.body, flags, self.standing.dialect?.hides_by)
@@ -466,7 +480,7 @@ impl Proposer<'_, '_> {
             return self.closing(open, comment).unwrap_or(RequestChange::Keep);
         }
         if !is_rebuilt && text.is_told_by(&open.body) {
-            return RequestChange::Keep;
+            return self.wish(open, text.flags()).unwrap_or(RequestChange::Keep);
         }
         let before = hidden::read(&open.body).and_then(|hidden| match hidden.promotions {
             Promotions::Here(before) => Some(before),
@@ -479,8 +493,24 @@ impl Proposer<'_, '_> {
             number: open.number,
             text,
             comment,
-            options,
+            options: Some(options),
         }
+    }
+
+    /// Wishes what was lost when somebody ended towpath, and what the forge would not do yet.
+    fn wish(&self, open: &PullRequest, flags: Flags) -> Option<RequestChange> {
+        let options = self.bundle.options;
+        let tip = &self.standing.proposal?.tip;
+        let is_due = flags.lack_wishes(options) || flags.lack_the_merge(options, tip);
+        if !is_due {
+            return None;
+        }
+        Some(RequestChange::Wish {
+            number: open.number,
+            // What others wrote around our own words stays.
+            text: self.as_it_stands(open, flags)?,
+            options: Box::new(options.clone()),
+        })
     }
 
     /// What the pull request says, with what is known about each version.
@@ -553,4 +583,9 @@ impl Proposer<'_, '_> {
             drop,
         }
     }
+}
+
+/// Whether a commit is like those of proposals: one parent, and our trailers.
+fn promotes(tip: &Proposal) -> bool {
+    tip.parents.len() == 1 && !Promotion::read(&tip.message).is_empty()
 }

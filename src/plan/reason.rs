@@ -80,6 +80,8 @@ pub(crate) enum HoldReason {
         branch: String,
         commit: CommitId,
         by: String,
+        /// Who towpath commits as, where that alone tells the commit from one of its own.
+        ours: Option<String>,
     },
     /// A pull request brought the version, and it does not stand on the branch.
     Merged { number: u64 },
@@ -419,7 +421,22 @@ impl fmt::Display for HoldReason {
                 "pull request #{number} proposes it and waits for people: {url}"
             ),
             Self::ForgeUnknown { why } => write!(f, "the pull requests are unknown: {why}"),
-            Self::ForeignCommits { branch, commit, by } => write!(
+            Self::ForeignCommits {
+                branch,
+                commit,
+                by,
+                ours: Some(ours),
+            } => write!(
+                f,
+                "branch `{branch}` has a promotion that was committed as {by} ({}), and towpath commits as {ours} by its settings; merge its pull request to keep it; delete the branch to have it made anew",
+                commit.short()
+            ),
+            Self::ForeignCommits {
+                branch,
+                commit,
+                by,
+                ours: None,
+            } => write!(
                 f,
                 "branch `{branch}` has a commit that towpath did not make ({}, by {by}); merge its pull request to keep it; delete the branch, or take the commit off it, to give it back",
                 commit.short()

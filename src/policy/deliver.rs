@@ -42,6 +42,12 @@ pub(crate) struct PullRequests {
 }
 
 impl PullRequests {
+    /// Whether anything is wished that a pull request does not say.
+    pub(crate) fn has_wishes(&self) -> bool {
+        !(self.labels.is_empty() && self.reviewers.is_empty() && self.assignees.is_empty())
+            || self.milestone.is_some()
+    }
+
     /// The branch on which promotions of `policy` in `environment` are proposed: `towpath/production/portal`.
     pub(crate) fn head(&self, policy: &PolicyName, environment: &EnvironmentName) -> String {
         let last = match self.group {

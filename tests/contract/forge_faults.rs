@@ -355,6 +355,32 @@ async fn what_is_waiting_for_nothing_is_merged_at_once_on_github() {
 }
 
 #[tokio::test]
+async fn github_merges_nothing_over_a_check_that_failed_even_one_that_is_not_required() {
+    let stage = Stage::new(Product::Github);
+    let head = stage.branch(HEAD).await;
+    let number = stage.open().await.number;
+    let repository = stage.fake().unwrap();
+    repository.require_checks(false);
+    repository.fail_a_check(true);
+    let merge = async || {
+        let way = super::MergeWay::Merge;
+        stage.forge.merge_when_ready(number, way, &head).await
+    };
+    stage.server().take_requests();
+    for is_known in [false, true] {
+        let refused = merge().await.unwrap_err();
+        assert!(matches!(refused, ForgeError::NotYet { .. }), "{refused}");
+        // To ask again costs nothing of a limit.
+        let requests = stage.server().take_requests();
+        assert_eq!(requests.len(), 1, "{requests:?}");
+        assert_eq!(stage.server().take_unchanged(), usize::from(is_known));
+    }
+    repository.fail_a_check(false);
+    merge().await.unwrap();
+    assert_eq!(stage.open_ones().await, []);
+}
+
+#[tokio::test]
 async fn options_that_cannot_work_are_refused_before_anything_is_asked() {
     let folder = tempfile::tempdir().unwrap();
     let ca_file = folder.path().join("ca.pem");

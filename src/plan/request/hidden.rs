@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::HidesBy;
 use crate::ledger::Promotion;
 use crate::manifest::CommitId;
+use crate::policy::PullRequests;
 
 /// The version of the format.
 const VERSION: &str = "1";
@@ -27,6 +28,8 @@ const CLOSED: &str = "Closed: by-towpath";
 const HANDS_OFF: &str = "Hands-Off: ";
 const TOLD_ON: &str = "Told-On: ";
 const STOPPED: &str = "Stopped: yes";
+const WISHED: &str = "Wished: yes";
+const MERGES: &str = "Merges: ";
 const SHOWN: &str = "Shown: ";
 const CHECKSUM: &str = "Checksum: sha256:";
 
@@ -58,6 +61,35 @@ pub(crate) struct Flags {
     pub(crate) told_on: Option<CommitId>,
     /// The statuses tell that a person stopped everything here.
     pub(crate) stopped: bool,
+    /// Labels, people and a milestone were wished, and are people's from then on.
+    pub(crate) wished: bool,
+    /// The commit that the forge was told to merge once it can.
+    pub(crate) merges: Option<CommitId>,
+}
+
+impl Flags {
+    /// Whether anything that `options` wish was not wished yet.
+    pub(crate) fn lack_wishes(&self, options: &PullRequests) -> bool {
+        options.has_wishes() && !self.wished
+    }
+
+    /// Whether the forge is still to be told that it merges `tip`.
+    pub(crate) fn lack_the_merge(&self, options: &PullRequests, tip: &CommitId) -> bool {
+        options.auto_merge.is_some() && self.merges.as_ref() != Some(tip)
+    }
+
+    /// As many as there can be: what is noted later needs its room from the start.
+    pub(super) fn all() -> Self {
+        let commit: CommitId = "0".repeat(40).parse().expect("40 digits name a commit");
+        Self {
+            closed_by_us: true,
+            hands_off: Some(commit.clone()),
+            told_on: Some(commit.clone()),
+            stopped: true,
+            wished: true,
+            merges: Some(commit),
+        }
+    }
 }
 
 impl Hidden {
@@ -92,6 +124,8 @@ impl Hidden {
                     hands_off,
                     told_on,
                     stopped,
+                    wished,
+                    merges,
                 },
             shown,
         } = self;
@@ -117,6 +151,12 @@ impl Hidden {
         if *stopped {
             lines.push(STOPPED.to_owned());
         }
+        if *wished {
+            lines.push(WISHED.to_owned());
+        }
+        if let Some(commit) = merges {
+            lines.push(format!("{MERGES}{commit}"));
+        }
         lines.push(format!("{SHOWN}{shown}"));
         let checksum = checksum(&lines);
         lines.push(format!("{CHECKSUM}{checksum}"));
@@ -141,6 +181,10 @@ impl Hidden {
                 hidden.flags.closed_by_us = true;
             } else if line == STOPPED {
                 hidden.flags.stopped = true;
+            } else if line == WISHED {
+                hidden.flags.wished = true;
+            } else if let Some(commit) = line.strip_prefix(MERGES) {
+                hidden.flags.merges = Some(commit.parse().ok()?);
             } else if let Some(commit) = line.strip_prefix(TOLD_ON) {
                 hidden.flags.told_on = Some(commit.parse().ok()?);
             } else if let Some(commit) = line.strip_prefix(HANDS_OFF) {

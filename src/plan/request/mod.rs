@@ -152,9 +152,13 @@ pub(crate) fn text(
 
     // The checksum of what is shown is as long whatever is shown.
     let mut hidden = facts.hidden(dialect);
+    let longest = Hidden {
+        flags: Flags::all(),
+        ..hidden.clone()
+    };
     let room = dialect
         .length_max
-        .saturating_sub(units(&hidden.block(dialect.hides_by)) + 3);
+        .saturating_sub(units(&longest.block(dialect.hides_by)) + 3);
     let shown = body::shown(facts, (dialect, room), body, &complaints).or_else(|error| {
         complaints.push(format!("the template of the body: {error}"));
         body::shown(facts, (dialect, room), None, &complaints)
@@ -171,15 +175,16 @@ pub(crate) fn text(
 }
 
 impl RequestText {
-    /// The same, with the commit on which statuses tell how the gates stand.
-    pub(crate) fn told_on(self, commit: &CommitId) -> Self {
-        let Some(Hidden { flags, .. }) = hidden::read(&self.body) else {
-            return self;
-        };
-        let flags = Flags {
-            told_on: Some(commit.clone()),
-            ..flags
-        };
+    /// What it says was done.
+    pub(crate) fn flags(&self) -> Flags {
+        let hidden = hidden::read(&self.body);
+        hidden.map(|hidden| hidden.flags).unwrap_or_default()
+    }
+
+    /// The same, with what was done since.
+    pub(crate) fn noting(self, note: impl FnOnce(&mut Flags)) -> Self {
+        let mut flags = self.flags();
+        note(&mut flags);
         match hidden::with_flags(&self.body, flags, self.hides_by) {
             Some(body) => Self { body, ..self },
             None => self,

@@ -562,10 +562,7 @@ fn a_group_of_sixty_images_fits_the_smallest_product() {
     * `apps/app-012/overlays/production/kustomization.yaml` (+1 −1)
     * `apps/app-013/overlays/production/kustomization.yaml` (+1 −1)
     * `apps/app-014/overlays/production/kustomization.yaml` (+1 −1)
-    * `apps/app-015/overlays/production/kustomization.yaml` (+1 −1)
-    * `apps/app-016/overlays/production/kustomization.yaml` (+1 −1)
-    * `apps/app-017/overlays/production/kustomization.yaml` (+1 −1)
-    * and 12 more
+    * and 15 more
 
     ### Warnings
 
@@ -615,6 +612,8 @@ fn hidden_data_tells_the_promotions_and_what_was_done() {
                 hands_off: Some(COMMIT.parse().unwrap()),
                 told_on: Some(COMMIT.parse().unwrap()),
                 stopped: true,
+                wished: true,
+                merges: Some(COMMIT.parse().unwrap()),
             };
             let noted = format!("A person wrote this.\n\n{body}");
             let closed = hidden::with_flags(&noted, flags.clone(), dialect.hides_by).unwrap();
@@ -623,6 +622,16 @@ fn hidden_data_tells_the_promotions_and_what_was_done() {
             assert!(closed.starts_with("A person wrote this."), "{closed}");
             assert_eq!(closed.matches("Checksum").count(), 1, "{closed}");
         }
+    }
+}
+
+#[test]
+fn what_is_noted_later_has_its_room_in_the_longest_body() {
+    for (name, dialect) in DIALECTS {
+        let text = text(&group(200), dialect, OURS).noting(|flags| *flags = Flags::all());
+        assert_eq!(text.flags(), Flags::all(), "{name}");
+        let length = text.body.encode_utf16().count();
+        assert!(length <= dialect.length_max, "{name}: {length}");
     }
 }
 

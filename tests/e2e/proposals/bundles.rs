@@ -278,6 +278,40 @@ fn a_forge_that_merges_by_itself_is_told_which_commit() {
     story.quiet_round();
 }
 
+#[test]
+fn what_a_check_holds_back_is_merged_once_that_passes() {
+    let story = Story::new("auto-merge: merge");
+    story.repository().require_checks(false);
+    story.repository().fail_a_check(true);
+    story.lab.push(&[V2]);
+    story.round();
+    story.quiet_round();
+    assert_eq!(story.repository().open_ones(), [1]);
+
+    story.repository().fail_a_check(false);
+    story.round();
+    assert_eq!(story.deployed(), V2);
+    assert_eq!(story.repository().open_ones(), [0; 0]);
+}
+
+#[test]
+fn what_people_take_back_of_the_wishes_stays_taken_back() {
+    let story = Story::new("auto-merge: merge, labels: [promotion]");
+    story.lab.push(&[V2]);
+    story.round();
+    let wishes = || {
+        let pull = story.repository().pull(1);
+        (pull.auto_merge, pull.labels)
+    };
+    assert_eq!(
+        wishes(),
+        (Some("MERGE".to_owned()), ["promotion".to_owned()].into())
+    );
+    story.repository().take_back(1);
+    story.quiet_round();
+    assert_eq!(wishes(), (None, [].into()));
+}
+
 impl Story {
     /// How many files the proposal changes.
     fn changed_files(&self, branch: &str) -> usize {

@@ -1,6 +1,8 @@
 //! How the gates stand is told as statuses of the proposal's commit, which branch protection can require.
 
-use super::{HEAD, Story, V2, V3};
+use bed::forge::Product;
+
+use super::{HEAD, Story, V1, V2, V3};
 
 const HOLDS: &str = "towpath/holds";
 
@@ -54,5 +56,22 @@ fn a_branch_that_is_made_anew_has_the_status_on_its_new_tip() {
     story.round();
     assert_ne!(story.tip(HEAD), before);
     assert_eq!(story.status().0, "success");
+    story.quiet_round();
+}
+
+#[test]
+fn on_azure_devops_even_the_first_status_stands_where_policies_look_at_the_pull_request() {
+    let story = Story::on(Product::AzureDevops, ("azure-devops", "acme/shop/deploy"));
+    story.has("portal", V1);
+    story.policies(&[("portal", "acme/web")], "");
+    story.lab.push(&[V2]);
+    story.round();
+    let requests = story.forge.take_requests();
+    let told: Vec<&String> = requests
+        .iter()
+        .filter(|request| request.starts_with("POST ") && request.contains("/statuses"))
+        .collect();
+    assert_eq!(told.len(), 1, "{requests:?}");
+    assert!(told[0].contains("/pullRequests/1/statuses"), "{told:?}");
     story.quiet_round();
 }

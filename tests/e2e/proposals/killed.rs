@@ -71,6 +71,30 @@ fn killed_at_each_step_it_ends_what_is_not_needed_and_repeats_nothing_that_was_r
     assert_ne!(story.deployed(), V1);
 }
 
+#[test]
+fn killed_between_a_pull_request_and_what_is_wished_of_it_it_wishes_in_the_next_life() {
+    for (place, fault) in [
+        (3, Fault::SilenceAfter),
+        (4, Fault::Silence),
+        (5, Fault::Silence),
+        (6, Fault::SilenceAfter),
+        (7, Fault::Silence),
+        (8, Fault::Silence),
+    ] {
+        let story = Story::new("auto-merge: squash, labels: [promotion], assignees: [ada]");
+        story.forge.know("ada");
+        story.push_version(5);
+        story.dies((place, fault));
+        story.round();
+        story.quiet_round();
+        let pull = story.repository().pull(1);
+        assert_eq!(pull.labels, ["promotion".to_owned()].into(), "{place}");
+        assert_eq!(pull.assignees, ["ada".to_owned()].into(), "{place}");
+        assert_eq!(pull.auto_merge.as_deref(), Some("SQUASH"), "{place}");
+        assert_eq!(story.repository().count(), 1, "{place}");
+    }
+}
+
 impl Story {
     /// A life of the daemon that ends by a kill while a request is under way.
     fn dies(&self, (place, fault): (usize, Fault)) {

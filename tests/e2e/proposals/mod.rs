@@ -41,7 +41,12 @@ impl Story {
 
     /// A repository with nothing in it, on a forge.
     fn empty() -> Self {
-        let forge = FakeForge::start(Product::Github);
+        Self::on(Product::Github, ("github", "acme/deploy"))
+    }
+
+    /// The same on a forge of this kind, which calls it so.
+    fn on(product: Product, (kind, repository): (&str, &str)) -> Self {
+        let forge = FakeForge::start(product);
         // Well before what is committed here, since each change takes a second of its clock.
         forge.set_clock(now_seconds() - 3600);
         let mut lab = Lab::new(&[]);
@@ -49,7 +54,7 @@ impl Story {
         forge.repository("acme/deploy").keep_branches_in(&folder);
         lab.set("FORGE_TOKEN", FakeForge::TOKEN);
         let settings = format!(
-            "url: {}, plain-http: true, forge: {{ kind: github, url: '{}', repository: acme/deploy, credentials: {{ token: {{ env: FORGE_TOKEN }} }} }}",
+            "url: {}, plain-http: true, forge: {{ kind: {kind}, url: '{}', repository: {repository}, credentials: {{ token: {{ env: FORGE_TOKEN }} }} }}",
             folder.display(),
             forge.api(),
         );

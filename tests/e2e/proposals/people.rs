@@ -169,6 +169,24 @@ fn a_squash_that_lost_the_trailers_and_was_reverted_is_held_all_the_same() {
 }
 
 #[test]
+fn another_committer_in_the_settings_makes_what_stands_foreign_and_the_reason_says_so() {
+    let story = Story::new("");
+    story.lab.push(&[V2]);
+    story.round();
+    let settings = std::fs::read_to_string(story.lab.path().join("towpath.yaml")).unwrap();
+    let committer = "commit: { committer: { name: CI, email: ci@acme.example } }\n";
+    story
+        .lab
+        .write("towpath.yaml", &format!("{settings}{committer}"));
+
+    let tip = story.tip(HEAD).unwrap();
+    insta::assert_snapshot!(story.told().replace(&tip[..7], "COMMIT"), @"branch `towpath/production/portal` has a promotion that was committed as towpath <towpath@localhost> (COMMIT), and towpath commits as CI <ci@acme.example> by its settings; merge its pull request to keep it; delete the branch to have it made anew");
+    story.lab.push(&[V3]);
+    story.round();
+    assert_eq!(story.tip(HEAD), Some(tip));
+}
+
+#[test]
 fn a_commit_of_a_person_makes_the_branch_theirs_which_is_said_once() {
     let story = Story::new("");
     story.lab.push(&[V2]);

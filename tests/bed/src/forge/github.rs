@@ -37,6 +37,11 @@ pub(super) fn answer(state: &mut State, request: &Request, root: &str) -> Reply 
         root,
         full: &full,
         id: repository.id,
+        mergeable_state: match (repository.requires_checks, repository.has_failed) {
+            (true, _) => "blocked",
+            (false, true) => "unstable",
+            (false, false) => "clean",
+        },
     };
     match (&*request.method, below) {
         ("GET", ["pulls"]) => list(repository, request, &place, page_size_max),
@@ -70,6 +75,8 @@ struct Place<'a> {
     root: &'a str,
     full: &'a str,
     id: u64,
+    /// How open pull requests stand: <https://docs.github.com/en/graphql/reference/enums#mergestatestatus>.
+    mergeable_state: &'static str,
 }
 
 /// A request about one pull request.
@@ -340,15 +347,17 @@ fn graphql(state: &mut State, request: &Request) -> Reply {
             "Could not resolve to a node with the global id of '{id}'."
         ));
     };
-    let requires_checks = repository.requires_checks;
+    let (requires_checks, has_failed) = (repository.requires_checks, repository.has_failed);
     let pull = repository.pulls.get_mut(&number).expect("it was found");
     if variables["head"] != json!(pull.head_commit) {
         return refused(
             "The expected head oid does not match the current head oid of the pull request.",
         );
     }
-    if !requires_checks {
-        return refused("Pull request Pull request is in clean status");
+    match (requires_checks, has_failed) {
+        (true, _) => {}
+        (false, true) => return refused("Pull request Pull request is in unstable status"),
+        (false, false) => return refused("Pull request Pull request is in clean status"),
     }
     pull.auto_merge = variables["way"].as_str().map(str::to_owned);
     pull.updated = now;
@@ -362,7 +371,7 @@ fn node_id(repository: u64, number: u64) -> String {
 
 /// As lists have it.
 fn simple(pull: &Pull, place: &Place<'_>) -> Json {
-    let Place { root, full, id } = place;
+    let Place { root, full, id, .. } = place;
     let Pull { number, .. } = pull;
     let api = format!("{root}/api/v3/repos/{full}");
     let html = format!("{root}/{full}/pull/{number}");
@@ -426,6 +435,7 @@ fn full(pull: &Pull, place: &Place<'_>) -> Json {
     };
     told["merged"] = json!(by.is_some());
     told["merged_by"] = json!(by);
+    told["mergeable_state"] = json!(place.mergeable_state);
     told["comments"] = json!(pull.comments.len());
     told
 }

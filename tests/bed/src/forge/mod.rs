@@ -288,6 +288,11 @@ impl FakeRepository<'_> {
         self.change(|_, repository| repository.requires_checks = requires_checks);
     }
 
+    /// Lets a check that is not required fail, or pass.
+    pub fn fail_a_check(&self, has_failed: bool) {
+        self.change(|_, repository| repository.has_failed = has_failed);
+    }
+
     /// Lets merges be made by rebasing.
     pub fn rebase_always(&self) {
         self.change(|_, repository| repository.always_rebases = true);
@@ -325,6 +330,14 @@ impl FakeRepository<'_> {
 
     pub fn retitle(&self, number: u64, title: &str) {
         self.touch(number, |_, pull| pull.title = title.to_owned());
+    }
+
+    /// Takes its labels off, and the order to merge it.
+    pub fn take_back(&self, number: u64) {
+        self.touch(number, |_, pull| {
+            pull.labels.clear();
+            pull.auto_merge = None;
+        });
     }
 
     /// Writes its body anew.

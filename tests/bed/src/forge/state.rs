@@ -34,6 +34,8 @@ pub struct Repository {
     pub milestones: Vec<String>,
     /// Whether something is required before a merge, so that an automatic one has something to wait for.
     pub requires_checks: bool,
+    /// Whether a check that is not required failed.
+    pub has_failed: bool,
     /// Whether merges are made by rebasing, where that is for the repository to say.
     pub always_rebases: bool,
     next: u64,
@@ -152,6 +154,7 @@ impl Repository {
             labels: BTreeSet::new(),
             milestones: Vec::new(),
             requires_checks: true,
+            has_failed: false,
             always_rebases: false,
             next: 0,
         }
