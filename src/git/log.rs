@@ -63,8 +63,9 @@ pub(super) fn log(
     };
     let known = known.map(oid).filter(is_held);
     let mut walk = mirror.revwalk().map_err(broken)?;
-    // A commit is met after those that were made on it, and lines that run side by side by their time.
-    walk.set_sorting(Sort::TIME).map_err(broken)?;
+    // A commit is met after those that were made on it, whatever clocks said, and lines that run side by side by their time.
+    let sorting = Sort::TOPOLOGICAL | Sort::TIME;
+    walk.set_sorting(sorting).map_err(broken)?;
     walk.push(oid(head)).map_err(broken)?;
     if let Some(known) = known {
         walk.hide(known).map_err(broken)?;

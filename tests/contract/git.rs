@@ -229,6 +229,24 @@ pub(super) fn told(error: &dyn std::error::Error) -> String {
 }
 
 #[tokio::test]
+async fn a_commit_that_is_older_than_its_parent_by_the_clocks_is_told_before_it_all_the_same() {
+    let ground = Ground::new();
+    for place in ground.seeded() {
+        let mirror = place.open();
+        let base = head_of(&mirror).await;
+        let mut commits = ["ahead", "behind"].map(|message| commit(message, &[("x", message)]));
+        commits[1].time = Timestamp::from_second(1_600_000_000).unwrap();
+        let ids = done(mirror.push(push_of(&base, commits.to_vec())).await.unwrap());
+        let log = mirror.log(ids[1].clone(), None, 10).await.unwrap();
+        let History::Whole(log) = log else {
+            panic!("{log:?}");
+        };
+        let messages: Vec<_> = log.iter().map(|commit| commit.message.trim()).collect();
+        assert_eq!(messages, ["behind", "ahead", "change 1", "change 0"]);
+    }
+}
+
+#[tokio::test]
 async fn a_fetched_commit_can_be_read_and_its_history_told() {
     let ground = Ground::new();
     for place in ground.seeded() {
