@@ -141,6 +141,38 @@ pub fn git_at(folder: &Path, seconds: i64, arguments: &[&str]) -> String {
     run(command, arguments)
 }
 
+/// The same with another variable in its environment.
+pub(crate) fn git_with(folder: &Path, (name, value): (&str, &Path), arguments: &[&str]) -> String {
+    let mut command = command(folder);
+    command.env(name, value);
+    run(command, arguments)
+}
+
+/// A commit as it is, to its last byte.
+pub(crate) fn raw_commit(folder: &Path, id: &str) -> String {
+    let mut command = command(folder);
+    let output = command.args(["cat-file", "commit", id]).output();
+    let output = output.expect("`git` can be run");
+    assert!(output.status.success(), "there is no commit `{id}`");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Writes an object and gives its name.
+pub(crate) fn object(folder: &Path, kind: &str, bytes: &[u8]) -> String {
+    let mut child = command(folder)
+        .args(["hash-object", "-t", kind, "-w", "--stdin"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("`git` can be run");
+    let mut input = child.stdin.take().expect("the input is piped");
+    input.write_all(bytes).expect("git reads its input");
+    drop(input);
+    let output = child.wait_with_output().expect("git ends");
+    assert!(output.status.success(), "the object is none");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
 fn run(mut command: Command, arguments: &[&str]) -> String {
     let output = command.args(arguments).output().expect("`git` can be run");
     let errors = String::from_utf8_lossy(&output.stderr);

@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::server::{Reply, Request};
 use super::state::{End, Pull, Repository, Review, State, Status, Way, Word};
-use super::{FakeForge, stamp};
+use super::{FakeForge, making, stamp};
 
 /// Characters that a status may have to say.
 const STATUS_LENGTH_MAX: usize = 140;
@@ -43,6 +43,10 @@ pub(super) fn answer(state: &mut State, request: &Request, root: &str) -> Reply 
             (false, false) => "clean",
         },
     };
+    if let ["git", below @ ..] = below {
+        let reply = making::database(repository, request, (now, below));
+        return reply.unwrap_or_else(|| refusal(404, "Not Found"));
+    }
     match (&*request.method, below) {
         ("GET", ["pulls"]) => list(repository, request, &place, page_size_max),
         ("POST", ["pulls"]) => open(repository, request, &place, now),
@@ -324,6 +328,9 @@ fn graphql(state: &mut State, request: &Request) -> Reply {
         )
     };
     let query = request.text("query").unwrap_or_default();
+    if query.contains("createCommitOnBranch(input: $input)") {
+        return commit_on_branch(state, request);
+    }
     assert!(
         query.contains("enablePullRequestAutoMerge(input: {"),
         "{query}"
@@ -363,6 +370,25 @@ fn graphql(state: &mut State, request: &Request) -> Reply {
     pull.updated = now;
     let payload = json!({ "enablePullRequestAutoMerge": { "clientMutationId": null } });
     Reply::new(200, json!({ "data": payload }))
+}
+
+fn commit_on_branch(state: &mut State, request: &Request) -> Reply {
+    let now = state.tick();
+    let input = &request.body["variables"]["input"];
+    let full = input["branch"]["repositoryNameWithOwner"].as_str();
+    let repository = state.repository(full.unwrap_or_default());
+    match making::on_branch(repository, (now, input)) {
+        Ok(made) => {
+            let payload = json!({ "commit": { "oid": made } });
+            Reply::new(200, json!({ "data": { "createCommitOnBranch": payload } }))
+        }
+        Err(words) => {
+            let error =
+                json!({ "type": "STALE_DATA", "path": ["createCommitOnBranch"], "message": words });
+            let data = json!({ "createCommitOnBranch": null });
+            Reply::new(200, json!({ "data": data, "errors": [error] }))
+        }
+    }
 }
 
 fn node_id(repository: u64, number: u64) -> String {

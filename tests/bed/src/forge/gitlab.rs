@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 
 use super::server::{Reply, Request};
 use super::state::{End, Pull, Repository, State, Status, Way};
-use super::{FakeForge, stamp};
+use super::{FakeForge, making, stamp};
 
 /// The most on a page.
 const PAGE_SIZE_MAX: usize = 100;
@@ -46,6 +46,7 @@ pub(super) fn answer(state: &mut State, request: &Request, root: &str) -> Reply 
         ("GET", ["merge_requests"]) => list(repository, request, &about),
         ("POST", ["merge_requests"]) => open(repository, request, &about),
         ("GET", ["milestones"]) => milestones(repository, request),
+        ("POST", ["repository", "commits"]) => making::gitlab(repository, request, now),
         ("POST", ["statuses", commit]) => set_status(repository, request, commit),
         ("GET", ["repository", "commits", commit, "statuses"]) => {
             let name = request.query.get("name").cloned().unwrap_or_default();

@@ -9,6 +9,7 @@ mod bitbucket_server;
 mod gitea;
 mod github;
 mod gitlab;
+mod making;
 mod record;
 mod server;
 mod state;
@@ -21,7 +22,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 
 pub use server::{Reply, Request};
-pub use state::{Branches, End, Pull, Repository, Review, State, Status, Way, Word};
+pub use state::{Branches, End, Pull, Repository, Review, Signs, State, Status, Way, Word};
 
 use server::Sent;
 
@@ -60,6 +61,8 @@ pub enum Fault {
     Silence,
     /// It is done, and nothing is answered before the fault is healed.
     SilenceAfter,
+    /// It is done and answered once the fault is healed.
+    Late,
     /// Lists tell what was so when the fault began.
     StaleLists,
     /// This answer, in place of the product's, after it was done.
@@ -293,6 +296,11 @@ impl FakeRepository<'_> {
         self.change(|_, repository| repository.has_failed = has_failed);
     }
 
+    /// What it signs of what it is asked to commit.
+    pub fn sign(&self, signs: Signs) {
+        self.change(|_, repository| repository.signs = signs);
+    }
+
     /// Lets merges be made by rebasing.
     pub fn rebase_always(&self) {
         self.change(|_, repository| repository.always_rebases = true);
@@ -456,7 +464,7 @@ impl Shared {
                 self.reply(&mut inner, request);
                 Sent::Whole(reply)
             }
-            Some(fault @ (Fault::Silence | Fault::SilenceAfter)) => {
+            Some(fault @ (Fault::Silence | Fault::SilenceAfter | Fault::Late)) => {
                 if let Fault::SilenceAfter = fault {
                     self.reply(&mut inner, request);
                 }
@@ -465,7 +473,10 @@ impl Shared {
                     let waited = self.healed.wait(inner);
                     inner = waited.unwrap_or_else(PoisonError::into_inner);
                 }
-                Sent::Nothing
+                match fault {
+                    Fault::Late => Sent::Whole(self.reply(&mut inner, request)),
+                    _ => Sent::Nothing,
+                }
             }
         }
     }
@@ -527,7 +538,7 @@ impl Inner {
             return None;
         }
         let found = fault.clone();
-        if let Fault::Silence | Fault::SilenceAfter = found {
+        if let Fault::Silence | Fault::SilenceAfter | Fault::Late = found {
             return Some(found);
         }
         *times -= 1;

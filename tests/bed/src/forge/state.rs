@@ -38,6 +38,7 @@ pub struct Repository {
     pub has_failed: bool,
     /// Whether merges are made by rebasing, where that is for the repository to say.
     pub always_rebases: bool,
+    pub signs: Signs,
     next: u64,
 }
 
@@ -110,6 +111,16 @@ pub struct Status {
     pub why: String,
 }
 
+/// Which commits that a product makes it signs too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signs {
+    /// All: GitHub those of an App, GitLab where that is turned on.
+    Everything,
+    /// GitHub those of a user: only what is made on a branch, by GraphQL.
+    OnBranches,
+    Nothing,
+}
+
 /// How a pull request is merged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
@@ -156,6 +167,7 @@ impl Repository {
             requires_checks: true,
             has_failed: false,
             always_rebases: false,
+            signs: Signs::Everything,
             next: 0,
         }
     }
