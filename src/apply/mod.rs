@@ -3,25 +3,48 @@
 //! Invariant: a lost race is an outcome and not an error, and one branch that fails stops no other.
 
 mod proposals;
+mod write;
 
 use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
 
-use crate::git::{Mirror, NewCommit, Person, Push, PushError, Pushed};
+use crate::forge::Forge;
+use crate::git::{Mirror, Person, Pushed};
 use crate::manifest::CommitId;
 use crate::plan::{Change, PlannedCommit};
 use crate::policy::RepositoryName;
 use crate::world::BranchName;
 
-pub(crate) use proposals::{Places, ProposalEnd, ProposalOutcome, propose};
+use write::{Ground, write};
 
-/// Who signs promotion commits.
+pub(crate) use proposals::{ProposalEnd, ProposalOutcome, propose};
+pub(crate) use write::WriteError;
+
+/// Who makes promotion commits, and in whose name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Signature {
     pub(crate) author: Person,
     pub(crate) committer: Person,
+    pub(crate) made_by: MadeBy,
+}
+
+/// Who makes promotion commits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MadeBy {
+    Us,
+    /// The forge does and signs them, in the name of whoever our credentials for it belong to.
+    Forge,
+}
+
+/// Where changes are carried out.
+#[derive(Clone, Copy)]
+pub(crate) struct Places<'a> {
+    pub(crate) mirrors: &'a BTreeMap<RepositoryName, Mirror>,
+    pub(crate) forges: &'a BTreeMap<RepositoryName, Forge>,
+    pub(crate) signature: &'a Signature,
+    pub(crate) now: Timestamp,
 }
 
 /// What became of one change.
@@ -43,18 +66,13 @@ pub(crate) enum Delivery {
     Moved,
     /// The server or the way to it failed; nothing was written.
     Failed {
-        error: PushError,
+        error: WriteError,
         commits: Vec<PlannedCommit>,
     },
 }
 
 /// Pushes `changes`: repositories side by side, the branches of one after the other.
-pub(crate) async fn apply(
-    changes: Vec<Change>,
-    mirrors: &BTreeMap<RepositoryName, Mirror>,
-    signature: &Signature,
-    now: Timestamp,
-) -> Vec<Outcome> {
+pub(crate) async fn apply(changes: Vec<Change>, places: Places<'_>) -> Vec<Outcome> {
     let mut by_repository: BTreeMap<RepositoryName, Vec<Change>> = BTreeMap::new();
     for change in changes {
         by_repository
@@ -62,36 +80,27 @@ pub(crate) async fn apply(
             .or_default()
             .push(change);
     }
-    let pushes = by_repository
-        .into_iter()
-        .map(|(repository, changes)| async move {
-            let mut outcomes = Vec::new();
-            for change in changes {
-                outcomes.push(push(change, &mirrors[&repository], signature, now).await);
-            }
-            outcomes
-        });
+    let pushes = by_repository.into_values().map(|changes| async move {
+        let mut outcomes = Vec::new();
+        for change in changes {
+            outcomes.push(push(change, places).await);
+        }
+        outcomes
+    });
     join_all(pushes).await.into_iter().flatten().collect()
 }
 
-async fn push(change: Change, mirror: &Mirror, signature: &Signature, now: Timestamp) -> Outcome {
+async fn push(change: Change, places: Places<'_>) -> Outcome {
     let Change {
         branch,
         base,
         commits,
     } = change;
-    let new = commits
-        .iter()
-        .map(|commit| new_commit(commit, signature, now))
-        .collect();
-    let push = Push {
-        branch: branch.branch.clone(),
+    let ground = Ground {
         expected: Some(base.clone()),
         parent: base,
-        commits: new,
-        options: Vec::new(),
     };
-    let result = match mirror.push(push).await {
+    let result = match write(&branch, ground, &commits, places).await {
         Ok(Pushed::Done { ids }) => Delivery::Pushed {
             commits: commits.into_iter().zip(ids).collect(),
         },
@@ -99,18 +108,4 @@ async fn push(change: Change, mirror: &Mirror, signature: &Signature, now: Times
         Err(error) => Delivery::Failed { error, commits },
     };
     Outcome { branch, result }
-}
-
-fn new_commit(commit: &PlannedCommit, signature: &Signature, now: Timestamp) -> NewCommit {
-    let files = commit
-        .files
-        .iter()
-        .map(|(path, file)| (path.clone(), file.after.as_bytes().to_vec()));
-    NewCommit {
-        message: commit.message.clone(),
-        author: signature.author.clone(),
-        committer: signature.committer.clone(),
-        time: now,
-        files: files.collect(),
-    }
 }

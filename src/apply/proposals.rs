@@ -3,22 +3,20 @@
 //! Each step is safe to be the last one: the next round sees what stands and goes on from there.
 //! Invariant: a pull request is never opened for a branch that was not pushed, nor a branch deleted before its pull request is closed.
 
-use std::collections::BTreeMap;
-
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use jiff::Timestamp;
 
-use super::{Signature, new_commit};
+use super::Places;
+use super::write::{Ground, WriteError, write};
 use crate::forge::{
     Forge, ForgeError, MergeWay, NewPullRequest, PullRequest, Status, Update, Verdict, Wishes,
 };
-use crate::git::{Deleted, Mirror, Push, PushError, Pushed};
+use crate::git::{Deleted, Pushed};
 use crate::manifest::CommitId;
 use crate::plan::request::RequestText;
 use crate::plan::request::hidden::Flags;
 use crate::plan::{Gate, GateVerdict, ProposalChange, Rebuild, RequestChange};
-use crate::policy::{self, PullRequests, RepositoryName};
+use crate::policy::{self, PullRequests};
 
 /// Proposals that are carried out at once: git takes one after the other, and a forge some at a time.
 const AT_ONCE_MAX: usize = 4;
@@ -43,17 +41,8 @@ pub(crate) enum ProposalEnd {
     Done,
     /// Somebody else moved the branch first; plan again from its new head.
     Moved,
-    PushFailed(PushError),
+    PushFailed(WriteError),
     ForgeFailed(ForgeError),
-}
-
-/// Where proposals are carried out.
-#[derive(Clone, Copy)]
-pub(crate) struct Places<'a> {
-    pub(crate) mirrors: &'a BTreeMap<RepositoryName, Mirror>,
-    pub(crate) forges: &'a BTreeMap<RepositoryName, Forge>,
-    pub(crate) signature: &'a Signature,
-    pub(crate) now: Timestamp,
 }
 
 /// Carries out `changes`, some at a time. One that fails stops no other.
@@ -83,14 +72,14 @@ impl ProposalOutcome {
     async fn carry_out(&mut self, places: Places<'_>) -> Result<(), ProposalEnd> {
         let mirror = &places.mirrors[&self.change.head.repository];
         if let Some(rebuild) = self.change.rebuild.clone() {
-            self.pushed = Some(push(&self.change, rebuild, mirror, places).await?);
+            self.pushed = Some(push(&self.change, rebuild, places).await?);
         }
         if let Some(forge) = places.forges.get(&self.change.head.repository) {
             self.ask(forge).await.map_err(ProposalEnd::ForgeFailed)?;
         }
         if let Some(tip) = self.change.drop.clone() {
             let deleted = mirror.delete(self.change.head.branch.clone(), tip).await;
-            match deleted.map_err(ProposalEnd::PushFailed)? {
+            match deleted.map_err(|error| ProposalEnd::PushFailed(error.into()))? {
                 Deleted::Done => {}
                 Deleted::Moved { .. } => return Err(ProposalEnd::Moved),
             }
@@ -282,7 +271,6 @@ impl ProposalOutcome {
 async fn push(
     change: &ProposalChange,
     rebuild: Rebuild,
-    mirror: &Mirror,
     places: Places<'_>,
 ) -> Result<CommitId, ProposalEnd> {
     let Rebuild {
@@ -290,14 +278,8 @@ async fn push(
         parent,
         commit,
     } = rebuild;
-    let push = Push {
-        branch: change.head.branch.clone(),
-        expected,
-        parent,
-        commits: vec![new_commit(&commit, places.signature, places.now)],
-        options: Vec::new(),
-    };
-    match mirror.push(push).await.map_err(ProposalEnd::PushFailed)? {
+    let pushed = write(&change.head, Ground { expected, parent }, &[commit], places).await;
+    match pushed.map_err(ProposalEnd::PushFailed)? {
         Pushed::Done { ids } => Ok(ids.into_iter().next_back().expect("one commit was pushed")),
         Pushed::Moved { .. } => Err(ProposalEnd::Moved),
     }

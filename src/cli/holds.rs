@@ -16,7 +16,7 @@ use super::{Failure, SourceArgs, write_to};
 use crate::config;
 use crate::daemon::now;
 use crate::edit::Refusal;
-use crate::git::{Entry, NewCommit, Person, Push, PushError, Pushed, configured_author};
+use crate::git::{Entry, Maker, NewCommit, Person, Push, PushError, Pushed, configured_author};
 use crate::ledger::{HOLDS_FILE, HeldVersion, Hold, HoldEvent, Target};
 use crate::manifest::{CommitId, RepoPath};
 use crate::observe::holds_file;
@@ -222,9 +222,11 @@ impl<'a> Writer<'a> {
         }
         let commit = NewCommit {
             message,
-            author: self.author.clone(),
-            committer: self.setup.signature.committer.clone(),
-            time: now(),
+            maker: Maker::Us {
+                author: self.author.clone(),
+                committer: self.setup.signature.committer.clone(),
+                time: now(),
+            },
             files,
         };
         let push = Push {

@@ -11,7 +11,7 @@ use super::history::commits;
 use super::holds::{At, Draft, WhyArgs, Writer, WriterArgs, named_environment, target, uneditable};
 use super::run::{Live, Setup};
 use super::{Failure, print};
-use crate::apply::{Delivery, apply};
+use crate::apply::{Delivery, Places, apply};
 use crate::config::{holds, with_hold};
 use crate::daemon::now;
 use crate::ledger::{
@@ -332,7 +332,13 @@ fn words(pin: &Hold) -> String {
 
 /// Pushes what goes to other branches; what is lost to others there, the next round of towpath brings, since the pin stands.
 async fn deliver(setup: &Setup, live: &Live, changes: Vec<Change>) -> Result<ExitCode, Failure> {
-    let outcomes = apply(changes, live.sources.mirrors(), &setup.signature, now()).await;
+    let places = Places {
+        mirrors: live.sources.mirrors(),
+        forges: live.sources.forges(),
+        signature: &setup.signature,
+        now: now(),
+    };
+    let outcomes = apply(changes, places).await;
     let mut code = ExitCode::SUCCESS;
     for outcome in outcomes {
         let BranchName { repository, branch } = &outcome.branch;

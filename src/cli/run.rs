@@ -14,10 +14,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::edges::{dialect, forge, options, remote, unmade, unopened};
 use super::{Failure, SourceArgs};
-use crate::apply::Signature;
+use crate::apply::{MadeBy, Signature};
 use crate::config::{
     self, CommitSettings, Config, ForgeSettings, Problem, RegistrySettings, RepositorySettings,
-    Settings, Watch,
+    Settings, Signing, Watch,
 };
 use crate::daemon::{self, Board, Hands, Intervals, Work};
 use crate::forge::{Forge, Place, Traffic};
@@ -86,11 +86,15 @@ impl Setup {
             author,
             committer,
             subject,
-            sign: _,
+            sign,
         } = &settings.commit;
         let signature = Signature {
             author: person(author),
             committer: person(committer),
+            made_by: match sign {
+                None | Some(Signing::Key(_)) => MadeBy::Us,
+                Some(Signing::Forge) => MadeBy::Forge,
+            },
         };
         let dialect = |(name, repository): (&RepositoryName, &RepositorySettings)| {
             let ForgeSettings::At { place, .. } = &repository.forge else {
@@ -151,6 +155,7 @@ impl Setup {
             subject: &self.subject,
             forges: &self.forges,
             committer: &self.committer,
+            is_sealed: self.signature.made_by == MadeBy::Forge,
         }
     }
 
@@ -191,7 +196,10 @@ impl Setup {
             let settings = &self.settings.repositories[name];
             let folder = cache.join("mirrors").join(name.as_str());
             let remote = Remote {
-                signing: self.settings.commit.sign.clone(),
+                signing: match &self.settings.commit.sign {
+                    Some(Signing::Key(key)) => Some(key.clone()),
+                    None | Some(Signing::Forge) => None,
+                },
                 ..remote(name, settings)
             };
             let mirror = Mirror::open(remote, folder).map_err(|error| unopened(name, error))?;
@@ -212,7 +220,12 @@ impl Setup {
         }
         let traffic = Traffic::default();
         let mut forges = BTreeMap::new();
-        for name in wants.proposals.keys() {
+        // Commits are made by the forges of all.
+        let used = match self.signature.made_by {
+            MadeBy::Us => wants.proposals.keys().collect::<Vec<_>>(),
+            MadeBy::Forge => wants.branches.keys().collect(),
+        };
+        for name in used {
             if let Some(options) = forge(&self.settings.repositories[name]) {
                 let forge = Forge::new(options, &traffic).map_err(|error| unmade(name, error))?;
                 forges.insert(name.clone(), forge);

@@ -1,14 +1,16 @@
 //! Where the pull requests of a repository are: read off its address, as far as the settings do not say it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::check_settings::Check;
 use super::forms::Forge;
 use super::logins::RepositoryCredentials;
-use super::settings::{ForgeSettings, RepositoryUrl, Settings};
+use super::problem::Faults;
+use super::settings::{ForgeSettings, RepositorySettings, RepositoryUrl, Settings};
+use super::source::Span;
 use crate::forge::{Place, PlaceError};
 use crate::login::{Purpose, Source};
-use crate::policy::RepositoryName;
+use crate::policy::{Policy, RepositoryName};
 
 /// Why a pull request may not come to be.
 pub(super) enum Doubt {
@@ -16,6 +18,52 @@ pub(super) enum Doubt {
     Unknown(PlaceError),
     /// The API would be asked without a login.
     Anonymous,
+}
+
+/// Refuses `sign: forge`, which stands at `place`, where a forge of a repository that policies promote to signs nothing.
+pub(super) fn check_signatures(
+    settings: &Settings,
+    place: Span,
+    policies: &[Policy],
+    faults: &mut Faults,
+) {
+    let used: BTreeSet<_> = policies.iter().map(|policy| &policy.repository).collect();
+    for name in used {
+        let Some(RepositorySettings {
+            forge, credentials, ..
+        }) = settings.repositories.get(name)
+        else {
+            continue;
+        };
+        let key = "sign with a key (`ssh-key`), which every forge takes";
+        let (message, hint) = match forge {
+            ForgeSettings::None => (
+                format!("`{name}` has no forge that could sign"),
+                key.to_owned(),
+            ),
+            ForgeSettings::Unknown(why) => (
+                format!("no forge is known for `{name}`: {why}"),
+                format!("in the settings of `{name}`, name the product, such as `forge: gitlab`"),
+            ),
+            ForgeSettings::At { place, .. } if !place.kind.signs_commits() => (
+                format!(
+                    "`{name}` is on {}, which signs no commits by its API",
+                    place.kind
+                ),
+                key.to_owned(),
+            ),
+            ForgeSettings::At {
+                credentials: None, ..
+            } if credentials.is_none() => (
+                format!(
+                    "`{name}` names no login for the API of its forge, which makes the commits"
+                ),
+                format!("write `credentials` under the `forge` of `{name}`, or of `{name}` itself"),
+            ),
+            ForgeSettings::At { .. } => continue,
+        };
+        faults.error_with_hint(place, message, hint);
+    }
 }
 
 /// The repositories where a pull request may not come to be.

@@ -9,7 +9,7 @@ use super::logins::{
 };
 use super::nouns::WrittenUrl;
 use super::raw::RepositoryEntry;
-use super::settings::{RepositorySettings, RepositoryUrl};
+use super::settings::{RepositorySettings, RepositoryUrl, Signing};
 use super::shape::Placed;
 use super::source::Span;
 use crate::login::{Purpose, Source};
@@ -141,16 +141,19 @@ impl Check<'_> {
         }
     }
 
-    pub(super) fn signing_key(&mut self, written: SigningCredentials) -> SigningKey {
+    pub(super) fn signing(&mut self, written: SigningCredentials) -> Signing {
         match written {
-            SigningCredentials::Ssh(written) => SigningKey::Ssh(self.ssh_key(written)),
+            SigningCredentials::Forge(_) => Signing::Forge,
+            SigningCredentials::Ssh(written) => {
+                Signing::Key(SigningKey::Ssh(self.ssh_key(written)))
+            }
             SigningCredentials::OpenPgp(OpenPgpCredentials {
                 gpg_key,
                 passphrase,
-            }) => SigningKey::OpenPgp(OpenPgpKey {
+            }) => Signing::Key(SigningKey::OpenPgp(OpenPgpKey {
                 key: self.secret(gpg_key),
                 passphrase: passphrase.map(|place| self.secret(place)),
-            }),
+            })),
         }
     }
 

@@ -7,6 +7,7 @@ use super::forms::{OneOrMany, Proxy as ProxyWritten, ProxyWithLogin};
 use super::logins::{
     ClusterCredentials, PullSecretCredentials, PullSecretsCredentials,
     RegistryCredentials as RegistryWritten, SecretPlace, ServiceAccountCredentials,
+    SigningCredentials,
 };
 use super::nouns::RegistryName;
 use super::problem::Faults;
@@ -273,7 +274,7 @@ impl Check<'_> {
             committer: committer.map_or_else(|| author.clone(), person),
             author,
             subject: subject.map_or_else(SubjectTemplate::default, |subject| subject.value.0),
-            sign: sign.map(|key| self.signing_key(key)),
+            sign: sign.map(|written| self.signing(written)),
         }
     }
 
@@ -337,6 +338,14 @@ pub(super) fn branches(raw: &raw::Settings) -> BTreeMap<RepositoryName, String> 
         )
     });
     named.collect()
+}
+
+/// Where the settings say that forges sign commits.
+pub(super) fn forge_signs(raw: &raw::Settings) -> Option<Span> {
+    match raw.commit.as_ref()?.sign.as_ref()? {
+        SigningCredentials::Forge(place) => Some(*place),
+        SigningCredentials::Ssh(_) | SigningCredentials::OpenPgp(_) => None,
+    }
 }
 
 /// Where the settings name files and folders with policies.

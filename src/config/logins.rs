@@ -15,6 +15,9 @@ use crate::login::{is_object_name, secure_url};
 /// Clouds whose identity towpath may run as.
 const CLOUDS: [&str; 3] = ["aws", "azure", "google"];
 
+/// How it is written that the forge signs commits.
+const FORGE: &str = "forge";
+
 /// Keys that name pull secrets of a cluster.
 const CLUSTER: [&str; 3] = ["pull-secret", "pull-secrets", "service-account"];
 
@@ -111,14 +114,22 @@ impl Shape for RepositoryCredentials {
 /// What signs commits.
 #[derive(Clone, Debug)]
 pub(super) enum SigningCredentials {
+    /// `forge`, which stands there.
+    Forge(Span),
     Ssh(SshCredentials),
     OpenPgp(OpenPgpCredentials),
 }
 
 impl Shape for SigningCredentials {
     fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
+        if let Value::Scalar(word) = &node.value
+            && word.text == FORGE
+        {
+            return Some(Self::Forge(node.span));
+        }
         let Value::Map(_) = &node.value else {
-            unexpected(node, "a map such as `{ ssh-key: { file: PATH } }`", faults);
+            let forms = "`forge`, or a map such as `{ ssh-key: { file: PATH } }`";
+            unexpected(node, forms, faults);
             return None;
         };
         match choose(node, &["ssh-key", "gpg-key"], &[], faults)? {
@@ -128,7 +139,8 @@ impl Shape for SigningCredentials {
     }
 
     fn schema() -> Option<Json> {
-        Some(json!({ "anyOf": [SshCredentials::schema()?, OpenPgpCredentials::schema()?] }))
+        let forge = json!({ "const": FORGE });
+        Some(json!({ "anyOf": [forge, SshCredentials::schema()?, OpenPgpCredentials::schema()?] }))
     }
 }
 

@@ -58,7 +58,7 @@ pub(crate) use problem::{Problem, Problems, Severity};
 pub(crate) use schema::{Kind, schema};
 pub(crate) use settings::{
     CommitSettings, ForgeSettings, HookSource, Person, Proxy, RegistrySettings, RepositorySettings,
-    RepositoryUrl, Settings,
+    RepositoryUrl, Settings, Signing,
 };
 pub(crate) use watch::Watch;
 
@@ -250,6 +250,7 @@ fn check(
     let freezes = settings
         .as_mut()
         .and_then(|settings| settings.freezes.take());
+    let forge_signs = settings.as_ref().and_then(check_settings::forge_signs);
     let settings = settings.map(|settings| check_settings::check(settings, folder, faults));
     let doubts = settings.as_ref().map(check_forge::doubts);
     let places = (branches.as_ref(), doubts.unwrap_or_default());
@@ -260,6 +261,9 @@ fn check(
         .collect();
     policies.sort_by(|a, b| a.name.cmp(&b.name));
     gates::freeze(freezes.unwrap_or_default(), &mut policies, faults);
+    if let (Some(settings), Some(place)) = (&settings, forge_signs) {
+        check_forge::check_signatures(settings, place, &policies, faults);
+    }
     Some(Config {
         settings: settings?,
         policies,

@@ -149,7 +149,7 @@ shape! {
         committer: Option<Author> = "committer",
         /// The first line of a commit, with `{policy}`, `{environment}` and `{changes}`. Default: `promote {policy} to {environment}: {changes}`.
         subject: Option<Placed<CommitSubject>> = "subject",
-        /// What signs commits. Default: nothing.
+        /// What signs commits: a key, or `forge`: GitHub or GitLab makes and signs them. Default: nothing.
         sign: Option<SigningCredentials> = "sign",
     }
 

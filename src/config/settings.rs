@@ -154,7 +154,15 @@ pub(crate) struct CommitSettings {
     pub(crate) committer: Person,
     pub(crate) subject: SubjectTemplate,
     /// What signs commits.
-    pub(crate) sign: Option<SigningKey>,
+    pub(crate) sign: Option<Signing>,
+}
+
+/// What signs commits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Signing {
+    Key(SigningKey),
+    /// The forge of each repository, which makes them.
+    Forge,
 }
 
 /// Who makes or commits a change.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use insta::assert_snapshot;
 use tempfile::TempDir;
 
-use super::{Config, HookSource, Problems, Proxy, RepositoryUrl, load};
+use super::{Config, HookSource, Problems, Proxy, RepositoryUrl, Signing, load};
 use crate::forge::Kind as ForgeKind;
 use crate::image::RegistryKind;
 use crate::login::{
@@ -807,6 +807,34 @@ fn depth_push_options_and_the_signing_key_are_checked() {
     assert_eq!(repository.depth, Some(500));
     assert_eq!(repository.push_options, ["ci.skip"]);
     assert!(settings.commit.sign.is_some());
+}
+
+#[test]
+fn a_forge_signs_commits_only_where_each_repository_that_is_promoted_to_is_on_one_that_does() {
+    let policy = format!("{POLICY}    - {{ name: dev, tags: {{ semver: 1.x }}, update: a }}\n");
+    let on = |repository: &str| {
+        let settings = SETTINGS.replace("url: ../deploy.git", repository);
+        format!("{settings}commit: {{ sign: forge }}\n")
+    };
+    let wrong = |repository: &str| messages(&on(repository), &policy);
+    let login = "credentials: { token: { env: HOME } }";
+    assert_snapshot!(wrong("url: ../deploy.git"), @"6:17 `deploy` has no forge that could sign [sign with a key (`ssh-key`), which every forge takes]");
+    assert_snapshot!(wrong(&format!("url: 'https://codeberg.org/a/b', {login}")), @"6:17 `deploy` is on Gitea, which signs no commits by its API [sign with a key (`ssh-key`), which every forge takes]");
+    assert_snapshot!(wrong(&format!("url: 'https://git.example.com/a/b', {login}")), @"6:17 no forge is known for `deploy`: which product hosts `git.example.com` cannot be told from its name [in the settings of `deploy`, name the product, such as `forge: gitlab`]");
+    assert_snapshot!(wrong("url: 'https://github.com/a/b'"), @"6:17 `deploy` names no login for the API of its forge, which makes the commits [write `credentials` under the `forge` of `deploy`, or of `deploy` itself]");
+    let other = format!("{SETTINGS}commit: {{ sign: github }}\n");
+    assert_snapshot!(messages(&other, &policy), @"6:17 expected `forge`, or a map such as `{ ssh-key: { file: PATH } }`, found a text");
+
+    let github = on(&format!("url: 'https://github.com/a/b', {login}"));
+    let gitlab = on(&format!("url: 'https://gitlab.com/a/b', {login}"));
+    // A repository that nothing is promoted to may be anywhere.
+    let unused = (on("url: ../deploy.git"), String::new());
+    for (settings, policies) in [(github, policy.clone()), (gitlab, policy), unused] {
+        let folder = folder(&settings, &policies);
+        let config = load_in(folder.path()).unwrap();
+        assert_eq!(config.settings.commit.sign, Some(Signing::Forge));
+        assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    }
 }
 
 #[test]

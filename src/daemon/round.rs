@@ -74,8 +74,7 @@ pub(crate) async fn round(hands: Hands<'_>, stop: &CancellationToken) -> Report 
         let mut plan = plan_now(hands);
         let changes = std::mem::take(&mut plan.changes);
         let wished = std::mem::take(&mut plan.proposals);
-        let mirrors = hands.sources.mirrors();
-        let done = apply(changes, mirrors, hands.signature, (hands.clock)()).await;
+        let done = apply(changes, places(hands)).await;
         let moves = |outcome: &Outcome| match outcome.result {
             Delivery::Pushed { .. } | Delivery::Moved => true,
             Delivery::Failed { .. } => false,

@@ -15,7 +15,7 @@ use super::ask::Asking;
 use super::poll::Pace;
 use super::round::{Hands, Report, round};
 use super::{Shared, log, metrics};
-use crate::apply::{Delivery, ProposalEnd, ProposalOutcome};
+use crate::apply::{Delivery, MadeBy, ProposalEnd, ProposalOutcome};
 use crate::observe::{News, Sources, Wants};
 use crate::plan::Scope;
 use crate::policy::{HEAD_PREFIX, Policy, RepositoryName};
@@ -49,6 +49,7 @@ pub(super) async fn work(shared: Arc<Shared>, repository: RepositoryName, index:
         subject: &work.subject,
         forges: &work.forges,
         committer: &committer,
+        is_sealed: work.signature.made_by == MadeBy::Forge,
     };
     let hands = Hands {
         scope,
@@ -116,7 +117,9 @@ async fn read(
     };
     let before = shown();
     sources.fetch(repository, wants).await;
-    sources.read_requests(repository, (HEAD_PREFIX, now)).await;
+    if wants.proposals.contains_key(repository) {
+        sources.read_requests(repository, (HEAD_PREFIX, now)).await;
+    }
     match shown() == before {
         true => News::Same,
         false => News::Changed,

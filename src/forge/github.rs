@@ -1,5 +1,9 @@
 //! GitHub, and GitHub Enterprise Server: <https://docs.github.com/en/rest>.
 
+mod commits;
+
+use std::sync::atomic::AtomicBool;
+
 use jiff::Timestamp;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
@@ -38,13 +42,19 @@ const AUTO_MERGE: &str = "mutation($id: ID!, $way: PullRequestMergeMethod!, $hea
 pub(super) struct Github {
     line: Line,
     path: String,
+    /// What is made in the git database is not signed for whoever the credentials belong to.
+    signs_nothing_there: AtomicBool,
 }
 
 impl Github {
     pub(super) fn new(options: Options, traffic: &Traffic) -> Result<Self, ForgeError> {
         let path = options.place.path.clone();
         let line = Line::new(options, DIALECT, traffic)?;
-        Ok(Self { line, path })
+        Ok(Self {
+            line,
+            path,
+            signs_nothing_there: AtomicBool::new(false),
+        })
     }
 
     /// An address below the repository's.
@@ -316,10 +326,7 @@ impl Client for Github {
         let body = json!({ "query": AUTO_MERGE, "variables": variables });
         let ask = Ask::write(Method::POST, self.graphql(), body, what);
         let told: wire::GraphQl = self.line.ask(&ask).await?;
-        let errors = told.errors.unwrap_or_default();
-        let words: Vec<String> = errors.into_iter().map(|error| error.message).collect();
-        let words = words.join("; ");
-        match &*words {
+        match &*told.words() {
             "" => Ok(()),
             words if words.contains("in clean status") => self.merge_now(number, way, head).await,
             words if words.contains("in unstable status") => Err(self.line.not_yet(&ask, words)),

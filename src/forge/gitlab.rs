@@ -3,6 +3,8 @@
 //! Peculiar: a draft is a title that starts with `Draft:`; people and milestones are numbers; a status that waits cannot be
 //! said anew; how a merge is made is the project's to say, but for squashing.
 
+mod commits;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;

@@ -14,6 +14,7 @@ mod alike;
 mod azure;
 mod bitbucket;
 mod bitbucket_server;
+mod commits;
 mod credentials;
 mod error;
 mod events;
@@ -47,6 +48,7 @@ use gitea::Gitea;
 use github::Github;
 use gitlab::Gitlab;
 
+pub(crate) use commits::{Chain, Made, NewCommit, NewFile, Signed};
 pub(crate) use error::ForgeError;
 pub(crate) use events::{EventError, Message, News, event, news, signature};
 pub(crate) use place::{Hiding, Kind, Markup, Place, PlaceError};
@@ -388,6 +390,10 @@ trait Client {
 #[cfg(test)]
 #[path = "../../tests/contract/forge.rs"]
 mod contract;
+
+#[cfg(test)]
+#[path = "../../tests/contract/forge_commits.rs"]
+mod made_commits;
 
 #[cfg(test)]
 #[path = "../../tests/contract/forge_faults.rs"]

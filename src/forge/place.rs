@@ -144,6 +144,14 @@ impl Kind {
         }
     }
 
+    /// Whether the product signs commits that it is asked to make.
+    pub(crate) fn signs_commits(self) -> bool {
+        match self {
+            Self::Github | Self::Gitlab => true,
+            Self::Gitea | Self::BitbucketCloud | Self::BitbucketServer | Self::AzureDevops => false,
+        }
+    }
+
     /// Characters that a body may have. A longer one is refused whole, by those with a limit.
     pub(crate) fn body_length_max(self) -> usize {
         match self {

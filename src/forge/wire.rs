@@ -90,13 +90,62 @@ pub(super) struct Issue {
     pub(super) assignees: Option<Vec<User>>,
 }
 
-/// An answer of GraphQL, of which only the failures matter.
+/// An answer of GraphQL.
 #[derive(Debug, Deserialize)]
 pub(super) struct GraphQl {
+    /// `None` where it failed.
+    pub(super) data: Option<GraphQlData>,
     pub(super) errors: Option<Vec<GraphQlError>>,
+}
+
+impl GraphQl {
+    /// What failed; empty where nothing did.
+    pub(super) fn words(&self) -> String {
+        let errors = self.errors.iter().flatten();
+        let words: Vec<&str> = errors.map(|error| &*error.message).collect();
+        words.join("; ")
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct GraphQlData {
+    #[serde(rename = "createCommitOnBranch")]
+    pub(super) made: Option<CommitMade>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct CommitMade {
+    pub(super) commit: Option<CommitName>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct CommitName {
+    pub(super) oid: String,
 }
 
 #[derive(Debug, Deserialize)]
 pub(super) struct GraphQlError {
     pub(super) message: String,
+}
+
+/// What GitHub's git database has: <https://docs.github.com/en/rest/git>.
+#[derive(Debug, Deserialize)]
+pub(super) struct GitObject {
+    pub(super) sha: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct GitCommit {
+    pub(super) sha: String,
+    pub(super) tree: GitObject,
+    pub(super) verification: Option<Verification>,
+}
+
+/// Whether GitHub knows the signature of a commit.
+#[derive(Debug, Deserialize)]
+pub(super) struct Verification {
+    pub(super) verified: bool,
+    /// The commit without its signature.
+    pub(super) payload: Option<String>,
+    pub(super) signature: Option<String>,
 }

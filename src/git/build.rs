@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 
 use git2::{Odb, Oid, Repository};
+use jiff::Timestamp;
 
 use super::pack::{Folder, Object, Pack};
-use super::push::{NewCommit, PushError};
+use super::push::{Maker, NewCommit, Person, PushError};
 use super::read::{self, ReadError};
 use super::sign::Signer;
 use super::tree::{self, Cursor, Kind};
@@ -46,12 +47,21 @@ pub(super) fn build(
             .map(|(path, bytes)| (path, bytes.as_slice()))
             .collect();
         root = builder.write_folder("", Some(root), &files)?;
-        let bytes = encode(commit, root, parent);
-        let bytes = match signer {
-            None => bytes,
-            Some(signer) => {
-                let signature = signer.sign(&bytes, commit.time).map_err(PushError::Sign)?;
-                signed(&bytes, &signature)
+        let bytes = match &commit.maker {
+            Maker::Them(made) => made.checked((parent, root), &commit.message)?,
+            Maker::Us {
+                author,
+                committer,
+                time,
+            } => {
+                let bytes = encode(&commit.message, (root, parent), (author, committer, *time));
+                match signer {
+                    None => bytes,
+                    Some(signer) => {
+                        let signature = signer.sign(&bytes, *time).map_err(PushError::Sign)?;
+                        signed(&bytes, signature.trim_end())
+                    }
+                }
             }
         };
         parent = builder.pack.add(Object::Commit, &bytes);
@@ -128,14 +138,11 @@ fn child(
     }
 }
 
-fn encode(commit: &NewCommit, tree: Oid, parent: Oid) -> Vec<u8> {
-    let NewCommit {
-        message,
-        author,
-        committer,
-        time,
-        files: _,
-    } = commit;
+fn encode(
+    message: &str,
+    (tree, parent): (Oid, Oid),
+    (author, committer, time): (&Person, &Person, Timestamp),
+) -> Vec<u8> {
     let seconds = time.as_second();
     let mut message = message.replace('\0', "");
     if !message.ends_with('\n') {
@@ -148,9 +155,9 @@ fn encode(commit: &NewCommit, tree: Oid, parent: Oid) -> Vec<u8> {
 }
 
 /// `commit` with its signature as the last line of its head, which goes on where a line starts with a space.
-fn signed(commit: &[u8], signature: &str) -> Vec<u8> {
+pub(super) fn signed(commit: &[u8], signature: &str) -> Vec<u8> {
     let head = commit.windows(2).position(|two| two == b"\n\n");
     let (head, rest) = commit.split_at(head.map_or(commit.len(), |end| end + 1));
-    let field = format!("gpgsig {}\n", signature.trim_end().replace('\n', "\n "));
+    let field = format!("gpgsig {}\n", signature.replace('\n', "\n "));
     [head, field.as_bytes(), rest].concat()
 }

@@ -18,6 +18,7 @@ use super::fetch::{FetchError, Fetched, Head, Wanted, fetch};
 use super::http::Http;
 use super::join::{JoinError, Packs, join_packs};
 use super::log::{History, log};
+use super::made::{executables, raw};
 use super::metrics;
 use super::places::Places;
 use super::push::{Deleted, Push, PushError, Pushed, delete, push};
@@ -58,6 +59,15 @@ enum Message {
         head: CommitId,
         commits: BTreeSet<String>,
         reply: Reply<BTreeMap<String, NamedCommit>, ReadError>,
+    },
+    Raw {
+        commits: Vec<CommitId>,
+        reply: Reply<Vec<Vec<u8>>, ReadError>,
+    },
+    Executables {
+        commit: CommitId,
+        paths: BTreeSet<RepoPath>,
+        reply: Reply<BTreeSet<RepoPath>, ReadError>,
     },
     Push {
         push: Push,
@@ -163,6 +173,25 @@ impl Mirror {
         .await
     }
 
+    /// The bytes of `commits`, which were fetched.
+    pub(crate) async fn raw(&self, commits: Vec<CommitId>) -> Result<Vec<Vec<u8>>, ReadError> {
+        self.ask(|reply| Message::Raw { commits, reply }).await
+    }
+
+    /// Those of `paths` that are executable files in `commit`.
+    pub(crate) async fn executables(
+        &self,
+        commit: CommitId,
+        paths: BTreeSet<RepoPath>,
+    ) -> Result<BTreeSet<RepoPath>, ReadError> {
+        self.ask(|reply| Message::Executables {
+            commit,
+            paths,
+            reply,
+        })
+        .await
+    }
+
     /// Makes commits on `push.parent` and moves the branch there, if it stands where it is expected.
     pub(crate) async fn push(&self, push: Push) -> Result<Pushed, PushError> {
         self.ask(|reply| Message::Push { push, reply }).await
@@ -262,6 +291,18 @@ impl Worker {
                 } => {
                     let places = self.places(&head, commits);
                     let _ = reply.send(places.inspect_err(|error| self.note(error)));
+                }
+                Message::Raw { commits, reply } => {
+                    let raw = raw(&self.repository, &commits);
+                    let _ = reply.send(raw.inspect_err(|error| self.note(error)));
+                }
+                Message::Executables {
+                    commit,
+                    paths,
+                    reply,
+                } => {
+                    let found = executables(&self.repository, &commit, paths);
+                    let _ = reply.send(found.inspect_err(|error| self.note(error)));
                 }
                 Message::Push { push, reply } => {
                     let _ = reply.send(self.push(&push));
@@ -382,6 +423,8 @@ impl Worker {
                 PushError::BranchName { .. }
                 | PushError::Sign(_)
                 | PushError::NotAFile { .. }
+                | PushError::Altered { .. }
+                | PushError::Unsigned
                 | PushError::Remote { .. },
             ) => "failed",
         };

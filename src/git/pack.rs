@@ -160,7 +160,7 @@ impl Pack {
 }
 
 /// The name of an object: SHA-1 over its kind, size, and bytes.
-fn name(object: Object, bytes: &[u8]) -> Oid {
+pub(super) fn name(object: Object, bytes: &[u8]) -> Oid {
     let kind = match object {
         Object::Commit => "commit",
         Object::Tree => "tree",

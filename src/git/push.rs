@@ -17,6 +17,7 @@ use super::build::{Built, build};
 use super::client::Client;
 use super::fetch::{point, reference};
 use super::http::RemoteError;
+use super::made::MadeCommit;
 use super::oid;
 use super::read::ReadError;
 use super::remote::{Remote, RemoteUrl};
@@ -42,11 +43,22 @@ pub(crate) struct Push {
 #[derive(Clone, Debug)]
 pub(crate) struct NewCommit {
     pub(crate) message: String,
-    pub(crate) author: Person,
-    pub(crate) committer: Person,
-    pub(crate) time: Timestamp,
+    pub(crate) maker: Maker,
     /// The new bytes of each file that changes. A file that stands keeps its mode; a new one gets `100644`.
     pub(crate) files: BTreeMap<RepoPath, Vec<u8>>,
+}
+
+/// Who makes a commit.
+#[derive(Clone, Debug)]
+pub(crate) enum Maker {
+    /// We do, and sign it where there is a key.
+    Us {
+        author: Person,
+        committer: Person,
+        time: Timestamp,
+    },
+    /// Somebody else did, and signed it: it passes if it is what we would have made.
+    Them(MadeCommit),
 }
 
 /// Who wrote or committed.
@@ -101,6 +113,10 @@ pub(crate) enum PushError {
     Base(ReadError),
     #[error("failed to sign a commit")]
     Sign(#[source] SignError),
+    #[error("the forge made another commit than it was asked for: {what} differs")]
+    Altered { what: &'static str },
+    #[error("the forge did not sign the commit that it made")]
+    Unsigned,
     #[error("the server rejected the push to `{branch}`: {words}")]
     Rejected {
         branch: String,
@@ -120,7 +136,13 @@ impl PushError {
             Self::Rejected { words, .. } => is_about_protection(words).then_some(
                 "the branch is protected: deliver by pull request, or let towpath's user push to it",
             ),
-            Self::BranchName { .. } | Self::NotAFile { .. } | Self::Base(_) => None,
+            Self::Unsigned => Some(
+                "GitHub signs what an App or a user makes by its API, GitLab where commits of its web pages are signed (`Web-based commit signing`)",
+            ),
+            Self::BranchName { .. }
+            | Self::NotAFile { .. }
+            | Self::Base(_)
+            | Self::Altered { .. } => None,
         }
     }
 }

@@ -52,7 +52,7 @@ pub(crate) struct Sources {
     /// Of source repositories, with nothing but commits. One that is a manifests repository too has two: a long history
     /// that is fetched or looked through delays no promotion.
     histories: BTreeMap<RepositoryName, Mirror>,
-    /// Of manifests repositories that have one, with their pull requests.
+    /// Of manifests repositories that have one that is used: for pull requests, or to make commits.
     forges: BTreeMap<RepositoryName, Forge>,
     requests: BTreeMap<RepositoryName, Requests>,
     readings: Mutex<World>,
@@ -162,6 +162,7 @@ impl Sources {
             join_all(
                 self.forges
                     .keys()
+                    .filter(|repository| wants.proposals.contains_key(*repository))
                     .map(|repository| self.read_requests(repository, (HEAD_PREFIX, now))),
             )
         });

@@ -22,6 +22,7 @@ mod propose;
 mod reason;
 pub(crate) mod request;
 mod screen;
+mod seal;
 #[cfg(test)]
 mod simulation;
 mod sites;
@@ -221,6 +222,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) forges: &'a BTreeMap<RepositoryName, Dialect>,
     /// Who commits promotions, as git writes a person: by this a commit is known to be ours.
     pub(crate) committer: &'a str,
+    /// Whether the commits of proposals are sealed, since a forge commits them in its own name.
+    pub(crate) is_sealed: bool,
 }
 
 impl Scope<'_> {

@@ -20,7 +20,7 @@ use super::request::hidden::{self, Flags, Promotions};
 use super::request::{
     Gate, GateVerdict, Proposed, RequestFacts, RequestTemplates, RequestText, markdown,
 };
-use super::{Decided, Decision, Ground, HoldReason, Scope, request};
+use super::{Decided, Decision, Ground, HoldReason, Scope, request, seal};
 use crate::ledger::Promotion;
 use crate::manifest::CommitId;
 use crate::policy::{EnvironmentName, PolicyName, PullRequests};
@@ -156,7 +156,10 @@ impl Proposer<'_, '_> {
         if drafts.is_empty() {
             return self.end(decisions);
         }
-        let commit = commit(self.scope, drafts);
+        let mut commit = commit(self.scope, drafts);
+        if self.scope.is_sealed {
+            seal::put_on(&mut commit);
+        }
         if self.lacks_only_the_unknown(&commit, decisions) {
             self.hold(decisions, &self.awaits());
             return None;
@@ -291,9 +294,9 @@ impl Proposer<'_, '_> {
         drafts
     }
 
-    /// Whether a commit is one that towpath made and nobody touched since: it promotes, by our name.
+    /// Whether a commit is one that towpath made and nobody touched since: it promotes, by our name or with our seal.
     fn is_ours(&self, tip: &Proposal) -> bool {
-        promotes(tip) && tip.committer == self.scope.committer
+        promotes(tip) && (tip.committer == self.scope.committer || seal::is_whole(tip))
     }
 
     /// Whether the branch stands as it would be made. What was merged once, or was made for another branch, is made anew.

@@ -16,8 +16,8 @@ use super::http::RemoteError;
 use super::metrics;
 use super::store::OpenError;
 use super::{
-    Entry, History, LoggedCommit, Mirror, NewCommit, Person, Push, PushError, Pushed, ReadError,
-    Remote, RemoteUrl,
+    Entry, History, LoggedCommit, Maker, Mirror, NewCommit, Person, Push, PushError, Pushed,
+    ReadError, Remote, RemoteUrl,
 };
 use crate::login::{Clock, Source};
 use crate::manifest::{CommitId, RepoPath};
@@ -171,9 +171,11 @@ pub(super) fn commit(message: &str, files: &[(&str, &str)]) -> NewCommit {
     };
     NewCommit {
         message: message.to_owned(),
-        author: ada.clone(),
-        committer: ada,
-        time: Timestamp::from_second(1_767_225_600).unwrap(),
+        maker: Maker::Us {
+            author: ada.clone(),
+            committer: ada,
+            time: Timestamp::from_second(1_767_225_600).unwrap(),
+        },
         files: files
             .iter()
             .map(|(file, bytes)| (path(file), bytes.as_bytes().to_vec()))
@@ -235,7 +237,10 @@ async fn a_commit_that_is_older_than_its_parent_by_the_clocks_is_told_before_it_
         let mirror = place.open();
         let base = head_of(&mirror).await;
         let mut commits = ["ahead", "behind"].map(|message| commit(message, &[("x", message)]));
-        commits[1].time = Timestamp::from_second(1_600_000_000).unwrap();
+        let Maker::Us { time, .. } = &mut commits[1].maker else {
+            panic!("{commits:?}");
+        };
+        *time = Timestamp::from_second(1_600_000_000).unwrap();
         let ids = done(mirror.push(push_of(&base, commits.to_vec())).await.unwrap());
         let log = mirror.log(ids[1].clone(), None, 10).await.unwrap();
         let History::Whole(log) = log else {

@@ -9,7 +9,7 @@ use bed::{git, import, install_hook};
 use super::changes::{Changed, ChangesError};
 use super::contract::{Ground, Place, commit, done, head_of, path, push_of, told};
 use super::fetch::Head;
-use super::{Entry, Mirror, NewCommit, Push, PushError, Pushed, push::Deleted};
+use super::{Entry, MadeCommit, Maker, Mirror, NewCommit, Push, PushError, Pushed, push::Deleted};
 use crate::manifest::CommitId;
 
 const PROPOSAL: &str = "towpath/dev/web";
@@ -95,6 +95,40 @@ async fn a_branch_is_rebuilt_on_a_new_base_only_from_the_tip_that_was_expected()
         );
         let gone = mirror.push(proposal(Some(&new), &base, "v: 3\n")).await;
         assert_eq!(gone.unwrap(), Pushed::Moved { head: None });
+        git(&place.bare, &["fsck", "--strict"]);
+    }
+}
+
+#[tokio::test]
+async fn a_commit_that_somebody_else_signed_is_pushed_as_it_is_and_one_without_a_signature_is_not()
+{
+    let ground = Ground::new();
+    for place in ground.seeded() {
+        let mirror = place.open();
+        let base = head_of(&mirror).await;
+        let executable = [path("bin/run")].into();
+        let asked = [path("bin/run"), path("web.yaml"), path("not/there")].into();
+        let found = mirror.executables(base.clone(), asked).await.unwrap();
+        assert_eq!(found, executable, "{}", place.way);
+
+        let ours = pushed(&mirror, proposal(None, &base, "v: 1\n")).await;
+        let raw = mirror.raw(vec![ours.clone()]).await.unwrap().remove(0);
+        let by = |raw: &str| {
+            let mut push = proposal(Some(&ours), &base, "v: 1\n");
+            let whole = MadeCommit::Whole(raw.as_bytes().to_vec());
+            push.commits[0].maker = Maker::Them(whole);
+            push
+        };
+        let unsigned = String::from_utf8(raw).unwrap();
+        let refused = mirror.push(by(&unsigned)).await.unwrap_err();
+        assert!(matches!(refused, PushError::Unsigned), "{refused}");
+        assert_eq!(stands(&place), ours.as_str());
+
+        let signed = unsigned.replacen("\n\n", "\ngpgsig one\n two\n\n", 1);
+        let theirs = pushed(&mirror, by(&signed)).await;
+        assert_eq!(stands(&place), theirs.as_str(), "{}", place.way);
+        let stands = mirror.raw(vec![theirs]).await.unwrap();
+        assert_eq!(stands, [signed.as_bytes()]);
         git(&place.bare, &["fsck", "--strict"]);
     }
 }

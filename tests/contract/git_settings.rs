@@ -6,7 +6,7 @@ use bed::{Keyring, git, import, install_hook};
 
 use super::changes::ChangesError;
 use super::contract::{Ground, Place, commit, done, head_of, push_of, told};
-use super::{History, Mirror, Remote};
+use super::{History, Maker, Mirror, Remote};
 use crate::login::Clock;
 use crate::manifest::CommitId;
 use crate::secret::{OpenPgpKey, Secret, SigningKey, SshKey};
@@ -188,7 +188,10 @@ async fn commits_that_an_openpgp_key_signed_are_verified_by_git() {
     let mut commits = ["one\n\nTowpath-Policy: web", "two"]
         .map(|message| commit(message, &[("x.yaml", message)]));
     for commit in &mut commits {
-        commit.time = crate::daemon::now();
+        let Maker::Us { time, .. } = &mut commit.maker else {
+            panic!("{commit:?}");
+        };
+        *time = crate::daemon::now();
     }
     let ids = done(mirror.push(push_of(&base, commits.to_vec())).await.unwrap());
     for id in &ids {

@@ -23,6 +23,8 @@ pub(crate) struct Lab {
     interval: &'static str,
     /// What stands behind `hooks:`, if anything.
     hooks: Option<String>,
+    /// What stands behind `commit:`, if anything.
+    commit: Option<String>,
     /// What the program finds in its environment.
     environment: BTreeMap<String, String>,
 }
@@ -50,6 +52,7 @@ impl Lab {
             registries,
             interval: "1s",
             hooks: None,
+            commit: None,
             environment: BTreeMap::new(),
         };
         lab.git(&["init", "-q", "--bare", "-b", "main", "deploy.git"]);
@@ -113,6 +116,12 @@ impl Lab {
         self.configure();
     }
 
+    /// Sets what stands behind `commit:`.
+    pub(crate) fn commit_settings(&mut self, settings: &str) {
+        self.commit = Some(settings.to_owned());
+        self.configure();
+    }
+
     /// Puts a variable into the program's environment.
     pub(crate) fn set(&mut self, name: &str, value: &str) {
         self.environment.insert(name.to_owned(), value.to_owned());
@@ -170,8 +179,10 @@ impl Lab {
         });
         let hooks = self.hooks.as_ref();
         let hooks = hooks.map_or_else(String::new, |hooks| format!("hooks: {hooks}\n"));
+        let commit = self.commit.as_ref();
+        let commit = commit.map_or_else(String::new, |commit| format!("commit: {commit}\n"));
         let text = format!(
-            "apiVersion: towpath.dev/v1alpha1\nkind: Settings\npolicies: [policies]\ncache: cache\nlisten: 127.0.0.1:0\nrepositories:\n  deploy: {{ {}, poll-interval: {interval} }}\n{source}registries:\n{registries}{hooks}",
+            "apiVersion: towpath.dev/v1alpha1\nkind: Settings\npolicies: [policies]\ncache: cache\nlisten: 127.0.0.1:0\nrepositories:\n  deploy: {{ {}, poll-interval: {interval} }}\n{source}registries:\n{registries}{hooks}{commit}",
             self.repository,
         );
         self.write("towpath.yaml", &text);

@@ -93,3 +93,9 @@ pub(in crate::forge) struct ApprovedBy {
     /// Since 18.
     pub(in crate::forge) approved_at: Option<Time>,
 }
+
+/// A commit that was made.
+#[derive(Debug, Deserialize)]
+pub(in crate::forge) struct MadeCommit {
+    pub(in crate::forge) id: Commit,
+}

@@ -97,7 +97,7 @@ fn killed_between_a_pull_request_and_what_is_wished_of_it_it_wishes_in_the_next_
 
 impl Story {
     /// A life of the daemon that ends by a kill while a request is under way.
-    fn dies(&self, (place, fault): (usize, Fault)) {
+    pub(super) fn dies(&self, (place, fault): (usize, Fault)) {
         self.forge.fail_after(place, fault, 1);
         let mut daemon = self.lab.start();
         daemon.wait_until("the request", || self.forge.waiting().is_some());

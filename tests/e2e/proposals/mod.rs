@@ -8,6 +8,7 @@ mod killed;
 mod opened;
 mod people;
 mod real;
+mod signed;
 mod told;
 mod troubled;
 
