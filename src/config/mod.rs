@@ -2,7 +2,7 @@
 //!
 //! Reading order: `files` (which are read), `source` and `tree` (texts with places), `shape`, `raw`,
 //! `forms`, `gates`, `hooks` and `nouns` (what may be written; parser and JSON Schema in one), `check_settings`, `check_repository`, `check_forge`,
-//! `check_hooks`, `check_aws`, `check_clouds`, `check_policy`, `claim` and `tags` (what it means), `holds` (of a manifests repository), `problem` (what is wrong). Not here: what a policy means for a round (`plan`).
+//! `check_hooks`, `check_aws`, `check_clouds`, `check_policy`, `check_update`, `claim` and `tags` (what it means), `holds` (of a manifests repository), `problem` (what is wrong). Not here: what a policy means for a round (`plan`).
 //! Invariant: a `Config` exists only where nothing is wrong; all problems are reported at once.
 
 mod artifact;
@@ -13,6 +13,7 @@ mod check_hooks;
 mod check_policy;
 mod check_repository;
 mod check_settings;
+mod check_update;
 mod claim;
 mod delivery;
 mod files;

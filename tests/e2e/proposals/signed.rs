@@ -179,7 +179,11 @@ fn a_forge_that_does_not_sign_moves_no_branch_and_says_what_to_turn_on() {
 impl Story {
     /// A story on a forge that signs commits, with nothing promoted yet.
     fn signed(product: Product, signs: Signs) -> Self {
-        let mut story = Self::on(product);
+        let kind = match product {
+            Product::Gitlab => "gitlab",
+            _ => "github",
+        };
+        let mut story = Self::on(product, (kind, "acme/deploy"));
         story.repository().sign(signs);
         story.lab.commit_settings("{ sign: forge }");
         story
