@@ -38,9 +38,50 @@ fn the_examples_have_no_problems_and_no_warnings() {
         String::from_utf8_lossy(&output.stdout),
         "config/by-commits.yaml: 1 policy, 2 environments, 1 image, 2 repositories\n"
     );
+    for (file, holds) in [
+        ("config/smallest.yaml", "1 policy, 3 environments, 1 image"),
+        (
+            "config/fleet.yaml",
+            "1 fleet, 2 policies, 9 environments, 3 images",
+        ),
+    ] {
+        let output = check(&["--config", file]);
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout),
+            format!("{file}: {holds}, 1 repository\n")
+        );
+    }
     let output = check(&["--holds", "config/holds.yaml"]);
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     assert!(output.status.success());
+}
+
+/// The lines of each document of a file, with the one that starts it, without comments and empty ones.
+fn documents(file: &str) -> Vec<Vec<String>> {
+    let text = std::fs::read_to_string(root().join(file)).unwrap();
+    let mut documents = vec![Vec::new()];
+    let lines = text.lines().map(str::trim_end);
+    for line in lines.filter(|line| !line.is_empty() && !line.trim_start().starts_with('#')) {
+        if line == "---" {
+            documents.push(Vec::new());
+        }
+        documents.last_mut().unwrap().push(line.to_owned());
+    }
+    documents
+}
+
+#[test]
+fn the_plain_case_takes_twenty_lines_and_a_further_application_four() {
+    let plain = documents("config/smallest.yaml");
+    assert!(plain.iter().flatten().count() <= 20, "{plain:#?}");
+    // Nothing is squeezed onto lines that nobody would write.
+    assert!(plain.iter().flatten().all(|line| line.len() <= 100));
+    let further = documents("config/fleet.yaml");
+    let api = further
+        .iter()
+        .find(|lines| lines.iter().any(|line| line.contains("name: api")));
+    assert!(api.unwrap().len() <= 4, "{api:#?}");
 }
 
 #[test]
@@ -51,6 +92,8 @@ fn each_example_names_the_schema_for_editors() {
         "config/towpath.yaml",
         "config/by-commits.yaml",
         "config/holds.yaml",
+        "config/smallest.yaml",
+        "config/fleet.yaml",
     ];
     for file in files.chain(settings.map(|name| root().join(name))) {
         let text = std::fs::read_to_string(&file).unwrap();

@@ -34,7 +34,7 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
     if let (Ok(config), Some(holds)) = (&mut checked, &args.holds) {
         let text = fs::read_to_string(holds);
         let text = text.with_context(|| format!("failed to read `{}`", holds.display()))?;
-        match check_holds(holds, &text, &config.policies) {
+        match check_holds(holds, &text, (&config.policies, &config.fleets)) {
             Ok((_, problems)) => config.warnings.extend(problems.list),
             Err(problems) => checked = Err(problems),
         }
@@ -81,10 +81,15 @@ fn summary(config: &Config) -> String {
     let Config {
         settings,
         policies,
+        fleets,
         warnings,
     } = config;
     let environments = policies.iter().map(|p| p.environments.len()).sum();
     let images = policies.iter().map(|p| p.images.len()).sum();
+    let fleets = match fleets.len() {
+        0 => String::new(),
+        some => format!("{}, ", count(some, "fleet", "fleets")),
+    };
     let parts = [
         count(policies.len(), "policy", "policies"),
         count(environments, "environment", "environments"),
@@ -95,7 +100,7 @@ fn summary(config: &Config) -> String {
         0 => String::new(),
         some => format!("; {}", count(some, "warning", "warnings")),
     };
-    format!("{}{warnings}", parts.join(", "))
+    format!("{fleets}{}{warnings}", parts.join(", "))
 }
 
 fn count(number: usize, one: &str, many: &str) -> String {

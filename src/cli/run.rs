@@ -73,6 +73,7 @@ impl Setup {
         let Config {
             settings,
             policies,
+            fleets: _,
             warnings,
         } = config;
         for warning in &warnings {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use super::{Failure, print};
 use crate::config::{Kind, schema};
 
-/// Prints the JSON Schema of what may be written in settings, policies and holds.
+/// Prints the JSON Schema of what may be written in settings, policies, routes and holds.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// One kind of document; without it, a schema for files that hold any.
@@ -16,6 +16,7 @@ pub(super) struct Args {
 enum KindArg {
     Settings,
     Policy,
+    Route,
     Holds,
 }
 
@@ -24,6 +25,7 @@ impl From<KindArg> for Kind {
         match kind {
             KindArg::Settings => Self::Settings,
             KindArg::Policy => Self::Policy,
+            KindArg::Route => Self::Route,
             KindArg::Holds => Self::Holds,
         }
     }

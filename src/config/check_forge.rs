@@ -21,13 +21,13 @@ pub(super) enum Doubt {
 }
 
 /// Refuses `sign: forge`, which stands at `place`, where a forge of a repository that policies promote to signs nothing.
-pub(super) fn check_signatures(
+pub(super) fn check_signatures<'p>(
     settings: &Settings,
     place: Span,
-    policies: &[Policy],
+    policies: impl Iterator<Item = &'p Policy>,
     faults: &mut Faults,
 ) {
-    let used: BTreeSet<_> = policies.iter().map(|policy| &policy.repository).collect();
+    let used: BTreeSet<_> = policies.map(|policy| &policy.repository).collect();
     for name in used {
         let Some(RepositorySettings {
             forge, credentials, ..

@@ -1,26 +1,25 @@
-//! Policies as written in, policies as used out: names that must be known, and rules for every image.
+//! Policies as written in, policies as used out: names that must be known, and what their routes add to them.
 //!
-//! Not here: the places that are written (`check_update`).
+//! Not here: their environments (`check_environment`) and the places that are written (`check_update`).
 
 use std::collections::BTreeMap;
 
-use super::artifact::ArtifactKind;
+use super::artifact::Artifact;
+use super::blank::Names;
+use super::check_after::ENVIRONMENTS_MAX;
 use super::check_forge::Doubt;
+use super::check_route::Routes;
 use super::claim::Claims;
-use super::delivery::{delivery, no_head};
-use super::forms::{self, Image};
-use super::gates::gates;
+use super::fleet::Fleet;
+use super::forms::Image;
 use super::problem::Faults;
 use super::raw::{Environment as RawEnvironment, PromotionPolicy, Spec};
 use super::shape::{Block, Named, NamedEntry, Placed, list};
 use super::source::{Source, Span};
 use super::tags::WrittenRule;
 use crate::image::Repository;
-use crate::manifest::Write;
-use crate::policy::select::TagRule;
-use crate::policy::select::choose::Downgrade;
 use crate::policy::{
-    Deliver, Environment, EnvironmentName, Group, ImageName, Policy, PolicyImage, PolicyName,
+    Environment, EnvironmentName, FolderPattern, ImageName, Policy, PolicyImage, PolicyName,
     RepositoryName,
 };
 
@@ -30,21 +29,54 @@ pub(super) struct Check<'a> {
     /// The repositories that the settings name, with their branches; `None` where the settings cannot be read.
     pub(super) branches: Option<&'a BTreeMap<RepositoryName, String>>,
     /// The repositories where a pull request may not come to be.
-    doubts: BTreeMap<RepositoryName, Doubt>,
+    pub(super) doubts: &'a BTreeMap<RepositoryName, Doubt>,
     pub(super) faults: &'a mut Faults,
+    pub(super) routes: Routes,
     names: BTreeMap<PolicyName, Span>,
+    pub(super) shared: Shared,
+    /// Where the fleet of each kind of folders was found.
+    fleets: BTreeMap<(RepositoryName, FolderPattern), Span>,
+}
+
+/// What environments of several policies meet in.
+#[derive(Default)]
+pub(super) struct Shared {
     pub(super) claims: Claims,
     /// The branch that what is proposed together goes to, and where that was said first.
-    groups: BTreeMap<(RepositoryName, EnvironmentName), (String, Span)>,
+    pub(super) groups: BTreeMap<(RepositoryName, EnvironmentName), (String, Span)>,
+}
+
+/// A policy with what its route adds to it, whose names are still to be filled in.
+#[derive(Clone, Debug)]
+pub(super) struct Written {
+    /// `None` where a fault says why.
+    repository: Option<RepositoryName>,
+    images: Vec<NamedEntry<ImageName, Image>>,
+    together: Option<bool>,
+    environments: Vec<Block<RawEnvironment>>,
+    /// All that the policy says itself, but for its name.
+    spec: Span,
 }
 
 /// What the checks of one environment need to know of its policy.
 pub(super) struct Context<'a> {
     pub(super) policy: &'a PolicyName,
     pub(super) repository: Option<&'a RepositoryName>,
-    pub(super) images: &'a [NamedEntry<ImageName, Image>],
+    pub(super) images: Vec<NamedEntry<ImageName, KnownImage<'a>>>,
     /// All of the policy but its name.
     pub(super) spec: Span,
+}
+
+/// An image whose repository is known by name.
+pub(super) struct KnownImage<'a> {
+    pub(super) artifact: Artifact,
+    pub(super) tags: Option<&'a WrittenRule>,
+}
+
+/// What a document of policies is.
+pub(super) enum Checked {
+    One(Policy),
+    Fleet(Box<Fleet>),
 }
 
 impl<'a> Check<'a> {
@@ -52,7 +84,7 @@ impl<'a> Check<'a> {
         sources: &'a [Source],
         (branches, doubts): (
             Option<&'a BTreeMap<RepositoryName, String>>,
-            BTreeMap<RepositoryName, Doubt>,
+            &'a BTreeMap<RepositoryName, Doubt>,
         ),
         faults: &'a mut Faults,
     ) -> Self {
@@ -61,14 +93,15 @@ impl<'a> Check<'a> {
             branches,
             doubts,
             faults,
+            routes: Routes::default(),
             names: BTreeMap::new(),
-            claims: Claims::default(),
-            groups: BTreeMap::new(),
+            shared: Shared::default(),
+            fleets: BTreeMap::new(),
         }
     }
 
     /// Checks one policy. What it gives is complete only where no fault was noted.
-    pub(super) fn policy(&mut self, raw: PromotionPolicy) -> Option<Policy> {
+    pub(super) fn policy(&mut self, raw: PromotionPolicy) -> Option<Checked> {
         let PromotionPolicy { metadata, spec } = raw;
         let Placed {
             value: name, span, ..
@@ -82,15 +115,41 @@ impl<'a> Check<'a> {
         } else {
             self.names.insert(name.clone(), span);
         }
+        let for_each = spec.value.for_each.clone();
+        let written = self.written(spec)?;
+        let own = written.spec;
+        self.faults.enter(name.clone(), own);
+        let checked = match for_each {
+            None => self.application(&name, &written).map(Checked::One),
+            Some(folders) => {
+                let fleet = self.fleet(name, (folders, written));
+                fleet.map(|fleet| Checked::Fleet(Box::new(fleet)))
+            }
+        };
+        self.faults.leave();
+        checked
+    }
+
+    /// Adds to a policy what its route says; `None` where a fault says why that cannot be.
+    fn written(&mut self, spec: Block<Spec>) -> Option<Written> {
         let Spec {
+            route,
+            for_each: _,
             repository,
             images,
+            together,
             environments,
         } = spec.value;
+        let route = match &route {
+            Some(name) => Some((&name.value, self.route(name)?)),
+            None => None,
+        };
+        let of_route = route.as_ref().map(|(_, route)| route);
+        let routed = of_route.and_then(|route| route.repository.clone());
         let missing: Vec<_> = [
-            ("repository", repository.is_none()),
+            ("repository", repository.is_none() && routed.is_none()),
             ("images", images.is_none()),
-            ("environments", environments.is_none()),
+            ("environments", environments.is_none() && route.is_none()),
         ]
         .into_iter()
         .filter_map(|(key, missing)| missing.then_some(key))
@@ -102,37 +161,109 @@ impl<'a> Check<'a> {
             let message = format!("the {keys} {} {is} missing", list(&missing));
             self.faults.error(spec.owner, message);
         }
-        let repository = repository.and_then(|repository| self.repository(repository));
-        let images = images.map(|Named { entries }| entries).unwrap_or_default();
-        let domain_images = self.images(&images);
-        let context = Context {
-            policy: &name,
-            repository: repository.as_ref(),
-            images: &images,
-            spec: spec.span,
+        let repository = match repository {
+            Some(own) => self.repository(&own),
+            None => routed.map(|routed| routed.value),
         };
-        let environments = environments.map(|e| self.environments(e, &context));
-        self.written(
-            &images,
-            environments.as_deref().unwrap_or_default(),
-            spec.span,
-        );
-        Some(Policy {
-            repository: repository?,
-            images: domain_images,
-            environments: environments?,
-            name,
+        if let Some(own) = &environments {
+            self.once_each(&own.value);
+            if own.value.is_empty() && route.is_none() && !self.faults.touch(own.span) {
+                let message = "a policy needs at least one environment";
+                self.faults.error(own.owner, message);
+            }
+        }
+        let own = environments.map(|own| own.value).unwrap_or_default();
+        let mut environments = match route {
+            Some((name, route)) => self.overridden((name, &route), own),
+            None => own,
+        };
+        self.few(&environments);
+        environments.truncate(ENVIRONMENTS_MAX);
+        let images = images.map(|Named { entries }| entries).unwrap_or_default();
+        let together = self.together(together, &images);
+        Some(Written {
+            repository,
+            images,
+            together,
+            environments,
+            spec: spec.span,
         })
+    }
+
+    /// What `written` means for the application `name`.
+    pub(super) fn application(&mut self, name: &PolicyName, written: &Written) -> Option<Policy> {
+        let Written {
+            repository,
+            images,
+            together,
+            environments,
+            spec,
+        } = written;
+        let context = Context {
+            policy: name,
+            repository: repository.as_ref(),
+            images: self.images(images, name),
+            spec: *spec,
+        };
+        let environments = self.environments(environments, &context);
+        self.each_written(&context, &environments);
+        let image = |NamedEntry { key, value }: &NamedEntry<ImageName, KnownImage<'_>>| {
+            let repository = value.as_ref()?.artifact.repository.clone();
+            Some((key.value.clone(), PolicyImage { repository }))
+        };
+        Some(Policy {
+            name: name.clone(),
+            repository: repository.clone()?,
+            images: context.images.iter().filter_map(image).collect(),
+            together: *together == Some(true),
+            environments,
+        })
+    }
+
+    /// Checks a fleet by one application that it may have, and by another one that both of them do not write one place.
+    fn fleet(
+        &mut self,
+        name: PolicyName,
+        (folders, written): (Placed<FolderPattern>, Written),
+    ) -> Option<Fleet> {
+        let others = std::mem::take(&mut self.shared);
+        let errors = self.faults.errors();
+        let sample = self.application(&name, &written);
+        let of_sample = std::mem::replace(&mut self.shared, others);
+        let sample = sample.filter(|_| self.faults.errors() == errors)?;
+        let mut faults = Faults::default();
+        let mut check = Check {
+            shared: of_sample,
+            ..Check::new(self.sources, (self.branches, self.doubts), &mut faults)
+        };
+        check.application(&another(&name), &written);
+        if let Some(why) = faults.first_error() {
+            let message = format!("two policies of this fleet cannot stand side by side: {why}");
+            self.faults.error(folders.span, message);
+            return None;
+        }
+        let key = (sample.repository.clone(), folders.value.clone());
+        if let Some(first) = self.fleets.insert(key, folders.span) {
+            let message = format!("there is a fleet for these folders in {}", self.at(first));
+            self.faults.error(folders.span, message);
+        }
+        let branches = self.branches.cloned().unwrap_or_default();
+        Some(Fleet::new(folders.value, sample, (written, branches)))
     }
 
     /// Where a span is, for people.
     pub(super) fn at(&self, span: Span) -> String {
-        let source = &self.sources[span.file];
-        let (line, column) = source.position(span.start);
-        format!("{}:{line}:{column}", source.path.display())
+        match self.sources.get(span.file) {
+            Some(source) => {
+                let (line, column) = source.position(span.start);
+                format!("{}:{line}:{column}", source.path.display())
+            }
+            // Once the files are closed.
+            None => "the same file".to_owned(),
+        }
     }
 
-    fn repository(&mut self, name: Placed<RepositoryName>) -> Option<RepositoryName> {
+    pub(super) fn repository(&mut self, name: &Placed<RepositoryName>) -> Option<RepositoryName> {
         if let Some(branches) = self.branches
             && !branches.contains_key(&name.value)
         {
@@ -144,220 +275,98 @@ impl<'a> Check<'a> {
             );
             return None;
         }
-        Some(name.value)
+        Some(name.value.clone())
     }
 
     /// Refuses a rule whose source is no repository of the settings.
-    fn known_source(&mut self, rule: Option<&WrittenRule>) {
+    pub(super) fn known_source(&mut self, rule: Option<&WrittenRule>) {
         let source = rule.and_then(|rule| rule.source.as_ref());
         if let Some(source) = source {
-            self.repository(source.repository.clone());
+            self.repository(&source.repository);
         }
     }
 
-    fn images(
+    /// Fills in the repositories of images, and refuses one that stands twice.
+    fn images<'w>(
         &mut self,
-        images: &[NamedEntry<ImageName, Image>],
-    ) -> BTreeMap<ImageName, PolicyImage> {
-        let mut seen: BTreeMap<Repository, ImageName> = BTreeMap::new();
-        let mut checked = BTreeMap::new();
+        images: &'w [NamedEntry<ImageName, Image>],
+        policy: &PolicyName,
+    ) -> Vec<NamedEntry<ImageName, KnownImage<'w>>> {
+        let names = Names {
+            policy: policy.as_str(),
+            environment: "",
+        };
+        let mut seen: BTreeMap<Repository, &ImageName> = BTreeMap::new();
+        let mut known = Vec::new();
         for NamedEntry { key, value } in images {
-            let Some(Image(entry)) = value else { continue };
-            self.known_source(entry.tags.as_ref());
-            let repository = entry.repository.value.repository.clone();
-            if let Some(other) = seen.insert(repository.clone(), key.value.clone()) {
-                let message = format!("`{other}` and `{}` are the same repository", key.value);
-                self.faults.error(entry.repository.span, message);
-            }
-            checked.insert(key.value.clone(), PolicyImage { repository });
+            let value = value.as_ref().and_then(|Image(entry)| {
+                self.known_source(entry.tags.as_ref());
+                let artifact = entry.repository.filled(names, self.faults)?;
+                if let Some(other) = seen.insert(artifact.repository.clone(), &key.value) {
+                    let message = format!("`{other}` and `{}` are the same repository", key.value);
+                    self.faults.error(entry.repository.span, message);
+                }
+                let tags = entry.tags.as_ref();
+                Some(KnownImage { artifact, tags })
+            });
+            let key = key.clone();
+            known.push(NamedEntry { key, value });
         }
-        checked
+        known
     }
 
-    fn environments(
+    /// Whether all images move at once, which takes several, with one rule for all.
+    fn together(
         &mut self,
-        environments: Block<Vec<Block<RawEnvironment>>>,
-        context: &Context<'_>,
-    ) -> Vec<Environment> {
-        let mut seen = BTreeMap::new();
-        let mut checked = Vec::new();
-        if environments.value.is_empty() && !self.faults.touch(environments.span) {
-            let message = "a policy needs at least one environment";
-            self.faults.error(environments.owner, message);
+        together: Option<Block<bool>>,
+        images: &[NamedEntry<ImageName, Image>],
+    ) -> Option<bool> {
+        let Block { value, owner, .. } = together?;
+        if !value {
+            return Some(false);
         }
-        for environment in environments.value {
-            let Placed { value, span, .. } = environment.value.name.clone();
-            if let Some(first) = seen.insert(value, span) {
-                let name = &environment.value.name.value;
-                let first = self.at(first);
-                let message = format!("a second environment `{name}`; the first is in {first}");
-                self.faults.error(span, message);
-            }
-            checked.push(self.environment(environment, context));
+        if images.len() == 1 {
+            let message = "`together` changes nothing for one image";
+            self.faults.warning(owner, message);
         }
-        checked
-    }
-
-    fn environment(
-        &mut self,
-        environment: Block<RawEnvironment>,
-        context: &Context<'_>,
-    ) -> Environment {
-        let Block { value, owner, .. } = environment;
-        let RawEnvironment {
-            name,
-            tags,
-            update,
-            write,
-            deliver,
-            allow_downgrade,
-            gates: written,
-        } = value;
-        let has_rule = |image: &NamedEntry<ImageName, Image>| {
-            image
-                .value
+        for NamedEntry { key, value } in images {
+            if value
                 .as_ref()
-                .is_none_or(|image| image.0.tags.is_some())
-        };
-        if tags.is_none()
-            && !context.images.iter().all(has_rule)
-            && !self.faults.touch(context.spec)
-        {
-            let message = format!("`{}` does not say which versions may come here", name.value);
-            self.faults.error_with_hint(
-                owner,
-                message,
-                "add `tags: { semver: \">=1.0.0\" }`, for example",
-            );
-        }
-        self.known_source(tags.as_ref());
-        let rules = rules(context.images, tags.as_ref(), self.branches);
-        if let Some(write) = write.as_ref().filter(|write| write.value == Write::Tag)
-            && rules.values().any(|rule| rule.followed().is_some())
-        {
-            self.faults.error_with_hint(
-                write.span,
-                "a followed tag keeps its name, so writing it would change nothing",
-                "write `digest` or `tag@digest`, or leave `write` out",
-            );
-        }
-        if let Some(deliver) = &deliver {
-            self.known_forge(deliver, context);
-        }
-        let deliver = delivery(deliver.map(|deliver| deliver.value));
-        self.join(&deliver, context, &name);
-        let mut updates = Vec::new();
-        for update in update.0 {
-            for (update, span) in self.updates(update, context) {
-                self.claim(&update, (&deliver, span), context, name.value.as_str());
-                updates.push(update);
-            }
-        }
-        Environment {
-            name: name.value,
-            rules,
-            after: None,
-            gates: gates(written, None, self.faults),
-            update: updates,
-            write: write.map(|write| write.value),
-            deliver,
-            downgrade: match allow_downgrade {
-                Some(true) => Downgrade::Allowed,
-                Some(false) | None => Downgrade::Forbidden,
-            },
-        }
-    }
-
-    /// Refuses pull requests where it cannot be told which forge has them.
-    fn known_forge(&mut self, deliver: &Block<forms::Deliver>, context: &Context<'_>) {
-        let (forms::Deliver::PullRequest(_), Some(repository)) =
-            (&deliver.value, context.repository)
-        else {
-            return;
-        };
-        match self.doubts.get(repository) {
-            Some(Doubt::Unknown(why)) => {
-                let message = format!("no forge is known for `{repository}`: {why}");
-                let hint = format!("in the settings of `{repository}`, {}", why.remedy());
-                self.faults.error_with_hint(deliver.span, message, hint);
-            }
-            Some(Doubt::Anonymous) => {
-                let message = format!(
-                    "`{repository}` is reached over SSH, whose key opens no API; write `credentials` under its `forge` in the settings"
+                .is_some_and(|Image(entry)| entry.tags.is_some())
+            {
+                self.faults.error_with_hint(
+                    key.span,
+                    format!("`{}` has `tags` of its own, and with `together` a release is one tag that all images have", key.value),
+                    "write one rule for all of them under `environments`",
                 );
-                self.faults.warning(deliver.span, message);
             }
-            None => {}
         }
+        Some(true)
     }
 
     /// Notes images that no environment writes: they would silently stay where they are.
-    fn written(
-        &mut self,
-        images: &[NamedEntry<ImageName, Image>],
-        environments: &[Environment],
-        spec: Span,
-    ) {
+    fn each_written(&mut self, context: &Context<'_>, environments: &[Environment]) {
         let is_written = |image: &ImageName| {
             let sites = |environment: &Environment| environment.sites_of(image).next().is_some();
             environments.iter().any(sites)
         };
         // What is missing beside something wrong may only be misspelled.
-        if self.faults.touch(spec) {
+        if self.faults.touch(context.spec) {
             return;
         }
-        for NamedEntry { key, .. } in images {
+        for NamedEntry { key, .. } in &context.images {
             if !is_written(&key.value) {
                 let message = format!("no environment says where `{}` is written", key.value);
                 self.faults.error(key.span, message);
             }
         }
     }
-
-    /// Notes to which branch an environment goes that is proposed for all policies together, and refuses a second one.
-    fn join(&mut self, deliver: &Deliver, context: &Context<'_>, name: &Placed<EnvironmentName>) {
-        let (Deliver::PullRequest(requests), Some(repository)) = (deliver, context.repository)
-        else {
-            return;
-        };
-        let default = self.branches.and_then(|branches| branches.get(repository));
-        let branch = requests.branch.as_ref().or(default);
-        let of = (context.policy, &name.value);
-        if let Some(message) = no_head(requests, of, branch.map(String::as_str)) {
-            self.faults.error(name.span, message);
-        }
-        let Some(branch) = branch.filter(|_| requests.group != Group::Policy) else {
-            return;
-        };
-        let key = (repository.clone(), name.value.clone());
-        let first = self.groups.entry(key);
-        let (first, place) = first.or_insert_with(|| (branch.clone(), name.span)).clone();
-        if first != *branch {
-            let message = format!(
-                "what is proposed for `{}` together goes to one branch: here to `{branch}`, and to `{first}` in {}",
-                name.value,
-                self.at(place)
-            );
-            let hint = "name the same `branch`, or leave `group: environment` out";
-            self.faults.error_with_hint(name.span, message, hint);
-        }
-    }
 }
 
-/// The rule of each image: its own, or else the environment's.
-fn rules(
-    images: &[NamedEntry<ImageName, Image>],
-    tags: Option<&WrittenRule>,
-    branches: Option<&BTreeMap<RepositoryName, String>>,
-) -> BTreeMap<ImageName, TagRule> {
-    let rule = |NamedEntry { key, value }: &NamedEntry<ImageName, Image>| {
-        let Image(entry) = value.as_ref()?;
-        let rule = entry.tags.as_ref().or(tags)?.rule(branches);
-        let rule = match entry.repository.value.kind {
-            ArtifactKind::Image => rule,
-            ArtifactKind::Chart => rule.of_chart(),
-        };
-        Some((key.value.clone(), rule))
-    };
-    images.iter().filter_map(rule).collect()
+/// The name of an application beside `name`.
+fn another(name: &PolicyName) -> PolicyName {
+    let mut names = ["one", "another"].into_iter();
+    let other = names.find(|other| *other != name.as_str());
+    let other = other.and_then(|other| other.parse().ok());
+    other.expect("at least one of two names is another, and both are names")
 }

@@ -1,82 +1,159 @@
 //! The places that policies write: what each `update` means, and that no two write one place.
 
 use super::artifact::ArtifactKind;
+use super::blank::{Blank, Fill, Names};
 use super::check_policy::{Check, Context};
 use super::claim::{Claim, Ground, Refused};
-use super::forms::{self, Image};
-use super::raw::{KustomizationUpdate, MarkersUpdate};
+use super::forms;
+use super::nouns::MarkerPolicy;
+use super::raw::{
+    ApplicationUpdate, HelmUpdate, KustomizationUpdate, ManifestUpdate, MarkersUpdate, YamlUpdate,
+};
 use super::shape::{NamedEntry, Placed, list};
 use super::source::Span;
 use crate::edit::{Aliases, Document, Reach};
 use crate::manifest::{Form, Site};
 use crate::policy::{Deliver, ImageName, Update};
 
+/// A site, and which image it says to be there.
+type Found<'w> = (Site, Option<&'w Placed<ImageName>>);
+
 impl Check<'_> {
     /// What one `update` means, each part with the place that a message points to.
     pub(super) fn updates(
         &mut self,
-        Placed { value, span, .. }: Placed<forms::Update>,
-        context: &Context<'_>,
+        Placed { value, span, .. }: &Placed<forms::Update>,
+        (names, context): (Names<'_>, &Context<'_>),
     ) -> Vec<(Update, Span)> {
-        let (path, form, reach, image) = match value {
-            forms::Update::Kustomize(raw) => return self.in_kustomization(raw, context),
-            forms::Update::Helm(raw) => {
-                let at = raw.at.value;
-                let reach = reach(None, raw.through_alias);
-                (raw.helm, Form::Helm { at }, reach, raw.image)
+        let found = match value {
+            forms::Update::Kustomize(raw) => {
+                return self.in_kustomization(raw, (names, context));
             }
-            forms::Update::Yaml(raw) => {
-                let at = raw.at.value;
-                let reach = reach(raw.document, raw.through_alias);
-                (raw.yaml, Form::Yaml { at }, reach, raw.image)
-            }
-            forms::Update::Manifest(raw) => {
-                let at = raw.at.map(|at| at.value);
-                let reach = reach(raw.document, raw.through_alias);
-                (raw.manifest, Form::Manifest { at }, reach, raw.image)
-            }
-            forms::Update::Application(raw) => {
-                let at = raw.at.map(|at| at.value);
-                let reach = reach(raw.document, raw.through_alias);
-                (raw.application, Form::Application { at }, reach, raw.image)
-            }
-            forms::Update::Markers(raw) => return self.marked(raw, context),
+            forms::Update::Markers(raw) => return self.marked(raw, (names, context)),
+            forms::Update::Helm(raw) => self.helm(raw, names),
+            forms::Update::Yaml(raw) => self.yaml(raw, names),
+            forms::Update::Manifest(raw) => self.manifest(raw, names),
+            forms::Update::Application(raw) => self.argo(raw, names),
         };
-        let image = self.image_at(&form, (image, span), context);
+        let Some((site, image)) = found else {
+            return Vec::new();
+        };
+        let image = self.image_at(&site.form, (image, *span), context);
+        vec![(Update { site, image }, *span)]
+    }
+
+    fn helm<'w>(&mut self, raw: &'w HelmUpdate, names: Names<'_>) -> Option<Found<'w>> {
+        let HelmUpdate {
+            helm,
+            at,
+            through_alias,
+            image,
+        } = raw;
+        let at = at.filled(names, self.faults)?;
         let site = Site {
-            path: path.value,
-            form,
-            reach,
+            path: helm.filled(names, self.faults)?,
+            form: Form::Helm { at },
+            reach: reach(None, *through_alias),
         };
-        vec![(Update { site, image }, span)]
+        Some((site, image.as_ref()))
+    }
+
+    fn yaml<'w>(&mut self, raw: &'w YamlUpdate, names: Names<'_>) -> Option<Found<'w>> {
+        let YamlUpdate {
+            yaml,
+            at,
+            document,
+            through_alias,
+            image,
+        } = raw;
+        let at = at.filled(names, self.faults)?;
+        let document = self.some(document.as_ref(), names)?;
+        let site = Site {
+            path: yaml.filled(names, self.faults)?,
+            form: Form::Yaml { at },
+            reach: reach(document, *through_alias),
+        };
+        Some((site, image.as_ref()))
+    }
+
+    fn manifest<'w>(&mut self, raw: &'w ManifestUpdate, names: Names<'_>) -> Option<Found<'w>> {
+        let ManifestUpdate {
+            manifest,
+            at,
+            document,
+            through_alias,
+            image,
+        } = raw;
+        let at = self.some(at.as_ref(), names)?;
+        let document = self.some(document.as_ref(), names)?;
+        let site = Site {
+            path: manifest.filled(names, self.faults)?,
+            form: Form::Manifest { at },
+            reach: reach(document, *through_alias),
+        };
+        Some((site, image.as_ref()))
+    }
+
+    fn argo<'w>(&mut self, raw: &'w ApplicationUpdate, names: Names<'_>) -> Option<Found<'w>> {
+        let ApplicationUpdate {
+            application,
+            at,
+            document,
+            through_alias,
+            image,
+        } = raw;
+        let at = self.some(at.as_ref(), names)?;
+        let document = self.some(document.as_ref(), names)?;
+        let site = Site {
+            path: application.filled(names, self.faults)?,
+            form: Form::Application { at },
+            reach: reach(document, *through_alias),
+        };
+        Some((site, image.as_ref()))
+    }
+
+    /// Fills in what may be missing; `None` where the names do not fit.
+    #[expect(clippy::option_option, reason = "what is missing is no fault")]
+    fn some<T: Fill>(
+        &mut self,
+        written: Option<&Placed<Blank<T>>>,
+        names: Names<'_>,
+    ) -> Option<Option<T>> {
+        match written {
+            Some(written) => written.filled(names, self.faults).map(Some),
+            None => Some(None),
+        }
     }
 
     /// One update for all images that stand in a kustomization; where the policy has charts, one for each, since they stand
     /// elsewhere in it.
     fn in_kustomization(
         &mut self,
-        raw: KustomizationUpdate,
-        context: &Context<'_>,
+        raw: &KustomizationUpdate,
+        (names, context): (Names<'_>, &Context<'_>),
     ) -> Vec<(Update, Span)> {
         let KustomizationUpdate {
             kustomization,
             image,
         } = raw;
-        if let Some(image) = &image {
+        if let Some(image) = image {
             self.known_image(image, context);
         }
         let span = kustomization.span;
+        let Some(path) = kustomization.filled(names, self.faults) else {
+            return Vec::new();
+        };
         let update = |form: Form, image: Option<ImageName>| {
             let site = Site {
-                path: kustomization.value.clone(),
+                path: path.clone(),
                 form,
                 reach: Reach::default(),
             };
             (Update { site, image }, span)
         };
         let kinds = context.images.iter().filter_map(|entry| {
-            let Image(value) = entry.value.as_ref()?;
-            Some((&entry.key.value, value.repository.value.kind))
+            let kind = entry.value.as_ref()?.artifact.kind;
+            Some((&entry.key.value, kind))
         });
         let kinds: Vec<_> = kinds.collect();
         if image.is_none() && kinds.iter().all(|(_, kind)| *kind == ArtifactKind::Image) {
@@ -95,24 +172,32 @@ impl Check<'_> {
     }
 
     /// One update for each image policy of Flux.
-    fn marked(&mut self, raw: MarkersUpdate, context: &Context<'_>) -> Vec<(Update, Span)> {
+    fn marked(
+        &mut self,
+        raw: &MarkersUpdate,
+        (names, context): (Names<'_>, &Context<'_>),
+    ) -> Vec<(Update, Span)> {
         let MarkersUpdate {
             markers,
             policies,
             through_alias,
         } = raw;
+        let Some(path) = markers.filled(names, self.faults) else {
+            return Vec::new();
+        };
         let mut updates = Vec::new();
-        for NamedEntry { key, value } in policies.entries {
+        for NamedEntry { key, value } in &policies.entries {
             let Some(image) = value else { continue };
-            self.known_image(&image, context);
-            let site = Site {
-                path: markers.value.clone(),
-                form: Form::Markers {
-                    policy: key.value.0,
-                },
-                reach: reach(None, through_alias),
+            self.known_image(image, context);
+            let Some(MarkerPolicy(policy)) = key.filled(names, self.faults) else {
+                continue;
             };
-            let image = Some(image.value);
+            let site = Site {
+                path: path.clone(),
+                form: Form::Markers { policy },
+                reach: reach(None, *through_alias),
+            };
+            let image = Some(image.value.clone());
             updates.push((Update { site, image }, key.span));
         }
         updates
@@ -122,10 +207,10 @@ impl Check<'_> {
     fn image_at(
         &mut self,
         form: &Form,
-        (image, span): (Option<Placed<ImageName>>, Span),
+        (image, span): (Option<&Placed<ImageName>>, Span),
         context: &Context<'_>,
     ) -> Option<ImageName> {
-        match (&image, context.images) {
+        match (image, &context.images[..]) {
             (Some(image), _) => self.known_image(image, context),
             (None, [first, _, ..]) if holds_one(form) => self.faults.error_with_hint(
                 span,
@@ -134,7 +219,7 @@ impl Check<'_> {
             ),
             (None, _) => {}
         }
-        image.map(|image| image.value)
+        image.map(|image| image.value.clone())
     }
 
     fn known_image(&mut self, image: &Placed<ImageName>, context: &Context<'_>) {
@@ -173,13 +258,17 @@ impl Check<'_> {
         let by = format!("`{environment}` of `{}`", context.policy);
         // Where it is not said which image of several one place holds, that is a fault of its own.
         let count = if holds_one(&site.form) { 1 } else { usize::MAX };
-        for Image(entry) in written.take(count) {
-            let image = Some(entry.repository.value.repository.clone());
+        for known in written.take(count) {
+            let image = Some(known.artifact.repository.clone());
             let claim = Claim::new((&by, span), site, image);
-            let Err(Refused { first, hint }) = self.claims.add(&ground, claim) else {
+            let Err(Refused { first, hint }) = self.shared.claims.add(&ground, claim) else {
                 continue;
             };
             let (by, place) = (first.by.clone(), first.span);
+            let hint = match place == span {
+                true => Some("`{policy}` in the path tells apart the policies that share it"),
+                false => hint,
+            };
             let message = format!("{by} writes here too, in {}", self.at(place));
             match hint {
                 Some(hint) => self.faults.error_with_hint(span, message, hint),
@@ -205,9 +294,9 @@ fn holds_one(form: &Form) -> bool {
     }
 }
 
-fn reach(document: Option<Placed<Document>>, through_alias: Option<bool>) -> Reach {
+fn reach(document: Option<Document>, through_alias: Option<bool>) -> Reach {
     Reach {
-        document: document.map(|document| document.value),
+        document,
         aliases: match through_alias {
             Some(true) => Aliases::Followed,
             Some(false) | None => Aliases::Refused,

@@ -1,6 +1,8 @@
 //! How promotions are delivered: what is written in, what is meant out.
 
+use super::blank::{Blank, Fill, Names};
 use super::forms::{self, AutoMerge};
+use super::problem::Faults;
 use super::raw::PullRequestDelivery;
 use super::shape::Placed;
 use crate::policy::{Deliver, EnvironmentName, PolicyName, PullRequests};
@@ -9,19 +11,28 @@ use crate::policy::{Deliver, EnvironmentName, PolicyName, PullRequests};
 /// kept by the names of policies and environments already.
 const LOCK: &str = ".lock";
 
-pub(super) fn delivery(deliver: Option<forms::Deliver>) -> Deliver {
+/// What is meant; names that do not fit are noted and left out.
+pub(super) fn delivery(
+    deliver: Option<&forms::Deliver>,
+    names: Names<'_>,
+    faults: &mut Faults,
+) -> Deliver {
     match deliver {
         None => Deliver::Commit { branch: None },
         Some(forms::Deliver::Commit(commit)) => Deliver::Commit {
-            branch: commit.branch.map(|branch| branch.value.0),
+            branch: one(commit.branch.as_ref(), names, faults).map(|branch| branch.0),
         },
         Some(forms::Deliver::PullRequest(requests)) => {
-            Deliver::PullRequest(Box::new(pull_requests(*requests)))
+            Deliver::PullRequest(Box::new(pull_requests(requests, names, faults)))
         }
     }
 }
 
-fn pull_requests(written: PullRequestDelivery) -> PullRequests {
+fn pull_requests(
+    written: &PullRequestDelivery,
+    names: Names<'_>,
+    faults: &mut Faults,
+) -> PullRequests {
     let PullRequestDelivery {
         branch,
         group,
@@ -34,19 +45,21 @@ fn pull_requests(written: PullRequestDelivery) -> PullRequests {
         draft,
         auto_merge,
     } = written;
-    let set = |texts: Option<Vec<Placed<String>>>| {
-        let texts = texts.into_iter().flatten();
-        texts.map(|text| text.value).collect()
+    let mut set = |texts: &Option<Vec<Placed<Blank<String>>>>| {
+        let texts = texts.iter().flatten();
+        texts
+            .filter_map(|text| text.filled(names, faults))
+            .collect()
     };
     PullRequests {
-        branch: branch.map(|branch| branch.value.0),
-        group: group.map(|group| group.value).unwrap_or_default(),
-        title: title.map(|title| title.value.0),
-        body: body.map(|body| body.value.0),
         labels: set(labels),
         reviewers: set(reviewers),
         assignees: set(assignees),
-        milestone: milestone.map(|title| title.value),
+        branch: one(branch.as_ref(), names, faults).map(|branch| branch.0),
+        group: group.as_ref().map(|group| group.value).unwrap_or_default(),
+        title: title.as_ref().map(|title| title.value.0.clone()),
+        body: body.as_ref().map(|body| body.value.0.clone()),
+        milestone: one(milestone.as_ref(), names, faults),
         is_draft: draft.unwrap_or(false),
         auto_merge: auto_merge.and_then(|AutoMerge(way)| way),
     }
@@ -73,4 +86,10 @@ pub(super) fn no_head(
     Some(format!(
         "proposals would have the branch `{head}`, which git cannot keep beside `{base}`, where they go"
     ))
+fn one<T: Fill>(
+    written: Option<&Placed<Blank<T>>>,
+    names: Names<'_>,
+    faults: &mut Faults,
+) -> Option<T> {
+    written?.filled(names, faults)
 }

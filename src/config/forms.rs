@@ -6,6 +6,7 @@
 use serde_json::{Value as Json, json};
 
 use super::artifact::Artifact;
+use super::blank::Blank;
 use super::logins::SecretPlace;
 use super::nouns::{ProxyUrl, unknown_word};
 use super::problem::Faults;
@@ -89,7 +90,7 @@ impl Shape for Update {
     }
 
     fn schema() -> Option<Json> {
-        let folder = <Placed<RepoPath> as Shape>::schema()?;
+        let folder = <Placed<Blank<RepoPath>> as Shape>::schema()?;
         Some(json!({ "anyOf": [
             folder,
             KustomizationUpdate::schema()?,
@@ -208,7 +209,7 @@ impl Shape for Image {
     }
 
     fn schema() -> Option<Json> {
-        let short = <Placed<Artifact> as Shape>::schema()?;
+        let short = <Placed<Blank<Artifact>> as Shape>::schema()?;
         Some(json!({ "anyOf": [short, ImageEntry::schema()?] }))
     }
 }

@@ -7,10 +7,10 @@ use jiff::SignedDuration;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 use serde_json::{Value as Json, json};
 
+use super::fleet::Fleet;
 use super::forms::OneOrMany;
 use super::problem::Faults;
 use super::shape::{Later, Leaf, Placed, Refusal, shape};
-use super::source::Span;
 use crate::policy::Policy;
 use crate::policy::gate::{
     DAYS, Days, Freeze, FreezeEnd, FreezeError, Gates, Hours, MinAge, Platform, Platforms, Soak,
@@ -216,11 +216,7 @@ impl Leaf for NameGlob {
 }
 
 /// What the gates of an environment mean; `after` is where it says what it comes after.
-pub(super) fn gates(
-    written: Option<GatesEntry>,
-    after: Option<Span>,
-    faults: &mut Faults,
-) -> Gates {
+pub(super) fn gates(written: Option<&GatesEntry>, is_after: bool, faults: &mut Faults) -> Gates {
     let Some(written) = written else {
         return Gates::default();
     };
@@ -230,8 +226,8 @@ pub(super) fn gates(
         windows,
         freeze,
         platforms,
-    } = written;
-    if let (Some(soak), None) = (&soak, after) {
+    } = written.clone();
+    if let Some(soak) = soak.as_ref().filter(|_| !is_after) {
         faults.error_with_hint(
             soak.span,
             "`soak` counts from when a version began to run in the environment before, and there is none",
@@ -309,8 +305,20 @@ fn freeze_of(
     }
 }
 
-/// Adds the freezes of the settings to the environments that they are about.
-pub(super) fn freeze(shared: Vec<SharedFreeze>, policies: &mut [Policy], faults: &mut Faults) {
+/// A freeze of the settings, and what it is about.
+#[derive(Clone, Debug)]
+pub(super) struct SharedGate {
+    freeze: Freeze,
+    environments: Vec<Placed<NameGlob>>,
+    policies: Vec<Placed<NameGlob>>,
+}
+
+/// Adds the freezes of the settings to the environments that they are about. Fleets keep them for policies that come later.
+pub(super) fn freeze(
+    shared: Vec<SharedFreeze>,
+    (policies, fleets): (&mut [Policy], &mut [Fleet]),
+    faults: &mut Faults,
+) {
     for shared in shared {
         let SharedFreeze {
             from,
@@ -323,25 +331,62 @@ pub(super) fn freeze(shared: Vec<SharedFreeze>, policies: &mut [Policy], faults:
         let Some(freeze) = freeze_of((from, to), zone, reason, faults) else {
             continue;
         };
-        let (environments, named) = (globs(environments), globs(named));
-        let is_about = |policy: &Policy| any(&named, policy.name.as_str());
-        let mut names = Vec::new();
-        for environment in policies
-            .iter_mut()
-            .filter(|policy| is_about(policy))
-            .flat_map(|policy| &mut policy.environments)
-        {
-            if any(&environments, environment.name.as_str()) {
-                environment.gates.freezes.push(freeze.clone());
+        let shared = SharedGate {
+            freeze,
+            environments: globs(environments),
+            policies: globs(named),
+        };
+        policies.iter_mut().for_each(|policy| shared.join(policy));
+        for fleet in &mut *fleets {
+            fleet.freeze(shared.clone());
+        }
+        shared.doubt((policies, fleets), faults);
+    }
+}
+
+impl PartialEq for SharedGate {
+    fn eq(&self, other: &Self) -> bool {
+        fn texts(globs: &[Placed<NameGlob>]) -> impl Iterator<Item = &str> {
+            globs.iter().map(|glob| glob.value.0.glob().glob())
+        }
+        self.freeze == other.freeze
+            && texts(&self.environments).eq(texts(&other.environments))
+            && texts(&self.policies).eq(texts(&other.policies))
+    }
+}
+
+impl SharedGate {
+    /// Adds the freeze to the environments of `policy` that it is about.
+    pub(super) fn join(&self, policy: &mut Policy) {
+        if any(&self.policies, policy.name.as_str()) {
+            for environment in &mut policy.environments {
+                if any(&self.environments, environment.name.as_str()) {
+                    environment.gates.freezes.push(self.freeze.clone());
+                }
             }
-            names.push(environment.name.as_str());
         }
+    }
+
+    /// Says where it is about nothing that is there.
+    fn doubt(&self, (policies, fleets): (&[Policy], &[Fleet]), faults: &mut Faults) {
+        let is_about = |policy: &&Policy| any(&self.policies, policy.name.as_str());
+        let samples = fleets.iter().map(|fleet| &fleet.sample);
+        let environments: Vec<&str> = policies
+            .iter()
+            .filter(is_about)
+            .chain(samples)
+            .flat_map(|policy| &policy.environments)
+            .map(|environment| environment.name.as_str())
+            .collect();
         // Where no policy is meant, that alone is told.
-        if !names.is_empty() {
-            unmatched(("environment", &environments), &names, faults);
+        if !environments.is_empty() {
+            unmatched(("environment", &self.environments), &environments, faults);
         }
-        let names: Vec<_> = policies.iter().map(|policy| policy.name.as_str()).collect();
-        unmatched(("policy", &named), &names, faults);
+        // The policies of a fleet are known by its folders alone.
+        if fleets.is_empty() {
+            let names: Vec<_> = policies.iter().map(|policy| policy.name.as_str()).collect();
+            unmatched(("policy", &self.policies), &names, faults);
+        }
     }
 }
 

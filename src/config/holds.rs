@@ -9,6 +9,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
+use super::fleet::Fleet;
 use super::forms::OneOrMany;
 use super::mask;
 use super::nouns::ApiVersion;
@@ -98,22 +99,22 @@ impl Leaf for HeldVersion {
 
 /// Reads the holds in `text`, which stands in `file`.
 pub(crate) fn holds(file: &Path, text: &str) -> Result<Vec<Hold>, Problems> {
-    Ok(read(file, text, None)?.0)
+    Ok(read(file, text, (&[], &[]))?.0)
 }
 
-/// The same, and what of it speaks of nothing that `policies` know: those of another configuration are left alone.
+/// The same, and what of it speaks of nothing that the policies know: those of another configuration are left alone.
 pub(crate) fn check_holds(
     file: &Path,
     text: &str,
-    policies: &[Policy],
+    known: (&[Policy], &[Fleet]),
 ) -> Result<(Vec<Hold>, Problems), Problems> {
-    read(file, text, Some(policies))
+    read(file, text, known)
 }
 
 fn read(
     file: &Path,
     text: &str,
-    policies: Option<&[Policy]>,
+    known: (&[Policy], &[Fleet]),
 ) -> Result<(Vec<Hold>, Problems), Problems> {
     let mut faults = Faults::default();
     let documents = tree::parse(0, text, &mut faults);
@@ -139,7 +140,7 @@ fn read(
             }
         };
         for entry in entries.into_iter().flatten() {
-            check_names(&entry.value, policies.unwrap_or_default(), &mut faults);
+            check_names(&entry.value, known, &mut faults);
             let line = source.position(entry.span.start).0;
             let Some(hold) = hold(&entry, line, &mut faults) else {
                 continue;
@@ -247,15 +248,15 @@ fn kind(Block { value, owner, span }: &Block<Entry>, faults: &mut Faults) -> Opt
 }
 
 /// Says where an entry names what the policies do not have: it would hold nothing.
-fn check_names(entry: &Entry, policies: &[Policy], faults: &mut Faults) {
-    if policies.is_empty() {
+fn check_names(entry: &Entry, (policies, fleets): (&[Policy], &[Fleet]), faults: &mut Faults) {
+    if policies.is_empty() && fleets.is_empty() {
         return;
     }
     let named = entry.policy.as_ref();
     let of_name =
         |name: &Placed<PolicyName>| policies.iter().find(|policy| policy.name == name.value);
     let policy = named.and_then(of_name);
-    if let (Some(name), None) = (named, policy) {
+    if let (Some(name), None, []) = (named, policy, fleets) {
         let message = format!(
             "there is no policy `{}` here; this holds nothing that is promoted from here",
             name.value
@@ -263,10 +264,13 @@ fn check_names(entry: &Entry, policies: &[Policy], faults: &mut Faults) {
         faults.warning(name.span, message);
         return;
     }
-    let mut among: Vec<&Policy> = policy.into_iter().collect();
-    if policy.is_none() {
-        among.extend(policies);
-    }
+    // Which policies a fleet has, only the folders tell.
+    let of_fleets = fleets.iter().map(|fleet| &fleet.sample);
+    let among: Vec<&Policy> = match (named, policy) {
+        (_, Some(policy)) => vec![policy],
+        (Some(_), None) => of_fleets.collect(),
+        (None, None) => policies.iter().chain(of_fleets).collect(),
+    };
     let mut unknown = |span: Span, what: &str, name: &str| {
         let of = named.map_or_else(
             || "no policy has".to_owned(),

@@ -6,17 +6,22 @@
 //! Invariant: a `Config` exists only where nothing is wrong; all problems are reported at once.
 
 mod artifact;
+mod blank;
+mod check_after;
 mod check_aws;
 mod check_clouds;
+mod check_environment;
 mod check_forge;
 mod check_hooks;
 mod check_policy;
 mod check_repository;
+mod check_route;
 mod check_settings;
 mod check_update;
 mod claim;
 mod delivery;
 mod files;
+mod fleet;
 mod forge_nouns;
 mod forms;
 mod gates;
@@ -37,6 +42,8 @@ mod templates;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_route;
+#[cfg(test)]
 mod tests_update;
 mod tree;
 mod watch;
@@ -47,12 +54,15 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use crate::policy::Policy;
+use check_policy::Checked;
+use check_route::FoundRoute;
 use nouns::API_VERSION;
 use problem::Faults;
-use shape::{LATER, Shape as _, nearest, text};
+use shape::{Shape as _, list, nearest, text};
 use source::{Source, Span};
 use tree::{Node, Value};
 
+pub(crate) use fleet::Fleet;
 pub(crate) use holds::{check_holds, holds};
 pub(crate) use holds_edit::{with_hold, without_holds};
 pub(crate) use problem::{Problem, Problems, Severity};
@@ -69,6 +79,8 @@ pub(crate) struct Config {
     pub(crate) settings: Settings,
     /// By name.
     pub(crate) policies: Vec<Policy>,
+    /// By name. Their policies are known once their folders are.
+    pub(crate) fleets: Vec<Fleet>,
     /// What a person should know all the same.
     pub(crate) warnings: Vec<Problem>,
 }
@@ -243,10 +255,10 @@ fn check(
     folder: &Path,
     faults: &mut Faults,
 ) -> Option<Config> {
-    let written: Vec<raw::PromotionPolicy> = sources
-        .iter()
-        .flat_map(|source| policies_of(source, faults))
-        .collect();
+    let mut written = Written::default();
+    for source in sources {
+        written.read(source, faults);
+    }
     let branches = settings.as_ref().map(check_settings::branches);
     let freezes = settings
         .as_mut()
@@ -254,82 +266,111 @@ fn check(
     let forge_signs = settings.as_ref().and_then(check_settings::forge_signs);
     let settings = settings.map(|settings| check_settings::check(settings, folder, faults));
     let doubts = settings.as_ref().map(check_forge::doubts);
-    let places = (branches.as_ref(), doubts.unwrap_or_default());
-    let mut check = check_policy::Check::new(sources, places, faults);
-    let mut policies: Vec<Policy> = written
-        .into_iter()
-        .filter_map(|policy| check.policy(policy))
-        .collect();
+    let doubts = doubts.unwrap_or_default();
+    let mut check = check_policy::Check::new(sources, (branches.as_ref(), &doubts), faults);
+    check.routes(written.routes);
+    let (mut policies, mut fleets) = (Vec::new(), Vec::new());
+    for policy in written.policies {
+        match check.policy(policy) {
+            Some(Checked::One(policy)) => policies.push(policy),
+            Some(Checked::Fleet(fleet)) => fleets.push(*fleet),
+            None => {}
+        }
+    }
+    if check.faults.errors() == 0 {
+        check.idle_routes();
+    }
     policies.sort_by(|a, b| a.name.cmp(&b.name));
-    gates::freeze(freezes.unwrap_or_default(), &mut policies, faults);
+    fleets.sort_by(|a, b| a.sample.name.cmp(&b.sample.name));
+    gates::freeze(freezes.unwrap_or_default(), (&mut policies, &mut fleets), faults);
     if let (Some(settings), Some(place)) = (&settings, forge_signs) {
-        check_forge::check_signatures(settings, place, &policies, faults);
+        let samples = fleets.iter().map(|fleet| &fleet.sample);
+        check_forge::check_signatures(settings, place, policies.iter().chain(samples), faults);
     }
     Some(Config {
         settings: settings?,
         policies,
+        fleets,
         warnings: Vec::new(),
     })
 }
 
-/// Reads the policies of one file.
-fn policies_of(source: &Source, faults: &mut Faults) -> Vec<raw::PromotionPolicy> {
-    let mut policies = Vec::new();
-    let documents = source.documents.iter();
-    let filled = documents.filter(|document| !matches!(document.value, Value::Empty));
-    for (index, document) in filled.enumerate() {
-        if index == 0 && document.get("kind").is_some() && document.get("apiVersion").is_none() {
-            faults.error_with_hint(
-                document.owner,
-                "the key `apiVersion` is missing",
-                format!("the first document of a file starts with `apiVersion: {API_VERSION}`"),
-            );
-        }
-        if is_policy(document, faults) {
-            policies.extend(raw::PromotionPolicy::read(document, faults));
-        }
-    }
-    policies
+/// What stands in the files of policies.
+#[derive(Default)]
+struct Written {
+    policies: Vec<raw::PromotionPolicy>,
+    routes: Vec<FoundRoute>,
 }
 
-/// Whether a document is a policy; says so where it is nothing that is known.
-fn is_policy(document: &Node, faults: &mut Faults) -> bool {
-    const KINDS: [&str; 3] = ["PromotionPolicy", "Settings", "Route"];
+/// What a document is, if it is nothing else.
+enum Document {
+    Policy,
+    Route,
+}
+
+impl Written {
+    /// Reads the policies and routes of one file.
+    fn read(&mut self, source: &Source, faults: &mut Faults) {
+        let documents = source.documents.iter();
+        let filled = documents.filter(|document| !matches!(document.value, Value::Empty));
+        for (index, document) in filled.enumerate() {
+            let is_first = index == 0;
+            if is_first && document.get("kind").is_some() && document.get("apiVersion").is_none() {
+                faults.error_with_hint(
+                    document.owner,
+                    "the key `apiVersion` is missing",
+                    format!("the first document of a file starts with `apiVersion: {API_VERSION}`"),
+                );
+            }
+            match document_kind(document, faults) {
+                Some(Document::Policy) => {
+                    let policy = raw::PromotionPolicy::read(document, faults);
+                    self.policies.extend(policy);
+                }
+                Some(Document::Route) => {
+                    let route = raw::Route::read(document, faults);
+                    self.routes.extend(FoundRoute::new(document, route));
+                }
+                None => {}
+            }
+        }
+    }
+}
+
+/// Whether a document is a policy or a route; says so where it is nothing that is known.
+fn document_kind(document: &Node, faults: &mut Faults) -> Option<Document> {
+    const KINDS: [&str; 3] = ["PromotionPolicy", "Route", "Settings"];
     let Some(kind) = document.get("kind") else {
         match &document.value {
             Value::Map(_) => faults.error_with_hint(
                 document.owner,
                 "the key `kind` is missing",
-                "write `kind: PromotionPolicy` or `kind: Settings`",
+                "write `kind: PromotionPolicy`, `kind: Route` or `kind: Settings`",
             ),
             _ => shape::unexpected(document, "a map", faults),
         }
-        return false;
+        return None;
     };
-    let Some(scalar) = text(kind, faults) else {
-        return false;
-    };
+    let scalar = text(kind, faults)?;
     match scalar.text.as_str() {
-        "PromotionPolicy" => return true,
+        "PromotionPolicy" => return Some(Document::Policy),
+        "Route" => return Some(Document::Route),
         // Those of the first file were read before.
         "Settings" if kind.span.file == 0 => {}
         "Settings" => faults.error(kind.span, "settings stand in the settings file alone"),
-        "Route" => faults.error(kind.span, format!("`Route` {LATER}")),
         other => {
             let message = format!("unknown kind `{other}`");
-            match nearest(other, &KINDS[..2]) {
+            match nearest(other, &KINDS) {
                 Some(near) => {
                     faults.error_with_hint(kind.span, message, format!("did you mean `{near}`?"));
                 }
-                None => faults.error_with_hint(
-                    kind.span,
-                    message,
-                    "known: `PromotionPolicy` and `Settings`",
-                ),
+                None => {
+                    faults.error_with_hint(kind.span, message, format!("known: {}", list(&KINDS)));
+                }
             }
         }
     }
-    false
+    None
 }
 
 /// The kind that a document says it has.

@@ -18,8 +18,8 @@ use crate::edit::{Document, Path as YamlPath};
 use crate::image::{RegistryKind, Repository};
 use crate::manifest::{ParseSshAddressError, RepoPath, SshAddress, Write};
 use crate::policy::{
-    EnvironmentName, Group, ImageName, ParseSubjectTemplateError, PolicyName, RepositoryName,
-    SubjectTemplate,
+    EnvironmentName, FolderPattern, Group, ImageName, ParseSubjectTemplateError, PolicyName,
+    RepositoryName, RouteName, Same, SubjectTemplate,
 };
 
 /// The one version of the language.
@@ -378,6 +378,20 @@ impl Leaf for Write {
     }
 }
 
+impl Leaf for Same {
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        match text {
+            "digest" => Ok(Self::Digest),
+            "revision" => Ok(Self::Revision),
+            other => Err(unknown_word(other, &["digest", "revision"])),
+        }
+    }
+
+    fn schema() -> Json {
+        json!({ "enum": ["digest", "revision"] })
+    }
+}
+
 /// Where a proxy is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ProxyUrl(pub(super) Url);
@@ -495,7 +509,7 @@ macro_rules! leaves {
 }
 
 leaves! {
-    Repository, RepoPath, YamlPath, PolicyName, EnvironmentName, ImageName, RepositoryName,
+    Repository, RepoPath, YamlPath, PolicyName, EnvironmentName, ImageName, RepositoryName, RouteName, FolderPattern,
 }
 
 /// Refuses a word that is none of the known ones.

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use super::source::{Snippet, Source, Span};
 use super::tree;
+use crate::policy::PolicyName;
 
 /// Most faults that one load keeps; further ones are only counted. A person fixes a screenful at a time,
 /// and a file of a million wrong keys must not cost a million snippets.
@@ -65,9 +66,27 @@ pub(super) struct Faults {
     list: Vec<Fault>,
     omitted: usize,
     errors: usize,
+    user: Option<User>,
+}
+
+/// A policy that is looked at with what its route says.
+struct User {
+    policy: PolicyName,
+    /// What the policy says itself.
+    own: Span,
 }
 
 impl Faults {
+    /// From here on it is looked at what `policy`, which says `own` itself, makes of its route. What is wrong in the route then
+    /// is told with the name of the policy, and of all policies that share the route with that of the first.
+    pub(super) fn enter(&mut self, policy: PolicyName, own: Span) {
+        self.user = Some(User { policy, own });
+    }
+
+    pub(super) fn leave(&mut self) {
+        self.user = None;
+    }
+
     /// Notes what makes the files unusable.
     pub(super) fn error(&mut self, span: Span, message: impl Into<String>) {
         self.push(Severity::Error, (span, message.into(), None));
@@ -89,6 +108,14 @@ impl Faults {
     }
 
     fn push(&mut self, severity: Severity, (span, message, hint): (Span, String, Option<String>)) {
+        let mut message = message;
+        if let Some(user) = self.user.as_ref().filter(|user| !user.own.holds(span)) {
+            let says_as_much = |fault: &Fault| fault.span == span && fault.severity <= severity;
+            if self.list.iter().any(says_as_much) {
+                return;
+            }
+            message = format!("{message} (in policy `{}`)", user.policy);
+        }
         self.errors += usize::from(severity == Severity::Error);
         if self.are_full() {
             self.omitted += 1;
@@ -100,6 +127,16 @@ impl Faults {
             message,
             hint,
         });
+    }
+
+    /// The first error, with what to do about it.
+    pub(super) fn first_error(&self) -> Option<String> {
+        let is_error = |fault: &&Fault| fault.severity == Severity::Error;
+        let Fault { message, hint, .. } = self.list.iter().find(is_error)?;
+        Some(match hint {
+            Some(hint) => format!("{message} ({hint})"),
+            None => message.clone(),
+        })
     }
 
     /// How many errors were found.

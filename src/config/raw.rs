@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::artifact::Artifact;
+use super::blank::Blank;
 use super::forge_nouns::ApiUrl;
 use super::forms::{
     AutoMerge, Deliver, Forge, Image, Newest, OneOrMany, Prerelease, Proxy, Update,
@@ -27,7 +28,9 @@ use crate::edit::{Document, Path as YamlPath};
 use crate::forge::Kind as ForgeKind;
 use crate::image::RegistryKind;
 use crate::manifest::{RepoPath, Write};
-use crate::policy::{EnvironmentName, Group, ImageName, PolicyName, RepositoryName};
+use crate::policy::{
+    EnvironmentName, FolderPattern, Group, ImageName, PolicyName, RepositoryName, RouteName, Same,
+};
 
 shape! {
     /// Settings of towpath: where manifests repositories and registries are, and where the policies lie.
@@ -180,28 +183,61 @@ shape! {
         name: Placed<PolicyName> = "name",
     }
 
+    /// An ordered set of environments that many policies share.
+    struct Route {
+        /// What the route is called.
+        metadata: RouteMetadata = "metadata",
+        /// What the route says.
+        spec: Block<RouteSpec> = "spec",
+    } also {
+        /// The version of the language: `towpath.dev/v1alpha1`. Later documents of a file may leave it out.
+        Option<Placed<ApiVersion>> = "apiVersion",
+        /// `Route`.
+        Placed<String> = "kind",
+    }
+
+    /// What the route is called.
+    struct RouteMetadata {
+        /// The route's name, which is unique among all routes: lower-case letters, digits, `-` and `.`.
+        name: Placed<RouteName> = "name",
+    }
+
+    /// What the route says.
+    struct RouteSpec {
+        /// The manifests repository, by its name in the settings. Default: that of each policy.
+        repository: Option<Placed<RepositoryName>> = "repository",
+        /// Where images go, each with what may come there.
+        environments: Block<Vec<Block<Environment>>> = "environments",
+    }
+
     /// What the policy says.
     struct Spec {
+        /// The route whose repository and environments the policy has, by its name.
+        route: Option<Placed<RouteName>> = "route",
+        /// The folders of which each is an application with a policy of its own: `apps/{policy}`.
+        for_each: Option<Placed<FolderPattern>> = "for-each",
         /// The manifests repository, by its name in the settings.
         repository: Option<Placed<RepositoryName>> = "repository",
         /// The images that move, each under a name of the policy's own: `web: ghcr.io/acme/portal-web`. A Helm chart's repository stands with `oci://` before it.
         images: Option<Named<ImageName, Image>> = "images",
-        /// Where the images go, each with what may come there.
+        /// Whether all images move at once, to one tag that all of them have. Default: `false`.
+        together: Option<Block<bool>> = "together",
+        /// Where the images go, each with what may come there; with `route`, what this policy says otherwise.
         environments: Option<Block<Vec<Block<Environment>>>> = "environments",
-    } also {
-        Later = "route",
-        Later = "for-each",
-        Later = "together",
     }
 
     /// One environment: what may come here, where it is written, and how it is delivered.
     struct Environment {
         /// The environment's name: `dev`, `production`.
         name: Placed<EnvironmentName> = "name",
-        /// Which versions may come here, and which of two is newer.
+        /// Which versions may come here, and which of two is newer. Default: with `after`, what ran there.
         tags: Option<WrittenRule> = "tags",
-        /// Where the version is written: the folder of a kustomization, a Helm values file, manifests, an Argo CD Application, Flux's markers, any YAML scalar, or a list of these.
-        update: OneOrMany<Update> = "update",
+        /// The environment that a version must have run in before, or a list of these, of which it must have run in each.
+        after: Option<OneOrMany<Placed<EnvironmentName>>> = "after",
+        /// What makes a version that `tags` names the same build as one that ran before: one `digest`, or one `revision`. Default: `digest`.
+        same: Option<Placed<Same>> = "same",
+        /// Where the version is written, which each environment says, in its policy or in the route: the folder of a kustomization, a Helm values file, manifests, an Argo CD Application, Flux's markers, any YAML scalar, or a list of these. `{policy}` and `{environment}` stand for the names.
+        update: Option<OneOrMany<Update>> = "update",
         /// What is written. Default: `tag`, and `digest` where a tag is followed.
         write: Option<Placed<Write>> = "write",
         /// How the change reaches the repository. Default: `commit`.
@@ -210,9 +246,6 @@ shape! {
         allow_downgrade: Option<bool> = "allow-downgrade",
         /// What a version must meet to come here. Default: nothing.
         gates: Option<GatesEntry> = "gates",
-    } also {
-        Later = "after",
-        Later = "same",
     }
 
     /// Which tags are candidates, and which of two is newer: one of `semver`, `pattern`, `regex` and `follow`; `semver` may stand beside a pattern or a regex.
@@ -246,7 +279,7 @@ shape! {
     /// An image with rules of its own.
     struct ImageEntry {
         /// The repository in its registry, without a tag: `ghcr.io/acme/web`; a Helm chart's with `oci://` before it: `oci://ghcr.io/acme/charts/web`.
-        repository: Placed<Artifact> = "repository",
+        repository: Placed<Blank<Artifact>> = "repository",
         /// Which versions of this image are candidates; it overrides what the environments say.
         tags: Option<WrittenRule> = "tags",
     }
@@ -254,7 +287,7 @@ shape! {
     /// A kustomization, which a path alone names too.
     struct KustomizationUpdate {
         /// The folder, or the file, from the root of the repository.
-        kustomization: Placed<RepoPath> = "kustomization",
+        kustomization: Placed<Blank<RepoPath>> = "kustomization",
         /// Which image of the policy stands here. Default: every image of the policy.
         image: Option<Placed<ImageName>> = "image",
     }
@@ -262,9 +295,9 @@ shape! {
     /// A Helm values file.
     struct HelmUpdate {
         /// The values file, from the root of the repository.
-        helm: Placed<RepoPath> = "helm",
+        helm: Placed<Blank<RepoPath>> = "helm",
         /// The path to a map with `repository` or `name` and `tag` or `version`, to a list of such maps, or to one scalar: `image`, `web.image.tag`.
-        at: Placed<YamlPath> = "at",
+        at: Placed<Blank<YamlPath>> = "at",
         /// Whether a value that is an alias, or comes by a merge key, is changed where it is anchored, for all that share it. Default: `false`.
         through_alias: Option<bool> = "through-alias",
         /// Which image of the policy stands here; needed where it has several.
@@ -274,11 +307,11 @@ shape! {
     /// One scalar in a YAML file.
     struct YamlUpdate {
         /// The file, from the root of the repository.
-        yaml: Placed<RepoPath> = "yaml",
+        yaml: Placed<Blank<RepoPath>> = "yaml",
         /// The path to the scalar: `spec.web.version`, `containers[name=web].image`.
-        at: Placed<YamlPath> = "at",
+        at: Placed<Blank<YamlPath>> = "at",
         /// The document of the file: its number from 0, or `KIND/NAME`. Default: the one that has the path.
-        document: Option<Placed<Document>> = "document",
+        document: Option<Placed<Blank<Document>>> = "document",
         /// Whether a value that is an alias, or comes by a merge key, is changed where it is anchored, for all that share it. Default: `false`.
         through_alias: Option<bool> = "through-alias",
         /// Which image of the policy stands here; needed where it has several.
@@ -288,11 +321,11 @@ shape! {
     /// Kubernetes manifests.
     struct ManifestUpdate {
         /// The file, from the root of the repository.
-        manifest: Placed<RepoPath> = "manifest",
+        manifest: Placed<Blank<RepoPath>> = "manifest",
         /// The path to the image of a custom kind: `spec.image`. Default: the containers and image volumes that use the image.
-        at: Option<Placed<YamlPath>> = "at",
+        at: Option<Placed<Blank<YamlPath>>> = "at",
         /// The document of the file: its number from 0, or `KIND/NAME`. Default: all of them.
-        document: Option<Placed<Document>> = "document",
+        document: Option<Placed<Blank<Document>>> = "document",
         /// Whether a value that is an alias, or comes by a merge key, is changed where it is anchored, for all that share it. Default: `false`.
         through_alias: Option<bool> = "through-alias",
         /// Which image of the policy stands here; needed beside `at` where it has several. Default: every image of the policy.
@@ -302,11 +335,11 @@ shape! {
     /// An Argo CD Application or ApplicationSet.
     struct ApplicationUpdate {
         /// The file, from the root of the repository.
-        application: Placed<RepoPath> = "application",
+        application: Placed<Blank<RepoPath>> = "application",
         /// The path to the image in the chart's values: `image`, `web.image.tag`. Default: wherever the sources name the image.
-        at: Option<Placed<YamlPath>> = "at",
+        at: Option<Placed<Blank<YamlPath>>> = "at",
         /// The document of the file: its number from 0, or `KIND/NAME`. Default: all of them.
-        document: Option<Placed<Document>> = "document",
+        document: Option<Placed<Blank<Document>>> = "document",
         /// Whether a value that is an alias, or comes by a merge key, is changed where it is anchored, for all that share it. Default: `false`.
         through_alias: Option<bool> = "through-alias",
         /// Which image of the policy stands here; needed beside `at` where it has several. Default: every image of the policy.
@@ -316,9 +349,9 @@ shape! {
     /// A file with the comments by which Flux knows what to update.
     struct MarkersUpdate {
         /// The file, from the root of the repository.
-        markers: Placed<RepoPath> = "markers",
+        markers: Placed<Blank<RepoPath>> = "markers",
         /// The image of this policy that each of Flux's image policies stands for: `"flux-system:web": web`.
-        policies: Named<MarkerPolicy, Placed<ImageName>> = "policies",
+        policies: Named<Blank<MarkerPolicy>, Placed<ImageName>> = "policies",
         /// Whether a marked value that is an alias is changed where it is anchored, for all that share it. Default: `false`.
         through_alias: Option<bool> = "through-alias",
     }
@@ -326,13 +359,13 @@ shape! {
     /// A commit on a branch.
     struct CommitDelivery {
         /// The branch that gets the commit. Default: the repository's branch.
-        branch: Option<Placed<BranchName>> = "branch",
+        branch: Option<Placed<Blank<BranchName>>> = "branch",
     }
 
     /// A pull request that people merge.
     struct PullRequestDelivery {
         /// The branch that it goes to. Default: the repository's branch.
-        branch: Option<Placed<BranchName>> = "branch",
+        branch: Option<Placed<Blank<BranchName>>> = "branch",
         /// `environment`: one pull request for each environment. Default: `policy`, one for each policy and environment.
         group: Option<Placed<Group>> = "group",
         /// A template of the title, such as `[{{ environment }}] {{ subject }}`. Default: the subject of the commit.
@@ -340,13 +373,13 @@ shape! {
         /// A template of the body, of which `{{ body }}` is the one that is written without. Default: `{{ body }}`.
         body: Option<Placed<BodyTemplate>> = "body",
         /// Labels for the pull request.
-        labels: Option<Vec<Placed<String>>> = "labels",
+        labels: Option<Vec<Placed<Blank<String>>>> = "labels",
         /// Who is asked for a review, by login; a team is `organisation/team` where the forge has teams.
-        reviewers: Option<Vec<Placed<String>>> = "reviewers",
+        reviewers: Option<Vec<Placed<Blank<String>>>> = "reviewers",
         /// Who it is assigned to, by login.
-        assignees: Option<Vec<Placed<String>>> = "assignees",
+        assignees: Option<Vec<Placed<Blank<String>>>> = "assignees",
         /// The milestone that it belongs to, by its title.
-        milestone: Option<Placed<String>> = "milestone",
+        milestone: Option<Placed<Blank<String>>> = "milestone",
         /// Whether it is opened as a draft. Default: `false`.
         draft: Option<bool> = "draft",
         /// How the forge merges it once all that it requires is there: `merge`, `squash`, `rebase`, or `true` for `merge`. Default: `false`, people merge it.

@@ -10,6 +10,7 @@ use super::{holds, raw};
 pub(crate) enum Kind {
     Settings,
     Policy,
+    Route,
     /// The holds of a manifests repository.
     Holds,
 }
@@ -20,6 +21,7 @@ impl Kind {
         match self {
             Self::Settings => Some("Settings"),
             Self::Policy => Some("PromotionPolicy"),
+            Self::Route => Some("Route"),
             Self::Holds => None,
         }
     }
@@ -28,6 +30,7 @@ impl Kind {
         let schema = match self {
             Self::Settings => raw::Settings::schema(),
             Self::Policy => raw::PromotionPolicy::schema(),
+            Self::Route => raw::Route::schema(),
             Self::Holds => holds::schema(),
         };
         let mut schema = schema.expect("all kinds are known in this version");
@@ -56,17 +59,17 @@ pub(crate) fn schema(kind: Option<Kind>) -> Json {
                 "type": "object",
                 "properties": {
                     "kind": {
-                        "enum": [Kind::Settings.name(), Kind::Policy.name()],
+                        "enum": [Kind::Settings.name(), Kind::Policy.name(), Kind::Route.name()],
                         "description": "What the document is.",
                     },
                 },
                 "anyOf": [{ "required": ["kind"] }, { "required": ["holds"] }],
-                "allOf": [branch(Kind::Settings), branch(Kind::Policy), branch(Kind::Holds)],
+                "allOf": [branch(Kind::Settings), branch(Kind::Policy), branch(Kind::Route), branch(Kind::Holds)],
             })
         }
     };
     // Editors know this draft best.
     schema["$schema"] = json!("http://json-schema.org/draft-07/schema#");
-    schema["title"] = json!("towpath settings, policies and holds");
+    schema["title"] = json!("towpath settings, policies, routes and holds");
     schema
 }

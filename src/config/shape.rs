@@ -442,7 +442,7 @@ pub(super) fn list(words: &[&str]) -> String {
 }
 
 /// The known word that `word` is most probably meant to be.
-pub(super) fn nearest(word: &str, known: &[&'static str]) -> Option<&'static str> {
+pub(super) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     if word.len() > NEAREST_LENGTH_MAX {
         return None;
     }

@@ -49,7 +49,7 @@ pub(super) fn folder(settings: &str, policies: &str) -> TempDir {
     folder
 }
 
-fn load_in(folder: &Path) -> Result<Config, Problems> {
+pub(super) fn load_in(folder: &Path) -> Result<Config, Problems> {
     load(&folder.join("towpath.yaml"))
 }
 
@@ -595,7 +595,7 @@ fn an_unknown_key_names_the_nearest_known_one() {
     8:42 unknown key `udpate` [did you mean `update`?]
     8:53 unknown key `allowDowngrade` [did you mean `allow-downgrade`?]
     ");
-    assert_snapshot!(environment("  - { name: dev, tags: { semver: 1.x }, update: a, colour: red }"), @"8:52 unknown key `colour` [known here: `name`, `tags`, `update`, `write`, `deliver`, `allow-downgrade`, `gates`]");
+    assert_snapshot!(environment("  - { name: dev, tags: { semver: 1.x }, update: a, colour: red }"), @"8:52 unknown key `colour` [known here: `name`, `tags`, `after`, `same`, `update`, `write`, `deliver`, `allow-downgrade`, `gates`]");
 }
 
 #[test]
@@ -637,7 +637,7 @@ fn a_missing_key_is_reported_once_and_where_it_belongs() {
     let misspelled = POLICY.replace("repository", "repositry");
     let policy = format!("{misspelled}  - {{ name: dev, tags: {{ semver: 1.x }}, update: a }}");
     assert_snapshot!(messages(SETTINGS, &policy), @"5:3 unknown key `repositry` [did you mean `repository`?]");
-    assert_snapshot!(environment("  - { name: dev, update: a }"), @r#"8:3 `dev` does not say which versions may come here [add `tags: { semver: ">=1.0.0" }`, for example]"#);
+    assert_snapshot!(environment("  - { name: dev, update: a }"), @r#"8:3 `dev` does not say which versions may come here [add `tags: { semver: ">=1.0.0" }`, for example, or `after` with the environment that they come from]"#);
 }
 
 #[test]
@@ -720,24 +720,8 @@ fn a_followed_tag_cannot_be_written_by_its_name() {
 
 #[test]
 fn what_this_version_cannot_do_is_recognised() {
-    let later =
-        "  - { name: dev, after: qa, gates: { healthy: true }, tags: { semver: 1.x }, update: a }";
-    assert_snapshot!(environment(later), @"
-    8:18 `after` is not supported by this version of towpath yet
-    8:38 `healthy` is not supported by this version of towpath yet
-    ");
-    let fleet = POLICY
-        .replace(
-            "repository: deploy",
-            "route: standard\n  for-each: apps/{policy}\n  together: true",
-        )
-        .replace("  environments:\n", "---\nkind: Route\n");
-    assert_snapshot!(messages(SETTINGS, &fleet), @"
-    5:3 `route` is not supported by this version of towpath yet
-    6:3 `for-each` is not supported by this version of towpath yet
-    7:3 `together` is not supported by this version of towpath yet
-    10:7 `Route` is not supported by this version of towpath yet
-    ");
+    let later = "  - { name: dev, gates: { healthy: true }, tags: { semver: 1.x }, update: a }";
+    assert_snapshot!(environment(later), @"8:27 `healthy` is not supported by this version of towpath yet");
 }
 
 #[test]
@@ -1093,7 +1077,7 @@ fn what_is_not_yaml_names_the_place() {
         |  ^
     ");
     assert_snapshot!(messages(SETTINGS, "a: &x 1\nb: *x\nc: !secret d\n"), @"
-    1:1 the key `kind` is missing [write `kind: PromotionPolicy` or `kind: Settings`]
+    1:1 the key `kind` is missing [write `kind: PromotionPolicy`, `kind: Route` or `kind: Settings`]
     2:4 aliases are not supported: write the value out
     3:12 YAML tags are not supported here
     ");
@@ -1105,7 +1089,7 @@ fn each_document_says_what_it_is() {
     let policies =
         "x: 1\n---\n- a\n---\nkind: PromotionPolice\n---\nkind: Settings\n---\n# nothing\n";
     assert_snapshot!(messages(SETTINGS, policies), @"
-    1:1 the key `kind` is missing [write `kind: PromotionPolicy` or `kind: Settings`]
+    1:1 the key `kind` is missing [write `kind: PromotionPolicy`, `kind: Route` or `kind: Settings`]
     3:1 expected a map, found a list
     5:7 unknown kind `PromotionPolice` [did you mean `PromotionPolicy`?]
     7:7 settings stand in the settings file alone

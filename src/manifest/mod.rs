@@ -27,7 +27,7 @@ use place::Place;
 
 pub(crate) use commit::{CommitId, CommitPlace, NamedCommit};
 pub(crate) use fault::SiteError;
-pub(crate) use path::RepoPath;
+pub(crate) use path::{ParseRepoPathError, RepoPath};
 pub(crate) use set_image::{ImageArgument, set_image};
 pub(crate) use ssh_address::{ParseSshAddressError, SshAddress};
 

@@ -21,7 +21,7 @@ impl RepoPath {
         &self.0
     }
 
-    /// The path of `name` in this folder. `name` is one valid part.
+    /// The path of `name` in this folder. `name` is one valid part, or several.
     pub(crate) fn join(&self, name: &str) -> Self {
         match self.0.as_str() {
             "" => Self(name.to_owned()),

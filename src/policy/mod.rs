@@ -4,6 +4,7 @@
 
 mod after;
 mod deliver;
+mod folders;
 pub(crate) mod gate;
 pub(crate) mod select;
 mod subject;
@@ -21,6 +22,7 @@ use select::choose::Downgrade;
 
 pub(crate) use after::{After, Candidates, Same};
 pub(crate) use deliver::{Deliver, Group, HEAD_PREFIX, MergeWay, PullRequests};
+pub(crate) use folders::FolderPattern;
 pub(crate) use subject::{ParseSubjectTemplateError, SubjectTemplate};
 
 /// How the images of one application move.
@@ -30,6 +32,8 @@ pub(crate) struct Policy {
     /// The manifests repository, by its name in the settings.
     pub(crate) repository: RepositoryName,
     pub(crate) images: BTreeMap<ImageName, PolicyImage>,
+    /// Whether a release is one tag that all images have, and all of them move at once.
+    pub(crate) together: bool,
     /// In the order of the file.
     pub(crate) environments: Vec<Environment>,
 }
@@ -175,6 +179,8 @@ names! {
     EnvironmentName;
     /// The policy's own name of one of its images: `web`.
     ImageName;
+    /// A route's name: `standard`.
+    RouteName;
     /// The settings' name of a manifests or source repository: `deploy`.
     RepositoryName;
 }

@@ -1,0 +1,186 @@
+//! Routes: environments that many policies share, and what a policy says otherwise.
+//!
+//! Invariant: what is wrong in a route is told once, at its place in the route, however many policies use it; a policy whose
+//! route has a fault is not looked at further.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::check_after::ENVIRONMENTS_MAX;
+use super::check_policy::Check;
+use super::problem::Faults;
+use super::raw::{Environment as RawEnvironment, Route, RouteSpec};
+use super::shape::{Block, Placed, Shape as _, list, nearest};
+use super::source::Span;
+use super::tree::Node;
+use crate::policy::RouteName;
+
+/// The routes of all files.
+#[derive(Default)]
+pub(super) struct Routes {
+    /// `None` where a fault says what is wrong with it.
+    known: BTreeMap<RouteName, (Span, Option<Arc<RouteSpec>>)>,
+    used: BTreeSet<RouteName>,
+}
+
+/// A route as it was found in a file.
+pub(super) struct FoundRoute {
+    pub(super) name: Placed<RouteName>,
+    /// All of the document.
+    pub(super) span: Span,
+    /// `None` where a fault says why it cannot be read.
+    pub(super) route: Option<Route>,
+}
+
+impl FoundRoute {
+    /// What `document` makes of a route; `None` where even its name cannot be told, which is a fault.
+    pub(super) fn new(document: &Node, route: Option<Route>) -> Option<Self> {
+        let name = match &route {
+            Some(route) => route.metadata.name.clone(),
+            None => Placed::read(
+                document.get("metadata")?.get("name")?,
+                &mut Faults::default(),
+            )?,
+        };
+        let span = document.span;
+        Some(Self { name, span, route })
+    }
+}
+
+impl Check<'_> {
+    /// Checks the routes of all files by themselves.
+    pub(super) fn routes(&mut self, found: Vec<FoundRoute>) {
+        for FoundRoute { name, span, route } in found {
+            if let Some((first, _)) = self.routes.known.get(&name.value) {
+                let message = format!(
+                    "a second route `{}`; the first is in {}",
+                    name.value,
+                    self.at(*first)
+                );
+                self.faults.error(name.span, message);
+                continue;
+            }
+            if let Some(route) = &route {
+                self.route_alone(&route.spec.value);
+            }
+            let route = route.filter(|_| !self.faults.touch(span));
+            let route = route.map(|route| Arc::new(route.spec.value));
+            self.routes.known.insert(name.value, (name.span, route));
+        }
+    }
+
+    fn route_alone(
+        &mut self,
+        RouteSpec {
+            repository,
+            environments,
+        }: &RouteSpec,
+    ) {
+        if let Some(repository) = repository {
+            self.repository(repository);
+        }
+        if environments.value.is_empty() {
+            let message = "a route needs at least one environment";
+            self.faults.error(environments.owner, message);
+        }
+        self.few(&environments.value);
+        let environments = &environments.value[..environments.value.len().min(ENVIRONMENTS_MAX)];
+        self.once_each(environments);
+        self.order(environments);
+        for environment in environments {
+            self.known_source(environment.value.tags.as_ref());
+        }
+    }
+
+    /// The route that a policy names; `None` where a fault says why there is none.
+    pub(super) fn route(&mut self, name: &Placed<RouteName>) -> Option<Arc<RouteSpec>> {
+        if let Some((_, route)) = self.routes.known.get(&name.value) {
+            self.routes.used.insert(name.value.clone());
+            return route.clone();
+        }
+        let known: Vec<&str> = self.routes.known.keys().map(RouteName::as_str).collect();
+        let hint = match (nearest(name.value.as_str(), &known), &known[..]) {
+            (Some(near), _) => format!("did you mean `{near}`?"),
+            (None, []) => "a document of `kind: Route` makes one".to_owned(),
+            (None, known) => format!("known: {}", list(known)),
+        };
+        let message = format!("there is no route `{}`", name.value);
+        self.faults.error_with_hint(name.span, message, hint);
+        None
+    }
+
+    /// Notes routes that no policy uses.
+    pub(super) fn idle_routes(&mut self) {
+        let known = self.routes.known.iter();
+        let idle = known.filter(|(name, _)| !self.routes.used.contains(*name));
+        for (name, (span, _)) in idle {
+            let message = format!("no policy uses the route `{name}`");
+            self.faults.warning(*span, message);
+        }
+    }
+
+    /// The environments of a route with what a policy says otherwise: each key that its entry of the same name has counts
+    /// instead of the route's. One that the route has not is the policy's own, if it says what it comes after.
+    pub(super) fn overridden(
+        &mut self,
+        (name, route): (&RouteName, &RouteSpec),
+        own: Vec<Block<RawEnvironment>>,
+    ) -> Vec<Block<RawEnvironment>> {
+        let mut environments = route.environments.value.clone();
+        let names = environments.iter().map(|e| e.value.name.value.clone());
+        let names: Vec<_> = names.collect();
+        for environment in own {
+            let written = &environment.value.name;
+            let index = names.iter().position(|name| *name == written.value);
+            match index {
+                Some(index) => {
+                    let of_route = &environments[index].value;
+                    environments[index] = Block {
+                        value: over(environment.value, of_route),
+                        ..environment
+                    };
+                }
+                None if environment.value.after.is_some() => environments.push(environment),
+                None => {
+                    let known: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+                    let hint = match nearest(written.value.as_str(), &known) {
+                        Some(near) => format!("did you mean `{near}`?"),
+                        None => format!(
+                            "known: {}; one of this policy alone says which it comes `after`",
+                            list(&known)
+                        ),
+                    };
+                    let message =
+                        format!("the route `{name}` has no environment `{}`", written.value);
+                    self.faults.error_with_hint(written.span, message, hint);
+                }
+            }
+        }
+        environments
+    }
+}
+
+/// An environment that says `own` and else what `route` says.
+fn over(own: RawEnvironment, route: &RawEnvironment) -> RawEnvironment {
+    let RawEnvironment {
+        name,
+        tags,
+        after,
+        same,
+        update,
+        write,
+        deliver,
+        allow_downgrade,
+    } = own;
+    let route = route.clone();
+    RawEnvironment {
+        name,
+        tags: tags.or(route.tags),
+        after: after.or(route.after),
+        same: same.or(route.same),
+        update: update.or(route.update),
+        write: write.or(route.write),
+        deliver: deliver.or(route.deliver),
+        allow_downgrade: allow_downgrade.or(route.allow_downgrade),
+    }
+}
