@@ -26,7 +26,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
-    let setup = Setup::of(&args.source)?;
+    let setup = Setup::now(&args.source).await?;
     refuse_parts(&setup.policies, &args.policies)?;
     let setup = setup.only(&args.policies)?;
     let live = setup.connect().await?;
@@ -52,7 +52,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
             ProposalEnd::Done | ProposalEnd::Moved => false,
             ProposalEnd::PushFailed(_) | ProposalEnd::ForgeFailed(_) => true,
         });
-    match failed || lost || has_faults(&report.plan) {
+    match failed || lost || has_faults(&report.plan) || setup.has_faults() {
         true => Ok(ExitCode::FAILURE),
         false => Ok(ExitCode::SUCCESS),
     }

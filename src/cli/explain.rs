@@ -31,7 +31,8 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
-    let setup = Setup::of(&args.source)?.only(std::slice::from_ref(&args.policy))?;
+    let setup = Setup::now(&args.source).await?;
+    let setup = setup.only(std::slice::from_ref(&args.policy))?;
     let policy = &setup.policies[0];
     let named =
         |environment: &&crate::policy::Environment| environment.name.as_str() == args.environment;

@@ -58,7 +58,7 @@ enum Format {
 
 pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let named: Vec<String> = args.policy.iter().cloned().collect();
-    let setup = Setup::of(&args.source)?.only(&named)?;
+    let setup = Setup::now(&args.source).await?.only(&named)?;
     if let (Some(name), [policy, ..]) = (&args.environment, &setup.policies[..]) {
         named_environment(policy, name)?;
     }

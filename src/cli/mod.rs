@@ -10,6 +10,7 @@ mod demo;
 mod edges;
 mod explain;
 mod failure;
+mod fleets;
 mod history;
 mod holds;
 mod observe;

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use super::run::Setup;
 use super::{Failure, SourceArgs, print, table};
 use crate::daemon::{now, settle};
-use crate::world::{self, Fact, File, Listing, SourceFacts, World};
+use crate::world::{self, BranchName, Fact, File, Listing, SourceFacts, World};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -21,7 +21,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
-    let setup = Setup::of(&args.source)?;
+    let setup = Setup::now(&args.source).await?;
     let live = setup.connect().await?;
     let at = now();
     live.sources.read_all(&live.wants, at).await;
@@ -76,7 +76,15 @@ fn summary(world: &World) -> String {
         };
         [format!("{} {}", name.repository, name.branch), state]
     });
-    let rows = images.chain(branches).chain(sources);
+    let folders = world.folders.iter().map(|(folders, fact)| {
+        let state = match fact {
+            Fact::Known(names) => format!("{} folders", names.len()),
+            Fact::Unknown { why } => format!("unknown: {why}"),
+        };
+        let BranchName { repository, branch } = &folders.branch;
+        [format!("{repository} {branch} {}", folders.pattern), state]
+    });
+    let rows = images.chain(branches).chain(folders).chain(sources);
     table::render(["SOURCE", "READING"], &rows.collect::<Vec<_>>())
 }
 
@@ -95,7 +103,9 @@ fn has_unknown(world: &World) -> bool {
     });
     let mut branches = world.branches.values();
     let mut sources = world.sources.values();
+    let mut folders = world.folders.values();
     listings
+        || folders.any(|fact| matches!(fact, Fact::Unknown { .. }))
         || branches.any(|fact| matches!(fact, Fact::Unknown { .. }))
         || sources.any(|fact| matches!(fact, Fact::Unknown { .. }))
 }

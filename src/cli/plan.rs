@@ -54,9 +54,17 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
-    let setup = Setup::of(&args.source)?.only(&args.policies)?;
-    let (plan, at) = match &args.world {
-        Some(file) => replay(&setup, file, args.at)?,
+    let saved = args.world.as_deref().map(load_world).transpose()?;
+    let setup = match &saved {
+        Some((world, _)) => Setup::in_world(&args.source, world)?,
+        None => Setup::now(&args.source).await?,
+    };
+    let setup = setup.only(&args.policies)?;
+    let (plan, at) = match saved {
+        Some((world, observed)) => {
+            let at = args.at.unwrap_or(observed);
+            (plan(&setup.scope(), &world, at), at)
+        }
         None => {
             let live = setup.connect().await?;
             live.sources.read_all(&live.wants, now()).await;
@@ -67,13 +75,10 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
         Output::Text => as_text(&plan, args.diff),
         Output::Json => as_json(&plan, at),
     })?;
-    Ok(exit_code(&plan, args.exit_code))
-}
-
-fn replay(setup: &Setup, file: &Path, at: Option<Timestamp>) -> Result<(Plan, Timestamp), Failure> {
-    let (world, observed) = load_world(file)?;
-    let at = at.unwrap_or(observed);
-    Ok((plan(&setup.scope(), &world, at), at))
+    Ok(match setup.has_faults() {
+        true => ExitCode::FAILURE,
+        false => exit_code(&plan, args.exit_code),
+    })
 }
 
 /// The facts in a world file, and when they were observed.

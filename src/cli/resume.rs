@@ -33,7 +33,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
         reason,
         target,
     } = args;
-    let setup = Setup::of(&writer.source)?;
+    let setup = Setup::now(&writer.source).await?;
     let (target, repository) = target.resolve(&setup)?;
     let live = setup.connect().await?;
     let writer = Writer::new(&setup, &live, &repository, &writer);

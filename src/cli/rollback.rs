@@ -58,7 +58,9 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
         to,
         image,
     } = args;
-    let setup = Setup::of(&writer.source)?.only(std::slice::from_ref(&policy))?;
+    let setup = Setup::now(&writer.source)
+        .await?
+        .only(std::slice::from_ref(&policy))?;
     let policy = &setup.policies[0];
     let environment = named_environment(policy, &environment)?;
     let target = target(policy, environment, image.as_deref())?;

@@ -10,20 +10,21 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::edges::{dialect, forge, options, remote, unmade, unopened};
 use super::{Failure, SourceArgs};
 use crate::apply::{MadeBy, Signature};
 use crate::config::{
-    self, CommitSettings, Config, ForgeSettings, Problem, RegistrySettings, RepositorySettings,
-    Settings, Signing, Watch,
+    self, CommitSettings, Config, Fleet, ForgeSettings, Problem, RegistrySettings,
+    RepositorySettings, Settings, Signing, Watch,
 };
-use crate::daemon::{self, Board, Hands, Intervals, Work};
+use crate::daemon::{self, Board, Fleets, Hands, Intervals, Work};
 use crate::forge::{Forge, Place, Traffic};
 use crate::git::{self, Mirror, Remote};
 use crate::image::Repository;
-use crate::observe::{Sources, Wants};
+use crate::observe::{Listed, Sources, Trouble, Wants};
 use crate::plan::{Dialect, Scope};
 use crate::policy::{Policy, RepositoryName, SubjectTemplate};
 use crate::registry::{EventKind, Registry};
@@ -37,11 +38,20 @@ pub(super) struct Args {
 }
 
 /// Checked settings and policies, nothing connected yet.
+#[derive(Clone)]
 pub(super) struct Setup {
     pub(super) settings: Settings,
+    /// Those that are written, and those that fleets have for the folders that are known.
     pub(super) policies: Vec<Policy>,
+    /// Those that are written, where there are fleets.
+    pub(super) plain: Vec<Policy>,
+    pub(super) fleets: Vec<Fleet>,
+    /// The folders that the policies were made by.
+    pub(super) listed: Listed,
+    /// Why fleets have fewer policies than somebody may think.
+    pub(super) troubles: Vec<Trouble>,
     /// The branch of each manifests repository.
-    branches: BTreeMap<RepositoryName, String>,
+    pub(super) branches: BTreeMap<RepositoryName, String>,
     subject: SubjectTemplate,
     /// How the forge of each repository writes; those without one are missing.
     forges: BTreeMap<RepositoryName, Dialect>,
@@ -73,7 +83,7 @@ impl Setup {
         let Config {
             settings,
             policies,
-            fleets: _,
+            fleets,
             warnings,
         } = config;
         for warning in &warnings {
@@ -110,7 +120,15 @@ impl Setup {
             committer: signature.committer.to_string(),
             signature,
             settings,
+            // Without fleets, nothing is ever added to the policies.
+            plain: match fleets.is_empty() {
+                true => Vec::new(),
+                false => policies.clone(),
+            },
             policies,
+            fleets,
+            listed: Listed::new(),
+            troubles: Vec::new(),
         }
     }
 
@@ -128,6 +146,8 @@ impl Setup {
         if !names.is_empty() {
             self.policies
                 .retain(|policy| names.iter().any(|name| name == policy.name.as_str()));
+            // They are not about these.
+            self.troubles.clear();
         }
         Ok(self)
     }
@@ -161,7 +181,7 @@ impl Setup {
     }
 
     fn wants(&self) -> Wants {
-        Wants::of(&self.policies, &self.branches)
+        Wants::of(&self.policies, &self.branches).with_folders(self.folders())
     }
 
     /// Whether edges that `other` connected are those that this would connect.
@@ -186,7 +206,11 @@ impl Setup {
 
     /// Opens the mirrors and makes the registry client. Nothing is asked of any server yet.
     pub(super) async fn connect(&self) -> Result<Live, Failure> {
-        let wants = self.wants();
+        self.connect_to(self.wants()).await
+    }
+
+    /// The same for `wants` alone.
+    pub(super) async fn connect_to(&self, wants: Wants) -> Result<Live, Failure> {
         let cache = &self.settings.cache;
         // What manifests repositories hold is nobody else's business.
         let made = DirBuilder::new().recursive(true).mode(0o700).create(cache);
@@ -279,11 +303,12 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let bells = Arc::new(Bells::default());
     let hooks = serve_hooks(&setup.settings, &bells).await?;
     let served = addresses(&setup.settings);
+    let moved = Arc::new(Notify::new());
     loop {
         hooks.open(hook_sources(&setup.settings));
         let generation = stop.child_token();
         let mut daemon = tokio::spawn(daemon::run(
-            work(&setup, &live, &bells),
+            work(&setup, &live, (&bells, &moved)),
             (board.clone(), health.clone()),
             generation.clone(),
         ));
@@ -292,7 +317,10 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
                 ended?.map_err(|why| anyhow::anyhow!("the daemon ended: {why}"))?;
                 None
             }
-            next = next_setup(&mut watch) => Some(next),
+            next = next_setup(&mut watch) => Some(next.with_folders(&setup.listed)),
+            () = moved.notified() => {
+                Some(setup.clone().with_folders(&live.sources.world(&live.wants).folders))
+            }
         };
         generation.cancel();
         let Some(next) = next else { break };
@@ -311,9 +339,9 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Goes over to `next`. Edges that it uses as `setup` did stay as they are, with all that was read; settings that cannot
-/// be connected leave the last good ones in force.
-async fn change(mut live: Live, setup: Setup, next: Setup) -> Result<(Live, Setup), Failure> {
+/// Goes over to `next`: a new configuration, or other policies of fleets. Edges that it uses as `setup` did stay as they are,
+/// with all that was read; settings that cannot be connected leave the last good ones in force.
+async fn change(mut live: Live, mut setup: Setup, next: Setup) -> Result<(Live, Setup), Failure> {
     let wants = next.wants();
     let uses_the_same = wants.branches.keys().eq(live.wants.branches.keys())
         && wants.sources.keys().eq(live.wants.sources.keys())
@@ -328,6 +356,8 @@ async fn change(mut live: Live, setup: Setup, next: Setup) -> Result<(Live, Setu
                 tracing::error!(
                     "the new configuration cannot be used; the last good one goes on: {failure}"
                 );
+                // The same folders make no other attempt.
+                setup.listed = next.listed;
                 return Ok((setup.connect().await?, setup));
             }
         };
@@ -436,7 +466,7 @@ fn hook_sources(settings: &Settings) -> BTreeMap<HookKind, Vec<HookSource>> {
     registries.chain(forges).collect()
 }
 
-fn work(setup: &Setup, live: &Live, bells: &Arc<Bells>) -> Work {
+fn work(setup: &Setup, live: &Live, (bells, moved): (&Arc<Bells>, &Arc<Notify>)) -> Work {
     let interval_of = |repository: &Repository| {
         // What a mirror copies is read elsewhere, with the settings of that registry.
         let origin = live.sources.origin(repository);
@@ -464,6 +494,10 @@ fn work(setup: &Setup, live: &Live, bells: &Arc<Bells>) -> Work {
                 .collect(),
         },
         bells: bells.clone(),
+        fleets: Fleets {
+            listed: setup.listed.clone(),
+            moved: moved.clone(),
+        },
         clock: daemon::now,
     }
 }
@@ -504,7 +538,7 @@ mod tests {
     use super::{Setup, hook_sources, work};
     use crate::forge;
     use crate::registry::EventKind;
-    use crate::web::{Bells, HookKind};
+    use crate::web::HookKind;
 
     #[test]
     fn settings_know_the_hooks_of_every_kind_of_registry_and_forge() {
@@ -552,7 +586,8 @@ spec:
         fs::write(folder.path().join("policies.yaml"), policies).unwrap();
         let setup = Setup::load(&file).ok().unwrap();
         let live = setup.connect().await.ok().unwrap();
-        let intervals = work(&setup, &live, &Arc::new(Bells::default())).intervals;
+        let outside = (&Arc::default(), &Arc::default());
+        let intervals = work(&setup, &live, outside).intervals;
         let minutes = |name: &str| intervals.images[&name.parse().unwrap()];
         let expected = |minutes: u64| Duration::from_secs(minutes * 60);
         assert_eq!(minutes("harbor.example.com/hub/acme/web"), expected(20));

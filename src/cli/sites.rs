@@ -40,11 +40,16 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
-    let setup = Setup::of(&args.source)?.only(std::slice::from_ref(&args.policy))?;
+    let saved = args.world.as_deref().map(load_world).transpose()?;
+    let setup = match &saved {
+        Some((world, _)) => Setup::in_world(&args.source, world)?,
+        None => Setup::now(&args.source).await?,
+    };
+    let setup = setup.only(std::slice::from_ref(&args.policy))?;
     let policy = &setup.policies[0];
     known(policy, &args)?;
-    let world = match &args.world {
-        Some(file) => load_world(file)?.0,
+    let world = match saved {
+        Some((world, _)) => world,
         None => {
             let live = setup.connect().await?;
             live.sources.fetch(&policy.repository, &live.wants).await;

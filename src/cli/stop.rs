@@ -50,7 +50,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
         why,
         target,
     } = args;
-    let setup = Setup::of(&writer.source)?;
+    let setup = Setup::now(&writer.source).await?;
     let (target, repository) = target.resolve(&setup)?;
     let until = why.until.map(|until| until.at(now())).transpose()?;
     let live = setup.connect().await?;

@@ -27,12 +27,13 @@ use tokio_util::sync::CancellationToken;
 use crate::apply::Signature;
 use crate::forge::Place;
 use crate::image::Repository;
-use crate::observe::{Sources, Wants};
+use crate::observe::{Listed, Sources, Wants};
 use crate::plan::Dialect;
 use crate::policy::select::TagRule;
 use crate::policy::{Policy, RepositoryName, SubjectTemplate};
 use crate::registry::Registry;
 use crate::web::{Bells, Health};
+use crate::world::Fact;
 
 pub(crate) use clock::now;
 pub(crate) use round::{Hands, Report, round, settle};
@@ -56,7 +57,25 @@ pub(crate) struct Work {
     pub(crate) intervals: Intervals,
     /// Rung by the events of registries and forges; they outlast the work.
     pub(crate) bells: Arc<Bells>,
+    pub(crate) fleets: Fleets,
     pub(crate) clock: fn() -> Timestamp,
+}
+
+/// The folders that the policies of fleets were made by.
+pub(crate) struct Fleets {
+    pub(crate) listed: Listed,
+    /// Rung once others are there, so that new work is made by them.
+    pub(crate) moved: Arc<Notify>,
+}
+
+impl Fleets {
+    /// Whether `listed` has other folders, as far as they are known.
+    fn are_outdated(&self, listed: &Listed) -> bool {
+        listed.iter().any(|(folders, fact)| {
+            let is_known = matches!(fact, Fact::Known(_));
+            is_known && self.listed.get(folders) != Some(fact)
+        })
+    }
 }
 
 /// How often sources are read when nothing says that they changed.

@@ -41,7 +41,9 @@ pub(super) async fn work(shared: Arc<Shared>, repository: RepositoryName, index:
         .filter(of_repository)
         .cloned()
         .collect();
-    let wants = Wants::of(&policies, &work.branches);
+    let folders = work.wants.folders.get(&repository);
+    let folders = folders.into_iter().flatten().cloned();
+    let wants = Wants::of(&policies, &work.branches).with_folders(folders);
     let committer = work.signature.committer.to_string();
     let scope = Scope {
         policies: &policies,
@@ -73,6 +75,15 @@ pub(super) async fn work(shared: Arc<Shared>, repository: RepositoryName, index:
                 () = shared.stop.cancelled() => break,
                 news = read(&work.sources, &repository, (&wants, (work.clock)())) => news,
             };
+            if work
+                .fleets
+                .are_outdated(&work.sources.world(&wants).folders)
+            {
+                // These policies are not those of the branch: new work follows at once.
+                work.fleets.moved.notify_one();
+                shared.stop.cancelled().await;
+                break;
+            }
             let now = (work.clock)();
             if metrics::fetched(&repository, &work.sources, &wants, now) {
                 shared.fetched().insert(repository.clone(), now);
@@ -111,6 +122,7 @@ async fn read(
             requests,
             proposals,
             images: _,
+            folders: _,
             sources: _,
         } = sources.world(wants);
         (branches, requests, proposals)

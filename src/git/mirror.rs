@@ -22,7 +22,7 @@ use super::made::{executables, raw};
 use super::metrics;
 use super::places::Places;
 use super::push::{Deleted, Push, PushError, Pushed, delete, push};
-use super::read::{Entry, ReadError, read};
+use super::read::{Entry, ReadError, folders, read};
 use super::remote::{Remote, RemoteUrl};
 use super::ssh::Ssh;
 use super::store::{OpenError, Store};
@@ -45,6 +45,11 @@ enum Message {
         commit: CommitId,
         paths: Vec<RepoPath>,
         reply: Reply<BTreeMap<RepoPath, Entry>, ReadError>,
+    },
+    Folders {
+        commit: CommitId,
+        parent: RepoPath,
+        reply: Reply<BTreeSet<String>, ReadError>,
     },
     Log {
         range: (CommitId, Option<CommitId>),
@@ -133,6 +138,20 @@ impl Mirror {
         self.ask(|reply| Message::Read {
             commit,
             paths,
+            reply,
+        })
+        .await
+    }
+
+    /// The names of the folders right within `parent` in `commit`, which was fetched or pushed before.
+    pub(crate) async fn folders(
+        &self,
+        commit: CommitId,
+        parent: RepoPath,
+    ) -> Result<BTreeSet<String>, ReadError> {
+        self.ask(|reply| Message::Folders {
+            commit,
+            parent,
             reply,
         })
         .await
@@ -265,6 +284,14 @@ impl Worker {
                 } => {
                     let entries = read(&self.repository, &commit, paths);
                     let _ = reply.send(entries.inspect_err(|error| self.note(error)));
+                }
+                Message::Folders {
+                    commit,
+                    parent,
+                    reply,
+                } => {
+                    let folders = folders(&self.repository, &commit, &parent);
+                    let _ = reply.send(folders.inspect_err(|error| self.note(error)));
                 }
                 Message::Log {
                     range: (head, known),

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a symlink is reported, wherever on the path it stands, and never followed.
 
-use std::collections::{BTreeMap, HashMap, hash_map};
+use std::collections::{BTreeMap, BTreeSet, HashMap, hash_map};
 
 use git2::{ErrorCode, ObjectType, Odb, Oid, Repository};
 
@@ -77,6 +77,38 @@ pub(super) fn read(
     Ok(entries)
 }
 
+/// The names of the folders right within `parent` in `commit`; none where there is no such folder. What git keeps by a name that
+/// is not UTF-8 is left out.
+pub(super) fn folders(
+    mirror: &Repository,
+    commit: &CommitId,
+    parent: &RepoPath,
+) -> Result<BTreeSet<String>, ReadError> {
+    let found = mirror.find_commit(oid(commit));
+    let root = found.map_err(|source| ReadError::new(commit, source))?;
+    let broken = |source| ReadError::Broken {
+        commit: commit.clone(),
+        source,
+    };
+    let mut reader = Reader::new(mirror).map_err(broken)?;
+    let found = reader.find(root.tree_id(), parent).map_err(broken)?;
+    let Found::At(Kind::Folder, id) = found else {
+        return Ok(BTreeSet::new());
+    };
+    let folder = folder(&reader.odb, id).map_err(broken)?;
+    let folders = tree::slots(&folder, 0).filter(|(_, slot)| slot.kind == Kind::Folder);
+    let names = folders.filter_map(|(name, _)| String::from_utf8(name.to_vec()).ok());
+    Ok(names.collect())
+}
+
+/// What a path leads to.
+enum Found {
+    At(Kind, Oid),
+    /// Something on the way to it is no folder.
+    Behind(Kind),
+    Nothing,
+}
+
 /// Reads objects, and each folder once.
 pub(super) struct Reader<'mirror> {
     odb: Odb<'mirror>,
@@ -93,26 +125,28 @@ impl<'mirror> Reader<'mirror> {
 
     /// What stands at `path` below the folder `root`.
     pub(super) fn entry(&mut self, root: Oid, path: &RepoPath) -> Result<Entry, git2::Error> {
+        match self.find(root, path)? {
+            Found::At(Kind::Folder, _) => Ok(Entry::Folder),
+            Found::At(Kind::File, id) => self.file(id),
+            Found::At(Kind::Symlink, _) | Found::Behind(Kind::Symlink) => Ok(Entry::Symlink),
+            Found::At(Kind::Submodule, _) | Found::Behind(Kind::Submodule) => Ok(Entry::Submodule),
+            Found::Behind(Kind::File | Kind::Folder) | Found::Nothing => Ok(Entry::Missing),
+        }
+    }
+
+    fn find(&mut self, root: Oid, path: &RepoPath) -> Result<Found, git2::Error> {
         let (mut kind, mut id) = (Kind::Folder, root);
         for part in path.as_str().split('/').filter(|part| !part.is_empty()) {
-            match kind {
-                Kind::Folder => {}
-                Kind::Symlink => return Ok(Entry::Symlink),
-                Kind::Submodule => return Ok(Entry::Submodule),
-                Kind::File => return Ok(Entry::Missing),
+            if kind != Kind::Folder {
+                return Ok(Found::Behind(kind));
             }
             let (folder, cursor) = self.folder(id)?;
             let Some(slot) = tree::find(folder, part, cursor) else {
-                return Ok(Entry::Missing);
+                return Ok(Found::Nothing);
             };
             (kind, id) = (slot.kind, slot.id);
         }
-        match kind {
-            Kind::Folder => Ok(Entry::Folder),
-            Kind::Symlink => Ok(Entry::Symlink),
-            Kind::Submodule => Ok(Entry::Submodule),
-            Kind::File => self.file(id),
-        }
+        Ok(Found::At(kind, id))
     }
 
     fn folder(&mut self, id: Oid) -> Result<&mut (Vec<u8>, Cursor), git2::Error> {

@@ -54,7 +54,7 @@ pub(super) struct Slot {
 pub(super) struct Cursor(usize); // Invariant: the start of an entry, or the end.
 
 /// Walks the entries of a folder from `start` on; ends early where the bytes are no folder.
-fn slots(folder: &[u8], mut start: usize) -> impl Iterator<Item = (&[u8], Slot)> {
+pub(super) fn slots(folder: &[u8], mut start: usize) -> impl Iterator<Item = (&[u8], Slot)> {
     std::iter::from_fn(move || {
         let rest = folder.get(start..)?;
         let space = rest.iter().position(|byte| *byte == b' ')?;

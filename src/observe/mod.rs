@@ -4,6 +4,8 @@
 //! [`Fact::Unknown`] with its reason, and touches no other reading.
 
 mod branch;
+mod fleets;
+mod folders;
 mod proposal;
 mod requests;
 mod source;
@@ -32,6 +34,7 @@ use crate::world::{
 };
 
 pub(crate) use branch::{HISTORY_LENGTH_MAX, holds_file, told};
+pub(crate) use fleets::{Expansion, Listed, Trouble, expand, folders_of};
 use requests::Requests;
 use source::Commits;
 pub(crate) use wants::Wants;
@@ -125,7 +128,12 @@ impl Sources {
         let proposals = proposals.filter(|(name, _)| wants.has_proposal(name));
         let requests = readings.requests.iter();
         let requests = requests.filter(|(name, _)| wants.proposals.contains_key(*name));
+        let folders = readings.folders.iter();
+        let folders = folders.filter(|(folders, _)| wants.has_folders(folders));
         World {
+            folders: folders
+                .map(|(folders, fact)| (folders.clone(), fact.clone()))
+                .collect(),
             proposals: proposals
                 .map(|(name, fact)| (name.clone(), fact.clone()))
                 .collect(),
@@ -296,6 +304,11 @@ impl Sources {
                     let read = branch::read(mirror, (branch, head), files, before).await;
                     self.readings().branches.insert(named(branch), read);
                 }
+                for folders in wants.folders.get(repository).into_iter().flatten() {
+                    let head = heads.get(&folders.branch.branch).and_then(Head::commit);
+                    let read = folders::read(mirror, head, &folders.pattern).await;
+                    self.readings().folders.insert(folders.clone(), read);
+                }
                 for branch in proposals.into_iter().flatten() {
                     let name = named(branch);
                     let tip = heads.get(branch).and_then(Head::commit);
@@ -308,6 +321,10 @@ impl Sources {
                 for branch in &names {
                     let unknown = Fact::Unknown { why: why.clone() };
                     readings.branches.insert(named(branch), unknown);
+                }
+                for folders in wants.folders.get(repository).into_iter().flatten() {
+                    let unknown = Fact::Unknown { why: why.clone() };
+                    readings.folders.insert(folders.clone(), unknown);
                 }
             }
         }

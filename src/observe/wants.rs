@@ -6,7 +6,7 @@ use crate::image::Repository;
 use crate::manifest::RepoPath;
 use crate::policy::select::PushUse;
 use crate::policy::{Deliver, Policy, RepositoryName, SourceBranch};
-use crate::world::BranchName;
+use crate::world::{BranchName, Folders};
 
 /// What has to be read, each thing once however many policies share it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub(crate) struct Wants {
     pub(crate) pushes: BTreeMap<Repository, PushUse>,
     /// The branches of each manifests repository, and the files that may hold a site there.
     pub(crate) branches: BTreeMap<RepositoryName, BTreeMap<String, BTreeSet<RepoPath>>>,
+    /// The folders of each manifests repository that fleets have a policy for each of.
+    pub(crate) folders: BTreeMap<RepositoryName, BTreeSet<Folders>>,
     /// The branches of the proposals that each manifests repository may have.
     pub(crate) proposals: BTreeMap<RepositoryName, BTreeSet<String>>,
     /// The branches of each source repository whose history orders tags.
@@ -63,6 +65,23 @@ impl Wants {
             }
         }
         wants
+    }
+
+    /// Adds what fleets need for their policies to be known.
+    pub(crate) fn with_folders(mut self, folders: impl IntoIterator<Item = Folders>) -> Self {
+        for wanted in folders {
+            let BranchName { repository, branch } = wanted.branch.clone();
+            let branches = self.branches.entry(repository.clone()).or_default();
+            branches.entry(branch).or_default();
+            self.folders.entry(repository).or_default().insert(wanted);
+        }
+        self
+    }
+
+    /// Whether a fleet has a policy for each of these folders.
+    pub(crate) fn has_folders(&self, folders: &Folders) -> bool {
+        let wanted = self.folders.get(&folders.branch.repository);
+        wanted.is_some_and(|wanted| wanted.contains(folders))
     }
 
     /// Whether the history of a branch orders tags.

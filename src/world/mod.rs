@@ -4,12 +4,13 @@
 //! with the reason, never an absence.
 
 mod description;
+mod folders;
 mod history;
 mod requests;
 mod saved;
 mod source;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -21,6 +22,7 @@ use crate::policy::select::PushUse;
 use crate::policy::{RepositoryName, SourceBranch};
 
 pub(crate) use description::{Description, Labels};
+pub(crate) use folders::Folders;
 pub(crate) use requests::{Proposal, PullRequest, PullRequests, RequestState};
 pub(crate) use saved::{load, save};
 pub(crate) use source::SourceFacts;
@@ -30,6 +32,8 @@ pub(crate) use source::SourceFacts;
 pub(crate) struct World {
     pub(crate) images: BTreeMap<Repository, ImageFacts>,
     pub(crate) branches: BTreeMap<BranchName, Fact<Arc<BranchFacts>>>,
+    /// The names of the folders that fleets have a policy for each of.
+    pub(crate) folders: BTreeMap<Folders, Fact<BTreeSet<String>>>,
     pub(crate) sources: BTreeMap<SourceBranch, Fact<SourceFacts>>,
     /// The branches of proposals that stand at the server, of the manifests repositories that were read.
     pub(crate) proposals: BTreeMap<BranchName, Fact<Arc<Proposal>>>,

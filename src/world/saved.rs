@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::description::saved::{self as description, SavedDescriptions};
+use super::folders::saved::{self as folders, SavedFolders};
 use super::history::saved::{self as history, SavedHold, SavedPromotion, SavedResumed};
 use super::requests::saved::{self as requests, SavedProposal, SavedRequests};
 use super::source::saved::{self as source, SavedSource};
@@ -51,6 +52,8 @@ struct SavedWorld {
     at: String,
     images: BTreeMap<String, SavedImage>,
     branches: Vec<SavedBranch>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    folders: Vec<SavedFolders>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     sources: Vec<SavedSource>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -169,6 +172,7 @@ pub(crate) fn save(world: &World, at: Timestamp) -> String {
     let World {
         images,
         branches,
+        folders,
         sources,
         proposals,
         requests: by_repository,
@@ -184,6 +188,10 @@ pub(crate) fn save(world: &World, at: Timestamp) -> String {
         branches: branches
             .iter()
             .map(|(name, fact)| save_branch(name, fact))
+            .collect(),
+        folders: folders
+            .iter()
+            .map(|(folders, fact)| folders::save(folders, fact))
             .collect(),
         sources: sources
             .iter()
@@ -219,6 +227,10 @@ pub(crate) fn load(text: &str) -> Result<(World, Timestamp), LoadWorldError> {
     for branch in saved.branches {
         let (name, fact) = load_branch(branch)?;
         world.branches.insert(name, fact);
+    }
+    for of_pattern in saved.folders {
+        let (name, fact) = folders::load(of_pattern)?;
+        world.folders.insert(name, fact);
     }
     for source in saved.sources {
         let (name, fact) = source::load(source)?;
@@ -585,6 +597,9 @@ branches:
     resumed:
       - { commit: 0a0b0c0d0e0f0a0b0c0d0e0f0a0b0c0d0e0f0a0b, at: 2026-03-01T10:00:00Z, policy: p, environment: dev }
       - { commit: 0a0b0c0d0e0f0a0b0c0d0e0f0a0b0c0d0e0f0a0b, at: 2026-03-01T10:00:00Z, policy: p, environment: live, stands: [web v1] }
+folders:
+  - { repository: deploy, branch: main, pattern: 'apps/{policy}', names: [api, Web] }
+  - { repository: deploy, branch: main, pattern: 'libs/{policy}', unknown: it is down }
 sources:
   - { repository: code, branch: dev, unknown: it is down }
   - repository: code
@@ -601,7 +616,7 @@ sources:
     fn what_is_saved_loads_as_the_same_world() {
         let (world, at) = load(TEXT).unwrap();
         assert_eq!((world.images.len(), world.branches.len()), (5, 3));
-        assert_eq!(world.sources.len(), 2);
+        assert_eq!((world.sources.len(), world.folders.len()), (2, 2));
         assert_eq!(load(&save(&world, at)).unwrap(), (world, at));
     }
 

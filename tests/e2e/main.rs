@@ -7,6 +7,7 @@ mod commits;
 mod daemon;
 mod events;
 mod faults;
+mod fleets;
 mod hard_times;
 mod history;
 mod holds;
