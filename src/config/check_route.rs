@@ -171,6 +171,7 @@ fn over(own: RawEnvironment, route: &RawEnvironment) -> RawEnvironment {
         write,
         deliver,
         allow_downgrade,
+        gates,
     } = own;
     let route = route.clone();
     RawEnvironment {
@@ -182,5 +183,6 @@ fn over(own: RawEnvironment, route: &RawEnvironment) -> RawEnvironment {
         write: write.or(route.write),
         deliver: deliver.or(route.deliver),
         allow_downgrade: allow_downgrade.or(route.allow_downgrade),
+        gates: gates.or(route.gates),
     }
 }

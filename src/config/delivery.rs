@@ -86,6 +86,8 @@ pub(super) fn no_head(
     Some(format!(
         "proposals would have the branch `{head}`, which git cannot keep beside `{base}`, where they go"
     ))
+}
+
 fn one<T: Fill>(
     written: Option<&Placed<Blank<T>>>,
     names: Names<'_>,

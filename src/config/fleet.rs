@@ -60,7 +60,9 @@ impl Fleet {
         let policy = check.application(name, &self.written);
         match (faults.first_error(), policy) {
             (None, Some(mut policy)) => {
-                self.freezes.iter().for_each(|freeze| freeze.join(&mut policy));
+                self.freezes
+                    .iter()
+                    .for_each(|freeze| freeze.join(&mut policy));
                 Ok(policy)
             }
             (Some(why), _) => Err(why),

@@ -282,7 +282,11 @@ fn check(
     }
     policies.sort_by(|a, b| a.name.cmp(&b.name));
     fleets.sort_by(|a, b| a.sample.name.cmp(&b.sample.name));
-    gates::freeze(freezes.unwrap_or_default(), (&mut policies, &mut fleets), faults);
+    gates::freeze(
+        freezes.unwrap_or_default(),
+        (&mut policies, &mut fleets),
+        faults,
+    );
     if let (Some(settings), Some(place)) = (&settings, forge_signs) {
         let samples = fleets.iter().map(|fleet| &fleet.sample);
         check_forge::check_signatures(settings, place, policies.iter().chain(samples), faults);

@@ -21,7 +21,7 @@ use super::nouns::{
     ApiVersion, BranchName, CommitSubject, Depth, HostName, MarkerPolicy, PageSize, PushOption,
     RegistryName, RequestsInFlight, RequestsPerSecond, WrittenUrl,
 };
-use super::shape::{Block, Later, Named, Placed, shape};
+use super::shape::{Block, Named, Placed, shape};
 use super::tags::{Source, WrittenRule};
 use super::templates::{BodyTemplate, TitleTemplate};
 use crate::edit::{Document, Path as YamlPath};

@@ -22,10 +22,6 @@ pub(crate) enum Same {
     /// One digest.
     #[default]
     Digest,
-    #[expect(
-        dead_code,
-        reason = "the language comes to say it with the next change"
-    )]
     /// One `org.opencontainers.image.revision`, of the same repository:
     /// <https://github.com/opencontainers/image-spec/blob/main/annotations.md>.
     Revision,

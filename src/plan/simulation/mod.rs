@@ -22,7 +22,7 @@ const SEEDS: u64 = 400;
 
 /// How long people, registries and machines do what they like, and how long it is quiet then.
 const NOISE: SignedDuration = SignedDuration::from_hours(14 * 24);
-const QUIET: SignedDuration = SignedDuration::from_hours(5 * 24);
+const QUIET: SignedDuration = SignedDuration::from_hours(8 * 24);
 
 /// The longest that the daemon sleeps: until the next listing, if nothing else wakes it.
 const LISTING_INTERVAL_MAX: SignedDuration = SignedDuration::from_mins(240);

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use jiff::civil::Weekday;
 use jiff::{SignedDuration, Timestamp};
 
 use super::people::Dice;
@@ -15,11 +16,7 @@ use crate::ledger::{Commit, HOLDS_FILE, Ledger};
 use crate::manifest::{CommitId, RepoPath};
 use crate::plan::request::RequestText;
 use crate::plan::{Dialect, HidesBy, Plan, PlannedCommit, ProposalChange, RequestChange, Scope};
-use crate::policy::gate::{Gates, Soak};
-use crate::policy::{
-    After, Deliver, Policy, PolicyName, PullRequests as Options, RepositoryName, Same,
-    SubjectTemplate,
-};
+use crate::policy::{Policy, PolicyName, RepositoryName, SubjectTemplate};
 use crate::world::{
     BranchFacts, BranchName, Description, Fact, File, ImageFacts, Labels, Listing, Proposal,
     PullRequest, PullRequests, Question, RequestState, TagDetails, World,
@@ -128,6 +125,7 @@ impl Town {
             subject: &self.subject,
             forges: &self.forges,
             committer: COMMITTER,
+            is_sealed: false,
         }
     }
 
@@ -348,7 +346,12 @@ impl Town {
     fn deliver(&mut self, commit: &PlannedCommit) {
         let (environment, build) = moved(commit);
         let terms = terms(environment);
-        let before = self.record.of(environment).current;
+        let here = self.record.of(environment);
+        let (before, is_pinned) = (here.current, here.pin.is_some());
+        assert!(
+            environment != "production" || is_pinned || is_open(self.now),
+            "{build} came to `{environment}` while its window is closed"
+        );
         self.record.promoted((environment, build), terms, self.now);
         for (path, file) in &commit.files {
             self.files.insert(path.clone(), file.after.clone());
@@ -451,6 +454,7 @@ impl Town {
                 self.told.extend(build.map(|build| (number, build)));
                 self.tell(|| format!("towpath writes #{number}"));
             }
+            RequestChange::Wish { number, .. } => panic!("nothing is wished of #{number}"),
             RequestChange::Close { number, body, .. } => {
                 let request = all
                     .iter_mut()
@@ -574,6 +578,13 @@ fn terms(environment: &str) -> Terms {
     }
 }
 
+/// Whether the offices in Rome are open.
+fn is_open(now: Timestamp) -> bool {
+    let there = now.in_tz("Europe/Rome").unwrap();
+    let is_weekend = matches!(there.weekday(), Weekday::Saturday | Weekday::Sunday);
+    !is_weekend && (9..16).contains(&there.hour())
+}
+
 /// The environment and the build of a commit, by the file that it changes.
 fn moved(commit: &PlannedCommit) -> (&'static str, u64) {
     assert_eq!(commit.files.len(), 1, "{commit:?}");
@@ -637,34 +648,36 @@ fn dialect() -> Dialect {
 }
 
 fn policy(way: Way) -> Policy {
-    const SETTINGS: &str = "apiVersion: towpath.dev/v1alpha1\nkind: Settings\nrepositories: { deploy: { url: /tmp/deploy } }\npolicies: [policies.yaml]\n";
-    let mut policies = String::from(
-        "apiVersion: towpath.dev/v1alpha1\nkind: PromotionPolicy\nmetadata: { name: api }\nspec:\n  repository: deploy\n  images: { api: ghcr.io/acme/api }\n  environments:\n",
+    const SETTINGS: &str = "apiVersion: towpath.dev/v1alpha1\nkind: Settings\nrepositories: { deploy: { url: /tmp/deploy, forge: none } }\npolicies: [policies.yaml]\n";
+    let deliver = match way {
+        Way::Commit => "commit",
+        Way::PullRequest => "pull-request",
+    };
+    let policies = format!(
+        r#"apiVersion: towpath.dev/v1alpha1
+kind: PromotionPolicy
+metadata: {{ name: api }}
+spec:
+  repository: deploy
+  images: {{ api: ghcr.io/acme/api }}
+  environments:
+    - name: dev
+      tags: {{ pattern: "main-{{number}}-{{sha}}" }}
+      update: {{ helm: apps/dev.yaml, at: image }}
+    - name: staging
+      after: dev
+      gates: {{ soak: 30m }}
+      update: {{ helm: apps/staging.yaml, at: image }}
+    - name: production
+      after: staging
+      gates: {{ soak: 24h, windows: {{ days: mon-fri, hours: "09:00-16:00", zone: Europe/Rome }} }}
+      update: {{ helm: apps/production.yaml, at: image }}
+      deliver: {deliver}
+"#
     );
-    for environment in ENVIRONMENTS {
-        writeln!(policies, "    - name: {environment}\n      tags: {{ pattern: \"main-{{number}}-{{sha}}\" }}\n      update: {{ helm: apps/{environment}.yaml, at: image }}").unwrap();
-    }
     let folder = tempfile::TempDir::new().unwrap();
     let settings = folder.path().join("towpath.yaml");
     std::fs::write(&settings, SETTINGS).unwrap();
     std::fs::write(folder.path().join("policies.yaml"), policies).unwrap();
-    let mut policy = config::load(&settings).unwrap().policies.remove(0);
-    for (place, environment) in policy.environments.iter_mut().enumerate() {
-        let Some(before) = place.checked_sub(1) else {
-            continue;
-        };
-        environment.after = Some(After {
-            environments: vec![ENVIRONMENTS[before].parse().unwrap()],
-            same: Same::Digest,
-            named: BTreeSet::new(),
-        });
-        environment.gates = Gates {
-            soak: Some(Soak(SOAKS[place])),
-            ..Gates::default()
-        };
-    }
-    if way == Way::PullRequest {
-        policy.environments[2].deliver = Deliver::PullRequest(Box::new(Options::default()));
-    }
-    policy
+    config::load(&settings).unwrap().policies.remove(0)
 }
