@@ -1,5 +1,7 @@
 //! How the edges are reached, as the settings say: registries, git servers and forges.
 
+use std::collections::BTreeMap;
+
 use super::Failure;
 use crate::config::{
     self, ForgeSettings, RegistrySettings, RepositorySettings, RepositoryUrl, Settings,
@@ -8,7 +10,7 @@ use crate::daemon;
 use crate::forge::{self, ForgeError};
 use crate::git::{self, Remote};
 use crate::login::{Clock, Environment, SourcesByPath};
-use crate::plan::{Dialect, HidesBy};
+use crate::plan::{Dialect, HidesBy, Origins, Web};
 use crate::policy::RepositoryName;
 use crate::registry::{self, Connection, HostOptions, Options};
 
@@ -122,6 +124,68 @@ pub(super) fn dialect(kind: forge::Kind) -> Dialect {
             forge::Hiding::Comment => HidesBy::Comment,
             forge::Hiding::LinkDefinition => HidesBy::LinkDefinition,
         },
+    }
+}
+
+/// What the settings tell of where images come from; the histories of `sources` are kept.
+pub(super) fn origins<'a>(
+    repositories: &BTreeMap<RepositoryName, RepositorySettings>,
+    sources: impl Iterator<Item = &'a RepositoryName>,
+) -> Origins {
+    let mut origins = Origins::default();
+    for RepositorySettings { url, forge, .. } in repositories.values() {
+        let ForgeSettings::At { place, .. } = forge else {
+            continue;
+        };
+        // Pages below a path are not addressed as those of a host of its own.
+        let path = place.api.path();
+        let root = path.find("/rest/api").or_else(|| path.find("/api/"));
+        if root.is_some_and(|root| root > 0) {
+            continue;
+        }
+        for address in [page(url), Some(of_place(place))].into_iter().flatten() {
+            origins.add_host(&address, web(place.kind));
+        }
+    }
+    for name in sources {
+        let RepositorySettings { url, forge, .. } = &repositories[name];
+        let of_forge = match forge {
+            ForgeSettings::At { place, .. } => Some(of_place(place)),
+            ForgeSettings::None | ForgeSettings::Unknown(_) => None,
+        };
+        for address in [page(url), of_forge].into_iter().flatten() {
+            origins.add_history(&address, name);
+        }
+    }
+    origins
+}
+
+/// What pages are named by: they are served by https, whatever git uses.
+fn page(url: &RepositoryUrl) -> Option<String> {
+    match url {
+        RepositoryUrl::Http(url) => Some(url.as_str().replacen("http://", "https://", 1)),
+        RepositoryUrl::Ssh { address, .. } => Some(address.to_string()),
+        RepositoryUrl::Local(_) => None,
+    }
+}
+
+/// The page of a repository at the host of its API.
+fn of_place(place: &forge::Place) -> String {
+    let host = place.api.host_str().unwrap_or_default();
+    let port = place.api.port().map(|port| format!(":{port}"));
+    let port = port.unwrap_or_default();
+    format!("https://{host}{port}/{}", place.path)
+}
+
+/// How the pages of a kind of forge are addressed.
+fn web(kind: forge::Kind) -> Web {
+    match kind {
+        forge::Kind::Github => Web::Github,
+        forge::Kind::Gitlab => Web::Gitlab,
+        forge::Kind::Gitea => Web::Gitea,
+        forge::Kind::BitbucketCloud => Web::BitbucketCloud,
+        forge::Kind::BitbucketServer => Web::BitbucketServer,
+        forge::Kind::AzureDevops => Web::AzureDevops,
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::edges::{dialect, forge, options, remote, unmade, unopened};
+use super::edges::{dialect, forge, options, origins, remote, unmade, unopened};
 use super::{Failure, SourceArgs};
 use crate::apply::{MadeBy, Signature};
 use crate::config::{
@@ -25,7 +25,7 @@ use crate::forge::{Forge, Place, Traffic};
 use crate::git::{self, Mirror, Remote};
 use crate::image::Repository;
 use crate::observe::{Listed, Sources, Trouble, Wants};
-use crate::plan::{Dialect, Scope};
+use crate::plan::{Dialect, Origins, Scope};
 use crate::policy::{Policy, RepositoryName, SubjectTemplate};
 use crate::registry::{EventKind, Registry};
 use crate::secret::Guard;
@@ -55,6 +55,7 @@ pub(super) struct Setup {
     subject: SubjectTemplate,
     /// How the forge of each repository writes; those without one are missing.
     forges: BTreeMap<RepositoryName, Dialect>,
+    origins: Origins,
     /// As git writes a person.
     committer: String,
     pub(super) signature: Signature,
@@ -92,7 +93,7 @@ impl Setup {
         let branch = |(name, repository): (&RepositoryName, &RepositorySettings)| {
             (name.clone(), repository.branch.clone())
         };
-        let branches = settings.repositories.iter().map(branch).collect();
+        let branches: BTreeMap<_, _> = settings.repositories.iter().map(branch).collect();
         let CommitSettings {
             author,
             committer,
@@ -113,7 +114,9 @@ impl Setup {
             };
             Some((name.clone(), dialect(place.kind)))
         };
+        let sources = Wants::of(&policies, &branches).sources;
         Self {
+            origins: origins(&settings.repositories, sources.keys()),
             branches,
             subject: subject.clone(),
             forges: settings.repositories.iter().filter_map(dialect).collect(),
@@ -175,6 +178,7 @@ impl Setup {
             branches: &self.branches,
             subject: &self.subject,
             forges: &self.forges,
+            origins: &self.origins,
             committer: &self.committer,
             is_sealed: self.signature.made_by == MadeBy::Forge,
         }
@@ -482,6 +486,7 @@ fn work(setup: &Setup, live: &Live, (bells, moved): (&Arc<Bells>, &Arc<Notify>))
         branches: setup.branches.clone(),
         subject: setup.subject.clone(),
         forges: setup.forges.clone(),
+        origins: setup.origins.clone(),
         places: places(&setup.settings, &live.wants),
         signature: setup.signature.clone(),
         sources: live.sources.clone(),

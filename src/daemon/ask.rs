@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use super::Shared;
-use crate::policy::SourceBranch;
+use crate::policy::{RepositoryName, SourceBranch};
 use crate::world::Question;
 
 /// The questions that are under way.
@@ -54,6 +54,7 @@ impl Asking {
 enum Asked<'a> {
     Registry(&'a str),
     Source(&'a SourceBranch),
+    History(&'a RepositoryName),
 }
 
 fn batches<'a>(questions: impl Iterator<Item = &'a Question>) -> Vec<BTreeSet<Question>> {
@@ -64,6 +65,7 @@ fn batches<'a>(questions: impl Iterator<Item = &'a Question>) -> Vec<BTreeSet<Qu
             | Question::Digest { repository, .. }
             | Question::Description { repository, .. } => Asked::Registry(repository.registry()),
             Question::Commit { source, .. } => Asked::Source(source),
+            Question::Range(range) => Asked::History(&range.repository),
         };
         batches.entry(asked).or_default().insert(question.clone());
     }

@@ -28,7 +28,7 @@ use crate::apply::Signature;
 use crate::forge::Place;
 use crate::image::Repository;
 use crate::observe::{Listed, Sources, Wants};
-use crate::plan::Dialect;
+use crate::plan::{Dialect, Origins};
 use crate::policy::select::TagRule;
 use crate::policy::{Policy, RepositoryName, SubjectTemplate};
 use crate::registry::Registry;
@@ -47,6 +47,7 @@ pub(crate) struct Work {
     pub(crate) subject: SubjectTemplate,
     /// How the forge of each manifests repository writes.
     pub(crate) forges: BTreeMap<RepositoryName, Dialect>,
+    pub(crate) origins: Origins,
     /// Where the manifests repositories are on forges, by which events name them.
     pub(crate) places: BTreeMap<RepositoryName, Place>,
     pub(crate) signature: Signature,

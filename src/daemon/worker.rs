@@ -50,6 +50,7 @@ pub(super) async fn work(shared: Arc<Shared>, repository: RepositoryName, index:
         branches: &work.branches,
         subject: &work.subject,
         forges: &work.forges,
+        origins: &work.origins,
         committer: &committer,
         is_sealed: work.signature.made_by == MadeBy::Forge,
     };
@@ -124,6 +125,7 @@ async fn read(
             images: _,
             folders: _,
             sources: _,
+            ranges: _,
         } = sources.world(wants);
         (branches, requests, proposals)
     };

@@ -38,6 +38,49 @@ pub(crate) enum History {
     Cut(Vec<LoggedCommit>),
 }
 
+/// What one commit holds and another does not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Range {
+    /// Newest first, and not all where there are many.
+    pub(crate) newest: Vec<LoggedCommit>,
+    pub(crate) count: usize,
+}
+
+/// The commits that `to` holds and `from` does not; both are names or the starts of names. `None` where either names no commit
+/// of the mirror, or several.
+pub(super) fn range(
+    mirror: &Repository,
+    (from, to): (&str, &str),
+    limit: usize,
+) -> Result<Option<Range>, ReadError> {
+    let named = |name: &str| mirror.find_commit_by_prefix(name).ok();
+    let (Some(from), Some(to)) = (named(from), named(to)) else {
+        return Ok(None);
+    };
+    let walked = || {
+        // libgit2 keeps what a handle read as long as that lives.
+        let handle = Repository::open_bare(mirror.path())?;
+        let mut walk = handle.revwalk()?;
+        walk.set_sorting(Sort::TOPOLOGICAL | Sort::TIME)?;
+        walk.push(to.id())?;
+        walk.hide(from.id())?;
+        let (mut newest, mut count) = (Vec::new(), 0);
+        for id in walk {
+            count += 1;
+            let id = id?;
+            if count <= limit {
+                newest.push(logged(&handle.find_commit(id)?));
+            }
+        }
+        Ok(Range { newest, count })
+    };
+    let range = walked().map_err(|source| ReadError::Broken {
+        commit: commit_id(to.id()),
+        source,
+    });
+    range.map(Some)
+}
+
 /// Walks from `head` to what `known` holds, or to the root, `limit` commits at most.
 pub(super) fn log(
     mirror: &Repository,

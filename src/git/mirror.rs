@@ -17,7 +17,7 @@ use super::client::Client;
 use super::fetch::{FetchError, Fetched, Head, Wanted, fetch};
 use super::http::Http;
 use super::join::{JoinError, Packs, join_packs};
-use super::log::{History, log};
+use super::log::{History, Range, log, range};
 use super::made::{executables, raw};
 use super::metrics;
 use super::places::Places;
@@ -55,6 +55,11 @@ enum Message {
         range: (CommitId, Option<CommitId>),
         limit: usize,
         reply: Reply<History, ReadError>,
+    },
+    Range {
+        ends: (String, String),
+        limit: usize,
+        reply: Reply<Option<Range>, ReadError>,
     },
     Changes {
         commit: CommitId,
@@ -171,6 +176,17 @@ impl Mirror {
             reply,
         })
         .await
+    }
+
+    /// The commits that the second of `ends` holds and the first does not, the newest `limit` of them; `None` where the mirror
+    /// has not exactly one commit whose name starts so.
+    pub(crate) async fn range(
+        &self,
+        ends: (String, String),
+        limit: usize,
+    ) -> Result<Option<Range>, ReadError> {
+        self.ask(|reply| Message::Range { ends, limit, reply })
+            .await
     }
 
     /// Tells of one commit, and what stands in it at each path that it changes against its first parent.
@@ -300,6 +316,14 @@ impl Worker {
                 } => {
                     let history = log(&self.repository, (&head, known.as_ref()), limit);
                     let _ = reply.send(history.inspect_err(|error| self.note(error)));
+                }
+                Message::Range {
+                    ends: (from, to),
+                    limit,
+                    reply,
+                } => {
+                    let range = range(&self.repository, (&from, &to), limit);
+                    let _ = reply.send(range.inspect_err(|error| self.note(error)));
                 }
                 Message::Changes { commit, reply } => {
                     let changed = changes(&self.repository, &commit);

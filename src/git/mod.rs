@@ -32,7 +32,7 @@ mod wire;
 
 pub(crate) use changes::{Changed, ChangesError};
 pub(crate) use fetch::{FetchError, Head};
-pub(crate) use log::{History, LoggedCommit};
+pub(crate) use log::{History, LoggedCommit, Range};
 pub(crate) use made::MadeCommit;
 pub(crate) use mirror::Mirror;
 pub(crate) use person::configured_author;

@@ -149,6 +149,7 @@ impl Sources {
             branches: branches
                 .map(|(name, fact)| (name.clone(), fact.clone()))
                 .collect(),
+            ranges: readings.ranges.clone(),
         }
     }
 
@@ -344,6 +345,7 @@ impl Sources {
     pub(crate) async fn ask(&self, questions: BTreeSet<Question>, clock: fn() -> Timestamp) {
         let mut commits: BTreeMap<SourceBranch, Commits> = BTreeMap::new();
         let mut of_images = Vec::new();
+        let mut ranges = Vec::new();
         for question in questions {
             match question {
                 Question::Created { repository, tag } => {
@@ -364,6 +366,7 @@ impl Sources {
                     let latest = latest.or_insert(seen);
                     *latest = (*latest).max(seen);
                 }
+                Question::Range(range) => ranges.push(self.ask_range(range, clock)),
             }
         }
         let histories = commits
@@ -395,7 +398,8 @@ impl Sources {
             }
         });
         let answers = answers.buffer_unordered(QUESTIONS_AT_ONCE_MAX);
-        join(join_all(histories), answers.collect::<()>()).await;
+        let of_sources = join(join_all(histories), join_all(ranges));
+        join(of_sources, answers.collect::<()>()).await;
     }
 
     /// Keeps an answer. A digest that was asked before the latest listing may be older than that, and is dropped:

@@ -9,11 +9,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Sources, whole_message};
-use crate::git::Mirror;
+use crate::git::{LoggedCommit, Mirror, Range};
 use crate::manifest::{CommitId, NamedCommit};
 use crate::policy::select::NamedCommits;
 use crate::policy::{RepositoryName, SourceBranch};
-use crate::world::{Fact, SourceFacts, World};
+use crate::world::{CommitRange, Fact, RangeCommits, SourceCommit, SourceFacts, World};
 
 /// Least time between two fetches that questions ask for: builds of a branch that orders nothing, pushed all at once, would
 /// else be a fetch for each listing that shows one.
@@ -22,6 +22,16 @@ const BETWEEN_FETCHES: Duration = Duration::from_secs(1);
 /// Names of commits that are kept from one fetch to the next: at 120 bytes 12 MB. Beyond, plans ask again for those that
 /// they need.
 const NAMES_KEPT_MAX: usize = 100_000;
+
+/// Commits of a range that are kept: as many as a body shows at most, since more is what nobody reads.
+const RANGE_COMMITS_MAX: usize = 50;
+
+/// Letters of a subject or a name that are kept: those that are shown, and one that tells that there are more.
+const WORDS_MAX: usize = 201;
+
+/// Ranges that are kept from one fetch to the next: those of 250 promotions under way. Of 50 commits with 200 bytes each this is
+/// 2.5 MB.
+const RANGES_KEPT_MAX: usize = 250;
 
 /// Names of commits, each with the time at which the last tag that holds it was seen.
 pub(super) type Commits = BTreeMap<String, Timestamp>;
@@ -40,6 +50,7 @@ impl Sources {
         now: Timestamp,
     ) {
         let mirror = &self.histories[repository];
+        self.forget_ranges(repository);
         let names: Vec<String> = branches.iter().cloned().collect();
         let source = |branch: String| SourceBranch {
             repository: repository.clone(),
@@ -119,6 +130,64 @@ impl Sources {
         self.is_told(&source, &commits).await;
     }
 
+    /// Reads which commits lie in `range`; what is not there yet is fetched once.
+    pub(super) async fn ask_range(&self, range: CommitRange, clock: fn() -> Timestamp) {
+        let mut read = self.read_range(&range).await;
+        if let Ok(None) = read {
+            let branches = self.stale_branches(&range.repository, clock());
+            if !branches.is_empty() {
+                self.fetch_source(&range.repository, &branches, clock())
+                    .await;
+                read = self.read_range(&range).await;
+            }
+        }
+        let fact = match read {
+            Ok(Some(commits)) => Fact::Known(Arc::new(commits)),
+            Ok(None) => Fact::Unknown {
+                why: format!("`{}` does not have both commits", range.repository),
+            },
+            Err(why) => Fact::Unknown { why },
+        };
+        self.readings().ranges.insert(range, fact);
+    }
+
+    async fn read_range(&self, range: &CommitRange) -> Result<Option<RangeCommits>, String> {
+        let CommitRange {
+            repository,
+            from,
+            to,
+        } = range.clone();
+        let Some(mirror) = self.histories.get(&repository) else {
+            return Ok(None);
+        };
+        let read = mirror.range((from, to), RANGE_COMMITS_MAX).await;
+        let read = read.map_err(|error| whole_message(&error, None::<&str>))?;
+        Ok(read.map(|Range { newest, count }| RangeCommits {
+            newest: newest.into_iter().map(shown).collect(),
+            count,
+        }))
+    }
+
+    /// The branches of a source that were not fetched just now.
+    fn stale_branches(&self, repository: &RepositoryName, now: Timestamp) -> BTreeSet<String> {
+        let readings = self.readings();
+        let of_repository = readings.sources.iter().filter(|(source, fact)| {
+            let is_fresh = matches!(fact, Fact::Known(facts) if now.duration_since(facts.fetched).unsigned_abs() < BETWEEN_FETCHES);
+            source.repository == *repository && !is_fresh
+        });
+        let branches = of_repository.map(|(source, _)| source.branch.clone());
+        branches.collect()
+    }
+
+    /// Forgets what could not be read of a source's ranges, so that it is asked again; and all where they are too many.
+    fn forget_ranges(&self, repository: &RepositoryName) {
+        let ranges = &mut self.readings().ranges;
+        let are_many = ranges.len() > RANGES_KEPT_MAX;
+        ranges.retain(|range, fact| {
+            range.repository != *repository || (matches!(fact, Fact::Known(_)) && !are_many)
+        });
+    }
+
     /// Looks `commits` up in what was fetched last, and says whether that answers the question.
     async fn is_told(&self, source: &SourceBranch, commits: &Commits) -> bool {
         let Some(Fact::Known(facts)) = self.source(source) else {
@@ -174,6 +243,16 @@ impl World {
                 self.sources.insert(source, fact);
             }
         }
+    }
+}
+
+/// What is shown of a commit.
+fn shown(commit: LoggedCommit) -> SourceCommit {
+    let cut = |text: &str| text.chars().take(WORDS_MAX).collect();
+    SourceCommit {
+        id: commit.id,
+        subject: cut(commit.message.lines().next().unwrap_or_default()),
+        author: cut(&commit.author.name),
     }
 }
 

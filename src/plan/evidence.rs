@@ -3,20 +3,21 @@
 //! Invariant: nothing here decides. What could not be read is left out of the pull request; what was not asked yet is asked first.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use super::request::source::{Between, Labelled, Web, between};
+use super::request::source::{Between, Labelled, between};
 use super::request::{Evidence, RunsIn};
-use super::{Decided, Decision};
+use super::{Decided, Decision, Scope};
 use crate::image::{Digest, Repository, Tag};
 use crate::ledger::{Ledger, Moved, Promotion};
 use crate::policy::ImageName;
-use crate::world::{Description, Fact, ImageFacts, Question, World};
+use crate::world::{CommitRange, Description, Fact, ImageFacts, Question, RangeCommits, World};
 
 /// What is known about the versions of one promotion, or what has to be asked first.
 pub(super) fn evidence(
     promotion: &Promotion,
     (decisions, ledger): (&[Decided], &Ledger),
-    world: &World,
+    (scope, world): (&Scope<'_>, &World),
     questions: &mut BTreeSet<Question>,
 ) -> BTreeMap<ImageName, Evidence> {
     let images = promotion.images.iter();
@@ -27,6 +28,8 @@ pub(super) fn evidence(
             moved,
             decisions,
             ledger,
+            scope,
+            world,
             facts: world.images.get(&moved.repository)?,
         };
         Some((image.clone(), view.evidence(questions)?))
@@ -41,6 +44,8 @@ struct View<'a> {
     moved: &'a Moved,
     decisions: &'a [Decided],
     ledger: &'a Ledger,
+    scope: &'a Scope<'a>,
+    world: &'a World,
     facts: &'a ImageFacts,
 }
 
@@ -107,7 +112,27 @@ impl View<'_> {
             version: self.moved.tag.as_str(),
             labels: &to.labels,
         };
-        between(from, to, &BTreeMap::<String, Web>::new())
+        let origins = self.scope.origins;
+        let mut between = between(from, to, origins)?;
+        let range = origins.range(&between);
+        between.commits = range.and_then(|range| self.commits(range, questions));
+        Some(between)
+    }
+
+    /// The commits of `range`; asked where nobody did yet.
+    fn commits(
+        &self,
+        range: CommitRange,
+        questions: &mut BTreeSet<Question>,
+    ) -> Option<Arc<RangeCommits>> {
+        match self.world.ranges.get(&range) {
+            Some(Fact::Known(commits)) => Some(commits.clone()),
+            Some(Fact::Unknown { .. }) => None,
+            None => {
+                questions.insert(Question::Range(range));
+                None
+            }
+        }
     }
 
     /// What the promotion replaces, and its digest where that is known.

@@ -42,6 +42,7 @@ use crate::policy::{
     Environment, EnvironmentName, ImageName, Policy, PolicyName, RepositoryName, SubjectTemplate,
 };
 use crate::world::{BranchName, Question, World};
+pub(crate) use request::source::{Origins, Web};
 pub(crate) use request::{Dialect, Gate, GateVerdict, HidesBy};
 
 pub(crate) use change::{Change, FileChange, PlannedCommit};
@@ -220,6 +221,7 @@ pub(crate) struct Scope<'a> {
     pub(crate) subject: &'a SubjectTemplate,
     /// How the forge of each manifests repository writes; those without a forge are missing.
     pub(crate) forges: &'a BTreeMap<RepositoryName, Dialect>,
+    pub(crate) origins: &'a Origins,
     /// Who commits promotions, as git writes a person: by this a commit is known to be ours.
     pub(crate) committer: &'a str,
     /// Whether the commits of proposals are sealed, since a forge commits them in its own name.

@@ -526,7 +526,7 @@ impl Proposer<'_, '_> {
         let known = (decisions, &self.standing.base.ledger);
         let proposed = commit.promotions.iter().map(|promotion| Proposed {
             promotion: promotion.clone(),
-            evidence: evidence(promotion, known, self.world, questions),
+            evidence: evidence(promotion, known, (self.scope, self.world), questions),
             gates: gates(
                 self.decided(decisions)
                     .filter(|decided| decided.policy == promotion.policy),

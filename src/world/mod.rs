@@ -6,6 +6,7 @@
 mod description;
 mod folders;
 mod history;
+mod range;
 mod requests;
 mod saved;
 mod source;
@@ -23,6 +24,7 @@ use crate::policy::{RepositoryName, SourceBranch};
 
 pub(crate) use description::{Description, Labels};
 pub(crate) use folders::Folders;
+pub(crate) use range::{CommitRange, RangeCommits, SourceCommit};
 pub(crate) use requests::{Proposal, PullRequest, PullRequests, RequestState};
 pub(crate) use saved::{load, save};
 pub(crate) use source::SourceFacts;
@@ -39,6 +41,8 @@ pub(crate) struct World {
     pub(crate) proposals: BTreeMap<BranchName, Fact<Arc<Proposal>>>,
     /// By manifests repository; those without a forge have none.
     pub(crate) requests: BTreeMap<RepositoryName, Fact<Arc<PullRequests>>>,
+    /// What lies between versions that somebody is to read about.
+    pub(crate) ranges: BTreeMap<CommitRange, Fact<Arc<RangeCommits>>>,
 }
 
 /// A branch of a manifests repository.
@@ -135,6 +139,8 @@ pub(crate) enum Question {
         commit: String,
         seen: Timestamp,
     },
+    /// Which commits lie between two versions?
+    Range(CommitRange),
 }
 
 /// What a branch holds at its head.

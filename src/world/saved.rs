@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::description::saved::{self as description, SavedDescriptions};
 use super::folders::saved::{self as folders, SavedFolders};
 use super::history::saved::{self as history, SavedHold, SavedPromotion, SavedResumed};
+use super::range::saved::{self as range, SavedRange};
 use super::requests::saved::{self as requests, SavedProposal, SavedRequests};
 use super::source::saved::{self as source, SavedSource};
 use super::{
@@ -60,6 +61,8 @@ struct SavedWorld {
     proposals: Vec<SavedProposal>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pull_requests: BTreeMap<String, SavedRequests>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    ranges: Vec<SavedRange>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -176,6 +179,7 @@ pub(crate) fn save(world: &World, at: Timestamp) -> String {
         sources,
         proposals,
         requests: by_repository,
+        ranges,
     } = world;
     let saved = SavedWorld {
         api_version: API_VERSION.to_owned(),
@@ -204,6 +208,10 @@ pub(crate) fn save(world: &World, at: Timestamp) -> String {
         pull_requests: by_repository
             .iter()
             .map(|(name, fact)| (name.to_string(), requests::save_requests(fact)))
+            .collect(),
+        ranges: ranges
+            .iter()
+            .map(|(range, fact)| range::save(range, fact))
             .collect(),
     };
     serde_yaml::to_string(&saved).expect("a world file has only strings, numbers, lists and maps")
@@ -243,6 +251,10 @@ pub(crate) fn load(text: &str) -> Result<(World, Timestamp), LoadWorldError> {
     for of_repository in saved.pull_requests {
         let (name, fact) = requests::load_requests(of_repository)?;
         world.requests.insert(name, fact);
+    }
+    for saved in saved.ranges {
+        let (range, fact) = range::load(saved)?;
+        world.ranges.insert(range, fact);
     }
     Ok((world, parse(&saved.at, "a time")?))
 }
@@ -610,13 +622,22 @@ sources:
       '0000001': { is: none }
       0a0b0c0: { is: one, line: 3, depth: 4 }
       0a0b0c1: { is: several, line: 2, depth: 2 }
+ranges:
+  - { repository: code, from: 0a0b0c0, to: 0a0b0c1, unknown: it is down }
+  - repository: code
+    from: 0a0b0c0
+    to: 0a0b0c2
+    count: 7
+    newest:
+      - { commit: 0a0b0c0d0e0f0a0b0c0d0e0f0a0b0c0d0e0f0a0b, subject: \"fix: a\", author: Ada }
 ";
 
     #[test]
     fn what_is_saved_loads_as_the_same_world() {
         let (world, at) = load(TEXT).unwrap();
         assert_eq!((world.images.len(), world.branches.len()), (5, 3));
-        assert_eq!((world.sources.len(), world.folders.len()), (2, 2));
+        let counts = (world.sources.len(), world.folders.len(), world.ranges.len());
+        assert_eq!(counts, (2, 2, 2));
         assert_eq!(load(&save(&world, at)).unwrap(), (world, at));
     }
 

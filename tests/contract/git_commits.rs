@@ -222,6 +222,40 @@ async fn what_was_merged_stands_where_the_branch_came_to_hold_it() {
 }
 
 #[tokio::test]
+async fn what_lies_between_two_commits_is_told_newest_first_and_counted() {
+    let ground = Ground::new();
+    // A branch that was merged, and one that went its own way from the first.
+    let commits = [vec![], vec![0], vec![0], vec![1, 2], vec![3]];
+    let (bare, mirror) = ground.with(Server::Filters, &commits);
+    head_of(&mirror).await;
+    let names = names(&bare);
+    let between = async |from: &str, to: &str, limit| {
+        let ends = (from.to_owned(), to.to_owned());
+        let range = mirror.range(ends, limit).await.unwrap()?;
+        let newest = range.newest.iter();
+        let subjects = newest
+            .map(|commit| commit.message.clone())
+            .collect::<Vec<_>>();
+        Some((subjects.join(" "), range.count))
+    };
+    let of = |name: &str| names[name].to_string();
+    let told = |subjects: &str, count| Some((subjects.to_owned(), count));
+    assert_eq!(between(&of("c3"), &of("c4"), 9).await, told("c4", 1));
+    assert_eq!(between(&of("c4"), &of("c3"), 9).await, told("", 0));
+    assert_eq!(between(&of("c1"), &of("c2"), 9).await, told("c2", 1));
+    let all = between(&of("c0"), &of("c4")[..12], 2).await;
+    assert_eq!(all, told("c4 c3", 4));
+    for (from, to) in [
+        ("0a1b2c3", &*of("c4")),
+        (&of("c4"), ""),
+        ("x", "y"),
+        (&"a".repeat(64), ""),
+    ] {
+        assert_eq!(between(from, to, 9).await, None, "{from} {to}");
+    }
+}
+
+#[tokio::test]
 async fn a_branch_that_was_written_anew_has_new_places() {
     let ground = Ground::new();
     let (bare, mirror) = ground.with(Server::Filters, &[vec![], vec![0], vec![1]]);

@@ -15,6 +15,7 @@ use crate::policy::ImageName;
 use crate::policy::template::{
     Template, TemplateError, TemplateImage, TemplateSections, TemplateValues,
 };
+use crate::world::RangeCommits;
 
 /// How much of what is open to the top is shown.
 #[derive(Clone, Copy)]
@@ -56,6 +57,9 @@ const LADDER: [Sizes; 4] = [
     },
 ];
 
+/// Commits of an image that are seen without a click: what is read at a glance.
+const UNFOLDED_COMMITS_MAX: usize = 5;
+
 /// Room for the changed files below which less is shown of the rest: three names.
 const FILES_ROOM_MIN: usize = 300;
 
@@ -71,7 +75,7 @@ pub(super) fn shown(
 ) -> Result<String, TemplateError> {
     let mut least = String::new();
     for (step, sizes) in LADDER.into_iter().enumerate() {
-        let sections = sections(facts, sizes, complaints);
+        let sections = sections(facts, (dialect, sizes), complaints);
         let without = filled(facts, &sections, template)?;
         let left = room.saturating_sub(units(&without) + 2);
         let is_last = step + 1 == LADDER.len();
@@ -127,13 +131,17 @@ pub(super) fn values(
     }
 }
 
-fn sections(facts: &RequestFacts, sizes: Sizes, complaints: &[String]) -> TemplateSections {
+fn sections(
+    facts: &RequestFacts,
+    (dialect, sizes): (Dialect, Sizes),
+    complaints: &[String],
+) -> TemplateSections {
     let mut warnings = warnings(facts);
     warnings.extend(complaints.iter().map(|complaint| prose(complaint)));
     let sections = TemplateSections {
         body: String::new(),
         changes: changes(facts, sizes),
-        commits: commits(facts, sizes),
+        commits: commits(facts, sizes, dialect),
         running: running(facts, sizes),
         gates: gates(facts, sizes),
         diff: String::new(),
@@ -263,16 +271,16 @@ fn platforms(evidence: Option<&Evidence>, sizes: Sizes) -> String {
 }
 
 /// What lies between the versions.
-fn commits(facts: &RequestFacts, sizes: Sizes) -> String {
+fn commits(facts: &RequestFacts, sizes: Sizes, dialect: Dialect) -> String {
     let between = facts.images().filter_map(|(proposed, image, _)| {
         let between = proposed.evidence.get(image)?.between.as_ref()?;
         let name = facts.name_of(proposed, image);
-        Some(format!("{name}: {}", of_between(between, sizes)))
+        Some(format!("{name}: {}", of_between(between, sizes, dialect)))
     });
     listed("### Commits", between.collect(), sizes.images)
 }
 
-fn of_between(between: &Between, sizes: Sizes) -> String {
+fn of_between(between: &Between, sizes: Sizes, dialect: Dialect) -> String {
     let Between {
         page,
         from,
@@ -287,22 +295,33 @@ fn of_between(between: &Between, sizes: Sizes) -> String {
         Some(link) => format!("[{range}]({link})"),
         None => range,
     };
-    let mut text = format!("{range} of [{}]({})", code(page.name()), page.url());
-    for commit in commits.iter().take(sizes.commits) {
+    let text = format!("{range} of [{}]({})", code(page.name()), page.url());
+    let RangeCommits { newest, count } = match commits.as_deref() {
+        Some(commits) if commits.count > 0 && sizes.commits > 0 => commits,
+        Some(_) | None => return text,
+    };
+    let mut list = String::new();
+    let shown = newest.iter().take(sizes.commits);
+    for commit in shown.clone() {
         let id = format!("`{}`", commit.id.short());
-        let id = match page.commit(&commit.id) {
+        let id = match page.commit(commit.id.as_str()) {
             Some(link) => format!("[{id}]({link})"),
             None => id,
         };
         let (subject, author) = (code(&commit.subject), code(&commit.author));
-        write!(text, "\n  * {id} {subject} by {author}").expect("a string can be written");
+        write!(list, "\n  * {id} {subject} by {author}").expect("a string can be written");
     }
-    let is_cut = commits.len() > sizes.commits && sizes.commits > 0;
-    if is_cut {
-        let left = commits.len() - sizes.commits;
-        write!(text, "\n  * and {left} more").expect("a string can be written");
+    let left = count.saturating_sub(shown.len());
+    if left > 0 {
+        write!(list, "\n  * and {left} more").expect("a string can be written");
     }
-    text
+    match dialect.folds && *count > UNFOLDED_COMMITS_MAX {
+        // The indent keeps it within the item of the list, and the empty lines end the HTML.
+        true => format!(
+            "{text}\n  <details>\n  <summary>{count} commits</summary>\n{list}\n\n  </details>"
+        ),
+        false => text + &list,
+    }
 }
 
 /// Where the versions run already.

@@ -1,14 +1,16 @@
-//! Where the commits between two versions of an image can be seen: read off the labels of both.
+//! What lies between two versions of an image, and where it can be seen: read off the labels of both.
 //!
 //! Invariant: a link is https, names no user, and holds no character that a page or Markdown reads as something else. Labels that a
 //! base image may have left are not believed.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use url::Url;
 
 use crate::image::version::Version;
-use crate::world::Labels;
+use crate::policy::RepositoryName;
+use crate::world::{CommitRange, Labels, RangeCommits};
 
 /// Digits that a short name of a commit has at least: what git shows by default.
 const REVISION_LENGTH_MIN: usize = 7;
@@ -20,17 +22,8 @@ pub(crate) struct Between {
     /// The commit that the version was built from that goes, where that is known.
     pub(super) from: Option<Revision>,
     pub(super) to: Revision,
-    /// From the newest to the oldest; empty where they are not known.
-    pub(crate) commits: Vec<SourceCommit>,
-}
-
-/// A commit of a source repository.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct SourceCommit {
-    pub(crate) id: Revision,
-    /// The first line of its message.
-    pub(crate) subject: String,
-    pub(crate) author: String,
+    /// `None` where they are not known.
+    pub(crate) commits: Option<Arc<RangeCommits>>,
 }
 
 /// The name of a commit, or the start of one.
@@ -68,15 +61,52 @@ pub(crate) struct Labelled<'a> {
     pub(crate) labels: &'a Labels,
 }
 
-/// What lies between `from` and `to`, where their labels tell and can be believed. `hosts` are the products behind hosts whose
-/// names do not tell.
+/// What the settings tell of where images come from.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Origins {
+    /// The products behind hosts whose names do not tell.
+    hosts: BTreeMap<String, Web>,
+    /// The repositories whose history is kept, by their pages in lower case, as products compare them.
+    histories: BTreeMap<String, RepositoryName>,
+}
+
+impl Origins {
+    /// Takes in that `web` is behind the host of `address`.
+    pub(crate) fn add_host(&mut self, address: &str, web: Web) {
+        if let Some(Address { host, .. }) = Address::of(address) {
+            self.hosts.insert(host, web);
+        }
+    }
+
+    /// Takes in that the history of the repository at `address` is kept as `name`. Its host has to be known by then.
+    pub(crate) fn add_history(&mut self, address: &str, name: &RepositoryName) {
+        if let Some(Page { url, .. }) = Page::of(address, &self.hosts) {
+            let known = self.histories.entry(url.to_ascii_lowercase());
+            known.or_insert_with(|| name.clone());
+        }
+    }
+
+    /// Where the commits of `between` can be read.
+    pub(crate) fn range(&self, between: &Between) -> Option<CommitRange> {
+        let url = between.page.url.to_ascii_lowercase();
+        let Revision(from) = between.from.clone()?;
+        let Revision(to) = between.to.clone();
+        Some(CommitRange {
+            repository: self.histories.get(&url)?.clone(),
+            from,
+            to,
+        })
+    }
+}
+
+/// What lies between `from` and `to`, where their labels tell and can be believed; without the commits themselves.
 pub(crate) fn between(
     from: Option<Labelled<'_>>,
     to: Labelled<'_>,
-    hosts: &BTreeMap<String, Web>,
+    origins: &Origins,
 ) -> Option<Between> {
     let page = to.labels.source.as_deref().or(to.labels.url.as_deref());
-    let page = Page::of(page?, hosts)?;
+    let page = Page::of(page?, &origins.hosts)?;
     let revision = Revision::of(to)?;
     let is_alike = |from: Labelled<'_>| from.labels.revision == to.labels.revision;
     let is_elsewhere =
@@ -94,7 +124,7 @@ pub(crate) fn between(
         page,
         from,
         to: revision,
-        commits: Vec::new(),
+        commits: None,
     })
 }
 
@@ -136,13 +166,14 @@ impl Between {
     /// The page with all that changed, or of the one commit that is known; `None` where the product has none that we know.
     pub(super) fn link(&self) -> Option<String> {
         let Self {
-            page: Page { url, web },
+            page,
             from,
             to: Revision(to),
             commits: _,
         } = self;
+        let Page { url, web } = page;
         let Some(Revision(from)) = from else {
-            return self.page.commit(&self.to);
+            return page.commit(to);
         };
         Some(match (*web)? {
             Web::Github | Web::Gitea => format!("{url}/compare/{from}...{to}"),
@@ -171,7 +202,7 @@ impl Page {
     }
 
     /// The page of one commit.
-    pub(super) fn commit(&self, Revision(commit): &Revision) -> Option<String> {
+    pub(super) fn commit(&self, commit: &str) -> Option<String> {
         let url = &self.url;
         Some(match self.web? {
             Web::Github | Web::Gitea | Web::AzureDevops => format!("{url}/commit/{commit}"),
@@ -319,7 +350,7 @@ impl Web {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::{Labelled, Page, Revision, Web, between};
+    use super::{Labelled, Origins, Page, Revision, Web, between};
     use crate::world::Labels;
 
     const OLD: &str = "0a1b2c3d4e5f60718293a4b5c6d7e8f901234567";
@@ -342,8 +373,9 @@ mod tests {
 
     fn link(source: &str) -> Option<String> {
         let (from, to) = (labels(source, OLD), labels(source, NEW));
-        let hosts = BTreeMap::from([("git.acme.com".to_owned(), Web::Gitlab)]);
-        between(Some(version(&from)), version(&to), &hosts)?.link()
+        let mut origins = Origins::default();
+        origins.add_host("ssh://git@git.acme.com:2222/acme/deploy.git", Web::Gitlab);
+        between(Some(version(&from)), version(&to), &origins)?.link()
     }
 
     #[test]
@@ -432,6 +464,30 @@ mod tests {
     }
 
     #[test]
+    fn the_commits_are_read_where_the_settings_name_the_repository_however_it_is_spelled() {
+        let mut origins = Origins::default();
+        origins.add_host("ssh://git@git.acme.com:2222/acme/deploy.git", Web::Gitea);
+        let (web, api) = ("web".parse().unwrap(), "api".parse().unwrap());
+        origins.add_history("git@git.acme.com:acme/Web.git", &web);
+        origins.add_history("https://github.com/acme/api", &api);
+        let range = |source: &str, from: Option<&str>| {
+            let (to, from) = (labels(source, NEW), from.map(|from| labels(source, from)));
+            let between = between(from.as_ref().map(version), version(&to), &origins)?;
+            let range = origins.range(&between)?;
+            assert_eq!((range.from.as_str(), range.to.as_str()), (OLD, NEW));
+            Some(range.repository)
+        };
+        let of_web = range("https://git.acme.com/acme/web/src/branch/main", Some(OLD));
+        assert_eq!(of_web, Some(web));
+        assert_eq!(
+            range("https://github.com/Acme/API.git", Some(OLD)),
+            Some(api)
+        );
+        assert_eq!(range("https://github.com/acme/other", Some(OLD)), None);
+        assert_eq!(range("https://github.com/acme/api", None), None);
+    }
+
+    #[test]
     fn what_could_lead_astray_is_no_page() {
         let page = |text: &str| Page::of(text, &BTreeMap::new()).map(|page| page.url);
         for text in [
@@ -464,9 +520,9 @@ mod tests {
     fn labels_that_a_base_image_may_have_left_are_not_believed() {
         let app = "https://github.com/acme/web";
         let base = "https://github.com/docker-library/python";
-        let hosts = BTreeMap::new();
+        let origins = Origins::default();
         let found = |from: &Labels, to: &Labels| {
-            between(Some(version(from)), version(to), &hosts).is_some()
+            between(Some(version(from)), version(to), &origins).is_some()
         };
         let (old, new) = (labels(app, OLD), labels(app, NEW));
         assert!(found(&old, &new));
@@ -481,7 +537,7 @@ mod tests {
             version: "main-20-1b2c3d4",
             labels: &new,
         };
-        let sure = between(Some(version(&new)), named, &hosts).unwrap();
+        let sure = between(Some(version(&new)), named, &origins).unwrap();
         assert_eq!(
             sure.from, None,
             "the tag names its commit, the other's says the same"

@@ -1,6 +1,7 @@
 //! Pull requests as reviewers read them on each product, cut to what it takes, and whatever stands in what others wrote.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, proptest};
 use proptest::test_runner::Config;
@@ -8,7 +9,7 @@ use pulldown_cmark::{Event, Options, Parser, Tag as Markup, TagEnd};
 use regex::Regex;
 
 use super::hidden::{self, Flags, Promotions};
-use super::source::{Labelled, Revision, SourceCommit, between};
+use super::source::{Labelled, Origins, between};
 use super::{
     Dialect, Evidence, Gate, GateVerdict, HidesBy, Proposed, RequestFacts, RequestTemplates,
     RequestText, RunsIn, diff, text, units,
@@ -18,7 +19,7 @@ use crate::plan::change::FileChange;
 use crate::plan::{Ground, SharedPlace};
 use crate::policy::select::Dated;
 use crate::policy::template::{Template, TemplatePart};
-use crate::world::{BranchName, Labels};
+use crate::world::{BranchName, Labels, RangeCommits, SourceCommit};
 
 const GITHUB: Dialect = Dialect {
     length_max: 65_536,
@@ -101,14 +102,9 @@ fn evidence(written: &Written) -> Evidence {
         version: "v1.5.0",
         labels,
     };
-    let hosts = BTreeMap::new();
-    let mut between = between(Some(labelled(&old)), labelled(&new), &hosts);
+    let mut between = between(Some(labelled(&old)), labelled(&new), &Origins::default());
     if let Some(between) = &mut between {
-        between.commits = vec![SourceCommit {
-            id: Revision::parse(&"b".repeat(40)).unwrap(),
-            subject: written.subject.clone(),
-            author: written.author.clone(),
-        }];
+        between.commits = Some(commits(1, 1, written));
     }
     Evidence {
         ground: Ground::Newer,
@@ -125,6 +121,19 @@ fn evidence(written: &Written) -> Evidence {
         between,
         also: BTreeSet::new(),
     }
+}
+
+/// The newest `listed` of `count` commits.
+fn commits(listed: usize, count: usize, written: &Written) -> Arc<RangeCommits> {
+    let commit = SourceCommit {
+        id: "b".repeat(40).parse().unwrap(),
+        subject: written.subject.clone(),
+        author: written.author.clone(),
+    };
+    Arc::new(RangeCommits {
+        newest: vec![commit; listed],
+        count,
+    })
 }
 
 fn proposed(policy: &str, images: &[&str], written: &Written) -> Proposed {
@@ -313,6 +322,40 @@ fn where_nothing_folds_and_comments_are_shown_the_body_has_neither() {
     [towpath-data]: # (Shown: 8289a9032449281e108f435e64e324831131b29775cdae735f42c739f884d3d3)
     [towpath-data]: # (Checksum: sha256:60212c108fc097591299ce63583009ef7609bc6bf632bb4968ee86dd62a09748)
     ");
+}
+
+#[test]
+fn many_commits_are_folded_where_that_can_be_and_the_rest_is_counted() {
+    let section = |listed, count, dialect| {
+        let mut facts = one();
+        let of_web = facts.promotions[0].evidence.values_mut().next().unwrap();
+        let between = of_web.between.as_mut().unwrap();
+        between.commits = Some(commits(listed, count, &written()));
+        let body = text(&facts, dialect, OURS).body;
+        let (_, section) = body.split_once("### Commits\n\n").unwrap();
+        let (section, _) = section.split_once("\n\n### ").unwrap();
+        section
+            .replace(&"a".repeat(40), "OLD")
+            .replace(&"b".repeat(40), "NEW")
+    };
+    insta::assert_snapshot!(section(2, 61, GITHUB), @"
+    * `web`: [`aaaaaaa` to `bbbbbbb`](https://github.com/acme/portal/compare/OLD...NEW) of [`acme/portal`](https://github.com/acme/portal)
+      <details>
+      <summary>61 commits</summary>
+
+      * [`bbbbbbb`](https://github.com/acme/portal/commit/NEW) `fix: the login of guests` by `Ann`
+      * [`bbbbbbb`](https://github.com/acme/portal/commit/NEW) `fix: the login of guests` by `Ann`
+      * and 59 more
+
+      </details>
+    ");
+    insta::assert_snapshot!(section(2, 3, BITBUCKET_SERVER), @"
+    * `web`: [`aaaaaaa` to `bbbbbbb`](https://github.com/acme/portal/compare/OLD...NEW) of [`acme/portal`](https://github.com/acme/portal)
+      * [`bbbbbbb`](https://github.com/acme/portal/commit/NEW) `fix: the login of guests` by `Ann`
+      * [`bbbbbbb`](https://github.com/acme/portal/commit/NEW) `fix: the login of guests` by `Ann`
+      * and 1 more
+    ");
+    insta::assert_snapshot!(section(0, 0, GITHUB), @"* `web`: [`aaaaaaa` to `bbbbbbb`](https://github.com/acme/portal/compare/OLD...NEW) of [`acme/portal`](https://github.com/acme/portal)");
 }
 
 #[test]
