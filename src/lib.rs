@@ -47,6 +47,9 @@ mod git;
 // Pull requests.
 mod forge;
 
+// What manifests render to.
+mod render;
+
 // Shell: puts edges and core together.
 
 // The latest readings.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::Failure;
 use crate::config::{
-    self, ForgeSettings, RegistrySettings, RepositorySettings, RepositoryUrl, Settings,
+    self, ForgeSettings, ProgramPlace, RegistrySettings, RenderSettings, RepositorySettings,
+    RepositoryUrl, Settings,
 };
 use crate::daemon;
 use crate::forge::{self, ForgeError};
@@ -13,6 +14,7 @@ use crate::login::{Clock, Environment, SourcesByPath};
 use crate::plan::{Dialect, HidesBy, Origins, Web};
 use crate::policy::RepositoryName;
 use crate::registry::{self, Connection, HostOptions, Options};
+use crate::render::{Renderer, in_path};
 
 /// How registries are read, as the settings say.
 pub(super) fn options(settings: &Settings) -> Options {
@@ -187,6 +189,28 @@ fn web(kind: forge::Kind) -> Web {
         forge::Kind::BitbucketServer => Web::BitbucketServer,
         forge::Kind::AzureDevops => Web::AzureDevops,
     }
+}
+
+/// What renders, as the settings say; `None` where nothing does.
+pub(super) fn renderer(settings: &Settings) -> Option<Renderer> {
+    let RenderSettings { kustomize, helm } = &settings.render;
+    let found = |place: &Option<ProgramPlace>, name: &str| match place {
+        None => None,
+        Some(ProgramPlace::At(file)) => Some(file.clone()),
+        Some(ProgramPlace::InPath) => {
+            let found = in_path(name);
+            if found.is_none() {
+                tracing::warn!(
+                    program = name,
+                    "there is no such program in PATH, so nothing is rendered by it"
+                );
+            }
+            found
+        }
+    };
+    let (kustomize, helm) = (found(kustomize, "kustomize"), found(helm, "helm"));
+    let is_wanted = settings.render != RenderSettings::default();
+    is_wanted.then(|| Renderer::new(kustomize, helm, settings.cache.join("render")))
 }
 
 pub(super) fn unmade(name: &RepositoryName, error: ForgeError) -> Failure {

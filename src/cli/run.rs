@@ -13,11 +13,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::edges::{dialect, forge, options, origins, remote, unmade, unopened};
+use super::edges::{dialect, forge, options, origins, remote, renderer, unmade, unopened};
 use super::{Failure, SourceArgs};
 use crate::apply::{MadeBy, Signature};
 use crate::config::{
-    self, CommitSettings, Config, Fleet, ForgeSettings, Problem, RegistrySettings,
+    self, CommitSettings, Config, Fleet, ForgeSettings, Problem, RegistrySettings, RenderSettings,
     RepositorySettings, Settings, Signing, Watch,
 };
 use crate::daemon::{self, Board, Fleets, Hands, Intervals, Work};
@@ -179,6 +179,7 @@ impl Setup {
             subject: &self.subject,
             forges: &self.forges,
             origins: &self.origins,
+            renders: self.settings.render != RenderSettings::default(),
             committer: &self.committer,
             is_sealed: self.signature.made_by == MadeBy::Forge,
         }
@@ -196,6 +197,7 @@ impl Setup {
             mirrors,
             shared_login,
             commit,
+            render,
             cache,
             listen: _,
             hooks: _,
@@ -205,6 +207,7 @@ impl Setup {
             && *registries == other.settings.registries
             && *mirrors == other.settings.mirrors
             && *shared_login == other.settings.shared_login
+            && *render == other.settings.render
             && *cache == other.settings.cache
     }
 
@@ -260,7 +263,8 @@ impl Setup {
                 forges.insert(name.clone(), forge);
             }
         }
-        let sources = Sources::new(registry.clone(), (mirrors, histories), forges);
+        let renderer = renderer(&self.settings);
+        let sources = Sources::new(registry.clone(), (mirrors, histories), (forges, renderer));
         Ok(Live {
             sources: Arc::new(sources),
             registry,
@@ -487,6 +491,7 @@ fn work(setup: &Setup, live: &Live, (bells, moved): (&Arc<Bells>, &Arc<Notify>))
         subject: setup.subject.clone(),
         forges: setup.forges.clone(),
         origins: setup.origins.clone(),
+        renders: setup.scope().renders,
         places: places(&setup.settings, &live.wants),
         signature: setup.signature.clone(),
         sources: live.sources.clone(),

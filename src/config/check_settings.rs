@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::forms::{OneOrMany, Proxy as ProxyWritten, ProxyWithLogin};
+use super::forms::{OneOrMany, Program, Proxy as ProxyWritten, ProxyWithLogin};
 use super::logins::{
     ClusterCredentials, PullSecretCredentials, PullSecretsCredentials,
     RegistryCredentials as RegistryWritten, SecretPlace, ServiceAccountCredentials,
@@ -11,9 +11,10 @@ use super::logins::{
 };
 use super::nouns::RegistryName;
 use super::problem::Faults;
-use super::raw::{self, Author, Commit, RegistryEntry, RepositoryEntry};
+use super::raw::{self, Author, Commit, RegistryEntry, Render, RepositoryEntry};
 use super::settings::{
-    ClientCertificate, CommitSettings, Person, Proxy, RegistrySettings, Settings,
+    ClientCertificate, CommitSettings, Person, ProgramPlace, Proxy, RegistrySettings,
+    RenderSettings, Settings,
 };
 use super::shape::Placed;
 use super::source::Span;
@@ -34,6 +35,7 @@ pub(super) fn check(raw: raw::Settings, folder: &Path, faults: &mut Faults) -> S
         policies: _,
         freezes: _,
         commit: written,
+        render,
         cache,
         listen,
         hooks,
@@ -47,6 +49,7 @@ pub(super) fn check(raw: raw::Settings, folder: &Path, faults: &mut Faults) -> S
         mirrors: BTreeMap::new(),
         shared_login,
         commit: check.commit(written),
+        render: check.render(render),
         cache: cache.map_or_else(default_cache, |cache| folder.join(cache.value)),
         listen,
         hooks: hooks.map(|hooks| check.hooks(hooks, listen)),
@@ -275,6 +278,21 @@ impl Check<'_> {
             author,
             subject: subject.map_or_else(SubjectTemplate::default, |subject| subject.value.0),
             sign: sign.map(|written| self.signing(written)),
+        }
+    }
+
+    fn render(&mut self, written: Option<Render>) -> RenderSettings {
+        let Some(Render { kustomize, helm }) = written else {
+            return RenderSettings::default();
+        };
+        let mut place = |written: Option<Program>| match written? {
+            Program::No => None,
+            Program::InPath => Some(ProgramPlace::InPath),
+            Program::At(file) => Some(ProgramPlace::At(self.existing(file))),
+        };
+        RenderSettings {
+            kustomize: place(kustomize),
+            helm: place(helm),
         }
     }
 

@@ -51,6 +51,37 @@ impl<T: Shape> Shape for OneOrMany<T> {
     }
 }
 
+/// A program that is run, if any.
+#[derive(Clone, Debug)]
+pub(super) enum Program {
+    No,
+    InPath,
+    At(Placed<String>),
+}
+
+impl Shape for Program {
+    fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
+        match &node.value {
+            Value::Scalar(scalar)
+                if scalar.plain && plain_kind(&scalar.text) == PlainKind::Boolean =>
+            {
+                bool::read(node, faults).map(|is_wanted| match is_wanted {
+                    true => Self::InPath,
+                    false => Self::No,
+                })
+            }
+            Value::Scalar(_) | Value::Map(_) | Value::List(_) | Value::Empty | Value::Refused => {
+                Placed::read(node, faults).map(Self::At)
+            }
+        }
+    }
+
+    fn schema() -> Option<Json> {
+        let file = <Placed<String> as Shape>::schema()?;
+        Some(json!({ "anyOf": [{ "type": "boolean" }, file] }))
+    }
+}
+
 /// Where a version is written.
 #[derive(Clone, Debug)]
 pub(super) enum Update {

@@ -68,8 +68,8 @@ pub(crate) use holds_edit::{with_hold, without_holds};
 pub(crate) use problem::{Problem, Problems, Severity};
 pub(crate) use schema::{Kind, schema};
 pub(crate) use settings::{
-    CommitSettings, ForgeSettings, HookSource, Person, Proxy, RegistrySettings, RepositorySettings,
-    RepositoryUrl, Settings, Signing,
+    CommitSettings, ForgeSettings, HookSource, Person, ProgramPlace, Proxy, RegistrySettings,
+    RenderSettings, RepositorySettings, RepositoryUrl, Settings, Signing,
 };
 pub(crate) use watch::Watch;
 

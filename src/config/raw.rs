@@ -10,7 +10,7 @@ use super::artifact::Artifact;
 use super::blank::Blank;
 use super::forge_nouns::ApiUrl;
 use super::forms::{
-    AutoMerge, Deliver, Forge, Image, Newest, OneOrMany, Prerelease, Proxy, Update,
+    AutoMerge, Deliver, Forge, Image, Newest, OneOrMany, Prerelease, Program, Proxy, Update,
 };
 use super::gates::{GatesEntry, SharedFreeze};
 use super::hooks::{ForgeHook, HookKind, HookSource};
@@ -49,6 +49,8 @@ shape! {
         freezes: Option<Vec<SharedFreeze>> = "freezes",
         /// How commits are written.
         commit: Option<Commit> = "commit",
+        /// What shows reviewers what their merge would change in a cluster. Default: pull requests show the changed files.
+        render: Option<Render> = "render",
         /// A folder for mirrors and metadata, relative to this file; it may be deleted at any time. Default: `towpath` in the user's cache folder.
         cache: Option<Placed<String>> = "cache",
         /// Address and port for health and metrics. Default: `127.0.0.1:8080`.
@@ -154,6 +156,14 @@ shape! {
         subject: Option<Placed<CommitSubject>> = "subject",
         /// What signs commits: a key, or `forge`: GitHub or GitLab makes and signs them. Default: nothing.
         sign: Option<SigningCredentials> = "sign",
+    }
+
+    /// The programs that render manifests before and after a promotion, for the texts of pull requests.
+    struct Render {
+        /// `kustomize`, for kustomizations: `true` where it is in a folder of PATH, or its file, relative to this file. Default: `false`.
+        kustomize: Option<Program> = "kustomize",
+        /// `helm`, for values of charts that stand in the same repository: `true` where it is in a folder of PATH, or its file, relative to this file. Default: `false`.
+        helm: Option<Program> = "helm",
     }
 
     /// Who makes or commits a change.

@@ -26,6 +26,7 @@ pub(crate) struct Settings {
     /// Where the logins come from for the registries that have none of their own.
     pub(crate) shared_login: Option<Source>,
     pub(crate) commit: CommitSettings,
+    pub(crate) render: RenderSettings,
     /// A folder for mirrors and metadata, which may be deleted at any time.
     pub(crate) cache: PathBuf,
     pub(crate) listen: SocketAddr,
@@ -163,6 +164,21 @@ pub(crate) enum Signing {
     Key(SigningKey),
     /// The forge of each repository, which makes them.
     Forge,
+}
+
+/// The programs that render manifests; nothing is rendered by those that are missing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RenderSettings {
+    pub(crate) kustomize: Option<ProgramPlace>,
+    pub(crate) helm: Option<ProgramPlace>,
+}
+
+/// Where a program is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ProgramPlace {
+    /// In a folder of PATH.
+    InPath,
+    At(PathBuf),
 }
 
 /// Who makes or commits a change.

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use insta::assert_snapshot;
 use tempfile::TempDir;
 
-use super::{Config, HookSource, Problems, Proxy, RepositoryUrl, Signing, load};
+use super::{
+    Config, HookSource, Problems, ProgramPlace, Proxy, RenderSettings, RepositoryUrl, Signing, load,
+};
 use crate::forge::Kind as ForgeKind;
 use crate::image::RegistryKind;
 use crate::login::{
@@ -1389,9 +1391,39 @@ fn a_thousand_policies_are_read_in_a_time_that_grows_with_their_number() {
 }
 
 #[test]
+fn a_program_that_renders_is_named_by_its_file_or_found_in_path() {
+    let rendered = |render: &str| {
+        let folder = folder(&format!("{SETTINGS}{render}"), "");
+        let config = load_in(folder.path()).unwrap();
+        let below = |place: Option<ProgramPlace>| match place {
+            Some(ProgramPlace::At(file)) => {
+                let file = file.strip_prefix(folder.path()).unwrap();
+                file.display().to_string()
+            }
+            Some(ProgramPlace::InPath) => "in PATH".to_owned(),
+            None => "none".to_owned(),
+        };
+        let warnings = config.warnings.len();
+        let RenderSettings { kustomize, helm } = config.settings.render;
+        format!("{}, {}, {warnings} warnings", below(kustomize), below(helm))
+    };
+    assert_eq!(rendered(""), "none, none, 0 warnings");
+    let both = "render: { kustomize: true, helm: bin/helm }\n";
+    assert_eq!(rendered(both), "in PATH, bin/helm, 1 warnings");
+    let off = "render: { kustomize: false, helm: 'towpath.yaml' }\n";
+    assert_eq!(rendered(off), "none, towpath.yaml, 0 warnings");
+    let wrong = format!("{SETTINGS}render: {{ kustomise: true, kustomize: 1, helm: [x] }}\n");
+    assert_snapshot!(messages(&wrong, ""), @r#"
+    6:11 unknown key `kustomise` [did you mean `kustomize`?]
+    6:39 expected a text, found a number [write it in quotes: "1"]
+    6:48 expected a text, found a list
+    "#);
+}
+
+#[test]
 fn columns_count_characters_and_a_byte_order_mark_is_none() {
     let settings = SETTINGS.replace("kind: Settings", "kind: Settings\r\nübel: 1");
-    assert_snapshot!(messages(&format!("\u{feff}{settings}"), ""), @"3:1 unknown key `übel` [known here: `repositories`, `registries`, `docker-config`, `credentials`, `policies`, `freezes`, `commit`, `cache`, `listen`, `hooks`, `apiVersion`, `kind`]");
+    assert_snapshot!(messages(&format!("\u{feff}{settings}"), ""), @"3:1 unknown key `übel` [known here: `repositories`, `registries`, `docker-config`, `credentials`, `policies`, `freezes`, `commit`, `render`, `cache`, `listen`, `hooks`, `apiVersion`, `kind`]");
     assert!(load_in(folder(&format!("\u{feff}{SETTINGS}"), "").path()).is_ok());
     assert!(load_in(folder(&SETTINGS.replace('\n', "\r\n"), "").path()).is_ok());
 }

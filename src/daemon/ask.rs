@@ -1,4 +1,4 @@
-//! Questions of plans, asked in the background: one batch per registry and source, so that a slow one delays only its own.
+//! Questions of plans, asked in the background: one batch per registry, source and rendering, so that a slow one delays only its own.
 //!
 //! Invariant: a question is under way at most once, and may be asked again as soon as it was answered.
 
@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::Shared;
 use crate::policy::{RepositoryName, SourceBranch};
-use crate::world::Question;
+use crate::world::{Question, Rendering};
 
 /// The questions that are under way.
 #[derive(Default)]
@@ -55,6 +55,7 @@ enum Asked<'a> {
     Registry(&'a str),
     Source(&'a SourceBranch),
     History(&'a RepositoryName),
+    Renderer(&'a Rendering),
 }
 
 fn batches<'a>(questions: impl Iterator<Item = &'a Question>) -> Vec<BTreeSet<Question>> {
@@ -66,6 +67,7 @@ fn batches<'a>(questions: impl Iterator<Item = &'a Question>) -> Vec<BTreeSet<Qu
             | Question::Description { repository, .. } => Asked::Registry(repository.registry()),
             Question::Commit { source, .. } => Asked::Source(source),
             Question::Range(range) => Asked::History(&range.repository),
+            Question::Rendered { rendering, .. } => Asked::Renderer(rendering),
         };
         batches.entry(asked).or_default().insert(question.clone());
     }

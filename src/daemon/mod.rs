@@ -48,6 +48,8 @@ pub(crate) struct Work {
     /// How the forge of each manifests repository writes.
     pub(crate) forges: BTreeMap<RepositoryName, Dialect>,
     pub(crate) origins: Origins,
+    /// Whether pull requests show what they render to.
+    pub(crate) renders: bool,
     /// Where the manifests repositories are on forges, by which events name them.
     pub(crate) places: BTreeMap<RepositoryName, Place>,
     pub(crate) signature: Signature,

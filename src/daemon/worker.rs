@@ -51,6 +51,7 @@ pub(super) async fn work(shared: Arc<Shared>, repository: RepositoryName, index:
         subject: &work.subject,
         forges: &work.forges,
         origins: &work.origins,
+        renders: work.renders,
         committer: &committer,
         is_sealed: work.signature.made_by == MadeBy::Forge,
     };
@@ -126,6 +127,7 @@ async fn read(
             folders: _,
             sources: _,
             ranges: _,
+            rendered: _,
         } = sources.world(wants);
         (branches, requests, proposals)
     };

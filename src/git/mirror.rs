@@ -12,6 +12,7 @@ use git2::Repository;
 use tokio::sync::oneshot;
 use url::Url;
 
+use super::below::{Below, Most, below};
 use super::changes::{Changed, ChangesError, changes};
 use super::client::Client;
 use super::fetch::{FetchError, Fetched, Head, Wanted, fetch};
@@ -50,6 +51,11 @@ enum Message {
         commit: CommitId,
         parent: RepoPath,
         reply: Reply<BTreeSet<String>, ReadError>,
+    },
+    Below {
+        folder: (CommitId, RepoPath),
+        most: Most,
+        reply: Reply<Below, ReadError>,
     },
     Log {
         range: (CommitId, Option<CommitId>),
@@ -157,6 +163,20 @@ impl Mirror {
         self.ask(|reply| Message::Folders {
             commit,
             parent,
+            reply,
+        })
+        .await
+    }
+
+    /// Reads all regular files below a folder of a commit, which was fetched or pushed before; `None` where they are more than `most`.
+    pub(crate) async fn below(
+        &self,
+        folder: (CommitId, RepoPath),
+        most: Most,
+    ) -> Result<Below, ReadError> {
+        self.ask(|reply| Message::Below {
+            folder,
+            most,
             reply,
         })
         .await
@@ -308,6 +328,14 @@ impl Worker {
                 } => {
                     let folders = folders(&self.repository, &commit, &parent);
                     let _ = reply.send(folders.inspect_err(|error| self.note(error)));
+                }
+                Message::Below {
+                    folder: (commit, folder),
+                    most,
+                    reply,
+                } => {
+                    let below = below(&self.repository, (&commit, &folder), most);
+                    let _ = reply.send(below.inspect_err(|error| self.note(error)));
                 }
                 Message::Log {
                     range: (head, known),

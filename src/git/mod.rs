@@ -4,6 +4,7 @@
 //! Invariant: there is never a working tree, a symlink is never followed, and a branch at the server moves only from
 //! the commit that the caller read.
 
+mod below;
 mod branch;
 mod build;
 mod changes;
@@ -30,6 +31,7 @@ mod transport;
 mod tree;
 mod wire;
 
+pub(crate) use below::Most;
 pub(crate) use changes::{Changed, ChangesError};
 pub(crate) use fetch::{FetchError, Head};
 pub(crate) use log::{History, LoggedCommit, Range};

@@ -7,6 +7,7 @@ mod branch;
 mod fleets;
 mod folders;
 mod proposal;
+mod render;
 mod requests;
 mod source;
 mod wants;
@@ -16,7 +17,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use futures_util::future::{join, join_all};
+use futures_util::future::{join, join_all, join3};
 use futures_util::stream;
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
@@ -28,6 +29,7 @@ use crate::manifest::CommitId;
 use crate::policy::select::PushUse;
 use crate::policy::{HEAD_PREFIX, RepositoryName, SourceBranch};
 use crate::registry::{self, Metadata, Registry, RegistryError};
+use crate::render::Renderer;
 use crate::world::{
     BranchFacts, BranchName, Description, Fact, ImageFacts, Labels, Listing, Pushes, Question,
     Shrunk, TagDetails, World,
@@ -58,6 +60,8 @@ pub(crate) struct Sources {
     /// Of manifests repositories that have one that is used: for pull requests, or to make commits.
     forges: BTreeMap<RepositoryName, Forge>,
     requests: BTreeMap<RepositoryName, Requests>,
+    /// `None` where nothing is rendered.
+    renderer: Option<Renderer>,
     readings: Mutex<World>,
 }
 
@@ -82,7 +86,7 @@ impl Sources {
             BTreeMap<RepositoryName, Mirror>,
             BTreeMap<RepositoryName, Mirror>,
         ),
-        forges: BTreeMap<RepositoryName, Forge>,
+        (forges, renderer): (BTreeMap<RepositoryName, Forge>, Option<Renderer>),
     ) -> Self {
         let unread = |name: &RepositoryName| (name.clone(), Requests::default());
         Self {
@@ -91,6 +95,7 @@ impl Sources {
             histories,
             requests: forges.keys().map(unread).collect(),
             forges,
+            renderer,
             readings: Mutex::new(World::default()),
         }
     }
@@ -126,6 +131,9 @@ impl Sources {
         let sources = sources.filter(|(name, _)| wants.has_source(name));
         let proposals = readings.proposals.iter();
         let proposals = proposals.filter(|(name, _)| wants.has_proposal(name));
+        let rendered = readings.rendered.iter();
+        let rendered =
+            rendered.filter(|(rendering, _)| wants.branches.contains_key(&rendering.repository));
         let requests = readings.requests.iter();
         let requests = requests.filter(|(name, _)| wants.proposals.contains_key(*name));
         let folders = readings.folders.iter();
@@ -150,6 +158,9 @@ impl Sources {
                 .map(|(name, fact)| (name.clone(), fact.clone()))
                 .collect(),
             ranges: readings.ranges.clone(),
+            rendered: rendered
+                .map(|(rendering, fact)| (rendering.clone(), fact.clone()))
+                .collect(),
         }
     }
 
@@ -296,6 +307,9 @@ impl Sources {
         };
         match mirror.fetch(&names, &prefixes).await {
             Ok(heads) => {
+                let stand: BTreeSet<CommitId> =
+                    heads.values().filter_map(Head::commit).cloned().collect();
+                self.forget_renderings(repository, &stand);
                 for (branch, files) in branches {
                     let before = match self.branch(&named(branch)) {
                         Some(Fact::Known(before)) => Some(before),
@@ -345,7 +359,7 @@ impl Sources {
     pub(crate) async fn ask(&self, questions: BTreeSet<Question>, clock: fn() -> Timestamp) {
         let mut commits: BTreeMap<SourceBranch, Commits> = BTreeMap::new();
         let mut of_images = Vec::new();
-        let mut ranges = Vec::new();
+        let (mut ranges, mut renderings) = (Vec::new(), Vec::new());
         for question in questions {
             match question {
                 Question::Created { repository, tag } => {
@@ -367,6 +381,9 @@ impl Sources {
                     *latest = (*latest).max(seen);
                 }
                 Question::Range(range) => ranges.push(self.ask_range(range, clock)),
+                Question::Rendered { rendering, files } => {
+                    renderings.push(self.ask_rendering(rendering, files));
+                }
             }
         }
         let histories = commits
@@ -399,7 +416,7 @@ impl Sources {
         });
         let answers = answers.buffer_unordered(QUESTIONS_AT_ONCE_MAX);
         let of_sources = join(join_all(histories), join_all(ranges));
-        join(of_sources, answers.collect::<()>()).await;
+        join3(of_sources, join_all(renderings), answers.collect::<()>()).await;
     }
 
     /// Keeps an answer. A digest that was asked before the latest listing may be older than that, and is dropped:

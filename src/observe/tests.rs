@@ -66,7 +66,7 @@ fn ground() -> (Sources, Repository) {
         Sources::new(
             registry,
             (BTreeMap::new(), BTreeMap::new()),
-            BTreeMap::new(),
+            (BTreeMap::new(), None),
         ),
         repository,
     )
@@ -154,7 +154,7 @@ fn telling_registry(api: PushApi) -> (MemoryRegistry, Sources, Repository) {
         Sources::new(
             registry,
             (BTreeMap::new(), BTreeMap::new()),
-            BTreeMap::new(),
+            (BTreeMap::new(), None),
         ),
         repository,
     )
@@ -243,7 +243,11 @@ fn history() -> (tempfile::TempDir, Sources, String) {
     let mirror = Mirror::open(remote, folder.path().join("mirror")).unwrap();
     let histories = BTreeMap::from([("code".parse().unwrap(), mirror)]);
     let registry = Registry::new(Options::default());
-    let sources = Sources::new(registry, (BTreeMap::new(), histories), BTreeMap::new());
+    let sources = Sources::new(
+        registry,
+        (BTreeMap::new(), histories),
+        (BTreeMap::new(), None),
+    );
     (folder, sources, head)
 }
 

@@ -1,17 +1,22 @@
-//! What a reviewer is told about a version: where it runs, since when, and what lies between it and the one before.
+//! What a reviewer is told about a version: where it runs, since when, what lies between it and the one before, and what the change
+//! renders to.
 //!
 //! Invariant: nothing here decides. What could not be read is left out of the pull request; what was not asked yet is asked first.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::request::hidden::checksum_of;
 use super::request::source::{Between, Labelled, between};
 use super::request::{Evidence, RunsIn};
-use super::{Decided, Decision, Scope};
+use super::{Decided, Decision, PlannedCommit, Scope};
 use crate::image::{Digest, Repository, Tag};
 use crate::ledger::{Ledger, Moved, Promotion};
-use crate::policy::ImageName;
-use crate::world::{CommitRange, Description, Fact, ImageFacts, Question, RangeCommits, World};
+use crate::manifest::{CommitId, RepoPath};
+use crate::policy::{ImageName, RepositoryName};
+use crate::world::{
+    CommitRange, Description, Fact, ImageFacts, Question, RangeCommits, Rendered, Rendering, World,
+};
 
 /// What is known about the versions of one promotion, or what has to be asked first.
 pub(super) fn evidence(
@@ -35,6 +40,33 @@ pub(super) fn evidence(
         Some((image.clone(), view.evidence(questions)?))
     });
     evidence.collect()
+}
+
+/// What `commit` renders to on its base; asked where nobody did yet, and `None` where nobody is to.
+pub(super) fn rendered(
+    (commit, (repository, base)): (&PlannedCommit, (&RepositoryName, &CommitId)),
+    (scope, world): (&Scope<'_>, &World),
+    questions: &mut BTreeSet<Question>,
+) -> Option<Fact<Arc<Rendered>>> {
+    if !scope.renders {
+        return None;
+    }
+    let files = commit.files.iter();
+    let files: BTreeMap<RepoPath, Arc<str>> = files
+        .map(|(path, file)| (path.clone(), file.after.clone()))
+        .collect();
+    let texts = files.iter();
+    let texts = texts.map(|(path, text)| format!("{path} {} {text}", text.len()));
+    let rendering = Rendering {
+        repository: repository.clone(),
+        base: base.clone(),
+        changed: checksum_of(&texts.collect::<String>()),
+    };
+    let known = world.rendered.get(&rendering).cloned();
+    if known.is_none() {
+        questions.insert(Question::Rendered { rendering, files });
+    }
+    known
 }
 
 /// One image of a promotion.

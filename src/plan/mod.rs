@@ -222,6 +222,8 @@ pub(crate) struct Scope<'a> {
     /// How the forge of each manifests repository writes; those without a forge are missing.
     pub(crate) forges: &'a BTreeMap<RepositoryName, Dialect>,
     pub(crate) origins: &'a Origins,
+    /// Whether pull requests show what they render to.
+    pub(crate) renders: bool,
     /// Who commits promotions, as git writes a person: by this a commit is known to be ours.
     pub(crate) committer: &'a str,
     /// Whether the commits of proposals are sealed, since a forge commits them in its own name.

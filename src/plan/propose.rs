@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use super::bundle::{Brought, Bundle, Standing, bundles};
 use super::change::{Draft, Overlay, PlannedCommit, commit, draft, hold_promotions};
 use super::compare::{makes_the_same, moves_alike, superseded};
-use super::evidence::evidence;
+use super::evidence::{evidence, rendered};
 use super::held::{Evidence, rejected_by, resumed};
 use super::proof::{HOLDS, gates};
 use super::request::hidden::{self, Flags, Promotions};
@@ -532,11 +532,15 @@ impl Proposer<'_, '_> {
                     .filter(|decided| decided.policy == promotion.policy),
             ),
         });
+        let promotions = proposed.collect();
+        let base = (&self.head.repository, self.standing.base_head);
+        let rendered = rendered((commit, base), (self.scope, self.world), questions);
         RequestFacts {
+            rendered,
             environment: self.bundle.environment.clone(),
             base: self.bundle.base.clone(),
             subject: commit.message.lines().next().unwrap_or_default().to_owned(),
-            promotions: proposed.collect(),
+            promotions,
             files: commit.files.clone(),
             flags,
         }

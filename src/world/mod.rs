@@ -7,6 +7,7 @@ mod description;
 mod folders;
 mod history;
 mod range;
+mod rendered;
 mod requests;
 mod saved;
 mod source;
@@ -25,6 +26,7 @@ use crate::policy::{RepositoryName, SourceBranch};
 pub(crate) use description::{Description, Labels};
 pub(crate) use folders::Folders;
 pub(crate) use range::{CommitRange, RangeCommits, SourceCommit};
+pub(crate) use rendered::{Rendered, RenderedFolder, RenderedObject, Rendering};
 pub(crate) use requests::{Proposal, PullRequest, PullRequests, RequestState};
 pub(crate) use saved::{load, save};
 pub(crate) use source::SourceFacts;
@@ -43,6 +45,8 @@ pub(crate) struct World {
     pub(crate) requests: BTreeMap<RepositoryName, Fact<Arc<PullRequests>>>,
     /// What lies between versions that somebody is to read about.
     pub(crate) ranges: BTreeMap<CommitRange, Fact<Arc<RangeCommits>>>,
+    /// What planned changes render to, where somebody is to read it.
+    pub(crate) rendered: BTreeMap<Rendering, Fact<Arc<Rendered>>>,
 }
 
 /// A branch of a manifests repository.
@@ -141,6 +145,11 @@ pub(crate) enum Question {
     },
     /// Which commits lie between two versions?
     Range(CommitRange),
+    /// What does a commit render to otherwise with these files?
+    Rendered {
+        rendering: Rendering,
+        files: BTreeMap<RepoPath, Arc<str>>,
+    },
 }
 
 /// What a branch holds at its head.

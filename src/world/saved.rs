@@ -13,6 +13,7 @@ use super::description::saved::{self as description, SavedDescriptions};
 use super::folders::saved::{self as folders, SavedFolders};
 use super::history::saved::{self as history, SavedHold, SavedPromotion, SavedResumed};
 use super::range::saved::{self as range, SavedRange};
+use super::rendered::saved::{self as rendered, SavedRendering};
 use super::requests::saved::{self as requests, SavedProposal, SavedRequests};
 use super::source::saved::{self as source, SavedSource};
 use super::{
@@ -63,6 +64,8 @@ struct SavedWorld {
     pull_requests: BTreeMap<String, SavedRequests>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     ranges: Vec<SavedRange>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    renderings: Vec<SavedRendering>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -180,6 +183,7 @@ pub(crate) fn save(world: &World, at: Timestamp) -> String {
         proposals,
         requests: by_repository,
         ranges,
+        rendered: renderings,
     } = world;
     let saved = SavedWorld {
         api_version: API_VERSION.to_owned(),
@@ -212,6 +216,10 @@ pub(crate) fn save(world: &World, at: Timestamp) -> String {
         ranges: ranges
             .iter()
             .map(|(range, fact)| range::save(range, fact))
+            .collect(),
+        renderings: renderings
+            .iter()
+            .map(|(rendering, fact)| rendered::save(rendering, fact))
             .collect(),
     };
     serde_yaml::to_string(&saved).expect("a world file has only strings, numbers, lists and maps")
@@ -255,6 +263,10 @@ pub(crate) fn load(text: &str) -> Result<(World, Timestamp), LoadWorldError> {
     for saved in saved.ranges {
         let (range, fact) = range::load(saved)?;
         world.ranges.insert(range, fact);
+    }
+    for saved in saved.renderings {
+        let (rendering, fact) = rendered::load(saved)?;
+        world.rendered.insert(rendering, fact);
     }
     Ok((world, parse(&saved.at, "a time")?))
 }
@@ -630,6 +642,18 @@ ranges:
     count: 7
     newest:
       - { commit: 0a0b0c0d0e0f0a0b0c0d0e0f0a0b0c0d0e0f0a0b, subject: \"fix: a\", author: Ada }
+renderings:
+  - { repository: deploy, base: 0a0b0c0d0e0f0a0b0c0d0e0f0a0b0c0d0e0f0a0b, changed: aa, unknown: it is down }
+  - repository: deploy
+    base: 0a0b0c0d0e0f0a0b0c0d0e0f0a0b0c0d0e0f0a0b
+    changed: bb
+    folders:
+      - { folder: ., program: helm, files: [values.yaml], unknown: it is no chart }
+      - folder: apps/web
+        program: kustomize
+        files: [apps/web/kustomization.yaml]
+        objects:
+          - { name: Deployment web, before: \"a: 1\\n\", after: \"\" }
 ";
 
     #[test]
@@ -638,6 +662,7 @@ ranges:
         assert_eq!((world.images.len(), world.branches.len()), (5, 3));
         let counts = (world.sources.len(), world.folders.len(), world.ranges.len());
         assert_eq!(counts, (2, 2, 2));
+        assert_eq!(world.rendered.len(), 2);
         assert_eq!(load(&save(&world, at)).unwrap(), (world, at));
     }
 

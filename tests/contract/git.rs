@@ -16,7 +16,7 @@ use super::http::RemoteError;
 use super::metrics;
 use super::store::OpenError;
 use super::{
-    Entry, History, LoggedCommit, Maker, Mirror, NewCommit, Person, Push, PushError, Pushed,
+    Entry, History, LoggedCommit, Maker, Mirror, Most, NewCommit, Person, Push, PushError, Pushed,
     ReadError, Remote, RemoteUrl,
 };
 use crate::login::{Clock, Source};
@@ -341,6 +341,37 @@ async fn a_symlink_is_reported_and_never_followed() {
             );
         }
         assert_eq!(place.head(), head);
+    }
+}
+
+#[tokio::test]
+async fn all_regular_files_below_a_folder_are_read_unless_they_are_too_many() {
+    let ground = Ground::new();
+    for place in ground.seeded() {
+        let mirror = place.open();
+        let head = head_of(&mirror).await;
+        let below = async |folder: &str, files, bytes| {
+            let most = Most { files, bytes };
+            let below = mirror.below((head.clone(), path(folder)), most);
+            below.await.unwrap()
+        };
+        let all = below(".", 9, 1_000).await.unwrap();
+        let sizes: usize = all.values().map(Vec::len).sum();
+        let count = all.len();
+        assert_eq!(all[&path(KUSTOMIZATION)], b"newTag: v2\n");
+        assert!(all.keys().eq(&[path(KUSTOMIZATION), path("bin/run")]));
+        let apps = below("apps/web/", 9, 1_000).await.unwrap();
+        assert!(apps.keys().eq(&[path(KUSTOMIZATION)]), "{apps:?}");
+        assert!(below(".", count, sizes).await.is_some());
+        assert_eq!(below(".", count - 1, sizes).await, None);
+        assert_eq!(below(".", count, sizes - 1).await, None);
+        for folder in ["missing", "outside", "vendored", "apps/link", KUSTOMIZATION] {
+            assert_eq!(below(folder, 9, 1_000).await.unwrap().len(), 0, "{folder}");
+        }
+        let unknown: CommitId = "0".repeat(40).parse().unwrap();
+        let most = Most { files: 9, bytes: 9 };
+        let refused = mirror.below((unknown, path(".")), most).await.unwrap_err();
+        assert!(matches!(refused, ReadError::UnknownCommit { .. }));
     }
 }
 

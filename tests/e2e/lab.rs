@@ -25,6 +25,8 @@ pub(crate) struct Lab {
     hooks: Option<String>,
     /// What stands behind `commit:`, if anything.
     commit: Option<String>,
+    /// What stands behind `render:`, if anything.
+    render: Option<String>,
     /// What the program finds in its environment.
     environment: BTreeMap<String, String>,
 }
@@ -53,6 +55,7 @@ impl Lab {
             interval: "1s",
             hooks: None,
             commit: None,
+            render: None,
             environment: BTreeMap::new(),
         };
         lab.git(&["init", "-q", "--bare", "-b", "main", "deploy.git"]);
@@ -88,6 +91,25 @@ impl Lab {
         for tag in tags {
             self.registry.push("acme/web", tag, &Image::default());
         }
+    }
+
+    /// Pushes `tag` of `acme/web`, built from `revision` of `source`.
+    pub(crate) fn push_built(&self, tag: &str, (source, revision): (&str, &str)) {
+        let label = |name: &str, value: &str| {
+            let name = format!("org.opencontainers.image.{name}");
+            (name, value.to_owned())
+        };
+        let image = Image {
+            created: Some("2026-03-01T09:00:00Z".parse().unwrap()),
+            labels: [label("source", source), label("revision", revision)].into(),
+        };
+        self.registry.push("acme/web", tag, &image);
+    }
+
+    /// Sets what stands behind `render:`.
+    pub(crate) fn renders_by(&mut self, settings: &str) {
+        self.render = Some(settings.to_owned());
+        self.configure();
     }
 
     /// Replaces the repository's settings: flow or block YAML behind `deploy:`, indented by the caller's own.
@@ -181,8 +203,10 @@ impl Lab {
         let hooks = hooks.map_or_else(String::new, |hooks| format!("hooks: {hooks}\n"));
         let commit = self.commit.as_ref();
         let commit = commit.map_or_else(String::new, |commit| format!("commit: {commit}\n"));
+        let render = self.render.as_ref();
+        let render = render.map_or_else(String::new, |render| format!("render: {render}\n"));
         let text = format!(
-            "apiVersion: towpath.dev/v1alpha1\nkind: Settings\npolicies: [policies]\ncache: cache\nlisten: 127.0.0.1:0\nrepositories:\n  deploy: {{ {}, poll-interval: {interval} }}\n{source}registries:\n{registries}{hooks}{commit}",
+            "apiVersion: towpath.dev/v1alpha1\nkind: Settings\npolicies: [policies]\ncache: cache\nlisten: 127.0.0.1:0\nrepositories:\n  deploy: {{ {}, poll-interval: {interval} }}\n{source}registries:\n{registries}{hooks}{commit}{render}",
             self.repository,
         );
         self.write("towpath.yaml", &text);

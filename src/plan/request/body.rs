@@ -83,7 +83,7 @@ pub(super) fn shown(
             least = without;
             continue;
         }
-        let diff = diff::section(&facts.files, dialect, left);
+        let diff = diff::section(facts, dialect, left);
         let with = filled(facts, &with_diff(sections, diff), template)?;
         // A template may show the files twice.
         return Ok(if units(&with) <= room { with } else { without });

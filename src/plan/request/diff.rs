@@ -1,98 +1,172 @@
-//! The changed files in as much room as there is: whole; as many of them as fit, the others by name; all by name.
+//! The changed files, and the objects that they render to, in as much room as there is: whole; as many of them as fit, the others by
+//! name with how many lines change; as many names as fit.
 //!
 //! Invariant: what is shown fits, and what is left out is said.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use similar::{ChangeTag, TextDiff};
 
-use super::markdown::{block, code, escaped_html};
-use super::{Dialect, units};
+use super::markdown::{block, code, escaped_html, prose};
+use super::{Dialect, RequestFacts, units};
 use crate::manifest::RepoPath;
 use crate::plan::change::FileChange;
+use crate::world::{Fact, Rendered, RenderedObject};
 
 /// Lines around a change that are shown with it.
 const CONTEXT_LINES: usize = 3;
 
-const HEADING: &str = "### Changed files\n";
+const OBJECTS: &str = "### Changed objects\n";
+const FILES: &str = "### Changed files\n";
 
-/// A file in both of its forms.
+/// Empty lines between two parts.
+const GAP: usize = 2;
+
+/// What changes, in both of its forms.
 struct Shown {
     /// `apps/portal/values.yaml` (+1 −1)
     name: String,
-    diff: String,
+    /// `None` for what is named and no more.
+    diff: Option<String>,
 }
 
-/// The section, in at most `room` units; empty where there is no room to say how many there are.
-pub(super) fn section(
-    files: &BTreeMap<RepoPath, FileChange>,
-    dialect: Dialect,
-    room: usize,
-) -> String {
-    let files: Vec<Shown> = files
-        .iter()
-        .map(|(path, file)| Shown::of(path, file, dialect))
-        .collect();
-    let Some(mut left) = room.checked_sub(units(HEADING)) else {
-        return String::new();
-    };
-    let whole: usize = files.iter().map(|file| units(&file.diff)).sum();
-    if whole <= left {
-        let diffs: String = files.iter().map(|file| file.diff.as_str()).collect();
-        return finished(&diffs);
+/// What changes in a cluster, where that is known, and in files; in at most `room` units. Empty where there is no room to say how many
+/// there are.
+pub(super) fn section(facts: &RequestFacts, dialect: Dialect, room: usize) -> String {
+    let (objects, rendered) = objects(facts.rendered.as_ref(), dialect);
+    let files = facts.files.iter().map(|(path, file)| {
+        let shown = Shown::of((path.as_str(), ""), file, dialect);
+        match rendered.contains(path) {
+            // The objects tell more, and the forge shows the files anyway.
+            true => Shown {
+                diff: None,
+                ..shown
+            },
+            false => shown,
+        }
+    });
+    let files: Vec<Shown> = files.collect();
+    if objects.is_empty() {
+        return listed(FILES, &files, room);
     }
     let names: usize = files.iter().map(|file| units(&file.name)).sum();
+    let for_files = units(FILES) + names + GAP;
+    let objects = listed(OBJECTS, &objects, room.saturating_sub(for_files + GAP));
+    let files = listed(FILES, &files, room.saturating_sub(units(&objects) + GAP));
+    let parts = [objects, files];
+    let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    parts.join("\n\n")
+}
+
+/// The objects that change, and what is to be said of their folders; and the files that show in them.
+fn objects(
+    rendered: Option<&Fact<Arc<Rendered>>>,
+    dialect: Dialect,
+) -> (Vec<Shown>, BTreeSet<&RepoPath>) {
+    let note = |text: String| Shown {
+        name: format!("\n* {text}"),
+        diff: None,
+    };
+    let folders = match rendered {
+        None => return Default::default(),
+        Some(Fact::Known(rendered)) => &rendered.folders,
+        Some(Fact::Unknown { .. }) => {
+            let words = "what this renders to is not known, since the repository could not be read";
+            return (vec![note(words.to_owned())], BTreeSet::new());
+        }
+    };
+    let (mut shown, mut notes, mut files) = (Vec::new(), Vec::new(), BTreeSet::new());
+    for rendered in folders {
+        let folder = match rendered.folder.as_str() {
+            "" => ".",
+            folder => folder,
+        };
+        match &rendered.objects {
+            Fact::Unknown { why } => {
+                let (folder, why) = (code(folder), prose(why));
+                notes.push(note(format!("{folder} could not be rendered: {why}")));
+            }
+            Fact::Known(objects) => {
+                files.extend(&rendered.files);
+                if objects.is_empty() {
+                    let same = "renders to the same objects as before";
+                    notes.push(note(format!("{} {same}", code(folder))));
+                }
+                shown.extend(objects.iter().map(|object| {
+                    let RenderedObject {
+                        name,
+                        before,
+                        after,
+                    } = object.clone();
+                    Shown::of((&name, folder), &FileChange { before, after }, dialect)
+                }));
+            }
+        }
+    }
+    shown.extend(notes);
+    (shown, files)
+}
+
+/// `shown` below `heading`: with as many diffs as fit, the others by name.
+fn listed(heading: &str, shown: &[Shown], room: usize) -> String {
+    let Some(mut left) = room.checked_sub(units(heading)) else {
+        return String::new();
+    };
+    let names: usize = shown.iter().map(|one| units(&one.name)).sum();
     if names > left {
-        return finished(&some_names(&files, left));
+        return finished(heading, &some_names(shown, left));
     }
     left -= names;
     let mut diffs = String::new();
     let mut named = String::new();
-    for Shown { name, diff } in &files {
+    for Shown { name, diff } in shown {
         // Its name is not needed any more where it is shown.
-        match units(diff) <= left + units(name) {
-            true => {
+        match diff {
+            Some(diff) if units(diff) <= left + units(name) => {
                 left = left + units(name) - units(diff);
                 diffs.push_str(diff);
             }
-            false => named.push_str(name),
+            Some(_) | None => named.push_str(name),
         }
     }
-    if !diffs.is_empty() {
-        diffs.push('\n');
-    }
-    finished(&(diffs + &named))
+    finished(heading, &(diffs + &named))
 }
 
-fn finished(files: &str) -> String {
-    match files.is_empty() {
+fn finished(heading: &str, shown: &str) -> String {
+    match shown.is_empty() {
         true => String::new(),
-        false => format!("{HEADING}{}", files.trim_end()),
+        false => format!("{heading}{}", shown.trim_end()),
     }
 }
 
 /// As many names as fit, and how many do not.
-fn some_names(files: &[Shown], room: usize) -> String {
+fn some_names(shown: &[Shown], room: usize) -> String {
     let more = |left: usize| format!("\n* and {left} more");
-    let Some(mut left) = room.checked_sub(units(&more(files.len()))) else {
+    let Some(mut left) = room.checked_sub(units(&more(shown.len()))) else {
         return String::new();
     };
     let mut names = String::new();
-    for (place, Shown { name, .. }) in files.iter().enumerate() {
+    for (place, Shown { name, .. }) in shown.iter().enumerate() {
         match left.checked_sub(units(name)) {
             Some(rest) => {
                 left = rest;
                 names.push_str(name);
             }
-            None => return names + &more(files.len() - place),
+            None => return names + &more(shown.len() - place),
         }
     }
     names
 }
 
 impl Shown {
-    fn of(path: &RepoPath, FileChange { before, after }: &FileChange, dialect: Dialect) -> Self {
+    /// What is called `name`, and where it stands, if that is said.
+    fn of(
+        (name, place): (&str, &str),
+        FileChange { before, after }: &FileChange,
+        dialect: Dialect,
+    ) -> Self {
         let diff = TextDiff::from_lines(&**before, &**after);
         let mut text = String::new();
         let (mut added, mut removed) = (0, 0);
@@ -118,17 +192,22 @@ impl Shown {
         }
         let counts = format!("+{added} −{removed}");
         let block = block("diff", &text);
-        let path = path.as_str();
+        let said = |code: fn(&str) -> String| match place {
+            "" => code(name),
+            place => format!("{} of {}", code(name), code(place)),
+        };
         let diff = match dialect.folds {
-            true => format!(
-                "\n<details>\n<summary><code>{}</code> ({counts})</summary>\n\n{block}\n\n</details>\n",
-                escaped_html(path)
-            ),
-            false => format!("\n{} ({counts})\n\n{block}\n", code(path)),
+            true => {
+                let name = said(|text| format!("<code>{}</code>", escaped_html(text)));
+                format!(
+                    "\n<details>\n<summary>{name} ({counts})</summary>\n\n{block}\n\n</details>\n"
+                )
+            }
+            false => format!("\n{} ({counts})\n\n{block}\n", said(code)),
         };
         Self {
-            name: format!("\n* {} ({counts})", code(path)),
-            diff,
+            name: format!("\n* {} ({counts})", said(code)),
+            diff: Some(diff),
         }
     }
 }

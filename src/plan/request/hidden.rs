@@ -236,7 +236,7 @@ pub(super) fn unmarked(text: &str) -> String {
 }
 
 /// The checksum of a text.
-pub(super) fn checksum_of(text: &str) -> String {
+pub(in crate::plan) fn checksum_of(text: &str) -> String {
     let mut told = String::new();
     for byte in Sha256::digest(text.as_bytes()) {
         write!(told, "{byte:02x}").expect("a string can be written");

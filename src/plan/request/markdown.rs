@@ -65,7 +65,7 @@ pub(super) fn prose(text: &str) -> String {
 
 fn word(word: &str) -> String {
     let harmless = |c: char| c.is_alphanumeric() || ".,;:()'-+=/%?".contains(c);
-    let starts_well = |c: char| c.is_alphanumeric() || matches!(c, '(' | '\'' | '-');
+    let starts_well = |c: char| c.is_alphanumeric() || "('-,;.".contains(c);
     let is_link = word.contains("://") || word.contains("www.");
     // GitHub reads it as the number of an issue.
     let is_number = word.to_ascii_lowercase().contains("gh-");
@@ -228,6 +228,7 @@ mod tests {
                 "see https://evil.example/ or www.evil.example",
                 "see `https://evil.example/` or `www.evil.example`",
             ),
+            ("`a`, `b`; `c`.", "`a`, `b`; `c`."),
             ("*bold* <b> [a](b) GH-12", "`*bold*` `<b>` `[a](b)` `GH-12`"),
             ("an `unclosed one", "an `unclosed one`"),
         ] {

@@ -12,6 +12,7 @@ pub(crate) mod source;
 mod warning;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -23,7 +24,7 @@ use crate::manifest::{CommitId, RepoPath};
 use crate::policy::select::Dated;
 use crate::policy::template::{Template, TemplateSections};
 use crate::policy::{EnvironmentName, ImageName};
-use crate::world::BranchName;
+use crate::world::{BranchName, Fact, Rendered};
 
 use hidden::{Flags, Hidden, Promotions};
 use markdown::code;
@@ -40,6 +41,8 @@ pub(crate) struct RequestFacts {
     /// One for each policy, in the order of their names; never empty. More than one where `group: environment` stands.
     pub(crate) promotions: Vec<Proposed>,
     pub(crate) files: BTreeMap<RepoPath, FileChange>,
+    /// What the files render to; `None` where nobody is to tell.
+    pub(crate) rendered: Option<Fact<Arc<Rendered>>>,
     pub(crate) flags: Flags,
 }
 

@@ -15,11 +15,14 @@ use super::{
     RequestText, RunsIn, diff, text, units,
 };
 use crate::ledger::{Moved, Promotion};
+use crate::manifest::RepoPath;
 use crate::plan::change::FileChange;
 use crate::plan::{Ground, SharedPlace};
 use crate::policy::select::Dated;
 use crate::policy::template::{Template, TemplatePart};
-use crate::world::{BranchName, Labels, RangeCommits, SourceCommit};
+use crate::world::{
+    BranchName, Fact, Labels, RangeCommits, Rendered, RenderedFolder, RenderedObject, SourceCommit,
+};
 
 const GITHUB: Dialect = Dialect {
     length_max: 65_536,
@@ -189,6 +192,7 @@ fn facts(promotions: Vec<Proposed>, written: &Written) -> RequestFacts {
             written.from
         ),
         files: files.collect(),
+        rendered: None,
         promotions,
         flags: Flags::default(),
     }
@@ -518,7 +522,7 @@ fn a_group_tells_the_policy_of_each_image() {
 fn changed_files_are_shown_whole_then_as_many_as_fit_then_by_name() {
     let facts = group(20);
     let section = |room: usize| {
-        let section = diff::section(&facts.files, GITHUB, room);
+        let section = diff::section(&facts, GITHUB, room);
         assert!(units(&section) <= room, "{room}: {section}");
         section
     };
@@ -547,6 +551,153 @@ fn changed_files_are_shown_whole_then_as_many_as_fit_then_by_name() {
     insta::assert_snapshot!(cut.lines().last().unwrap(), @"* and 1 more");
     assert_eq!(section(40), "### Changed files\n\n* and 20 more");
     assert_eq!(section(30), "");
+}
+
+/// What the files of `facts` render to: an object of each, as long as `lines`, with `words` of others in all of it.
+fn rendered(facts: &RequestFacts, (lines, words): (usize, &str)) -> Fact<Arc<Rendered>> {
+    let folder = |path: &RepoPath| {
+        let (folder, _) = path.as_str().rsplit_once('/').unwrap();
+        let text = |tag: &str| {
+            format!(
+                "image: {words}:{tag}\n{}",
+                format!("a: {words}\n").repeat(lines)
+            )
+        };
+        let object = RenderedObject {
+            name: format!("Deployment {words}"),
+            before: text("v1.4.2").into(),
+            after: text("v1.5.0").into(),
+        };
+        RenderedFolder {
+            folder: folder.parse().unwrap(),
+            program: "kustomize".to_owned(),
+            files: [path.clone()].into(),
+            objects: Fact::Known(Arc::new(vec![object])),
+        }
+    };
+    let folders = facts.files.keys().map(folder).collect();
+    Fact::Known(Arc::new(Rendered { folders }))
+}
+
+#[test]
+fn what_is_rendered_takes_the_place_of_the_files_that_show_in_it() {
+    let mut facts = group(3);
+    let Fact::Known(mut rendered) = rendered(&facts, (1, "web")) else {
+        unreachable!("it was just rendered");
+    };
+    let folders = &mut Arc::make_mut(&mut rendered).folders;
+    folders[1].objects = Fact::Known(Arc::default());
+    folders[2].objects = Fact::Unknown {
+        why: "`kustomize` did not end within 20 s".to_owned(),
+    };
+    facts.rendered = Some(Fact::Known(rendered));
+    insta::assert_snapshot!(diff::section(&facts, GITHUB, 10_000), @"
+    ### Changed objects
+
+    <details>
+    <summary><code>Deployment web</code> of <code>apps/app-000/overlays/production</code> (+1 −1)</summary>
+
+    ```diff
+    @@ -1,2 +1,2 @@
+    -image: web:v1.4.2
+    +image: web:v1.5.0
+     a: web
+    ```
+
+    </details>
+
+    * `apps/app-001/overlays/production` renders to the same objects as before
+    * `apps/app-002/overlays/production` could not be rendered: `kustomize` did not end within 20 s
+
+    ### Changed files
+
+    <details>
+    <summary><code>apps/app-002/overlays/production/kustomization.yaml</code> (+1 −1)</summary>
+
+    ```diff
+    @@ -1,3 +1,3 @@
+     images:
+     - name: web
+    -  newTag: v1.4.2
+    +  newTag: v1.5.0
+    ```
+
+    </details>
+
+    * `apps/app-000/overlays/production/kustomization.yaml` (+1 −1)
+    * `apps/app-001/overlays/production/kustomization.yaml` (+1 −1)
+    ");
+    insta::assert_snapshot!(diff::section(&facts, BITBUCKET_SERVER, 800), @"
+    ### Changed objects
+
+    `Deployment web` of `apps/app-000/overlays/production` (+1 −1)
+
+    ```diff
+    @@ -1,2 +1,2 @@
+    -image: web:v1.4.2
+    +image: web:v1.5.0
+     a: web
+    ```
+
+    * `apps/app-001/overlays/production` renders to the same objects as before
+    * `apps/app-002/overlays/production` could not be rendered: `kustomize` did not end within 20 s
+
+    ### Changed files
+
+    `apps/app-002/overlays/production/kustomization.yaml` (+1 −1)
+
+    ```diff
+    @@ -1,3 +1,3 @@
+     images:
+     - name: web
+    -  newTag: v1.4.2
+    +  newTag: v1.5.0
+    ```
+
+    * `apps/app-000/overlays/production/kustomization.yaml` (+1 −1)
+    * `apps/app-001/overlays/production/kustomization.yaml` (+1 −1)
+    ");
+    facts.rendered = Some(Fact::Unknown {
+        why: "a secret".to_owned(),
+    });
+    let section = diff::section(&facts, GITHUB, 10_000);
+    let (objects, _) = section.split_once("\n\n### Changed files\n").unwrap();
+    insta::assert_snapshot!(objects, @"
+    ### Changed objects
+
+    * what this renders to is not known, since the repository could not be read
+    ");
+}
+
+#[test]
+fn changed_objects_are_shown_whole_then_as_many_as_fit_then_by_name() {
+    let mut facts = group(20);
+    facts.rendered = Some(rendered(&facts, (40, "web")));
+    let counts = |room: usize| {
+        let section = diff::section(&facts, GITHUB, room);
+        assert!(units(&section) <= room, "{room}: {section}");
+        let (objects, files) = section
+            .split_once("### Changed files")
+            .unwrap_or((&section, ""));
+        let named = objects.matches("\n* `Deployment web` of").count();
+        (
+            objects.matches("<details>").count(),
+            named,
+            files.matches("\n* `").count(),
+        )
+    };
+    assert_eq!(counts(GITHUB.length_max), (20, 0, 20));
+    let all: Vec<_> = (0..6_000).step_by(50).map(counts).collect();
+    let some = |is_it: fn(&(usize, usize, usize)) -> bool| all.iter().any(is_it);
+    assert!(all.is_sorted_by_key(|(whole, ..)| *whole), "{all:?}");
+    assert!(
+        all.is_sorted_by_key(|(whole, named, _)| whole + named),
+        "{all:?}"
+    );
+    assert!(some(|seen| matches!(seen, (1..20, 1..20, 20))), "{all:?}");
+    assert!(some(|seen| matches!(seen, (0, 20, 20))), "{all:?}");
+    assert!(some(|seen| matches!(seen, (0, 1..20, 20))), "{all:?}");
+    assert!(some(|seen| matches!(seen, (0, 0, 1..20))), "{all:?}");
 }
 
 #[test]
@@ -623,7 +774,15 @@ fn a_group_of_sixty_images_fits_the_smallest_product() {
 
 #[test]
 fn every_body_fits_and_can_be_read_back() {
-    for (facts, step) in [(one(), 97), (group(5), 397), (group(40), 3_001)] {
+    let mut shown = group(5);
+    shown.rendered = Some(rendered(&shown, (100, "web")));
+    let all = [
+        (one(), 97),
+        (group(5), 397),
+        (shown, 397),
+        (group(40), 3_001),
+    ];
+    for (facts, step) in all {
         for length_max in (700..66_000).step_by(step) {
             for dialect in [GITHUB, BITBUCKET_SERVER] {
                 let dialect = Dialect {
@@ -866,10 +1025,13 @@ fn parser(body: &str) -> Parser<'_> {
 
 /// What a parser makes of a body, without texts and code.
 fn structure(body: &str) -> Vec<String> {
+    let code = Regex::new("<code>[^<>]*</code>").unwrap();
     let shape = |event: Event<'_>| match event {
         Event::Text(_) | Event::Code(_) | Event::SoftBreak => None,
         Event::Html(html) if html.starts_with("<!--") || !html.starts_with('<') => None,
-        Event::Html(html) | Event::InlineHtml(html) => Some(format!("html {html}")),
+        Event::Html(html) | Event::InlineHtml(html) => {
+            Some(format!("html {}", code.replace_all(&html, "<code></code>")))
+        }
         other => Some(format!("{other:?}")),
     };
     parser(body).filter_map(shape).collect()
@@ -897,15 +1059,35 @@ fn closing() -> Regex {
     Regex::new(r"(?i)\b(clos(e[sd]?|ing)|fix(e[sd]|ing)?|resolv(e[sd]?|ing)|implement(s|ed|ing)?):? +(issues? +)?([\w/-]*#\d+|https?://|[A-Z][A-Z0-9_]+-\d+)").unwrap()
 }
 
+/// With folded commits, and with what is rendered and what could not be.
+fn told_in_full(written: &Written) -> RequestFacts {
+    let mut facts = facts(vec![proposed("portal", &["web"], written)], written);
+    let of_web = facts.promotions[0].evidence.values_mut().next().unwrap();
+    of_web.between.as_mut().unwrap().commits = Some(commits(2, 9, written));
+    let Fact::Known(mut rendered) = rendered(&facts, (2, &written.line)) else {
+        unreachable!("it was just rendered");
+    };
+    Arc::make_mut(&mut rendered).folders.push(RenderedFolder {
+        folder: "charts/portal".parse().unwrap(),
+        program: "helm".to_owned(),
+        files: BTreeSet::new(),
+        objects: Fact::Unknown {
+            why: written.evidence.clone(),
+        },
+    });
+    facts.rendered = Some(Fact::Known(rendered));
+    facts
+}
+
 proptest! {
     #![proptest_config(Config { failure_persistence: None, ..Config::default() })]
 
     #[test]
     fn no_text_of_others_is_read_as_markup_a_mention_or_hidden_data(written in hostile_written(), server in any::<bool>()) {
         let dialect = if server { BITBUCKET_SERVER } else { GITHUB };
-        let facts = facts(vec![proposed("portal", &["web"], &written)], &written);
+        let facts = told_in_full(&written);
         let harmless = Written { from: "v1.4.2".to_owned(), ..self::written() };
-        let benign = self::facts(vec![proposed("portal", &["web"], &harmless)], &harmless);
+        let benign = told_in_full(&harmless);
         let told = text(&facts, dialect, OURS);
         let expected = text(&benign, dialect, OURS);
         // Whether a text tells a tag to pin, a major version or several versions is no matter of its letters.

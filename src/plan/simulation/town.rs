@@ -15,7 +15,7 @@ use crate::image::{Digest, Repository, Tag};
 use crate::ledger::{Commit, HOLDS_FILE, Ledger};
 use crate::manifest::{CommitId, RepoPath};
 use crate::plan::request::RequestText;
-use crate::plan::{Dialect, HidesBy, Plan, PlannedCommit, ProposalChange, RequestChange, Scope};
+use crate::plan::{Dialect, HidesBy, Origins, Plan, PlannedCommit, ProposalChange, RequestChange, Scope};
 use crate::policy::{Policy, PolicyName, RepositoryName, SubjectTemplate};
 use crate::world::{
     BranchFacts, BranchName, Description, Fact, File, ImageFacts, Labels, Listing, Proposal,
@@ -64,6 +64,7 @@ pub(super) struct Town {
     branches: BTreeMap<RepositoryName, String>,
     forges: BTreeMap<RepositoryName, Dialect>,
     subject: SubjectTemplate,
+    origins: Origins,
     files: BTreeMap<RepoPath, Arc<str>>,
     /// Oldest first.
     commits: Vec<Commit>,
@@ -95,6 +96,7 @@ impl Town {
             branches: [(repository.clone(), "main".to_owned())].into(),
             forges: [(repository, dialect())].into(),
             subject: SubjectTemplate::default(),
+            origins: Origins::default(),
             files: BTreeMap::new(),
             commits: Vec::new(),
             trees: BTreeMap::new(),
@@ -125,6 +127,8 @@ impl Town {
             subject: &self.subject,
             forges: &self.forges,
             committer: COMMITTER,
+            origins: &self.origins,
+            renders: false,
             is_sealed: false,
         }
     }

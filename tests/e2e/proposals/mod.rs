@@ -2,12 +2,14 @@
 //!
 //! Most steps are a run of `apply`, which knows nothing of the runs before it: each is a restart too.
 
+mod between;
 mod bundles;
 mod gates;
 mod killed;
 mod opened;
 mod people;
 mod real;
+mod rendered;
 mod signed;
 mod told;
 mod troubled;
