@@ -15,7 +15,9 @@ use crate::image::{Digest, Repository, Tag};
 use crate::ledger::{Commit, HOLDS_FILE, Ledger};
 use crate::manifest::{CommitId, RepoPath};
 use crate::plan::request::RequestText;
-use crate::plan::{Dialect, HidesBy, Origins, Plan, PlannedCommit, ProposalChange, RequestChange, Scope};
+use crate::plan::{
+    Dialect, HidesBy, Origins, Plan, PlannedCommit, ProposalChange, RequestChange, Scope,
+};
 use crate::policy::{Policy, PolicyName, RepositoryName, SubjectTemplate};
 use crate::world::{
     BranchFacts, BranchName, Description, Fact, File, ImageFacts, Labels, Listing, Proposal,
@@ -252,7 +254,9 @@ impl Town {
                 }
                 Question::Created { .. }
                 | Question::Description { .. }
-                | Question::Commit { .. } => {
+                | Question::Commit { .. }
+                | Question::Range(_)
+                | Question::Rendered { .. } => {
                     panic!("nothing here needs {question:?}")
                 }
             }
