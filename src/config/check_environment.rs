@@ -2,7 +2,7 @@
 //!
 //! Not here: the order of environments (`check_after`), and the places that are written (`check_update`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::artifact::ArtifactKind;
 use super::blank::{Name, Names};
@@ -18,7 +18,7 @@ use crate::manifest::Write;
 use crate::policy::select::TagRule;
 use crate::policy::select::choose::Downgrade;
 use crate::policy::{
-    After, Deliver, Environment, EnvironmentName, Group, ImageName, RepositoryName, Same,
+    After, Deliver, Environment, EnvironmentName, Group, ImageName, RepositoryName,
 };
 
 impl Check<'_> {
@@ -50,7 +50,7 @@ impl Check<'_> {
             name,
             tags,
             after,
-            same,
+            same: _,
             update,
             write,
             deliver,
@@ -94,24 +94,12 @@ impl Check<'_> {
                 updates.push(update);
             }
         }
-        let named = context.images.iter().filter(|image| {
-            let own = image.value.as_ref().and_then(|image| image.tags);
-            tags.is_some() || own.is_some()
-        });
-        let after = After {
-            environments: after_names(&environment.value)
-                .map(|before| before.value.clone())
-                .collect(),
-            same: same.as_ref().map(|same| same.value).unwrap_or_default(),
-            named: named.map(|image| image.key.value.clone()).collect(),
-        };
-        self.same_counts(same.as_ref(), &after);
-        let is_after = !after.environments.is_empty();
+        let after = self.after(&environment.value, context);
         Environment {
             name: name.value.clone(),
             rules,
-            after: is_after.then_some(after),
-            gates: gates(written.as_ref(), is_after, self.faults),
+            gates: gates(written.as_ref(), after.is_some(), self.faults),
+            after,
             update: updates,
             write: write.as_ref().map(|write| write.value),
             deliver,
@@ -138,17 +126,30 @@ impl Check<'_> {
         }
     }
 
-    /// Notes a `same` that nothing follows from.
-    fn same_counts(&mut self, same: Option<&Placed<Same>>, after: &After) {
-        let Some(same) = same else { return };
-        if after.environments.is_empty() {
+    /// Where versions come from, if not from the registry alone; notes a `same` that nothing follows from.
+    fn after(&mut self, environment: &RawEnvironment, context: &Context<'_>) -> Option<After> {
+        let environments: Vec<EnvironmentName> = after_names(environment)
+            .map(|before| before.value.clone())
+            .collect();
+        let named = context.images.iter().filter(|image| {
+            let own = image.value.as_ref().and_then(|image| image.tags);
+            environment.tags.is_some() || own.is_some()
+        });
+        let named: BTreeSet<ImageName> = named.map(|image| image.key.value.clone()).collect();
+        let same = environment.same.as_ref();
+        if let Some(same) = same.filter(|_| environments.is_empty()) {
             let message = "`same` tells which tags are builds that ran before, so it needs `after`";
             self.faults.error(same.span, message);
-        } else if after.named.is_empty() {
+        } else if let Some(same) = same.filter(|_| named.is_empty()) {
             let message =
                 "`same` changes nothing here: without `tags`, what ran before comes as it is";
             self.faults.warning(same.span, message);
         }
+        (!environments.is_empty()).then(|| After {
+            environments,
+            same: same.map(|same| same.value).unwrap_or_default(),
+            named,
+        })
     }
 
     /// Refuses a branch of each policy's own for what is proposed for all of them together.

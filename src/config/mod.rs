@@ -1,8 +1,10 @@
 //! The settings and policies that people write: read strictly, checked as a whole, watched for changes.
 //!
-//! Reading order: `files` (which are read), `source` and `tree` (texts with places), `shape`, `raw`,
-//! `forms`, `gates`, `hooks` and `nouns` (what may be written; parser and JSON Schema in one), `check_settings`, `check_repository`, `check_forge`,
-//! `check_hooks`, `check_aws`, `check_clouds`, `check_policy`, `check_update`, `claim` and `tags` (what it means), `holds` (of a manifests repository), `problem` (what is wrong). Not here: what a policy means for a round (`plan`).
+//! Reading order: `files` (which are read), `source` and `tree` (texts with places), `shape`, `raw`, `forms`, `gates`, `hooks`, `blank` and
+//! `nouns` (what may be written; parser and JSON Schema in one), `check_settings`, `check_repository`, `check_forge`, `check_hooks`,
+//! `check_aws`, `check_clouds`, `check_route`, `check_policy`, `check_environment`, `check_after`, `check_update`, `claim` and
+//! `tags` (what it means), `fleet` (the same for names that come later), `holds` (of a manifests repository), `problem` (what is
+//! wrong). Not here: what a policy means for a round (`plan`).
 //! Invariant: a `Config` exists only where nothing is wrong; all problems are reported at once.
 
 mod artifact;
