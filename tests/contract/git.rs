@@ -305,6 +305,24 @@ async fn a_fetch_that_finds_nothing_new_is_one_request() {
 }
 
 #[tokio::test]
+async fn folders_are_listed_without_files_links_and_submodules() {
+    let ground = Ground::new();
+    for place in ground.seeded() {
+        let mirror = place.open();
+        let head = head_of(&mirror).await;
+        let folders = async |parent: &str| {
+            let folders = mirror.folders(head.clone(), path(parent)).await.unwrap();
+            folders.into_iter().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(folders(".").await, "apps bin");
+        assert_eq!(folders("apps").await, "web");
+        for nothing in ["bin", "apps/link", "vendored", "apps/nowhere", "bin/run"] {
+            assert_eq!(folders(nothing).await, "", "{nothing}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_symlink_is_reported_and_never_followed() {
     let ground = Ground::new();
     for place in ground.seeded() {
