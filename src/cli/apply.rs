@@ -34,7 +34,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let hands = live.hands(&setup);
     let planned = settle(hands).await;
     let report = round(hands, &CancellationToken::new()).await;
-    print(&as_text(&planned, false))?;
+    print(&(as_text(&planned, false) + &setup.troubles_text()))?;
     print(&outcomes_text(&report))?;
     let failed = report
         .outcomes

@@ -48,11 +48,22 @@ impl Setup {
         }
         let written = (&self.plain[..], &self.fleets[..]);
         let Expansion { policies, troubles } = expand(written, &self.branches, &self.listed);
-        for trouble in troubles.iter().filter(|new| !self.troubles.contains(new)) {
-            tracing::warn!("{trouble}");
-        }
         (self.policies, self.troubles) = (policies, troubles);
         self
+    }
+
+    /// Logs what keeps fleets from policies and did not `before`.
+    pub(super) fn log_troubles(&self, before: &Self) {
+        let is_new = |trouble: &&Trouble| !before.troubles.contains(trouble);
+        for trouble in self.troubles.iter().filter(is_new) {
+            tracing::warn!("{trouble}");
+        }
+    }
+
+    /// What keeps fleets from policies, one line each.
+    pub(super) fn troubles_text(&self) -> String {
+        let lines = self.troubles.iter().map(|trouble| format!("{trouble}\n"));
+        lines.collect()
     }
 
     /// The folders that fleets have a policy for each of.

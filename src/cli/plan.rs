@@ -12,6 +12,7 @@ use similar::TextDiff;
 use super::run::Setup;
 use super::{Failure, Output, SourceArgs, print, table};
 use crate::daemon::{now, settle};
+use crate::observe::Trouble;
 use crate::plan::{
     Change, Decided, Decision, Plan, PlannedCommit, ProposalChange, RequestChange, SharedPlace,
     also_changes, plan, short,
@@ -72,8 +73,8 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
         }
     };
     print(&match args.output {
-        Output::Text => as_text(&plan, args.diff),
-        Output::Json => as_json(&plan, at),
+        Output::Text => as_text(&plan, args.diff) + &setup.troubles_text(),
+        Output::Json => as_json(&plan, at, &setup.troubles),
     })?;
     Ok(match setup.has_faults() {
         true => ExitCode::FAILURE,
@@ -280,6 +281,14 @@ struct PlanJson<'a> {
     decisions: Vec<DecisionJson<'a>>,
     changes: Vec<ChangeJson<'a>>,
     proposals: Vec<ProposalJson<'a>>,
+    fleets: Vec<TroubleJson>,
+}
+
+/// Why a fleet has fewer policies than somebody may think.
+#[derive(Serialize)]
+struct TroubleJson {
+    message: String,
+    broken: bool,
 }
 
 #[derive(Serialize)]
@@ -358,7 +367,7 @@ struct CommitJson<'a> {
 }
 
 /// The plan as programs read it.
-fn as_json(plan: &Plan, at: Timestamp) -> String {
+fn as_json(plan: &Plan, at: Timestamp, troubles: &[Trouble]) -> String {
     let json = PlanJson {
         api_version: "towpath.dev/v1alpha1",
         kind: "Plan",
@@ -366,10 +375,18 @@ fn as_json(plan: &Plan, at: Timestamp) -> String {
         decisions: plan.decisions.iter().map(decision_json).collect(),
         changes: plan.changes.iter().map(change_json).collect(),
         proposals: plan.proposals.iter().map(proposal_json).collect(),
+        fleets: troubles.iter().map(trouble_json).collect(),
     };
     let mut text = serde_json::to_string_pretty(&json).expect("a plan has only strings and lists");
     text.push('\n');
     text
+}
+
+fn trouble_json(trouble: &Trouble) -> TroubleJson {
+    TroubleJson {
+        message: trouble.to_string(),
+        broken: trouble.is_fault(),
+    }
 }
 
 pub(super) fn decision_json(decided: &Decided) -> DecisionJson<'_> {

@@ -166,7 +166,9 @@ impl Setup {
                 .iter()
                 .map(|policy| format!("`{}`", policy.name))
                 .collect();
-            let hint = format!("the policies are {}", known.join(", "));
+            let troubles = self.troubles.iter().map(|trouble| format!("; {trouble}"));
+            let troubles: String = troubles.collect();
+            let hint = format!("the policies are {}{troubles}", known.join(", "));
             return Err(Failure::usage(format!("there is no policy `{unknown}`")).with_hint(hint));
         }
         Ok(())
@@ -333,6 +335,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
         generation.cancel();
         let Some(next) = next else { break };
         let next = next.with_cache(cache.as_deref());
+        next.log_troubles(&setup);
         warn_of_addresses(served, &setup.settings, &next.settings);
         daemon
             .await?
