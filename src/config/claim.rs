@@ -6,14 +6,24 @@
 use std::collections::BTreeMap;
 
 use super::source::Span;
-use crate::edit::{Document, Path};
+use crate::edit::{Document, Path, Step};
 use crate::image::Repository;
 use crate::manifest::{Form, KUSTOMIZATIONS, RepoPath, Site};
 use crate::policy::RepositoryName;
 
 /// What the environments that were looked at so far write.
 #[derive(Default)]
-pub(super) struct Claims(BTreeMap<Ground, Vec<Claim>>);
+pub(super) struct Claims(BTreeMap<Ground, OfGround>);
+
+/// What is written in one file. Thousands of applications may share it, so that only those claims are compared that may meet:
+/// claims that neither name one image or marker, nor one path or a part of it, never do.
+#[derive(Default)]
+struct OfGround {
+    claims: Vec<Claim>,
+    by_image: BTreeMap<Repository, Vec<usize>>,
+    by_path: BTreeMap<(Root, Vec<Step>), Vec<usize>>,
+    by_marker: BTreeMap<String, Vec<usize>>,
+}
 
 /// A file on a branch; of a kustomization, its folder.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,7 +64,7 @@ enum Family {
 }
 
 /// Where a path starts.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Root {
     Document,
     /// The values of the charts that Applications name.
@@ -81,17 +91,63 @@ impl Claims {
     /// Keeps `claim`, unless it may mean a place that was claimed before.
     pub(super) fn add(&mut self, ground: &Ground, claim: Claim) -> Result<(), Refused<'_>> {
         let before = self.0.entry(ground.clone()).or_default();
-        match before.iter().position(|first| first.meets(&claim)) {
+        match before.first_that_meets(&claim) {
             Some(index) => {
-                let first = &before[index];
+                let first = &before.claims[index];
                 let hint = first.hint(&claim);
                 Err(Refused { first, hint })
             }
             None => {
-                before.push(claim);
+                before.keep(claim);
                 Ok(())
             }
         }
+    }
+}
+
+impl OfGround {
+    fn first_that_meets(&self, claim: &Claim) -> Option<usize> {
+        let of_image = claim.image.as_ref();
+        let of_image = of_image.and_then(|image| self.by_image.get(image));
+        let of_place: Vec<&Vec<usize>> = match &claim.place {
+            Place::Image(_) => Vec::new(),
+            Place::Marker(marker) => self.by_marker.get(marker).into_iter().collect(),
+            Place::At(root, path) => {
+                let steps = path.steps();
+                let above = (1..steps.len()).filter_map(|count| {
+                    let above = (*root, steps[..count].to_vec());
+                    self.by_path.get(&above)
+                });
+                let below = self.by_path.range((*root, steps.to_vec())..);
+                let below =
+                    below.take_while(|((other, path), _)| other == root && path.starts_with(steps));
+                above.chain(below.map(|(_, indexes)| indexes)).collect()
+            }
+        };
+        let indexes = of_image.into_iter().chain(of_place).flatten().copied();
+        indexes
+            .filter(|index| self.claims[*index].meets(claim))
+            .min()
+    }
+
+    fn keep(&mut self, claim: Claim) {
+        let index = self.claims.len();
+        if let Some(image) = &claim.image {
+            let of_image = self.by_image.entry(image.clone()).or_default();
+            of_image.push(index);
+        }
+        let of_place = match &claim.place {
+            Place::Image(_) => None,
+            Place::Marker(marker) => Some(self.by_marker.entry(marker.clone()).or_default()),
+            Place::At(root, path) => {
+                let key = (*root, path.steps().to_vec());
+                Some(self.by_path.entry(key).or_default())
+            }
+        };
+        if let Some(of_place) = of_place {
+            of_place.push(index);
+        }
+        self.claims.push(claim);
     }
 }
 
