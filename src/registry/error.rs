@@ -136,6 +136,12 @@ pub(crate) enum RegistryError {
         pages_max: usize,
         tags_max: usize,
     },
+    #[error("more than {most} bundles or signatures belong to `{repository}@{}`", digest.short())]
+    TooManyAttached {
+        repository: Repository,
+        digest: Digest,
+        most: usize,
+    },
     #[error("failed to read push times from the API of {api}")]
     PushTimes { api: PushApi, source: Box<Self> },
     #[error("the listing of `{repository}` tells no push times, as Google's do")]
@@ -244,6 +250,7 @@ impl RegistryError {
             | Self::Answered { .. }
             | Self::TooLarge { .. }
             | Self::TooLong { .. }
+            | Self::TooManyAttached { .. }
             | Self::PageLoop { .. }
             | Self::PlaceLost { .. }
             | Self::NotJson { .. }

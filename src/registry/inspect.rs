@@ -121,7 +121,7 @@ async fn manifest_of(
     }
 }
 
-async fn manifest(
+pub(super) async fn manifest(
     host: &Host,
     repository: &Repository,
     digest: &Digest,
@@ -172,6 +172,15 @@ async fn content(
     (kind, wanted): (&str, &Digest),
 ) -> Result<Answer, RegistryError> {
     let answer = ask(host, repository, (Method::GET, kind, wanted.as_str())).await?;
+    checked(answer, repository, wanted)
+}
+
+/// Gives content back that has the digest by which it was asked for.
+pub(super) fn checked(
+    answer: Answer,
+    repository: &Repository,
+    wanted: &Digest,
+) -> Result<Answer, RegistryError> {
     let found = match wanted.as_str().starts_with("sha512:") {
         true => sha512(&answer.body),
         false => sha256(&answer.body),
@@ -186,7 +195,7 @@ async fn content(
     Ok(answer)
 }
 
-async fn ask(
+pub(super) async fn ask(
     host: &Host,
     repository: &Repository,
     (method, kind, reference): (Method, &str, &str),

@@ -4,6 +4,7 @@
 //! registry. Invariant: a listing is complete or an error; content named by a digest has that digest.
 
 mod access;
+mod attached;
 mod budget;
 mod cache;
 mod challenge;
@@ -35,6 +36,7 @@ use jiff::Timestamp;
 use crate::image::{Digest, RegistryKind, Repository, Tag};
 use crate::login::{Clock, Environment, Logins, SourcesByPath, Target};
 use access::Access;
+use attached::Attached;
 use cache::Cache;
 use client::{Connections, Tls};
 use host::Host;
@@ -303,6 +305,23 @@ impl Registry {
         let host = self.host(repository)?;
         let what = || format!("the digest of `{repository}:{tag}`");
         self.within(what, inspect::digest(&host, repository, tag))
+            .await
+    }
+
+    /// Reads what stands beside the image `digest` and may sign it.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the gate `signature` is to use it")
+    )]
+    pub(crate) async fn attached(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<Vec<Attached>, RegistryError> {
+        let repository = &self.inner.mirrors.origin(repository)?;
+        let host = self.host(repository)?;
+        let what = || format!("the signatures of `{repository}@{}`", digest.short());
+        self.within(what, attached::attached(&host, repository, digest))
             .await
     }
 

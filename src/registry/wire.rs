@@ -56,6 +56,8 @@ pub(super) struct Descriptor {
     #[serde(default)]
     pub(super) media_type: String,
     pub(super) digest: String,
+    /// What it is, where it is a manifest that refers to another.
+    pub(super) artifact_type: Option<String>,
     pub(super) platform: Option<Platform>,
     #[serde(default, deserialize_with = "null_is_empty")]
     pub(super) annotations: BTreeMap<String, String>,

@@ -12,10 +12,11 @@ use bed::registry::{Distribution, DockerRegistry, PASSWORD, USERNAME};
 use bed::{Authority, CraneRegistry, Pusher, ZotRegistry};
 use jiff::Timestamp;
 use reqwest::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
-use super::{Connection, HostOptions, Options, Registry, RegistryError};
+use super::{Attached, Connection, HostOptions, Options, Registry, RegistryError};
 use crate::demo::registry::{Access, Image, MemoryRegistry};
 use crate::image::Repository;
 use crate::login::{DockerConfig, Source, SourcesByPath};
@@ -89,6 +90,7 @@ for_each_server! {
     an_image_tells_its_time_and_labels_and_platform,
     an_index_tells_its_platforms_and_the_time_of_its_first_image,
     a_chart_tells_nothing_and_is_no_error,
+    what_stands_beside_an_image_is_read_in_each_form,
     what_is_not_there_is_named,
     a_wrong_password_is_told_by_its_place,
     a_password_that_was_changed_is_read_anew,
@@ -225,6 +227,56 @@ async fn a_chart_tells_nothing_and_is_no_error(subject: Subject) {
     assert_eq!(metadata, super::Metadata::default());
 }
 
+/// As cosign 3 and cosign 2 push them; where the registry does not keep what refers to an image, the client does, by a tag.
+async fn what_stands_beside_an_image_is_read_in_each_form(subject: Subject) {
+    let digest = subject.push("v1", &image("2026-01-01T00:00:00Z")).await;
+    let registry = subject.registry();
+    let (repository, wanted) = (subject.repository(), digest.parse().unwrap());
+    let before = registry.attached(&repository, &wanted).await.unwrap();
+    assert_eq!(before, []);
+    let bundle_type = "application/vnd.dev.sigstore.bundle.v0.3+json";
+    let config = json!({ "mediaType": "application/vnd.oci.empty.v1+json", "digest": subject.upload(b"{}").await, "size": 2 });
+    let (bundle, payload) = (b"a bundle".as_slice(), b"a payload".as_slice());
+    let referrer = json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "artifactType": bundle_type,
+        "config": config,
+        "layers": [{ "mediaType": bundle_type, "digest": subject.upload(bundle).await, "size": bundle.len() }],
+        "subject": { "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest, "size": 1 },
+    });
+    subject.refer(&digest, &referrer).await;
+    // What is too large for a signature is passed over.
+    let mut layers = Vec::new();
+    for bytes in [payload, &vec![0_u8; 600 * 1024]] {
+        layers.push(json!({
+            "mediaType": "application/vnd.dev.cosign.simplesigning.v1+json",
+            "digest": subject.upload(bytes).await,
+            "size": bytes.len(),
+            "annotations": { "dev.cosignproject.cosign/signature": "c2ln" },
+        }));
+    }
+    let simple = json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": config,
+        "layers": layers,
+    });
+    subject
+        .put(&format!("{}.sig", digest.replace(':', "-")), &simple)
+        .await;
+    let found = registry.attached(&repository, &wanted).await.unwrap();
+    let signature = "c2ln".to_owned();
+    let payload = payload.to_vec();
+    assert_eq!(
+        found,
+        [
+            Attached::Bundle(bundle.to_vec()),
+            Attached::Simple { payload, signature }
+        ]
+    );
+}
+
 async fn what_is_not_there_is_named(subject: Subject) {
     let registry = subject.registry();
     subject.push("v1", &image("2026-01-01T00:00:00Z")).await;
@@ -317,6 +369,12 @@ async fn each_repository_has_the_closest_entry_of_a_docker_config_file(subject: 
         let not_there = matches!(of_outer, RegistryError::NotFound { .. });
         assert_eq!(not_there, outer == PASSWORD, "{of_outer}");
     }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    let hash = Sha256::digest(bytes);
+    let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{hex}")
 }
 
 fn image(created: &str) -> Image {
@@ -494,6 +552,56 @@ impl Subject {
         let digest = source.push(&self.path, tag, image);
         self.copy(&source, &[tag]).await;
         digest
+    }
+
+    /// Pushes a blob and gives its digest.
+    async fn upload(&self, bytes: &[u8]) -> String {
+        let digest = sha256(bytes);
+        match &self.server {
+            Server::Memory(server) => server.upload(&self.path, &digest, bytes.to_vec()),
+            Server::Docker(_) | Server::Crane(_) | Server::Zot(_) => {
+                let pusher = self.server.pusher();
+                pusher.upload(&self.path, &digest, bytes.to_vec()).await;
+            }
+        }
+        digest
+    }
+
+    /// Pushes a manifest as it is; whether the registry keeps what it refers to.
+    async fn put(&self, reference: &str, manifest: &Value) -> bool {
+        match &self.server {
+            Server::Memory(server) => {
+                server.put(&self.path, reference, manifest);
+                false
+            }
+            Server::Docker(_) | Server::Crane(_) | Server::Zot(_) => {
+                let answer = self
+                    .server
+                    .pusher()
+                    .put(&self.path, reference, manifest)
+                    .await;
+                answer.headers().contains_key("oci-subject")
+            }
+        }
+    }
+
+    /// Pushes what refers to the image `digest`, and the tag that says so where the registry does not.
+    async fn refer(&self, digest: &str, referrer: &Value) {
+        if self.put("referrer", referrer).await {
+            return;
+        }
+        let text = referrer.to_string();
+        let index = json!({
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.index.v1+json",
+            "manifests": [{
+                "mediaType": referrer["mediaType"],
+                "artifactType": referrer["artifactType"],
+                "digest": sha256(text.as_bytes()),
+                "size": text.len(),
+            }],
+        });
+        self.put(&digest.replace(':', "-"), &index).await;
     }
 
     async fn push_index(&self, tag: &str, image: &Image) -> String {

@@ -18,6 +18,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use serde_json::Value;
 use tokio::sync::oneshot;
 
 use faults::Faults;
@@ -134,6 +135,16 @@ impl MemoryRegistry {
     /// Puts an index of two platforms under `tag` and gives its digest.
     pub fn push_index(&self, repository: &str, tag: &str, image: &Image) -> String {
         self.repository(repository, |repository| repository.push_index(tag, image))
+    }
+
+    /// Puts a manifest under `tag` as it is, and gives its digest.
+    pub fn put(&self, repository: &str, tag: &str, manifest: &Value) -> String {
+        self.repository(repository, |repository| repository.put(tag, manifest))
+    }
+
+    /// Puts a blob.
+    pub fn upload(&self, repository: &str, digest: &str, bytes: Vec<u8>) {
+        self.repository(repository, |repository| repository.upload(digest, bytes));
     }
 
     /// Speaks `api` from now on, too.

@@ -67,6 +67,18 @@ impl Repository {
         self.point(tag, digest)
     }
 
+    /// Puts a manifest under `tag` as it is.
+    pub(super) fn put(&mut self, tag: &str, manifest: &Value) -> String {
+        let digest = keep(&mut self.manifests, MANIFEST, manifest);
+        self.point(tag, digest)
+    }
+
+    pub(super) fn upload(&mut self, digest: &str, bytes: Vec<u8>) {
+        let media_type = "application/octet-stream";
+        let content = Content { media_type, bytes };
+        self.blobs.insert(digest.to_owned(), content);
+    }
+
     pub(super) fn delete(&mut self, tag: &str) {
         self.tags.retain(|(name, _)| name != tag);
     }

@@ -82,17 +82,18 @@ impl Pusher {
         expect(request, StatusCode::ACCEPTED).await;
     }
 
-    /// Pushes a manifest as it is, of blobs that the repository has.
-    pub async fn put(&self, repository: &str, reference: &str, manifest: &Value) {
+    /// Pushes a manifest as it is, of blobs that the repository has, and gives the answer.
+    pub async fn put(&self, repository: &str, reference: &str, manifest: &Value) -> Response {
         let url = self.url(repository, &format!("manifests/{reference}"));
         let request = self.request(Method::PUT, repository, &url).await;
         let media_type = manifest["mediaType"].as_str();
         let media_type = media_type.expect("a manifest says what it is");
         let request = request.header("content-type", media_type);
-        expect(request.body(manifest.to_string()), StatusCode::CREATED).await;
+        expect(request.body(manifest.to_string()), StatusCode::CREATED).await
     }
 
-    async fn upload(&self, repository: &str, digest: &str, bytes: Vec<u8>) {
+    /// Pushes a blob.
+    pub async fn upload(&self, repository: &str, digest: &str, bytes: Vec<u8>) {
         let url = self.url(repository, "blobs/uploads/");
         let start = self.request(Method::POST, repository, &url).await;
         let answer = expect(start, StatusCode::ACCEPTED).await;
