@@ -41,6 +41,9 @@ mod config;
 // What registries say.
 mod registry;
 
+// Which signatures are genuine.
+mod verify;
+
 // What repositories hold, and pushes.
 mod git;
 

@@ -1,0 +1,1 @@
+wXv0mm7QkTPFzrf+auNMeG0KibCt/AksEMyHG5Qs+lC0NP4uCKYPkam69ETyd/YLEirJ1uAScgnHqI60EovmDA==
