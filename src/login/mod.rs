@@ -16,6 +16,7 @@ mod helper;
 mod jwt;
 mod kubernetes;
 mod recent;
+mod way;
 mod wire;
 
 #[cfg(test)]

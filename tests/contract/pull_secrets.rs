@@ -577,7 +577,7 @@ async fn what_stands_between_us_and_the_cluster_is_told() {
     all.push(stage.told(&stage.registry(named(&["a"]))).await);
     assert_snapshot!(all.join("\n"), @"
     failed to read the credentials for `HOST`: there is no Kubernetes cluster here: this is no pod, and there is no kubeconfig
-      hint: set KUBECONFIG, or run towpath in the cluster whose secrets it reads
+      hint: set KUBECONFIG, or run towpath in the cluster that it reads
     failed to read the credentials for `HOST`: this pod has no token of a service account, so it cannot read from Kubernetes
       hint: name the secrets in the chart's `pullSecrets.names`, or mount a token: `automountServiceAccountToken: true`
     failed to read the credentials for `HOST`: the Kubernetes API refused who we are in `get` of the secret `towpath/a`

@@ -10,13 +10,13 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error as StdError;
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 
 use super::docker_config::{Place, Written};
 use super::recent::Recent;
+use super::way::ClusterWayError;
 use super::{DockerConfigError, Environment, Fingerprint, Found};
 use cluster::Cluster;
 
@@ -54,18 +54,8 @@ pub(super) struct Keyring {
 /// Why pull secrets give no login. Names the object, never what it holds.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KubernetesError {
-    #[error("there is no Kubernetes cluster here: this is no pod, and there is no kubeconfig")]
-    NoCluster,
-    #[error("this pod has no token of a service account, so it cannot read from Kubernetes")]
-    NoToken,
-    #[error("the environment variables KUBERNETES_SERVICE_HOST and _PORT are no address")]
-    BadAddress,
-    #[error("the kubeconfig `{}` cannot be used", file.display())]
-    BadKubeconfig { file: PathBuf },
-    #[error("failed to make ready for the Kubernetes API")]
-    NotReady {
-        source: Box<dyn StdError + Send + Sync>,
-    },
+    #[error(transparent)]
+    Way(#[from] ClusterWayError),
     #[error("failed to read the {what} from Kubernetes")]
     Unreachable {
         what: String,
@@ -263,10 +253,7 @@ impl KubernetesError {
     /// What a person can do about it, if we know.
     pub(crate) fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::NoCluster => {
-                Some("set KUBECONFIG, or run towpath in the cluster whose secrets it reads")
-            }
-            Self::NoToken => Some(
+            Self::Way(ClusterWayError::NoToken) => Some(
                 "name the secrets in the chart's `pullSecrets.names`, or mount a token: `automountServiceAccountToken: true`",
             ),
             Self::Forbidden { what, .. } if what.starts_with("service account") => Some(
@@ -281,10 +268,8 @@ impl KubernetesError {
                 Some("log in to the cluster again; a pod's token is renewed by the kubelet")
             }
             Self::DockerConfig(error) => error.hint(),
-            Self::BadAddress
-            | Self::BadKubeconfig { .. }
-            | Self::NotReady { .. }
-            | Self::Unreachable { .. }
+            Self::Way(error) => error.hint(),
+            Self::Unreachable { .. }
             | Self::Silent { .. }
             | Self::Answered { .. }
             | Self::NotUnderstood { .. }
