@@ -1,6 +1,8 @@
 //! Real servers on loopback for the tests: each has its own folder and process group, is ready when it
 //! answers, and ends on drop. A missing program fails the test in words; nothing is skipped silently.
 
+mod apiserver;
+pub mod argo;
 pub mod aws;
 mod built;
 mod crane;
@@ -18,6 +20,7 @@ mod tls;
 mod tokens;
 mod zot;
 
+pub use apiserver::ApiServer;
 pub use built::{Module, built, corpus, say};
 pub use crane::CraneRegistry;
 pub use git::{GitServer, create_bare, git, git_at, import, install_hook};

@@ -11,7 +11,7 @@ mod github;
 mod gitlab;
 mod making;
 mod record;
-mod server;
+pub(crate) mod server;
 mod state;
 
 use std::collections::BTreeMap;

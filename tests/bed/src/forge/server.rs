@@ -101,7 +101,8 @@ pub(super) fn serve_one(stream: TcpStream, answer: Arc<dyn Fn(Request) -> Sent +
     });
 }
 
-fn read(stream: &TcpStream) -> Option<Request> {
+/// Reads a request; `None` where none comes.
+pub(crate) fn read(stream: &TcpStream) -> Option<Request> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;

@@ -1,0 +1,153 @@
+//! The objects as the Kubernetes API serves them.
+
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value as Json, json};
+
+use super::{Argo, is_selected, reply};
+use crate::forge::Request;
+
+pub(super) fn is_watch(request: &Request) -> bool {
+    let watch = request.query.get("watch");
+    watch.is_some_and(|watch| watch == "true" || watch == "1")
+}
+
+/// A `Status` as the API server words it.
+pub(super) fn status(code: u16, message: &str) -> Json {
+    let reason = match code {
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "NotFound",
+        410 => "Expired",
+        429 => "TooManyRequests",
+        _ => "InternalError",
+    };
+    json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "message": message, "reason": reason, "code": code,
+    })
+}
+
+pub(super) fn answer(argo: &Argo, request: &Request, stream: &TcpStream) -> std::io::Result<()> {
+    let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
+    let (namespace, resource, name) = match path[..] {
+        ["apis", "argoproj.io", "v1alpha1", resource] => (None, resource, None),
+        [
+            "apis",
+            "argoproj.io",
+            "v1alpha1",
+            "namespaces",
+            namespace,
+            resource,
+        ] => (Some(namespace), resource, None),
+        [
+            "apis",
+            "argoproj.io",
+            "v1alpha1",
+            "namespaces",
+            namespace,
+            resource,
+            name,
+        ] => (Some(namespace), resource, Some(name)),
+        _ => return reply(stream, 404, &status(404, "not found"), &[]),
+    };
+    match (request.method.as_str(), name) {
+        ("GET", None) if is_watch(request) => watch(argo, request, (resource, namespace), stream),
+        ("GET", None) => list(argo, request, (resource, namespace), stream),
+        ("PATCH", Some(name)) => patch(argo, request, (resource, name), stream),
+        _ => reply(stream, 405, &status(405, "not allowed here"), &[]),
+    }
+}
+
+/// A page; `continue` is the version of the list and the number of the next object.
+fn list(
+    argo: &Argo,
+    request: &Request,
+    (resource, namespace): (&str, Option<&str>),
+    stream: &TcpStream,
+) -> std::io::Result<()> {
+    let state = argo.state();
+    let (version, start): (u64, usize) = match request.query.get("continue") {
+        None => (state.version, 0),
+        Some(token) => {
+            let (version, start) = token.split_once(':').expect("it is a token of ours");
+            (version.parse().unwrap_or(0), start.parse().unwrap_or(0))
+        }
+    };
+    if version < state.forgotten {
+        drop(state);
+        let words =
+            "The provided continue parameter is too old to display a consistent list result.";
+        return reply(stream, 410, &status(410, words), &[]);
+    }
+    let selector = request.query.get("labelSelector");
+    let mut all = state.all(resource, namespace);
+    all.retain(|object| is_selected(object, selector));
+    let limit = request.number("limit").unwrap_or(u64::MAX);
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let end = start.saturating_add(limit).min(all.len());
+    let mut metadata = json!({ "resourceVersion": version.to_string() });
+    if end < all.len() {
+        metadata["continue"] = json!(format!("{version}:{end}"));
+        metadata["remainingItemCount"] = json!(all.len() - end);
+    }
+    let page = json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "List", "metadata": metadata, "items": &all[start.min(end)..end],
+    });
+    drop(state);
+    reply(stream, 200, &page, &[])
+}
+
+fn watch(
+    argo: &Argo,
+    request: &Request,
+    (resource, namespace): (&str, Option<&str>),
+    stream: &TcpStream,
+) -> std::io::Result<()> {
+    let version = request.number("resourceVersion").unwrap_or(0);
+    if version < argo.state().forgotten {
+        // The server has begun to answer by then.
+        super::begin(stream)?;
+        let words = format!("too old resource version: {version}");
+        let event = json!({ "type": "ERROR", "object": status(410, &words) });
+        return super::chunk(stream, &event);
+    }
+    let seconds = request.number("timeoutSeconds");
+    let end = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let wants_bookmarks = request
+        .query
+        .get("allowWatchBookmarks")
+        .is_some_and(|is| is == "true");
+    let selector = request.query.get("labelSelector");
+    argo.stream(stream, (version, end), |event| {
+        let is_bookmark = event.kind == "BOOKMARK";
+        let is_here = namespace.is_none_or(|name| event.object["metadata"]["namespace"] == name);
+        let is_meant = match is_bookmark {
+            true => wants_bookmarks,
+            false => is_here && is_selected(&event.object, selector),
+        };
+        let is_sent = event.resource == resource && is_meant;
+        is_sent.then(|| json!({ "type": event.kind, "object": event.object }))
+    })
+}
+
+/// Merges annotations, which is all that is asked for.
+fn patch(
+    argo: &Argo,
+    request: &Request,
+    (resource, name): (&str, &str),
+    stream: &TcpStream,
+) -> std::io::Result<()> {
+    let is_merge = request.header("content-type") == Some("application/merge-patch+json");
+    let Some(mut object) = argo.get(resource, name).filter(|_| is_merge) else {
+        let words = format!("{resource}.argoproj.io \"{name}\" not found");
+        return reply(stream, 404, &status(404, &words), &[]);
+    };
+    let annotations = request.body["metadata"]["annotations"].as_object();
+    for (key, value) in annotations.into_iter().flatten() {
+        object["metadata"]["annotations"][key] = value.clone();
+    }
+    argo.put(resource, object.clone());
+    reply(stream, 200, &object, &[])
+}
