@@ -35,6 +35,9 @@ mod secret;
 // Where registries' logins come from.
 mod login;
 
+// What Argo CD made of it.
+mod cluster;
+
 // What people write.
 mod config;
 

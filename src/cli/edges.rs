@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 
 use super::Failure;
+use crate::cluster::{self, ClusterError};
 use crate::config::{
-    self, ForgeSettings, ProgramPlace, RegistrySettings, RenderSettings, RepositorySettings,
-    RepositoryUrl, Settings,
+    self, ArgoCdSettings, ForgeSettings, ProgramPlace, RegistrySettings, RenderSettings,
+    RepositorySettings, RepositoryUrl, Settings,
 };
 use crate::daemon;
 use crate::forge::{self, ForgeError};
 use crate::git::{self, Remote};
 use crate::login::{Clock, Environment, SourcesByPath};
 use crate::plan::{Dialect, HidesBy, Origins, Web};
-use crate::policy::RepositoryName;
+use crate::policy::{ConnectionName, RepositoryName};
 use crate::registry::{self, Connection, HostOptions, Options};
 use crate::render::{Renderer, in_path};
 
@@ -116,6 +117,24 @@ pub(super) fn forge(settings: &RepositorySettings) -> Option<forge::Options> {
     })
 }
 
+/// A connection to Argo CD, as the settings say.
+pub(super) fn argo_cd(settings: &ArgoCdSettings) -> cluster::Options {
+    let ArgoCdSettings {
+        server,
+        selector,
+        refresh,
+        poll_interval,
+    } = settings.clone();
+    cluster::Options {
+        server,
+        selector,
+        refresh,
+        pace: cluster::Pace::polling(poll_interval),
+        environment: Environment::default(),
+        clock: Clock(daemon::now),
+    }
+}
+
 /// How the forges of a kind write.
 pub(super) fn dialect(kind: forge::Kind) -> Dialect {
     let forge::Markup { folds, hiding } = kind.markup();
@@ -217,6 +236,18 @@ pub(super) fn unmade(name: &RepositoryName, error: ForgeError) -> Failure {
     let hint = error.hint();
     let failure = Failure::from(
         anyhow::Error::new(error).context(format!("failed to set up the forge of `{name}`")),
+    );
+    match hint {
+        Some(hint) => failure.with_hint(hint),
+        None => failure,
+    }
+}
+
+pub(super) fn unconnected(name: &ConnectionName, error: ClusterError) -> Failure {
+    let hint = error.hint();
+    let failure = Failure::from(
+        anyhow::Error::new(error)
+            .context(format!("failed to set up the Argo CD connection `{name}`")),
     );
     match hint {
         Some(hint) => failure.with_hint(hint),

@@ -13,9 +13,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::edges::{dialect, forge, options, origins, remote, renderer, unmade, unopened};
+use super::edges::{
+    argo_cd, dialect, forge, options, origins, remote, renderer, unconnected, unmade, unopened,
+};
 use super::{Failure, SourceArgs};
 use crate::apply::{MadeBy, Signature};
+use crate::cluster::Connection;
 use crate::config::{
     self, CommitSettings, Config, Fleet, ForgeSettings, Problem, RegistrySettings, RenderSettings,
     RepositorySettings, Settings, Signing, Watch,
@@ -203,6 +206,7 @@ impl Setup {
             cache,
             listen: _,
             hooks: _,
+            argo_cd,
         } = &self.settings;
         *repositories == other.settings.repositories
             && commit.sign == other.settings.commit.sign
@@ -211,6 +215,7 @@ impl Setup {
             && *shared_login == other.settings.shared_login
             && *render == other.settings.render
             && *cache == other.settings.cache
+            && *argo_cd == other.settings.argo_cd
     }
 
     /// Opens the mirrors and makes the registry client. Nothing is asked of any server yet.
@@ -266,7 +271,14 @@ impl Setup {
             }
         }
         let renderer = renderer(&self.settings);
-        let sources = Sources::new(registry.clone(), (mirrors, histories), (forges, renderer));
+        let mut connections = BTreeMap::new();
+        for (name, settings) in &self.settings.argo_cd {
+            let connection = Connection::new(argo_cd(settings));
+            let connection = connection.map_err(|error| unconnected(name, error))?;
+            connections.insert(name.clone(), connection);
+        }
+        let sources = Sources::new(registry.clone(), (mirrors, histories), (forges, renderer))
+            .with_connections(connections);
         Ok(Live {
             sources: Arc::new(sources),
             registry,

@@ -39,6 +39,7 @@ pub(super) fn check(raw: raw::Settings, folder: &Path, faults: &mut Faults) -> S
         cache,
         listen,
         hooks,
+        argo_cd,
     } = raw;
     let mut check = Check { folder, faults };
     let shared_login = check.shared_login(docker_config, credentials);
@@ -53,6 +54,7 @@ pub(super) fn check(raw: raw::Settings, folder: &Path, faults: &mut Faults) -> S
         cache: cache.map_or_else(default_cache, |cache| folder.join(cache.value)),
         listen,
         hooks: hooks.map(|hooks| check.hooks(hooks, listen)),
+        argo_cd: argo_cd.map_or_else(BTreeMap::new, |named| check.argo_cd(named)),
     };
     for entry in repositories.entries {
         let Some(repository) = entry.value else {

@@ -38,9 +38,8 @@ impl Leaf for ApiUrl {
                 .hint("write it such as `https://git.example.com/api/v4`"));
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(
-                Refusal::new("a URL here has no login in it").hint("write `credentials` beside it")
-            );
+            return Err(Refusal::new("a URL here has no login in it")
+                .hint("say beside it where the login is kept"));
         }
         Ok(Self(url))
     }

@@ -1,12 +1,13 @@
 //! The settings and policies that people write: read strictly, checked as a whole, watched for changes.
 //!
 //! Reading order: `files` (which are read), `source` and `tree` (texts with places), `shape`, `raw`, `forms`, `gates`, `hooks`, `blank` and
-//! `nouns` (what may be written; parser and JSON Schema in one), `check_settings`, `check_repository`, `check_forge`, `check_hooks`,
+//! `nouns` (what may be written; parser and JSON Schema in one), `check_settings`, `check_repository`, `check_forge`, `check_hooks`, `argo_cd`,
 //! `check_aws`, `check_clouds`, `check_route`, `check_policy`, `check_environment`, `check_after`, `check_update`, `claim` and
 //! `tags` (what it means), `fleet` (the same for names that come later), `holds` (of a manifests repository), `problem` (what is
 //! wrong). Not here: what a policy means for a round (`plan`).
 //! Invariant: a `Config` exists only where nothing is wrong; all problems are reported at once.
 
+mod argo_cd;
 mod artifact;
 mod blank;
 mod check_after;
@@ -44,6 +45,8 @@ mod templates;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_argo_cd;
+#[cfg(test)]
 mod tests_route;
 #[cfg(test)]
 mod tests_update;
@@ -70,8 +73,8 @@ pub(crate) use holds_edit::{with_hold, without_holds};
 pub(crate) use problem::{Problem, Problems, Severity};
 pub(crate) use schema::{Kind, schema};
 pub(crate) use settings::{
-    CommitSettings, ForgeSettings, HookSource, Person, ProgramPlace, Proxy, RegistrySettings,
-    RenderSettings, RepositorySettings, RepositoryUrl, Settings, Signing,
+    ArgoCdSettings, CommitSettings, ForgeSettings, HookSource, Person, ProgramPlace, Proxy,
+    RegistrySettings, RenderSettings, RepositorySettings, RepositoryUrl, Settings, Signing,
 };
 pub(crate) use watch::Watch;
 

@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::argo_cd::ArgoCdEntry;
 use super::artifact::Artifact;
 use super::blank::Blank;
 use super::forge_nouns::ApiUrl;
@@ -29,7 +30,8 @@ use crate::forge::Kind as ForgeKind;
 use crate::image::RegistryKind;
 use crate::manifest::{RepoPath, Write};
 use crate::policy::{
-    EnvironmentName, FolderPattern, Group, ImageName, PolicyName, RepositoryName, RouteName, Same,
+    ConnectionName, EnvironmentName, FolderPattern, Group, ImageName, PolicyName, RepositoryName,
+    RouteName, Same,
 };
 
 shape! {
@@ -57,6 +59,8 @@ shape! {
         listen: Option<Placed<SocketAddr>> = "listen",
         /// Where registries say that a tag was pushed, and forges that a repository or a pull request changed, so that it counts at once. Default: none is listened to.
         hooks: Option<Block<Hooks>> = "hooks",
+        /// Connections to Argo CD, by the names that policies use: what became of promotions in clusters. Default: none.
+        argo_cd: Option<Named<ConnectionName, Block<ArgoCdEntry>>> = "argo-cd",
     } also {
         /// The version of the language: `towpath.dev/v1alpha1`.
         Option<Placed<ApiVersion>> = "apiVersion",

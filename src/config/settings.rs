@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::cluster;
 use crate::forge::{Kind as ForgeKind, Place, PlaceError};
 use crate::image::RegistryKind;
 use crate::login::{Source, SourcesByPath};
 use crate::manifest::SshAddress;
-use crate::policy::{RepositoryName, SubjectTemplate};
+use crate::policy::{ConnectionName, RepositoryName, SubjectTemplate};
 use crate::secret::{Guard, Secret, SigningKey, SshLogin};
 
 /// What is true for all policies. Paths are relative to the process's folder, or absolute.
@@ -31,6 +32,17 @@ pub(crate) struct Settings {
     pub(crate) cache: PathBuf,
     pub(crate) listen: SocketAddr,
     pub(crate) hooks: Option<HookSettings>,
+    pub(crate) argo_cd: BTreeMap<ConnectionName, ArgoCdSettings>,
+}
+
+/// A connection to Argo CD.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ArgoCdSettings {
+    pub(crate) server: cluster::Server,
+    pub(crate) selector: Option<String>,
+    pub(crate) refresh: cluster::Refresh,
+    /// Of Argo CD's own API.
+    pub(crate) poll_interval: Duration,
 }
 
 /// Where registries tell of pushes, and forges of what people do.

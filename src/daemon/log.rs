@@ -1,6 +1,7 @@
 //! What a running daemon says: one line per change in the world, and one when a reason changes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::round::Report;
 use super::source::Heads;
@@ -8,8 +9,8 @@ use crate::apply::{Delivery, Outcome, ProposalEnd, ProposalOutcome};
 use crate::image::{Repository, Tag};
 use crate::observe::whole_message;
 use crate::plan::{Decided, Decision, HoldReason, RequestChange};
-use crate::policy::{EnvironmentName, ImageName, PolicyName, SourceBranch};
-use crate::world::{Fact, ImageFacts, Listing};
+use crate::policy::{ConnectionName, EnvironmentName, ImageName, PolicyName, SourceBranch};
+use crate::world::{Applications, Fact, ImageFacts, Listing};
 
 /// New tags of one listing that are named. More come from an import or after a long outage, and are counted.
 const NEW_TAGS_SAID_MAX: usize = 20;
@@ -43,6 +44,35 @@ fn new_tags(repository: &Repository, before: &Listing, after: &Listing) {
     }
     for tag in new {
         tracing::info!(%repository, %tag, "new tag");
+    }
+}
+
+/// Says whether Argo CD's Applications are known, where that changed.
+pub(super) fn applications(
+    connection: &ConnectionName,
+    before: Option<&Fact<Arc<Applications>>>,
+    after: &Fact<Arc<Applications>>,
+) {
+    match (before, after) {
+        (Some(Fact::Unknown { why: before }), Fact::Unknown { why }) if before == why => {}
+        (_, Fact::Unknown { why }) => tracing::warn!(%connection, why, "Argo CD cannot be read"),
+        (Some(Fact::Known(_)), Fact::Known(_)) => {}
+        (Some(Fact::Unknown { .. }), Fact::Known(known)) => {
+            tracing::info!(%connection, applications = known.all.len(), "Argo CD is read again");
+        }
+        (None, Fact::Known(known)) => {
+            tracing::info!(%connection, applications = known.all.len(), "Argo CD is read");
+        }
+    }
+    let windows = |fact: &Fact<Arc<Applications>>| match fact {
+        Fact::Known(known) => match &known.projects {
+            Fact::Unknown { why } => Some(why.clone()),
+            Fact::Known(_) => None,
+        },
+        Fact::Unknown { .. } => None,
+    };
+    if let Some(why) = windows(after).filter(|why| before.and_then(windows).as_ref() != Some(why)) {
+        tracing::warn!(%connection, why, "the sync windows of Argo CD cannot be read");
     }
 }
 

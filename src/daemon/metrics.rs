@@ -14,7 +14,7 @@ use crate::apply::{Delivery, ProposalEnd, ProposalOutcome};
 use crate::image::Repository;
 use crate::observe::{Sources, Wants};
 use crate::plan::{Decision, Plan, RequestChange};
-use crate::policy::RepositoryName;
+use crate::policy::{ConnectionName, RepositoryName};
 use crate::world::{BranchName, Fact, ImageFacts};
 
 static DECISIONS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
@@ -203,6 +203,11 @@ pub(super) fn fetched(
 /// Notes a fetch of a source repository that gave every branch.
 pub(super) fn source_fetched(repository: &RepositoryName, now: Timestamp) {
     set_read_at(["source", repository.as_str()], now);
+}
+
+/// Notes as of when the Applications of a connection to Argo CD are known.
+pub(super) fn applications_read(connection: &ConnectionName, at: Timestamp) {
+    set_read_at(["applications", connection.as_str()], at);
 }
 
 fn set_read_at(labels: [&str; 2], at: Timestamp) {

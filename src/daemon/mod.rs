@@ -4,6 +4,7 @@
 //! a restart, a missed event and a normal day are one path. Each manifests repository has a worker of its own,
 //! so that a slow one delays no other.
 
+mod applications;
 mod ask;
 mod clock;
 mod log;
@@ -30,7 +31,7 @@ use crate::image::Repository;
 use crate::observe::{Listed, Sources, Wants};
 use crate::plan::{Dialect, Origins};
 use crate::policy::select::TagRule;
-use crate::policy::{Policy, RepositoryName, SubjectTemplate};
+use crate::policy::{ConnectionName, Policy, RepositoryName, SubjectTemplate};
 use crate::registry::Registry;
 use crate::web::{Bells, Health};
 use crate::world::Fact;
@@ -134,6 +135,13 @@ impl Shared {
         self.wake(self.readers.get(source));
     }
 
+    /// Wakes all workers.
+    fn wake_all(&self) {
+        for bell in self.wake.values() {
+            bell.notify_one();
+        }
+    }
+
     fn wake(&self, workers: Option<&BTreeSet<RepositoryName>>) {
         for worker in workers.into_iter().flatten() {
             self.wake[worker].notify_one();
@@ -150,7 +158,8 @@ pub(crate) async fn run(
     let workers: Vec<RepositoryName> = work.wants.branches.keys().cloned().collect();
     let images: Vec<Repository> = work.wants.images.iter().cloned().collect();
     let histories: Vec<RepositoryName> = work.wants.sources.keys().cloned().collect();
-    let unread = AtomicUsize::new(workers.len() + images.len() + histories.len());
+    let connections: Vec<ConnectionName> = work.sources.connections().cloned().collect();
+    let unread = workers.len() + images.len() + histories.len() + connections.len();
     health.watch_workers(workers.len());
     metrics::begin();
     let origin = |image: &Repository| (image.clone(), work.sources.origin(image));
@@ -171,7 +180,7 @@ pub(crate) async fn run(
         health,
         stop: stop.clone(),
         wake,
-        unread,
+        unread: AtomicUsize::new(unread),
         fetched: Mutex::default(),
     });
     let _shown = board.show(shared.clone());
@@ -182,6 +191,9 @@ pub(crate) async fn run(
     }
     for repository in histories {
         pollers.spawn(source::poll(shared.clone(), repository));
+    }
+    for connection in connections {
+        pollers.spawn(applications::follow(shared.clone(), connection));
     }
     let mut running = JoinSet::new();
     for (index, repository) in workers.into_iter().enumerate() {

@@ -128,6 +128,7 @@ async fn read(
             sources: _,
             ranges: _,
             rendered: _,
+            applications: _,
         } = sources.world(wants);
         (branches, requests, proposals)
     };

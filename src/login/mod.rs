@@ -49,6 +49,7 @@ pub(crate) use error::LoginError;
 pub(crate) use github_app::{GithubApp, Purpose};
 pub(crate) use google::{Google, GoogleIdentity};
 pub(crate) use kubernetes::{PullSecrets, Which, is_object_name};
+pub(crate) use way::{ClusterWay, ClusterWayError, told_cause};
 
 /// A granted login is not used in the last tenth of its life, or its last 5 minutes if that is less: a listing may take
 /// as long from its first page to its last.

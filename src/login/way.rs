@@ -87,7 +87,7 @@ impl ClusterWay {
         let client = tokio::task::spawn_blocking(make).await;
         let client = client.expect("kube does not panic and is not cancelled");
         let client = client.map_err(|error| ClusterWayError::NotReady {
-            source: safe(error),
+            source: told_cause(error),
         })?;
         Ok((client, namespace))
     }
@@ -179,7 +179,7 @@ fn account_folder(environment: &Environment) -> PathBuf {
 }
 
 /// What is at the bottom of an error, unless it is the output of a program.
-pub(crate) fn safe(error: Error) -> Box<dyn StdError + Send + Sync> {
+pub(crate) fn told_cause(error: Error) -> Box<dyn StdError + Send + Sync> {
     let source: Box<dyn StdError + Send + Sync> = match error {
         Error::Service(source) => source,
         Error::Auth(source) => Box::new(source),

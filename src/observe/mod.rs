@@ -22,12 +22,13 @@ use futures_util::stream;
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 
+use crate::cluster::Connection;
 use crate::forge::Forge;
 use crate::git::{Head, Mirror};
 use crate::image::{Digest, Repository, Tag};
 use crate::manifest::CommitId;
 use crate::policy::select::PushUse;
-use crate::policy::{HEAD_PREFIX, RepositoryName, SourceBranch};
+use crate::policy::{ConnectionName, HEAD_PREFIX, RepositoryName, SourceBranch};
 use crate::registry::{self, Metadata, Registry, RegistryError};
 use crate::render::Renderer;
 use crate::world::{
@@ -62,6 +63,8 @@ pub(crate) struct Sources {
     requests: BTreeMap<RepositoryName, Requests>,
     /// `None` where nothing is rendered.
     renderer: Option<Renderer>,
+    /// To Argo CD; each keeps its own reading.
+    connections: BTreeMap<ConnectionName, Connection>,
     readings: Mutex<World>,
 }
 
@@ -96,8 +99,28 @@ impl Sources {
             requests: forges.keys().map(unread).collect(),
             forges,
             renderer,
+            connections: BTreeMap::new(),
             readings: Mutex::new(World::default()),
         }
+    }
+
+    /// The same with connections to Argo CD.
+    pub(crate) fn with_connections(
+        self,
+        connections: BTreeMap<ConnectionName, Connection>,
+    ) -> Self {
+        Self {
+            connections,
+            ..self
+        }
+    }
+
+    pub(crate) fn connections(&self) -> impl Iterator<Item = &ConnectionName> {
+        self.connections.keys()
+    }
+
+    pub(crate) fn connection(&self, name: &ConnectionName) -> &Connection {
+        &self.connections[name]
     }
 
     pub(crate) fn mirrors(&self) -> &BTreeMap<RepositoryName, Mirror> {
@@ -139,6 +162,11 @@ impl Sources {
         let folders = readings.folders.iter();
         let folders = folders.filter(|(folders, _)| wants.has_folders(folders));
         World {
+            applications: self
+                .connections
+                .iter()
+                .filter_map(|(name, connection)| Some((name.clone(), connection.shown()?)))
+                .collect(),
             folders: folders
                 .map(|(folders, fact)| (folders.clone(), fact.clone()))
                 .collect(),
@@ -186,7 +214,8 @@ impl Sources {
                     .map(|repository| self.read_requests(repository, (HEAD_PREFIX, now))),
             )
         });
-        join(listings, branches).await;
+        let connections = join_all(self.connections.values().map(Connection::read));
+        join3(listings, branches, connections).await;
     }
 
     /// The latest reading of `repository`.

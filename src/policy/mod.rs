@@ -183,4 +183,6 @@ names! {
     RouteName;
     /// The settings' name of a manifests or source repository: `deploy`.
     RepositoryName;
+    /// The settings' name of a connection to Argo CD: `main`.
+    ConnectionName;
 }

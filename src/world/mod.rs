@@ -1,8 +1,9 @@
-//! The facts of one round: what the registries list and what the manifests repositories hold.
+//! The facts of one round: what the registries list, what the manifests repositories hold, and what Argo CD made of it.
 //!
 //! Not here: judgement (`plan`) and reading (`observe`). A fact that could not be read is [`Fact::Unknown`]
 //! with the reason, never an absence.
 
+mod applications;
 mod description;
 mod folders;
 mod history;
@@ -21,8 +22,13 @@ use crate::image::{Digest, Repository, Tag};
 use crate::ledger::{Hold, Ledger};
 use crate::manifest::{CommitId, RepoPath};
 use crate::policy::select::PushUse;
-use crate::policy::{RepositoryName, SourceBranch};
+use crate::policy::{ConnectionName, RepositoryName, SourceBranch};
 
+pub(crate) use applications::{
+    Application, Applications, Condition, Deployment, Destination, Health, HealthStatus,
+    ObjectName, Operation, OperationPhase, RepositoryAddress, Source, SyncState, SyncStatus,
+    SyncWindow, Syncing, WindowKind,
+};
 pub(crate) use description::{Description, Labels};
 pub(crate) use folders::Folders;
 pub(crate) use range::{CommitRange, RangeCommits, SourceCommit};
@@ -47,6 +53,8 @@ pub(crate) struct World {
     pub(crate) ranges: BTreeMap<CommitRange, Fact<Arc<RangeCommits>>>,
     /// What planned changes render to, where somebody is to read it.
     pub(crate) rendered: BTreeMap<Rendering, Fact<Arc<Rendered>>>,
+    /// By connection to Argo CD.
+    pub(crate) applications: BTreeMap<ConnectionName, Fact<Arc<Applications>>>,
 }
 
 /// A branch of a manifests repository.

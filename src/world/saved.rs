@@ -9,6 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::applications::saved::{self as applications, SavedApplications};
 use super::description::saved::{self as description, SavedDescriptions};
 use super::folders::saved::{self as folders, SavedFolders};
 use super::history::saved::{self as history, SavedHold, SavedPromotion, SavedResumed};
@@ -66,6 +67,8 @@ struct SavedWorld {
     ranges: Vec<SavedRange>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     renderings: Vec<SavedRendering>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    applications: BTreeMap<String, SavedApplications>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -184,6 +187,7 @@ pub(crate) fn save(world: &World, at: Timestamp) -> String {
         requests: by_repository,
         ranges,
         rendered: renderings,
+        applications: by_connection,
     } = world;
     let saved = SavedWorld {
         api_version: API_VERSION.to_owned(),
@@ -220,6 +224,10 @@ pub(crate) fn save(world: &World, at: Timestamp) -> String {
         renderings: renderings
             .iter()
             .map(|(rendering, fact)| rendered::save(rendering, fact))
+            .collect(),
+        applications: by_connection
+            .iter()
+            .map(|(name, fact)| (name.to_string(), applications::save(fact)))
             .collect(),
     };
     serde_yaml::to_string(&saved).expect("a world file has only strings, numbers, lists and maps")
@@ -267,6 +275,12 @@ pub(crate) fn load(text: &str) -> Result<(World, Timestamp), LoadWorldError> {
     for saved in saved.renderings {
         let (rendering, fact) = rendered::load(saved)?;
         world.rendered.insert(rendering, fact);
+    }
+    for (name, of_connection) in saved.applications {
+        let name = parse(&name, "a connection's name")?;
+        world
+            .applications
+            .insert(name, applications::load(of_connection)?);
     }
     Ok((world, parse(&saved.at, "a time")?))
 }
@@ -654,6 +668,41 @@ renderings:
         files: [apps/web/kustomization.yaml]
         objects:
           - { name: Deployment web, before: \"a: 1\\n\", after: \"\" }
+applications:
+  other: { unknown: it is down }
+  main:
+    at: 2026-03-02T08:59:59Z
+    projects-unknown: not allowed
+    applications:
+      argocd/portal-dev: { project: default, sources: [{ url: 'https://git.example.com/acme/deploy', path: . }], sync: Unknown, health: Unknown }
+      argocd/portal:
+        project: shop
+        destination-name: prod
+        destination-namespace: portal
+        destination-server: https://10.0.0.1
+        sources:
+          - { url: 'https://charts.example.com', chart: web, target-revision: 1.x }
+          - { url: 'git@git.example.com:acme/deploy.git', target-revision: main, value-files: [envs/prod.yaml] }
+        hydrated: true
+        automated: true
+        skipped: true
+        being-deleted: true
+        refresh-due: true
+        controller-namespace: argo
+        sync: OutOfSync
+        revisions: [1.2.0, 0a0b0c0d0e0f0a0b0c0d0e0f0a0b0c0d0e0f0a0b]
+        health: Degraded
+        health-message: it crashes
+        health-since: 2026-03-02T08:00:00Z
+        images: ['ghcr.io/acme/web:v1']
+        operation: { phase: Failed, message: no, finished: 2026-03-02T08:00:00Z, revisions: [1.2.0, 0a0b] }
+        conditions: [{ kind: SyncError, message: no }]
+        history: [{ at: 2026-03-02T07:00:00Z, revisions: [1.1.0, 0a0b] }]
+        reconciled: 2026-03-02T08:59:00Z
+  third:
+    at: 2026-03-02T08:59:59Z
+    projects:
+      argocd/shop: [{ kind: deny, schedule: '0 22 * * *', seconds: 3600, zone: Europe/Rome, applications: ['*'], namespaces: [a], clusters: [b], needs-all: true, lets-people-sync: true }, { kind: allow, schedule: x }]
 ";
 
     #[test]
@@ -663,6 +712,7 @@ renderings:
         let counts = (world.sources.len(), world.folders.len(), world.ranges.len());
         assert_eq!(counts, (2, 2, 2));
         assert_eq!(world.rendered.len(), 2);
+        assert_eq!(world.applications.len(), 3);
         assert_eq!(load(&save(&world, at)).unwrap(), (world, at));
     }
 

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use super::KubernetesError;
 use crate::login::Environment;
 use crate::login::ask::words;
-use crate::login::way::{ClusterWay, safe};
+use crate::login::way::{ClusterWay, told_cause};
 
 /// How long an answer may take. The API answers one GET in milliseconds; a restarting server takes seconds, in which kube
 /// tries again.
@@ -67,7 +67,7 @@ impl Cluster {
             Error::SerdeError(_) => KubernetesError::NotUnderstood { what: what() },
             error => KubernetesError::Unreachable {
                 what: what(),
-                source: safe(error),
+                source: told_cause(error),
             },
         })
     }
