@@ -28,8 +28,8 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- default (include "towpath.fullname" .) .Values.serviceAccount.name }}
 {{- end }}
 
-{{- define "towpath.readsSecrets" -}}
-{{- or (not (empty .Values.pullSecrets.names)) (not (empty .Values.pullSecrets.serviceAccount)) }}
+{{- define "towpath.readsCluster" -}}
+{{- or (not (empty .Values.pullSecrets.names)) (not (empty .Values.pullSecrets.serviceAccount)) (not (empty .Values.argoCd.namespaces)) }}
 {{- end }}
 
 {{- define "towpath.image" -}}
