@@ -6,6 +6,7 @@
 //! and `files` are functions, built here from their sources.
 
 // Within the measuring process, since no verb only scans, and none edits many files.
+mod applications;
 mod commits;
 #[path = "../src/edit/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "the figures use little of it")]
@@ -30,7 +31,7 @@ use table::Table;
 /// A figure's name, and what measures it.
 type Figure = (&'static str, fn(&mut Table));
 
-const FIGURES: [Figure; 13] = [
+const FIGURES: [Figure; 14] = [
     ("select", helpers::select),
     ("set", helpers::set),
     ("scan", scan::scan),
@@ -44,6 +45,7 @@ const FIGURES: [Figure; 13] = [
     ("crowd", large::crowd),
     ("idle", idle::idle),
     ("proposals", proposals::proposals),
+    ("applications", applications::applications),
 ];
 
 fn main() -> ExitCode {

@@ -44,6 +44,11 @@ pub(crate) fn memory_kib(process: u32) -> Option<u64> {
     status_kib(process, "VmRSS:")
 }
 
+/// The memory that a running process holds for its data, without the pages of files, its own code among them, in KiB.
+pub(crate) fn data_kib(process: u32) -> Option<u64> {
+    status_kib(process, "RssAnon:")
+}
+
 fn status_kib(process: u32, key: &str) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(key))?;
