@@ -22,7 +22,7 @@ use crate::policy::{EnvironmentName, ImageName, PolicyName};
 pub(crate) use chronicle::{Entry, What, chronicle};
 pub(crate) use hold::{Act, HOLDS_FILE, HeldVersion, Hold, HoldEvent, HoldKind, Target};
 pub(crate) use promotion::{Moved, Promotion};
-pub(crate) use runs::Runs;
+pub(crate) use runs::{Compare, Runs};
 pub(crate) use told::{Commit, Told, told};
 
 /// Versions that people rejected otherwise than by a hold, for each image.
@@ -122,14 +122,19 @@ impl Ledger {
             .map(Arc::as_ref)
     }
 
-    /// The versions of `image` that `environment` ran, as far as the history that was read tells.
+    /// The versions of an image that an environment ran, as far as the history that was read tells, where `standing` has what
+    /// stands at each of its places now.
     pub(crate) fn runs(
         &self,
-        policy: &PolicyName,
-        environment: &EnvironmentName,
-        image: &ImageName,
+        (policy, environment, image): (&PolicyName, &EnvironmentName, &ImageName),
+        standing: &[String],
+        compare: Compare<'_>,
     ) -> Runs<'_> {
-        Runs::of(self.promotions(policy, environment, image))
+        Runs::of(
+            self.promotions(policy, environment, image),
+            standing,
+            compare,
+        )
     }
 
     fn promotions(

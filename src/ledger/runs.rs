@@ -1,15 +1,17 @@
-//! Which versions an environment ran, as its promotions tell: those that people took back are left out.
+//! Which versions an environment ran, as its promotions tell: those that were taken back are left out.
 //!
-//! A version ran from its promotion on, and a newer one that takes its place does not end that. What takes it back is a return
-//! to something that stood there before: by another promotion (`towpath rollback`, a pin), or by a person's edit or revert,
-//! which the next promotion tells by what it replaced.
+//! A version ran from its promotion on, and a newer one that takes its place does not end that. What takes it back is that
+//! something older stands there: by another promotion (`towpath rollback`, a pin), or by a person's edit or revert, which the
+//! next promotion tells by what it replaced.
+//! Invariant: where it cannot be told which versions something takes back that a person wrote, it takes back all.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::{Moved, Recorded};
-use crate::image::Digest;
+use crate::image::{Digest, Tag};
 
 /// The versions that an environment ran.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,9 +21,17 @@ pub(crate) struct Runs<'a> {
     all: &'a [Arc<Recorded>],
 }
 
+/// How versions compare, where their rule tells it: `a` to `b`, as both stand in files.
+pub(crate) type Compare<'c> = &'c dyn Fn(&str, &Tag) -> Option<Ordering>;
+
 impl<'a> Runs<'a> {
-    /// Of all promotions of one image in one environment, in the order in which they came.
-    pub(super) fn of(promotions: &'a [Arc<Recorded>]) -> Self {
+    /// Of all promotions of one image in one environment, in the order in which they came, where `standing` has what stands
+    /// there now: the tag or digest of each place.
+    pub(super) fn of(
+        promotions: &'a [Arc<Recorded>],
+        standing: &[String],
+        compare: Compare<'_>,
+    ) -> Self {
         let mut runs = Self {
             runs: Vec::new(),
             all: promotions,
@@ -29,27 +39,17 @@ impl<'a> Runs<'a> {
         let mut latest: Option<&Recorded> = None;
         for promotion in promotions {
             if let Some(latest) = latest {
-                let stood = promotion.moved.replaced.as_deref();
-                if !stood.is_some_and(|text| is_written(&latest.moved, text)) {
-                    runs.return_to(|moved| stood.is_some_and(|text| is_written(moved, text)));
-                }
+                let replaced = promotion.moved.replaced.as_deref().unwrap_or_default();
+                runs.found(&replaced.split(", ").collect::<Vec<_>>(), latest, compare);
             }
-            match runs.position(|moved| is_same(moved, &promotion.moved)) {
-                Some(_) => runs.return_to(|moved| is_same(moved, &promotion.moved)),
-                None => runs.runs.push(promotion),
-            }
+            runs.came(promotion, compare);
             latest = Some(promotion);
         }
-        runs
-    }
-
-    /// The same where `text` stands there now, which the latest promotion may not have written.
-    pub(crate) fn with_standing(mut self, text: Option<&str>) -> Self {
-        let stands = |moved: &Moved| text.is_some_and(|text| is_written(moved, text));
-        if !self.runs.last().is_some_and(|latest| stands(&latest.moved)) {
-            self.return_to(stands);
+        if let Some(latest) = latest {
+            let standing: Vec<&str> = standing.iter().map(String::as_str).collect();
+            runs.found(&standing, latest, compare);
         }
-        self
+        runs
     }
 
     /// The promotions, oldest first.
@@ -58,18 +58,49 @@ impl<'a> Runs<'a> {
     }
 
     /// When the build `digest` last came, whether it was taken back or not.
-    pub(crate) fn came(&self, digest: &Digest) -> Option<Timestamp> {
+    pub(crate) fn came_at(&self, digest: &Digest) -> Option<Timestamp> {
         let is_it = |promotion: &&Arc<Recorded>| promotion.moved.digest.as_ref() == Some(digest);
         Some(self.all.iter().rfind(is_it)?.at)
     }
 
-    /// Takes back all that came after what `is_meant` says stands there again; where nothing is known of that, the latest.
-    fn return_to(&mut self, is_meant: impl Fn(&Moved) -> bool) {
-        let kept = match self.position(is_meant) {
-            Some(place) => place + 1,
-            None => self.runs.len().saturating_sub(1),
+    /// Adds what a promotion brought. What is newer than that was taken back by it.
+    fn came(&mut self, promotion: &'a Recorded, compare: Compare<'_>) {
+        let moved = &promotion.moved;
+        if let Some(place) = self.position(|run| is_same(run, moved)) {
+            self.runs.truncate(place + 1);
+            return;
+        }
+        let is_newer =
+            |run: &Recorded| compare(moved.tag.as_str(), &run.moved.tag) == Some(Ordering::Less);
+        self.take_back(is_newer);
+        self.runs.push(promotion);
+    }
+
+    /// Takes back what `texts` say, which were found where the `latest` promotion wrote. Where one of them is what it wrote, the
+    /// others are places that it did not write.
+    fn found(&mut self, texts: &[&str], latest: &Recorded, compare: Compare<'_>) {
+        if texts.iter().any(|text| is_written(&latest.moved, text)) {
+            return;
+        }
+        let ran = |text: &&str| self.position(|run| is_written(run, text));
+        let places: Option<Vec<usize>> = texts.iter().map(ran).collect();
+        if let Some(place) = places.and_then(|places| places.into_iter().min()) {
+            self.runs.truncate(place + 1);
+            return;
+        }
+        let may_be_newer = |run: &Recorded| {
+            let is_older = |text: &&str| {
+                compare(text, &run.moved.tag).is_some_and(|order| order != Ordering::Less)
+            };
+            is_same(&run.moved, &latest.moved) || texts.is_empty() || !texts.iter().all(is_older)
         };
-        self.runs.truncate(kept);
+        self.take_back(may_be_newer);
+    }
+
+    /// Takes back the latest, as long as they are meant: older ones stand before newer ones.
+    fn take_back(&mut self, is_meant: impl Fn(&Recorded) -> bool) {
+        let kept = self.runs.iter().rposition(|run| !is_meant(run));
+        self.runs.truncate(kept.map_or(0, |place| place + 1));
     }
 
     fn position(&self, is_meant: impl Fn(&Moved) -> bool) -> Option<usize> {
@@ -81,23 +112,17 @@ fn is_same(a: &Moved, b: &Moved) -> bool {
     (&a.repository, &a.tag, &a.digest) == (&b.repository, &b.tag, &b.digest)
 }
 
-/// Whether `text`, as it stood at the places of an image, has what the promotion wrote: the tag or the digest. Where places
-/// differ, it names several.
+/// Whether `text`, as it stood at a place of an image, is what the promotion wrote: the tag or the digest.
 fn is_written(moved: &Moved, text: &str) -> bool {
-    text.split(", ").any(|one| {
-        one == moved.tag.as_str()
-            || moved
-                .digest
-                .as_ref()
-                .is_some_and(|digest| one == digest.as_str())
-    })
+    let digest = moved.digest.as_ref();
+    text == moved.tag.as_str() || digest.is_some_and(|digest| text == digest.as_str())
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use super::{Moved, Recorded, Runs};
+    use super::{Moved, Ordering, Recorded, Runs, Tag};
 
     /// Promotions as `REPLACED -> TAG`, a day apart.
     fn promotions(lines: &[&str]) -> Vec<Arc<Recorded>> {
@@ -121,9 +146,16 @@ mod tests {
         lines.iter().enumerate().map(promotion).collect()
     }
 
+    /// Versions are ordered by their number, and others by nothing.
+    fn compare(a: &str, b: &Tag) -> Option<Ordering> {
+        let number = |text: &str| text.strip_prefix('v')?.parse::<u64>().ok();
+        Some(number(a)?.cmp(&number(b.as_str())?))
+    }
+
     fn runs(lines: &[&str], standing: Option<&str>) -> String {
         let promotions = promotions(lines);
-        let runs = Runs::of(&promotions).with_standing(standing);
+        let standing: Vec<String> = standing.into_iter().map(str::to_owned).collect();
+        let runs = Runs::of(&promotions, &standing, &compare);
         let told = runs.iter().map(|run| {
             let day = run.at.strftime("%d");
             format!("{} since {day}", run.moved.tag)
@@ -160,11 +192,21 @@ mod tests {
     }
 
     #[test]
-    fn what_a_person_wrote_over_a_version_takes_back_that_one_alone() {
-        let told = runs(&["v0 -> v1", "v1 -> v2", "hotfix-7 -> v3"], Some("v3"));
-        insta::assert_snapshot!(told, @"v1 since 01, v3 since 03");
-        insta::assert_snapshot!(runs(&["v0 -> v1", "v1 -> v2"], Some("hotfix-7")), @"v1 since 01");
+    fn what_a_person_wrote_takes_back_all_that_is_newer() {
+        insta::assert_snapshot!(runs(&["v0 -> v2", "v2 -> v4", "v4 -> v6"], Some("v3")), @"v2 since 01");
+        insta::assert_snapshot!(runs(&["v0 -> v2", "v2 -> v4", "v3 -> v6"], Some("v6")), @"v2 since 01, v6 since 03");
+    }
+
+    #[test]
+    fn what_a_person_wrote_and_no_rule_can_order_takes_back_all() {
+        insta::assert_snapshot!(runs(&["v0 -> v1", "v1 -> v2", "hotfix-7 -> v3"], Some("v3")), @"v3 since 03");
+        insta::assert_snapshot!(runs(&["v0 -> v1", "v1 -> v2"], Some("hotfix-7")), @"");
         insta::assert_snapshot!(runs(&["v0 -> v1"], None), @"");
+    }
+
+    #[test]
+    fn a_promotion_to_what_never_ran_and_is_older_takes_back_what_is_newer() {
+        insta::assert_snapshot!(runs(&["v0 -> v2", "v2 -> v4", "v4 -> v3"], Some("v3")), @"v2 since 01, v3 since 03");
     }
 
     #[test]

@@ -2,11 +2,13 @@
 //!
 //! Not here: which facts that needs and whether they are there (`decide`), and which candidates may come (`screen`).
 
+use std::collections::BTreeSet;
+
 use super::decide::{Notes, Subject};
 use super::facts::{commits_are_known, created_is_known, digest_of, pushes_are_known};
 use super::held::Rejected;
 use super::screen::{Passed, Screen, Screened};
-use super::standing::{Located, current_text, shared, written};
+use super::standing::{Located, current_text, on_one_line, shared, written};
 use super::{Ground, HoldReason, Promote};
 use crate::image::Tag;
 use crate::ledger::{HeldVersion, Recorded, Resumed};
@@ -148,7 +150,10 @@ fn screened(
         ..choice
     };
     match (ordered(choice, (sites, passed), notes), first) {
-        (Err(HoldReason::Newest | HoldReason::NoChoice(_)), Some(reason)) => Err(reason),
+        (Err(HoldReason::Newest | HoldReason::NoChoice(_)), Some((tag, reason))) => {
+            notes.candidate = Some(tag);
+            Err(reason)
+        }
         (decision, _) => decision,
     }
 }
@@ -400,9 +405,20 @@ pub(super) fn followed(
         tag: tag.clone(),
         digest: Some(digest),
     };
+    // The digest is the version, so it is what is replaced.
+    let digests: BTreeSet<String> = moving
+        .iter()
+        .filter_map(|(_, standing)| standing.digest.as_deref().map(on_one_line))
+        .collect();
+    let promote = promote((version, None), moving, Ground::OtherDigest);
+    let from = match digests.is_empty() {
+        true => promote.from,
+        false => Some(digests.into_iter().collect::<Vec<_>>().join(", ")),
+    };
     Ok(Promote {
         findings,
-        ..promote((version, None), moving, Ground::OtherDigest)
+        from,
+        ..promote
     })
 }
 

@@ -3,6 +3,7 @@
 //! Each step either yields what the next one needs or a [`HoldReason`]; the first reason wins.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -10,13 +11,14 @@ use super::choice::{Choice, followed, is_lifted, order_is_known, with_rejections
 use super::contested::{Contested, Owner};
 use super::facts::{branch_facts, histories, image_facts, known_tags, trusted_listing};
 use super::held::Held;
-use super::pin::pinned;
+use super::pin::{has, pinned};
 use super::screen::{RanIn, Screen};
-use super::standing::{Ask, Standings, current_text};
+use super::standing::{Ask, Standings, current_text, written};
 use super::{Decided, Decision, Ground, HoldReason, Promote, Scope};
 use crate::image::{Repository, Tag};
 use crate::ledger::Rejections;
-use crate::policy::gate::{Finding, Verdict};
+use crate::manifest::Standing;
+use crate::policy::gate::Finding;
 use crate::policy::select::choose::{Ranking, Selection, rank};
 use crate::policy::select::{Exclusion, KnownTags, TagRule};
 use crate::policy::{After, Deliver, Environment, EnvironmentName, ImageName, Policy, PolicyImage};
@@ -35,6 +37,25 @@ pub(super) struct Subject<'a> {
     pub(super) environment: &'a Environment,
     pub(super) name: &'a ImageName,
     pub(super) image: &'a PolicyImage,
+}
+
+impl<'a> Desk<'a> {
+    /// What `rule` makes of the listing of `repository`, which is known.
+    fn ranking(&mut self, repository: &'a Repository, rule: &'a TagRule) -> &Ranking<'a> {
+        let tags = self.tags;
+        let ranking = self.rankings.entry((repository, rule));
+        ranking.or_insert_with(|| rank(rule, &tags[repository]))
+    }
+
+    /// The place of each candidate in it, newest first.
+    fn places(&mut self, repository: &'a Repository, rule: &'a TagRule) -> Arc<Places<'a>> {
+        if let Some(places) = self.places.get(&(repository, rule)) {
+            return places.clone();
+        }
+        let places = Arc::new(self.ranking(repository, rule).places());
+        self.places.insert((repository, rule), places.clone());
+        places
+    }
 }
 
 impl<'a> Subject<'a> {
@@ -66,7 +87,11 @@ struct Desk<'a> {
     contested: &'a Contested<'a>,
     /// What each rule makes of each listing, once however many policies share the two.
     rankings: BTreeMap<(&'a Repository, &'a TagRule), Ranking<'a>>,
+    places: BTreeMap<(&'a Repository, &'a TagRule), Arc<Places<'a>>>,
 }
+
+/// The place of each candidate in a ranking, newest first.
+type Places<'a> = BTreeMap<&'a str, usize>;
 
 /// Decides for every image in every environment where it stands.
 pub(super) fn decide_all(
@@ -133,6 +158,7 @@ fn at_desk<T>(
         standings: &standings,
         contested: &Contested::among(written),
         rankings: BTreeMap::new(),
+        places: BTreeMap::new(),
     };
     work(&subjects, &mut desk)
 }
@@ -250,8 +276,7 @@ fn judge<'a>(
         now: desk.now,
     };
     let tags = &desk.tags[repository];
-    let ranking = desk.rankings.entry((repository, rule));
-    let ranking = ranking.or_insert_with(|| rank(rule, tags));
+    let ranking = desk.ranking(repository, rule);
     let Some(tag) = rule.followed() else {
         let choice = Choice {
             subject,
@@ -292,8 +317,7 @@ fn now_or_later(
     let moment = subject.environment.gates.judge_moment(now);
     let nexts = moment.iter().filter_map(|finding| finding.next);
     notes.next = notes.next.into_iter().chain(nexts).min();
-    let is_barred = |finding: &&Finding| finding.verdict != Verdict::Passed;
-    match (&subject.environment.deliver, moment.iter().find(is_barred)) {
+    match (&subject.environment.deliver, Finding::weightiest(&moment)) {
         (Deliver::Commit { .. }, Some(finding)) => Err(HoldReason::Gated {
             tag: promote.to.tag,
             finding: Box::new(finding.clone()),
@@ -305,42 +329,69 @@ fn now_or_later(
 }
 
 /// What ran in the environments that versions come from.
-fn ran_before<'a>(subject: Subject<'a>, desk: &Desk<'a>) -> Result<Vec<RanIn<'a>>, HoldReason> {
+fn ran_before<'a>(subject: Subject<'a>, desk: &mut Desk<'a>) -> Result<Vec<RanIn<'a>>, HoldReason> {
+    let Some(After { environments, .. }) = &subject.environment.after else {
+        return Ok(Vec::new());
+    };
+    let before = environments.iter().map(|before| {
+        let mut all = subject.policy.environments.iter();
+        let before = all.find(|environment| environment.name == *before);
+        before.expect("a policy is checked to have the environments that it names")
+    });
+    before.map(|before| ran_in(before, subject, desk)).collect()
+}
+
+fn ran_in<'a>(
+    before: &'a Environment,
+    subject: Subject<'a>,
+    desk: &mut Desk<'a>,
+) -> Result<RanIn<'a>, HoldReason> {
     let Subject {
         policy,
-        environment,
+        environment: _,
         name,
         image,
     } = subject;
-    let Some(After { environments, .. }) = &environment.after else {
-        return Ok(Vec::new());
+    let (world, rejections) = (desk.world, desk.rejections);
+    let branch = desk.scope.branch(policy, before);
+    let at_head = branch_facts(&branch, world)?;
+    let place = (&branch, &image.repository);
+    let sites = desk.standings.of(before, name, place);
+    let sites = sites.map_err(|why| HoldReason::SiteRefused {
+        why: format!("what runs in `{}` cannot be read: {why}", before.name),
+    })?;
+    let named = (policy, &before.name, name);
+    let held = Held::of(desk.scope, (world, rejections), named, desk.now)?;
+    let rejected = held.rejected(image_facts(&image.repository, world)?);
+    let rule = &before.rules[name];
+    let text = |standing: &Standing| match rule.followed() {
+        // The digest is the version.
+        Some(_) => standing.digest.clone().or_else(|| written(standing)),
+        None => written(standing),
     };
-    let ran_in = environments.iter().map(|before| {
-        let before = policy.environments.iter().find(|e| e.name == *before);
-        let before = before.expect("a policy is checked to have the environments that it names");
-        let branch = desk.scope.branch(policy, before);
-        let at_head = branch_facts(&branch, desk.world)?;
-        let standings = desk
-            .standings
-            .of(before, name, (&branch, &image.repository));
-        let sites = standings.map_err(|why| HoldReason::SiteRefused {
-            why: format!("what runs in `{}` cannot be read: {why}", before.name),
-        })?;
-        let runs = at_head.ledger.runs(&policy.name, &before.name, name);
-        let runs = runs.with_standing(current_text(&sites).as_deref());
-        let (world, rejections) = (desk.world, desk.rejections);
-        let named = (policy, &before.name, name);
-        let held = Held::of(desk.scope, (world, rejections), named, desk.now)?;
-        let rejected = held.rejected(image_facts(&image.repository, world)?);
-        let mut ran_in = RanIn::new(before, runs, sites.iter().map(|(_, standing)| standing));
-        ran_in.versions.retain(|ran| {
-            let by_digest = ran
-                .digest
-                .as_ref()
-                .and_then(|digest| rejected.digest(digest));
-            rejected.tag(&ran.tag).or(by_digest).is_none()
-        });
-        Ok(ran_in)
+    let is_pinned = |standing: &Standing| match &held.pin {
+        Some((version, _)) => has(standing, version),
+        None => true,
+    };
+    let sites = sites.iter().map(|(_, standing)| standing);
+    // What a person pinned stands there as good as now: what it takes back is not to go on with the same push.
+    let standing: Vec<String> = match &held.pin {
+        Some((version, _)) => vec![version.to_string()],
+        None => sites.clone().filter_map(text).collect(),
+    };
+    let places = desk.places(&image.repository, rule);
+    let compare = |text: &str, other: &Tag| {
+        let place = |text| places.get(text).copied();
+        // The newest stands first.
+        Some(place(other.as_str())?.cmp(&place(text)?))
+    };
+    let key = (&policy.name, &before.name, name);
+    let runs = at_head.ledger.runs(key, &standing, &compare);
+    let mut ran_in = RanIn::new(before, runs, sites.filter(|standing| is_pinned(standing)));
+    ran_in.versions.retain(|ran| {
+        let digest = ran.digest.as_ref();
+        let by_digest = digest.and_then(|digest| rejected.digest(digest));
+        rejected.tag(&ran.tag).or(by_digest).is_none()
     });
-    ran_in.collect()
+    Ok(ran_in)
 }

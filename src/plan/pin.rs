@@ -25,10 +25,7 @@ pub(super) fn pinned(
         version: version.clone(),
         ruling: Box::new(ruling),
     };
-    sites.retain(|(_, standing)| match version {
-        HeldVersion::Tag(tag) => standing.tag.as_deref() != Some(tag.as_str()),
-        HeldVersion::Digest(digest) => standing.digest.as_deref() != Some(digest.as_str()),
-    });
+    sites.retain(|(_, standing)| !has(standing, version));
     if sites.is_empty() {
         return Err(at_pin(ruling));
     }
@@ -48,6 +45,14 @@ pub(super) fn pinned(
     match sites.is_empty() {
         true => Err(at_pin(ruling)),
         false => Ok(promote((to, None), sites, Ground::Pinned { line })),
+    }
+}
+
+/// Whether `version` stands there.
+pub(super) fn has(standing: &Standing, version: &HeldVersion) -> bool {
+    match version {
+        HeldVersion::Tag(tag) => standing.tag.as_deref() == Some(tag.as_str()),
+        HeldVersion::Digest(digest) => standing.digest.as_deref() == Some(digest.as_str()),
     }
 }
 

@@ -329,7 +329,7 @@ impl Proposer<'_, '_> {
         let name = tip.committer.rsplit_once(" <");
         let by = markdown::plain(name.map_or(&tip.committer, |(name, _)| name));
         let comment = format!(
-            "`{}` has a commit that towpath did not make ({}, by {by}), so towpath leaves branch and pull request alone from here on. Merge it, or close it to reject what it promotes; to give it back to towpath, take that commit off the branch, or delete the branch.",
+            "`{}` has a commit that towpath did not make ({}, by {by}), so towpath leaves branch and pull request alone from here on. Merge it, or close it to reject what it promotes; to give it back to towpath, take that commit off the branch.",
             self.head.branch,
             tip.tip.short(),
         );

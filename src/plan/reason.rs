@@ -438,7 +438,7 @@ impl fmt::Display for HoldReason {
                 ours: None,
             } => write!(
                 f,
-                "branch `{branch}` has a commit that towpath did not make ({}, by {by}); merge its pull request to keep it; delete the branch, or take the commit off it, to give it back",
+                "branch `{branch}` has a commit that towpath did not make ({}, by {by}); merge its pull request to keep it; take the commit off the branch to give it back",
                 commit.short()
             ),
             Self::Merged { number } => write!(

@@ -44,8 +44,8 @@ pub(super) struct RanIn<'a> {
 pub(super) struct Screened {
     /// Those that may not come, or not yet.
     pub(super) barred: BTreeMap<Tag, Exclusion>,
-    /// Why the newest of these may not.
-    pub(super) first: Option<HoldReason>,
+    /// The one of these to tell of, and why it may not.
+    pub(super) first: Option<(Tag, HoldReason)>,
     /// The newest that may.
     pub(super) passed: Option<Passed>,
     /// When time alone may let one pass.
@@ -185,7 +185,7 @@ impl Screen<'_> {
         };
         // What is older than what stands here never comes again, also where that was taken back since.
         let here = standing.filter_map(|one| one.digest.as_ref()?.parse().ok());
-        let floor = here.filter_map(|digest| first.runs.came(&digest)).min();
+        let floor = here.filter_map(|digest| first.runs.came_at(&digest)).min();
         let is_newer = |ran: &&Ran| floor.is_none_or(|floor| ran.since > Some(floor));
         let newer = first.versions.iter().filter(is_newer).rev();
         for digest in newer.filter_map(|ran| ran.digest.as_ref()) {
@@ -355,8 +355,7 @@ impl Screen<'_> {
             });
         }
         if let Some(platforms) = &gates.platforms {
-            let ran = ran_as.first().and_then(|(_, ran)| ran.digest.clone());
-            let digest = match ran {
+            let digest = match self.ran_digest(ran_as) {
                 Some(digest) => digest,
                 None => digest_of(&self.subject.image.repository, tag, self.facts, questions)?,
             };
@@ -364,14 +363,13 @@ impl Screen<'_> {
             let built = described.map(|described| described.platforms.as_slice());
             findings.push(platforms.judge(built));
         }
-        let is_barred = |finding: &Finding| finding.verdict != Verdict::Passed;
-        match findings.iter().position(is_barred) {
+        match Finding::weightiest(&findings) {
             None => Ok(Ok(Passed {
-                digest: ran_as.first().and_then(|(_, ran)| ran.digest.clone()),
+                digest: self.ran_digest(ran_as),
                 findings,
             })),
-            Some(place) => {
-                let finding = findings.swap_remove(place);
+            Some(finding) => {
+                let finding = finding.clone();
                 match finding.verdict {
                     Verdict::Unknown => Err(Barrier::Gated(finding).reason(tag)),
                     Verdict::Passed | Verdict::Waits | Verdict::Failed => {
@@ -379,6 +377,14 @@ impl Screen<'_> {
                     }
                 }
             }
+        }
+    }
+
+    /// The digest by which a candidate is the version that ran before. One that has a tag of its own has a digest of its own.
+    fn ran_digest(&self, ran_as: &RanAs<'_>) -> Option<Digest> {
+        match self.subject.environment.candidates(self.subject.name) {
+            Candidates::Ran(_) => ran_as.first().and_then(|(_, ran)| ran.digest.clone()),
+            Candidates::Registry | Candidates::SameBuild(_) => None,
         }
     }
 
@@ -408,7 +414,13 @@ impl Screened {
             },
         };
         self.barred.insert(tag.clone(), exclusion);
-        self.first.get_or_insert_with(|| barrier.reason(tag));
+        // What waits and will pass tells more than what is newer and has not come as far.
+        let is_nearer = |(_, first): &(Tag, HoldReason)| {
+            matches!(first, HoldReason::NotRun { .. }) && matches!(barrier, Barrier::Gated(_))
+        };
+        if self.first.as_ref().is_none_or(is_nearer) {
+            self.first = Some((tag.clone(), barrier.reason(tag)));
+        }
     }
 }
 

@@ -51,8 +51,8 @@ impl Town {
             50..52 => self.write_by_hand(),
             52..54 => self.pin(),
             54..56 => self.reject(),
-            56..58 => self.stop(),
-            58..64 => self.resume(),
+            56..57 => self.stop(),
+            57..64 => self.resume(),
             64..67 => self.delete_old_tags(),
             67..80 => self.people_look_at_pull_requests(),
             _ => {}
@@ -88,11 +88,11 @@ impl Town {
         let Some((commit, before)) = self.latest_promotion(environment) else {
             return;
         };
-        let here = self.record.of(environment);
-        let undone = here.current;
-        if before == undone {
+        let undone = self.record.of(environment).current;
+        if before == undone || !self.is_there(before) {
             return;
         }
+        let here = self.record.of(environment);
         here.undone = here.undone.max(Some(undone));
         let subject = format!("promote {environment}");
         self.write(
@@ -111,6 +111,9 @@ impl Town {
             return;
         }
         let build = 1 + self.dice.below(current - 1);
+        if !self.is_there(build) {
+            return;
+        }
         let here = self.record.of(environment);
         here.undone = here.undone.max(Some(current));
         self.write(environment, build, "fix by hand");
@@ -153,6 +156,7 @@ impl Town {
     }
 
     fn resume_in(&mut self, environment: &'static str) {
+        let stands = self.stands(environment);
         let here = self.record.of(environment);
         here.undone = None;
         here.pin = None;
@@ -165,7 +169,9 @@ impl Town {
                 environment: Some(environment.parse().unwrap()),
                 image: None,
             },
-            act: Act::Resume { stands: None },
+            act: Act::Resume {
+                stands: Some(vec![("api".parse().unwrap(), stands)]),
+            },
             reason: None,
             until: None,
         };

@@ -10,6 +10,8 @@ pub(super) struct Ran {
     /// Builds that came and were not taken back, with the time.
     pub(super) since: BTreeMap<u64, Timestamp>,
     pub(super) current: u64,
+    /// Builds that people took back since the latest promotion: nobody sees it where they bring them back before the next.
+    away: BTreeMap<u64, Timestamp>,
     /// The newest build that a person took away, until he resumes.
     pub(super) undone: Option<u64>,
     /// Builds that people rejected here, in the file with the holds and by closing a pull request.
@@ -31,6 +33,13 @@ pub(super) struct Record {
 pub(super) struct Terms {
     pub(super) before: Option<&'static str>,
     pub(super) soak: SignedDuration,
+}
+
+impl Ran {
+    /// A promotion tells what stood there before it.
+    pub(super) fn forget(&mut self) {
+        self.away.clear();
+    }
 }
 
 impl Record {
@@ -67,6 +76,7 @@ impl Record {
             }
         }
         self.stands(environment, build, now);
+        self.of(environment).forget();
     }
 
     /// That `build` ran before as long as it must.
@@ -91,9 +101,11 @@ impl Record {
     /// That `build` stands in `environment` now, whoever wrote it.
     pub(super) fn stands(&mut self, environment: &'static str, build: u64, now: Timestamp) {
         let here = self.environments.entry(environment).or_default();
-        if build < here.current {
-            here.since.retain(|ran, _| *ran <= build);
-        }
+        let newer = here.since.split_off(&(build + 1));
+        here.away.extend(newer);
+        let back = here.away.range(..=build).map(|(build, at)| (*build, *at));
+        let back: Vec<_> = back.collect();
+        here.since.extend(back);
         here.since.entry(build).or_insert(now);
         here.current = build;
     }

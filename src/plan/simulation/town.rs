@@ -70,6 +70,8 @@ pub(super) struct Town {
     files: BTreeMap<RepoPath, Arc<str>>,
     /// Oldest first.
     commits: Vec<Commit>,
+    /// What they tell, as far as it was read: up to that commit.
+    ledger: (Ledger, usize),
     /// The files at each commit.
     trees: BTreeMap<CommitId, BTreeMap<RepoPath, Arc<str>>>,
     /// The commits of the branch that brought promotions: the environment, and what stood there before.
@@ -101,6 +103,7 @@ impl Town {
             origins: Origins::default(),
             files: BTreeMap::new(),
             commits: Vec::new(),
+            ledger: (Ledger::default(), 0),
             trees: BTreeMap::new(),
             promotions: Vec::new(),
             proposals: BTreeMap::new(),
@@ -157,6 +160,15 @@ impl Town {
             .keys()
             .nth(usize::try_from(place).ok()?)
             .copied()
+    }
+
+    /// The tag that stands there.
+    pub(super) fn stands(&mut self, environment: &'static str) -> String {
+        tag(self.record.of(environment).current).to_string()
+    }
+
+    pub(super) fn is_there(&self, build: u64) -> bool {
+        self.builds.contains_key(&build)
     }
 
     /// Deletes builds that are older than all that stand somewhere.
@@ -221,8 +233,8 @@ impl Town {
     }
 
     fn branch(&self) -> BranchFacts {
-        let mut ledger = Ledger::default();
-        let newest_first: Vec<Commit> = self.commits.iter().rev().cloned().collect();
+        let (mut ledger, read) = self.ledger.clone();
+        let newest_first: Vec<Commit> = self.commits[read..].iter().rev().cloned().collect();
         ledger.read("main", &newest_first);
         let files = self.files.iter();
         let files = files.map(|(path, text)| (path.clone(), File::Text(text.clone())));
@@ -331,6 +343,7 @@ impl Town {
 
     /// Carries a plan out, or dies on the way.
     pub(super) fn apply(&mut self, plan: Plan) {
+        self.ledger = (self.branch().ledger, self.commits.len());
         for change in plan.changes {
             if self.fails() {
                 return;
@@ -545,6 +558,7 @@ impl Town {
         self.promotions.push(("production", id, before));
         self.record.promotions += 1;
         self.record.stands("production", build, now);
+        self.record.of("production").forget();
         if self.dice.happens(50) {
             self.proposals.remove(branch);
         }

@@ -1,6 +1,6 @@
 //! Gates of age: how long a version ran in the environment before (`soak`), and how long it has been in the registry (`min-age`).
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 
 use super::{Finding, GateName, Verdict};
 use crate::policy::EnvironmentName;
@@ -30,10 +30,10 @@ impl Soak {
         now: Timestamp,
     ) -> Finding {
         let why = |until: Timestamp| match until <= now {
-            true => format!("it has run in `{environment}` since {since}"),
-            false => {
-                format!("it has run in `{environment}` since {since}, and soaks until {until}")
+            true => {
+                format!("it came to `{environment}` at {since} and was not taken back there")
             }
+            false => format!("it came to `{environment}` at {since}, and soaks until {until}"),
         };
         ripe(GateName::Soak, (since, self.0), now, why)
     }
@@ -46,6 +46,11 @@ impl MinAge {
             Since::Pushed(at) => ("it was pushed at", at),
             Since::FirstSeen(at) => ("it was first seen at", at),
         };
+        // People read times to the second.
+        let next_second = TimestampRound::new()
+            .smallest(Unit::Second)
+            .mode(RoundMode::Ceil);
+        let at = at.round(next_second).unwrap_or(at);
         let why = |until: Timestamp| match until <= now {
             true => format!("{words} {at}"),
             false => format!("{words} {at}, and is old enough from {until}"),
@@ -96,10 +101,10 @@ mod tests {
         let before = soak("2026-11-21T09:59:59Z");
         assert_eq!(before.verdict, Verdict::Waits);
         assert_eq!(before.next, Some(at("2026-11-21T10:00:00Z")));
-        insta::assert_snapshot!(before.why, @"it has run in `staging` since 2026-11-20T10:00:00Z, and soaks until 2026-11-21T10:00:00Z");
+        insta::assert_snapshot!(before.why, @"it came to `staging` at 2026-11-20T10:00:00Z, and soaks until 2026-11-21T10:00:00Z");
         let then = soak("2026-11-21T10:00:00Z");
         assert_eq!((then.verdict, then.next), (Verdict::Passed, None));
-        insta::assert_snapshot!(then.why, @"it has run in `staging` since 2026-11-20T10:00:00Z");
+        insta::assert_snapshot!(then.why, @"it came to `staging` at 2026-11-20T10:00:00Z and was not taken back there");
     }
 
     #[test]

@@ -85,6 +85,26 @@ impl Gates {
     }
 }
 
+impl Finding {
+    /// Of those that bar a version, the one to tell: what never passes first, then what is unknown, then what waits longest.
+    pub(crate) fn weightiest(findings: &[Self]) -> Option<&Self> {
+        let weight = |finding: &&Self| {
+            let is_endless = finding.next.is_none();
+            match finding.verdict {
+                Verdict::Failed => (3, is_endless, finding.next),
+                Verdict::Unknown => (2, is_endless, finding.next),
+                Verdict::Waits => (1, is_endless, finding.next),
+                Verdict::Passed => (0, false, None),
+            }
+        };
+        let barred = findings
+            .iter()
+            .filter(|finding| finding.verdict != Verdict::Passed);
+        // The first of those that weigh the same.
+        barred.rev().max_by_key(weight)
+    }
+}
+
 /// What two of one gate find together: both must pass.
 fn both(a: Finding, b: Finding) -> Finding {
     let next = a.next.into_iter().chain(b.next).min();

@@ -179,6 +179,15 @@ impl<'a> Ranking<'a> {
         newer.map(|candidate| candidate.tag).collect()
     }
 
+    /// The place of each candidate, newest first.
+    pub(crate) fn places(&self) -> BTreeMap<&'a str, usize> {
+        let tags = self
+            .candidates
+            .iter()
+            .map(|candidate| candidate.tag.as_str());
+        tags.zip(0..).collect()
+    }
+
     /// Chooses the newest candidate; `current` is the text that stands at the site.
     pub(crate) fn choose(&self, current: Option<&str>, downgrade: Downgrade) -> Selection {
         let standing_tag: Option<Tag> = current.and_then(|text| text.parse().ok());
