@@ -71,10 +71,15 @@ async fn one(change: ProposalChange, places: Places<'_>) -> ProposalOutcome {
 impl ProposalOutcome {
     async fn carry_out(&mut self, places: Places<'_>) -> Result<(), ProposalEnd> {
         let mirror = &places.mirrors[&self.change.head.repository];
+        let forge = places.forges.get(&self.change.head.repository);
+        if let Some(forge) = forge {
+            let taken_back = self.merge_no_more(forge).await;
+            taken_back.map_err(ProposalEnd::ForgeFailed)?;
+        }
         if let Some(rebuild) = self.change.rebuild.clone() {
             self.pushed = Some(push(&self.change, rebuild, places).await?);
         }
-        if let Some(forge) = places.forges.get(&self.change.head.repository) {
+        if let Some(forge) = forge {
             self.ask(forge).await.map_err(ProposalEnd::ForgeFailed)?;
         }
         if let Some(tip) = self.change.drop.clone() {
@@ -90,6 +95,32 @@ impl ProposalOutcome {
     /// Where the branch stands now.
     fn tip(&self) -> Option<&CommitId> {
         self.pushed.as_ref().or(self.change.tip.as_ref())
+    }
+
+    /// Takes back what the forge was told to merge and may not any more: before all else, since it may merge what is pushed too.
+    /// Where that fails nothing more is done, and the next round tries again.
+    async fn merge_no_more(&mut self, forge: &Forge) -> Result<(), ForgeError> {
+        let (number, text, options) = match &self.change.request {
+            RequestChange::Update {
+                number,
+                text,
+                options: Some(options),
+                ..
+            }
+            | RequestChange::Wish {
+                number,
+                text,
+                options,
+            } => (*number, text, options),
+            RequestChange::Keep
+            | RequestChange::Open { .. }
+            | RequestChange::Update { options: None, .. }
+            | RequestChange::Close { .. } => return Ok(()),
+        };
+        if !text.flags().merge_too_much(options) {
+            return Ok(());
+        }
+        forge.merge_no_more(number).await
     }
 
     /// Says of the branch's commit how the gates stand: before the pull request is written, whose body says that it was done.
@@ -197,6 +228,9 @@ impl ProposalOutcome {
         options: &PullRequests,
     ) {
         let mut done = text.flags();
+        if done.merge_too_much(options) {
+            done.merges = None;
+        }
         if done.lack_wishes(options) {
             let complaints = forge.wish(number, &wishes(options)).await;
             done.wished = self.complain(complaints);

@@ -46,6 +46,9 @@ const BRANCHES: &str = "refs/heads/";
 const CLOUD: &str = "dev.azure.com";
 const PEOPLE_OF_CLOUD: &str = "https://vssps.dev.azure.com";
 
+/// Who nobody is.
+const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
+
 /// A vote from which on it is an approval: 5 is `approved with suggestions`, 10 `approved`.
 /// <https://learn.microsoft.com/en-us/rest/api/azure/devops/git/pull-request-reviewers>
 const APPROVED: i32 = 5;
@@ -443,6 +446,14 @@ impl Client for AzureDevops {
                 "transitionWorkItems": false,
             },
         });
+        self.patch(number, body, &what).await.map(drop)
+    }
+
+    /// Auto-complete set by nobody, as its own command line does: `az repos pr update --auto-complete false`.
+    /// <https://learn.microsoft.com/en-us/rest/api/azure/devops/git/pull-requests/update>
+    async fn merge_no_more(&self, number: u64) -> Result<(), ForgeError> {
+        let what = self.about("take back the automatic merge of", number);
+        let body = json!({ "autoCompleteSetBy": { "id": NOBODY } });
         self.patch(number, body, &what).await.map(drop)
     }
 

@@ -346,6 +346,11 @@ impl Client for BitbucketCloud {
             .unsupported("merge a pull request by itself when it is ready"))
     }
 
+    /// It never merges by itself.
+    async fn merge_no_more(&self, _: u64) -> Result<(), ForgeError> {
+        Ok(())
+    }
+
     async fn approvals(&self, number: u64) -> Result<Vec<Approval>, ForgeError> {
         let now = self.read(number).await?;
         let approvals = now.participants.into_iter().filter(|one| one.approved);

@@ -317,6 +317,19 @@ impl Client for BitbucketServer {
             .await
     }
 
+    /// 404 before 8.15, which merges nothing by itself.
+    /// <https://developer.atlassian.com/server/bitbucket/rest/v902/api-group-pull-requests/>
+    async fn merge_no_more(&self, number: u64) -> Result<(), ForgeError> {
+        let url = self.pull_request(number, &["auto-merge"]);
+        let what = self.about("take back the automatic merge of", number);
+        let ask = Ask::write(Method::DELETE, url, json!({}), what);
+        let answer = self.line.send(&ask).await?;
+        match answer.status {
+            StatusCode::NOT_FOUND => Ok(()),
+            _ => self.line.judge(&ask, answer).map(drop),
+        }
+    }
+
     async fn approvals(&self, number: u64) -> Result<Vec<Approval>, ForgeError> {
         let now = self.read(number).await?;
         let all = now.reviewers.into_iter().chain(now.participants);

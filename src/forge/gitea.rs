@@ -311,6 +311,18 @@ impl Client for Gitea {
         }
     }
 
+    /// 404 where nothing is scheduled: <https://docs.gitea.com/api/#tag/repository/operation/repoCancelScheduledAutoMerge>.
+    async fn merge_no_more(&self, number: u64) -> Result<(), ForgeError> {
+        let url = self.url(&["pulls", &number.to_string(), "merge"]);
+        let what = self.about("turn off the automatic merge of", number);
+        let ask = Ask::write(Method::DELETE, url, json!({}), what);
+        let answer = self.line.send(&ask).await?;
+        match answer.status {
+            StatusCode::NOT_FOUND => Ok(()),
+            _ => self.line.judge(&ask, answer).map(drop),
+        }
+    }
+
     async fn approvals(&self, number: u64) -> Result<Vec<Approval>, ForgeError> {
         let url = self.url(&["pulls", &number.to_string(), "reviews"]);
         let ask = Ask::list(url, self.about("read the reviews of", number));

@@ -38,6 +38,8 @@ const UNSTABLE: &str = "unstable";
 const AUTO_MERGE: &str = "mutation($id: ID!, $way: PullRequestMergeMethod!, $head: GitObjectID!) { \
     enablePullRequestAutoMerge(input: {pullRequestId: $id, mergeMethod: $way, expectedHeadOid: $head}) { clientMutationId } }";
 
+const NO_AUTO_MERGE: &str = "mutation($id: ID!) { disablePullRequestAutoMerge(input: {pullRequestId: $id}) { clientMutationId } }";
+
 /// A repository on GitHub.
 pub(super) struct Github {
     line: Line,
@@ -330,6 +332,29 @@ impl Client for Github {
             "" => Ok(()),
             words if words.contains("in clean status") => self.merge_now(number, way, head).await,
             words if words.contains("in unstable status") => Err(self.line.not_yet(&ask, words)),
+            words => Err(self.line.rejected(&ask, words)),
+        }
+    }
+
+    /// GitHub refuses where nothing is armed: `Can't disable auto-merge for this pull request.`
+    /// <https://docs.github.com/en/graphql/reference/mutations#disablepullrequestautomerge>
+    async fn merge_no_more(&self, number: u64) -> Result<(), ForgeError> {
+        let what = self.about("turn off the automatic merge of", number);
+        let ask = Ask::list(self.url(&["pulls", &number.to_string()]), what.clone());
+        let told: wire::PullRequest = self.line.ask(&ask).await?;
+        if told.auto_merge.is_none() {
+            return Ok(());
+        }
+        let Some(id) = told.node_id else {
+            return Err(self
+                .line
+                .malformed(&ask, "a pull request without `node_id`"));
+        };
+        let body = json!({ "query": NO_AUTO_MERGE, "variables": { "id": id } });
+        let ask = Ask::write(Method::POST, self.graphql(), body, what);
+        let told: wire::GraphQl = self.line.ask(&ask).await?;
+        match &*told.words() {
+            "" => Ok(()),
             words => Err(self.line.rejected(&ask, words)),
         }
     }

@@ -345,6 +345,19 @@ impl Client for Gitlab {
         }
     }
 
+    /// Where nothing waits, the answer is 201 too, with words that say so; the documentation has 406.
+    /// <https://docs.gitlab.com/api/merge_requests/#cancel-merge-when-pipeline-succeeds>
+    async fn merge_no_more(&self, number: u64) -> Result<(), ForgeError> {
+        let url = self.merge_request(number, &["cancel_merge_when_pipeline_succeeds"]);
+        let what = self.about("take back the automatic merge of", number);
+        let ask = Ask::write(Method::POST, url, json!({}), what);
+        let answer = self.line.send(&ask).await?;
+        match answer.status {
+            StatusCode::NOT_ACCEPTABLE => Ok(()),
+            _ => self.line.judge(&ask, answer).map(drop),
+        }
+    }
+
     async fn approvals(&self, number: u64) -> Result<Vec<Approval>, ForgeError> {
         let url = self.merge_request(number, &["approvals"]);
         let ask = Ask::list(url, self.about("read who approved", number));

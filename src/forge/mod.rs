@@ -341,6 +341,11 @@ impl Forge {
         on_product!(self, client => client.merge_when_ready(number, way, head).await)
     }
 
+    /// See [`Client::merge_no_more`].
+    pub(crate) async fn merge_no_more(&self, number: u64) -> Result<(), ForgeError> {
+        on_product!(self, client => client.merge_no_more(number).await)
+    }
+
     /// See [`Client::approvals`].
     pub(crate) async fn approvals(&self, number: u64) -> Result<Vec<Approval>, ForgeError> {
         on_product!(self, client => client.approvals(number).await)
@@ -382,6 +387,9 @@ trait Client {
         way: MergeWay,
         head: &CommitId,
     ) -> Result<(), ForgeError>;
+
+    /// Takes back what [`Client::merge_when_ready`] told. Where nothing waits to be merged, nothing is to be done.
+    async fn merge_no_more(&self, number: u64) -> Result<(), ForgeError>;
 
     /// Who approved what stands in the pull request now.
     async fn approvals(&self, number: u64) -> Result<Vec<Approval>, ForgeError>;

@@ -9,6 +9,7 @@ pub(super) mod gitlab;
 mod told;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct PullRequest {
@@ -28,6 +29,8 @@ pub(super) struct PullRequest {
     pub(super) merge_commit_sha: Option<String>,
     /// GitHub's, and not in lists: `unstable` where it could be merged, and a check that is not required has not passed.
     pub(super) mergeable_state: Option<String>,
+    /// GitHub's: who told it to merge by itself, and how.
+    pub(super) auto_merge: Option<IgnoredAny>,
     /// GitHub's lists do not tell.
     pub(super) merged_by: Option<User>,
     pub(super) head: Side,

@@ -23,7 +23,8 @@ use super::request::{
 use super::{Decided, Decision, Ground, HoldReason, Scope, request, seal};
 use crate::ledger::Promotion;
 use crate::manifest::CommitId;
-use crate::policy::{EnvironmentName, PolicyName, PullRequests};
+use crate::policy::gate::Verdict;
+use crate::policy::{Environment, EnvironmentName, PolicyName, PullRequests};
 use crate::world::{BranchName, Proposal, PullRequest, Question, World};
 
 /// How long a pull request that is listed as open may have been merged already. Forges show a change within seconds; this
@@ -76,7 +77,7 @@ pub(crate) enum RequestChange {
         /// What is wished besides; nothing where the pull request is left alone.
         options: Option<Box<PullRequests>>,
     },
-    /// It says what it should, and the forge did not do all that is wished so far.
+    /// It says what it should, and the forge did not do all that is wished so far, or is to take something back.
     Wish {
         number: u64,
         /// As it stands.
@@ -160,9 +161,10 @@ impl Proposer<'_, '_> {
         if self.scope.is_sealed {
             seal::put_on(&mut commit);
         }
+        let options = self.options(decisions);
         if self.lacks_only_the_unknown(&commit, decisions) {
             self.hold(decisions, &self.awaits());
-            return None;
+            return self.merge_no_more(&options);
         }
         let is_right = |tip: &&Proposal| self.is_right(tip, &commit);
         let rebuild = match standing.proposal.filter(is_right) {
@@ -196,7 +198,7 @@ impl Proposer<'_, '_> {
             }
         };
         let request = text.map_or(RequestChange::Keep, |text| {
-            self.request(text, &commit, rebuild.is_some())
+            self.request((text, options), &commit, rebuild.is_some())
         });
         if rebuild.is_none()
             && let RequestChange::Keep | RequestChange::Wish { .. } = request
@@ -351,7 +353,8 @@ impl Proposer<'_, '_> {
                 Decision::Promote(_) => false,
             });
         if !is_settled {
-            return self.tell_of_the_stop(decisions);
+            let told = self.tell_of_the_stop(decisions);
+            return told.or_else(|| self.merge_no_more(&self.options(decisions)));
         }
         if self.may_be_merged(decisions) {
             return None;
@@ -392,14 +395,14 @@ impl Proposer<'_, '_> {
             stopped: true,
             ..hidden.flags.clone()
         };
-        if flags == hidden.flags {
+        if flags == hidden.flags && flags.merges.is_none() {
             return None;
         }
         let request = RequestChange::Update {
             number: open.number,
             text: self.as_it_stands(open, flags)?,
             comment: None,
-            options: None,
+            options: Some(Box::new(self.without_merging())),
         };
         let gate = Gate {
             name: HOLDS.to_owned(),
@@ -466,11 +469,11 @@ impl Proposer<'_, '_> {
     /// What the pull request has to become.
     fn request(
         &self,
-        text: RequestText,
+        (text, options): (RequestText, PullRequests),
         commit: &PlannedCommit,
         is_rebuilt: bool,
     ) -> RequestChange {
-        let options = Box::new(self.bundle.options.clone());
+        let options = Box::new(options);
         let Some(open) = self.standing.open else {
             return RequestChange::Open { text, options };
         };
@@ -483,7 +486,8 @@ impl Proposer<'_, '_> {
             return self.closing(open, comment).unwrap_or(RequestChange::Keep);
         }
         if !is_rebuilt && text.is_told_by(&open.body) {
-            return self.wish(open, text.flags()).unwrap_or(RequestChange::Keep);
+            let wish = self.wish(open, text.flags(), options);
+            return wish.unwrap_or(RequestChange::Keep);
         }
         let before = hidden::read(&open.body).and_then(|hidden| match hidden.promotions {
             Promotions::Here(before) => Some(before),
@@ -501,10 +505,16 @@ impl Proposer<'_, '_> {
     }
 
     /// Wishes what was lost when somebody ended towpath, and what the forge would not do yet.
-    fn wish(&self, open: &PullRequest, flags: Flags) -> Option<RequestChange> {
-        let options = self.bundle.options;
+    fn wish(
+        &self,
+        open: &PullRequest,
+        flags: Flags,
+        options: Box<PullRequests>,
+    ) -> Option<RequestChange> {
         let tip = &self.standing.proposal?.tip;
-        let is_due = flags.lack_wishes(options) || flags.lack_the_merge(options, tip);
+        let is_due = flags.lack_wishes(&options)
+            || flags.lack_the_merge(&options, tip)
+            || flags.merge_too_much(&options);
         if !is_due {
             return None;
         }
@@ -512,8 +522,51 @@ impl Proposer<'_, '_> {
             number: open.number,
             // What others wrote around our own words stays.
             text: self.as_it_stands(open, flags)?,
-            options: Box::new(options.clone()),
+            options,
         })
+    }
+
+    /// What is wished at this moment: that the forge merges by itself only while no gate of the moment is closed to what it
+    /// would merge. What people pin comes at once, and what is settled is not there.
+    fn options(&self, decisions: &[Decided]) -> PullRequests {
+        let may_come = |decided: &Decided| match &decided.decision {
+            Decision::Promote(promote) => !matches!(promote.ground, Ground::Pinned { .. }),
+            Decision::Hold(reason) => !reason.settles(),
+        };
+        let is_closed = |environment: &Environment| {
+            let found = environment.gates.judge_moment(self.now);
+            found.iter().any(|one| one.verdict != Verdict::Passed)
+        };
+        let mut members = self.bundle.members.iter();
+        let is_barred = members.any(|(_, environment, range)| {
+            decisions[range.clone()].iter().any(may_come) && is_closed(environment)
+        });
+        match is_barred {
+            true => self.without_merging(),
+            false => self.bundle.options.clone(),
+        }
+    }
+
+    fn without_merging(&self) -> PullRequests {
+        PullRequests {
+            auto_merge: None,
+            ..self.bundle.options.clone()
+        }
+    }
+
+    /// Takes back that the forge merges by itself, of a pull request that else stays as it is.
+    fn merge_no_more(&self, options: &PullRequests) -> Option<ProposalChange> {
+        let open = self.standing.open?;
+        let flags = hidden::read(&open.body)?.flags;
+        if !flags.merge_too_much(options) {
+            return None;
+        }
+        let request = RequestChange::Wish {
+            number: open.number,
+            text: self.as_it_stands(open, flags)?,
+            options: Box::new(options.clone()),
+        };
+        Some(self.change(None, request, None))
     }
 
     /// What the pull request says, with what is known about each version.

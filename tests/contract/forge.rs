@@ -207,6 +207,7 @@ for_each_forge! {
     a_wish_that_cannot_be_met_is_a_complaint_beside_the_pull_request,
     a_comment_is_added,
     only_the_head_that_was_named_is_merged_when_ready,
+    what_is_not_to_be_merged_any_more_stays_open,
     a_branch_that_was_deleted_is_still_named,
 }
 
@@ -552,6 +553,21 @@ async fn only_the_head_that_was_named_is_merged_when_ready(stage: Stage) {
         stage.merge_when_ready(pull.number, &head).await.unwrap();
     }
     stage.until_merged(&pull).await;
+}
+
+async fn what_is_not_to_be_merged_any_more_stays_open(stage: Stage) {
+    let head = stage.branch(HEAD).await;
+    let pull = stage.open().await;
+    // Nothing waits, and nothing is to be done.
+    stage.forge.merge_no_more(pull.number).await.unwrap();
+    if !stage.waits() || !stage.quirks.merges_by_itself {
+        return;
+    }
+    stage.merge_when_ready(pull.number, &head).await.unwrap();
+    stage.forge.merge_no_more(pull.number).await.unwrap();
+    stage.forge.merge_no_more(pull.number).await.unwrap();
+    stage.require_nothing();
+    assert_eq!(numbers(&stage.open_ones().await), [pull.number]);
 }
 
 async fn a_branch_that_was_deleted_is_still_named(stage: Stage) {

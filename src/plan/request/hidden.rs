@@ -78,6 +78,11 @@ impl Flags {
         options.auto_merge.is_some() && self.merges.as_ref() != Some(tip)
     }
 
+    /// Whether the forge is to be told that it merges no more what it was told to.
+    pub(crate) fn merge_too_much(&self, options: &PullRequests) -> bool {
+        options.auto_merge.is_none() && self.merges.is_some()
+    }
+
     /// As many as there can be: what is noted later needs its room from the start.
     pub(super) fn all() -> Self {
         let commit: CommitId = "0".repeat(40).parse().expect("40 digits name a commit");

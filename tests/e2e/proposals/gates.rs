@@ -46,6 +46,61 @@ fn the_status_of_a_proposal_waits_while_a_person_stopped_everything_and_passes_b
     story.quiet_round();
 }
 
+const FROZEN: &str =
+    "gates: { freeze: [{ from: 2020-01-01, to: 2999-01-01, zone: UTC, reason: year-end }] }";
+
+#[test]
+fn a_forge_merges_by_itself_only_while_the_gates_of_the_moment_are_open() {
+    let story = Story::new("");
+    let gated = |gates: &str| {
+        story.policies(&[("portal", "acme/web")], "auto-merge: squash");
+        let path = "policies/all.yaml";
+        let text = std::fs::read_to_string(story.lab.path().join(path)).unwrap();
+        story
+            .lab
+            .write(path, &text.replace("update:", &format!("{gates}, update:")));
+    };
+    let armed = || story.repository().pull(1).auto_merge;
+    gated(FROZEN);
+    story.lab.push(&[V2]);
+    story.round();
+    assert_eq!(story.proposed(), V2, "people may still merge it");
+    assert_eq!(armed(), None);
+    story.quiet_round();
+
+    gated("gates: {}");
+    story.round();
+    assert_eq!(armed().as_deref(), Some("SQUASH"));
+    story.quiet_round();
+
+    gated(FROZEN);
+    story.round();
+    assert_eq!(armed(), None, "the freeze took it back");
+    story.quiet_round();
+
+    // A new version finds it as it was left.
+    story.lab.push(&[V3]);
+    story.round();
+    assert_eq!(armed(), None);
+    gated("gates: {}");
+    story.round();
+    assert_eq!(armed().as_deref(), Some("SQUASH"));
+    story.quiet_round();
+}
+
+#[test]
+fn what_a_person_stops_is_not_merged_by_the_forge() {
+    let story = Story::new("auto-merge: squash");
+    story.lab.push(&[V2]);
+    story.round();
+    assert!(story.repository().pull(1).auto_merge.is_some());
+    let holds = "holds:\n  - { environment: production, stop: true, reason: year-end freeze }\n";
+    story.lab.commit("stop", &[(".towpath/holds.yaml", holds)]);
+    story.round();
+    assert_eq!(story.repository().pull(1).auto_merge, None);
+    story.quiet_round();
+}
+
 #[test]
 fn a_branch_that_is_made_anew_has_the_status_on_its_new_tip() {
     let story = Story::new("");

@@ -302,9 +302,13 @@ fn change(pull: &mut Pull, request: &Request, now: i64) -> Option<Reply> {
         let by = FakeForge::USER.to_owned();
         pull.end = End::Closed { by, at: now };
     }
-    if request.body["autoCompleteSetBy"]["id"].is_string() {
-        let way = request.body["completionOptions"]["mergeStrategy"].as_str();
-        pull.auto_merge = way.map(str::to_owned);
+    match request.body["autoCompleteSetBy"]["id"].as_str() {
+        Some("00000000-0000-0000-0000-000000000000") => pull.auto_merge = None,
+        Some(_) => {
+            let way = request.body["completionOptions"]["mergeStrategy"].as_str();
+            pull.auto_merge = way.map(str::to_owned);
+        }
+        None => {}
     }
     pull.updated = now;
     None

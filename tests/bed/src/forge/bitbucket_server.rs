@@ -225,6 +225,10 @@ fn of_one(
             return Reply::new(201, json!({ "id": about.now }));
         }
         ("POST", ["merge"]) => return merge(repository, request, (number, about)),
+        ("DELETE", ["auto-merge"]) => {
+            pull.auto_merge = None;
+            return Reply::empty(204);
+        }
         _ => return refusal(404, "null for uri"),
     }
     Reply::new(200, told(&repository.pulls[&number], repository, about))

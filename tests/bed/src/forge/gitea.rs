@@ -207,6 +207,10 @@ fn of_one(
             paged(all.collect(), request, about.page_size_max)
         }
         ("POST", "pulls", ["merge"]) => merge(repository, request, about),
+        ("DELETE", "pulls", ["merge"]) => match pull.auto_merge.take() {
+            Some(_) => Reply::empty(204),
+            None => missing(),
+        },
         _ => missing(),
     }
 }

@@ -331,10 +331,9 @@ fn graphql(state: &mut State, request: &Request) -> Reply {
     if query.contains("createCommitOnBranch(input: $input)") {
         return commit_on_branch(state, request);
     }
-    assert!(
-        query.contains("enablePullRequestAutoMerge(input: {"),
-        "{query}"
-    );
+    let arms = query.contains("enablePullRequestAutoMerge(input: {");
+    let disarms = query.contains("disablePullRequestAutoMerge(input: {");
+    assert!(arms || disarms, "{query}");
     let variables = &request.body["variables"];
     let id = variables["id"].as_str().unwrap_or_default();
     let now = state.tick();
@@ -356,6 +355,16 @@ fn graphql(state: &mut State, request: &Request) -> Reply {
     };
     let (requires_checks, has_failed) = (repository.requires_checks, repository.has_failed);
     let pull = repository.pulls.get_mut(&number).expect("it was found");
+    if disarms {
+        pull.updated = now;
+        return match pull.auto_merge.take() {
+            Some(_) => Reply::new(
+                200,
+                json!({ "data": { "disablePullRequestAutoMerge": {} } }),
+            ),
+            None => refused("Can't disable auto-merge for this pull request."),
+        };
+    }
     if variables["head"] != json!(pull.head_commit) {
         return refused(
             "The expected head oid does not match the current head oid of the pull request.",

@@ -217,6 +217,18 @@ fn of_one(
         ("GET", []) => {}
         ("PUT", []) => change(pull, request, about.now),
         ("PUT", ["merge"]) => return merge(repository, request, (number, about.now)),
+        // 201 either way: <https://docs.gitlab.com/api/merge_requests/#cancel-merge-when-pipeline-succeeds>
+        ("POST", ["cancel_merge_when_pipeline_succeeds"]) => {
+            return Reply::new(
+                201,
+                match pull.auto_merge.take() {
+                    Some(_) => json!({ "status": "success" }),
+                    None => {
+                        json!({ "status": "error", "http_status": 406, "message": "Can't cancel the automatic merge" })
+                    }
+                },
+            );
+        }
         ("POST", ["notes"]) => {
             pull.comments.extend(request.text("body"));
             return Reply::new(
