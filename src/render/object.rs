@@ -149,16 +149,22 @@ fn parsed(documents: Vec<String>) -> Option<Vec<(Name, Parsed)>> {
     Some(named.collect())
 }
 
-/// Takes in `value`, or the items of the list that it is.
+/// Takes in `value`, or the items of the list that it is. An item without a kind is of that of its list, `Secret` in a
+/// `SecretList`, as clients of Kubernetes read it.
 fn expand(value: Value, text: Option<String>, objects: &mut Vec<Parsed>) {
-    let is_list = text_at(&value, "kind").ends_with("List");
-    match value.get("items").and_then(Value::as_sequence) {
-        Some(items) if is_list => {
-            for item in items.clone() {
+    let of_items = text_at(&value, "kind").strip_suffix("List");
+    match (of_items, value.get("items").and_then(Value::as_sequence)) {
+        (Some(kind), Some(items)) => {
+            for item in items {
+                let mut item = item.clone();
+                if let Value::Mapping(item) = &mut item {
+                    let kind = || Value::String(kind.to_owned());
+                    item.entry("kind".into()).or_insert_with(kind);
+                }
                 expand(item, None, objects);
             }
         }
-        Some(_) | None => objects.push(Parsed { value, text }),
+        (Some(_) | None, _) => objects.push(Parsed { value, text }),
     }
 }
 
@@ -380,6 +386,11 @@ mod tests {
                 "kind: List\nitems:\n- kind: Secret\n  metadata: {{ name: a }}\n  data: {{ k: {value} }}\n"
             )
         };
+        let of_secrets = |value: &str| {
+            format!(
+                "kind: SecretList\nitems:\n- metadata: {{ name: a }}\n  data: {{ k: {value} }}\n"
+            )
+        };
         let template = |value: &str| {
             format!(
                 "kind: Template\nmetadata: {{ name: t }}\nobjects:\n- kind: Secret\n  data: {{ k: {value} }}\n"
@@ -390,7 +401,7 @@ mod tests {
                 "x: &x {{ kind: Secret, data: {{ k: {value} }} }}\n<<: *x\nmetadata: {{ name: m }}\n"
             )
         };
-        let shapes: [&dyn Fn(&str) -> String; 3] = [&list, &template, &merged];
+        let shapes: [&dyn Fn(&str) -> String; 4] = [&list, &of_secrets, &template, &merged];
         for shape in shapes {
             let told = told(&shape("hunter2"), &shape("hunter30"));
             assert!(told.contains("(hidden, the value after)"), "{told}");
