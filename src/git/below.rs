@@ -23,6 +23,13 @@ pub(crate) type Below = Option<BTreeMap<RepoPath, Vec<u8>>>;
 /// The mode of a regular file, without its permissions. A link is none.
 const REGULAR: i32 = 0o100_000;
 
+/// Most folders, links and submodules among them: five for each file that is read at most. Folders within folders may be one tree
+/// over and over, which is small to keep and has no end to walk.
+const OTHERS_MAX: usize = 10_000;
+
+/// Longest path, in bytes, so that folders are at most 512 deep: a quarter of what Linux takes.
+const PATH_BYTES_MAX: usize = 1_024;
+
 /// Reads all files below `folder` in `commit`; there are none where it is no folder.
 pub(super) fn below(
     mirror: &Repository,
@@ -43,6 +50,7 @@ pub(super) fn below(
         let mut reader = Reader {
             mirror,
             left: most,
+            others_left: OTHERS_MAX,
             files: BTreeMap::new(),
         };
         let is_whole = reader.take(folder.as_str(), &tree)?;
@@ -57,11 +65,12 @@ pub(super) fn below(
 struct Reader<'mirror> {
     mirror: &'mirror Repository,
     left: Most,
+    others_left: usize,
     files: BTreeMap<RepoPath, Vec<u8>>,
 }
 
 impl Reader<'_> {
-    /// Takes in what is below `folder`; `false` where that is too much. As deep as paths are long, which git bounds.
+    /// Takes in what is below `folder`; `false` where that is too much.
     fn take(&mut self, folder: &str, tree: &Tree<'_>) -> Result<bool, git2::Error> {
         for entry in tree {
             let Ok(name) = std::str::from_utf8(entry.name_bytes()) else {
@@ -71,6 +80,9 @@ impl Reader<'_> {
                 "" => name.to_owned(),
                 folder => format!("{folder}/{name}"),
             };
+            if path.len() > PATH_BYTES_MAX {
+                return Ok(false);
+            }
             // A path that is written otherwise than it is read back would be another path.
             let Some(path) = path
                 .parse()
@@ -80,12 +92,17 @@ impl Reader<'_> {
                 continue;
             };
             let is_regular = entry.filemode() & 0o170_000 == REGULAR;
-            let fits = match entry.kind() {
-                Some(ObjectType::Tree) => {
-                    self.take(path.as_str(), &self.mirror.find_tree(entry.id())?)?
-                }
+            let kind = entry.kind();
+            let fits = match kind {
                 Some(ObjectType::Blob) if is_regular => self.take_file(path, entry.id())?,
-                Some(_) | None => true,
+                Some(_) | None => match self.others_left.checked_sub(1) {
+                    Some(left) => {
+                        self.others_left = left;
+                        kind != Some(ObjectType::Tree)
+                            || self.take(path.as_str(), &self.mirror.find_tree(entry.id())?)?
+                    }
+                    None => false,
+                },
             };
             if !fits {
                 return Ok(false);

@@ -394,6 +394,47 @@ async fn all_regular_files_below_a_folder_are_read_unless_they_are_too_many() {
 }
 
 #[tokio::test]
+async fn folders_without_an_end_in_breadth_or_depth_are_too_much_and_end_nothing() {
+    let ground = Ground::new();
+    for place in ground.seeded() {
+        let mirror = place.open();
+        let base = head_of(&mirror).await;
+        let repository = git2::Repository::open(&place.bare).unwrap();
+        let tree_of = |names: &[String], below: git2::Oid| {
+            let mut builder = repository.treebuilder(None).unwrap();
+            for name in names {
+                builder.insert(name, below, 0o040_000).unwrap();
+            }
+            builder.write().unwrap()
+        };
+        let empty = repository.treebuilder(None).unwrap().write().unwrap();
+        // Ten trees, and 10,000,000,000 folders.
+        let ten: Vec<String> = (0..10).map(|n| n.to_string()).collect();
+        let wide = (0..10).fold(empty, |below, _| tree_of(&ten, below));
+        let deep = (0..1_500).fold(empty, |below, _| tree_of(&["d".to_owned()], below));
+        for tree in [wide, deep] {
+            let parent = repository
+                .find_commit(base.as_str().parse().unwrap())
+                .unwrap();
+            let tree = repository.find_tree(tree).unwrap();
+            let who = git2::Signature::new("a", "a@example.com", &git2::Time::new(1, 0)).unwrap();
+            let id = repository.commit(None, &who, &who, "bomb", &tree, &[&parent]);
+            let id = id.unwrap();
+            repository
+                .reference("refs/heads/main", id, true, "bomb")
+                .unwrap();
+            mirror.fetch(&["main".to_owned()], &[]).await.unwrap();
+            let most = Most {
+                files: 2_000,
+                bytes: 1_000,
+            };
+            let commit: CommitId = id.to_string().parse().unwrap();
+            assert_eq!(mirror.below((commit, path(".")), most).await.unwrap(), None);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_file_larger_than_the_cap_is_told_by_its_size() {
     let ground = Ground::new();
     let place = ground.place("http");
