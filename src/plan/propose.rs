@@ -315,7 +315,8 @@ impl Proposer<'_, '_> {
             branch: self.head.branch.clone(),
             commit: tip.tip.clone(),
             by: tip.committer.clone(),
-            ours: promotes(tip).then(|| self.scope.committer.to_owned()),
+            // Where a forge commits in its own name, a promotion that is not ours lost its seal, whoever committed it.
+            ours: (promotes(tip) && !self.scope.is_sealed).then(|| self.scope.committer.to_owned()),
         };
         self.hold(decisions, &reason);
         let open = self.standing.open?;
