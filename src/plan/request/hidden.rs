@@ -38,7 +38,7 @@ const CHECKSUM: &str = "Checksum: sha256:";
 pub(crate) struct Hidden {
     pub(crate) promotions: Promotions,
     pub(crate) flags: Flags,
-    /// The checksum of what towpath showed: title, and body without this.
+    /// The checksum of what towpath told: title, body without this, and how the gates stand.
     pub(super) shown: String,
 }
 

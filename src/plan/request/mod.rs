@@ -168,7 +168,9 @@ pub(crate) fn text(
     });
     let shown = shown.expect("our own words need no template");
     let shown = hidden::unmarked(shown.trim_end());
-    hidden.shown = hidden::checksum_of(&format!("{title}\n{shown}"));
+    // A body that shows no gates is written anew with them too, since the statuses are.
+    let gates: Vec<&Gate> = facts.promotions.iter().flat_map(|one| &one.gates).collect();
+    hidden.shown = hidden::checksum_of(&format!("{title}\n{shown}\n{gates:?}"));
     RequestText {
         title,
         body: hidden::joined(&shown, &hidden.block(dialect.hides_by)),

@@ -14,6 +14,15 @@ impl Story {
         let status = &statuses[HOLDS];
         (status.state.clone(), status.why.clone())
     }
+
+    /// The policy with `gates` for production, and `options` for its pull requests.
+    fn gated(&self, gates: &str, options: &str) {
+        self.policies(&[("portal", "acme/web")], options);
+        let path = "policies/all.yaml";
+        let text = std::fs::read_to_string(self.lab.path().join(path)).unwrap();
+        let text = text.replace("update:", &format!("{gates}, update:"));
+        self.lab.write(path, &text);
+    }
 }
 
 #[test]
@@ -52,14 +61,7 @@ const FROZEN: &str =
 #[test]
 fn a_forge_merges_by_itself_only_while_the_gates_of_the_moment_are_open() {
     let story = Story::new("");
-    let gated = |gates: &str| {
-        story.policies(&[("portal", "acme/web")], "auto-merge: squash");
-        let path = "policies/all.yaml";
-        let text = std::fs::read_to_string(story.lab.path().join(path)).unwrap();
-        story
-            .lab
-            .write(path, &text.replace("update:", &format!("{gates}, update:")));
-    };
+    let gated = |gates: &str| story.gated(gates, "auto-merge: squash");
     let armed = || story.repository().pull(1).auto_merge;
     gated(FROZEN);
     story.lab.push(&[V2]);
@@ -85,6 +87,23 @@ fn a_forge_merges_by_itself_only_while_the_gates_of_the_moment_are_open() {
     gated("gates: {}");
     story.round();
     assert_eq!(armed().as_deref(), Some("SQUASH"));
+    story.quiet_round();
+}
+
+#[test]
+fn a_freeze_that_begins_is_told_in_the_status_though_the_body_is_a_template_without_gates() {
+    let story = Story::new("");
+    let frozen = |gates: &str| {
+        story.gated(gates, "body: '{{ subject }}'");
+        story.round();
+        let tip = story.tip(HEAD).unwrap();
+        let statuses = story.repository().statuses(&tip);
+        statuses["towpath/freeze"].state.clone()
+    };
+    story.lab.push(&[V2]);
+    assert_eq!(frozen(&FROZEN.replace("2999", "2021")), "success");
+    story.quiet_round();
+    assert_eq!(frozen(FROZEN), "pending");
     story.quiet_round();
 }
 
