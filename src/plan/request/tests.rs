@@ -268,8 +268,8 @@ fn a_reviewer_sees_what_changes_its_evidence_and_how_to_act() {
     Towpath-Environment: production
     Towpath-Image: web%20ghcr.io/acme/portal-web:v1.5.0@sha256:abababababababababababababababababababababababababababababababab
     Towpath-Replaces: web%20v1.4.2
-    Shown: 8db13ba073325a1d81b3734e22743a798c4a33fee65270444c7048e5429ca6fd
-    Checksum: sha256:897a8f7714f855b3b7dfdf1f265e4d5feffac325d05335e8fa2c04a4c04da113
+    Shown: 1a7f36310829deded4df94ddba1e593cd8a4f63101515f4db6eb52499438526f
+    Checksum: sha256:b58c90036cefe32e9b4d83eee06dede2331b7a8a3d1bf005544ded00e9ab1aea
     -->
     ");
 }
@@ -323,8 +323,8 @@ fn where_nothing_folds_and_comments_are_shown_the_body_has_neither() {
     [towpath-data]: # (Towpath-Environment: production)
     [towpath-data]: # (Towpath-Image: web%20ghcr.io/acme/portal-web:v1.5.0@sha256:abababababababababababababababababababababababababababababababab)
     [towpath-data]: # (Towpath-Replaces: web%20v1.4.2)
-    [towpath-data]: # (Shown: 8289a9032449281e108f435e64e324831131b29775cdae735f42c739f884d3d3)
-    [towpath-data]: # (Checksum: sha256:60212c108fc097591299ce63583009ef7609bc6bf632bb4968ee86dd62a09748)
+    [towpath-data]: # (Shown: ad8962e7b67d7e3225080dd64006a0532a8257db084904a1275ccf48e48defcd)
+    [towpath-data]: # (Checksum: sha256:8952dad9192ffc8eb1caebf261fedd76a6ec9a3fd9590bebc6541164b2ed59c9)
     ");
 }
 
