@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::ask::Asking;
 use super::poll::Pace;
 use super::round::{Hands, Report, round};
-use super::{Shared, log, metrics};
+use super::{Shared, Work, log, metrics};
 use crate::apply::{Delivery, MadeBy, ProposalEnd, ProposalOutcome};
 use crate::observe::{News, Sources, Wants};
 use crate::plan::Scope;
@@ -45,16 +45,7 @@ pub(super) async fn work(shared: Arc<Shared>, repository: RepositoryName, index:
     let folders = folders.into_iter().flatten().cloned();
     let wants = Wants::of(&policies, &work.branches).with_folders(folders);
     let committer = work.signature.committer.to_string();
-    let scope = Scope {
-        policies: &policies,
-        branches: &work.branches,
-        subject: &work.subject,
-        forges: &work.forges,
-        origins: &work.origins,
-        renders: work.renders,
-        committer: &committer,
-        is_sealed: work.signature.made_by == MadeBy::Forge,
-    };
+    let scope = scope(work, &policies, &committer);
     let hands = Hands {
         scope,
         sources: &work.sources,
@@ -104,6 +95,20 @@ pub(super) async fn work(shared: Arc<Shared>, repository: RepositoryName, index:
         wait(&shared, place, (&mut reading, patience, &mut asking)).await;
     }
     asking.end().await;
+}
+
+/// What is planned of a repository that has `policies`.
+fn scope<'a>(work: &'a Work, policies: &'a [Policy], committer: &'a str) -> Scope<'a> {
+    Scope {
+        policies,
+        branches: &work.branches,
+        subject: &work.subject,
+        forges: &work.forges,
+        origins: &work.origins,
+        renders: work.renders,
+        committer,
+        is_sealed: work.signature.made_by == MadeBy::Forge,
+    }
 }
 
 /// When the repository is read next.

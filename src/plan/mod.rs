@@ -21,6 +21,7 @@ mod proof;
 mod propose;
 mod reason;
 pub(crate) mod request;
+mod retire;
 mod screen;
 mod seal;
 #[cfg(test)]

@@ -6,7 +6,6 @@
 //! Invariant: a branch with a commit of somebody else is not written, and one branch never has two open pull requests.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -14,22 +13,16 @@ use super::bundle::{Brought, Bundle, Standing, bundles};
 use super::change::{Draft, Overlay, PlannedCommit, commit, draft, hold_promotions};
 use super::compare::{makes_the_same, moves_alike, superseded};
 use super::evidence::{evidence, rendered};
-use super::held::{Evidence, rejected_by, resumed};
-use super::proof::{HOLDS, gates};
+use super::held::resumed;
+use super::proof::gates;
 use super::request::hidden::{self, Flags, Promotions};
-use super::request::{
-    Gate, GateVerdict, Proposed, RequestFacts, RequestTemplates, RequestText, markdown,
-};
+use super::request::{Gate, Proposed, RequestFacts, RequestTemplates, RequestText};
 use super::{Decided, Decision, Ground, HoldReason, Scope, request, seal};
 use crate::ledger::Promotion;
 use crate::manifest::CommitId;
 use crate::policy::gate::Verdict;
 use crate::policy::{Environment, EnvironmentName, PolicyName, PullRequests};
 use crate::world::{BranchName, Proposal, PullRequest, Question, World};
-
-/// How long a pull request that is listed as open may have been merged already. Forges show a change within seconds; this
-/// is room for clocks that differ.
-const LAG_MAX: Duration = Duration::from_secs(120);
 
 /// What is to be done about one proposal.
 #[derive(Clone, Debug, PartialEq)]
@@ -123,13 +116,13 @@ pub(super) fn proposals(
 }
 
 /// Decides about one proposal.
-struct Proposer<'p, 'a> {
-    scope: &'p Scope<'a>,
-    world: &'p World,
-    now: Timestamp,
-    head: &'p BranchName,
-    bundle: &'p Bundle<'a>,
-    standing: Standing<'p>,
+pub(super) struct Proposer<'p, 'a> {
+    pub(super) scope: &'p Scope<'a>,
+    pub(super) world: &'p World,
+    pub(super) now: Timestamp,
+    pub(super) head: &'p BranchName,
+    pub(super) bundle: &'p Bundle<'a>,
+    pub(super) standing: Standing<'p>,
 }
 
 impl Proposer<'_, '_> {
@@ -175,26 +168,12 @@ impl Proposer<'_, '_> {
                 commit: commit.clone(),
             }),
         };
-        let text = match standing.dialect {
-            None => None,
-            Some(dialect) => {
-                let mut asked = BTreeSet::new();
-                let told_on = standing.proposal.filter(|_| rebuild.is_none());
-                let told = standing.open.and_then(|open| hidden::read(&open.body));
-                let told = told.map(|hidden| hidden.flags).unwrap_or_default();
-                let flags = Flags {
-                    told_on: told_on.map(|tip| tip.tip.clone()),
-                    wished: told.wished,
-                    merges: told.merges,
-                    ..Flags::default()
-                };
-                let facts = self.facts((&commit, flags), decisions, &mut asked);
-                if !asked.is_empty() {
-                    questions.extend(asked);
-                    self.hold(decisions, &HoldReason::FactsPending);
-                    return None;
-                }
-                Some(request::text(&facts, dialect, self.templates()))
+        let text = match self.text((&commit, rebuild.is_none()), decisions) {
+            Ok(text) => text,
+            Err(asked) => {
+                questions.extend(asked);
+                self.hold(decisions, &HoldReason::FactsPending);
+                return None;
             }
         };
         let request = text.map_or(RequestChange::Keep, |text| {
@@ -214,7 +193,36 @@ impl Proposer<'_, '_> {
         })
     }
 
-    fn decided<'d>(&self, decisions: &'d [Decided]) -> impl Iterator<Item = &'d Decided> {
+    /// What the pull request says, if there is a forge, or what has to be asked first; `stands` tells whether the branch does.
+    fn text(
+        &self,
+        (commit, stands): (&PlannedCommit, bool),
+        decisions: &[Decided],
+    ) -> Result<Option<RequestText>, BTreeSet<Question>> {
+        let Some(dialect) = self.standing.dialect else {
+            return Ok(None);
+        };
+        let told_on = self.standing.proposal.filter(|_| stands);
+        let told = self.standing.open.and_then(|open| hidden::read(&open.body));
+        let told = told.map(|hidden| hidden.flags).unwrap_or_default();
+        let flags = Flags {
+            told_on: told_on.map(|tip| tip.tip.clone()),
+            wished: told.wished,
+            merges: told.merges,
+            ..Flags::default()
+        };
+        let mut asked = BTreeSet::new();
+        let facts = self.facts((commit, flags), decisions, &mut asked);
+        match asked.is_empty() {
+            true => Ok(Some(request::text(&facts, dialect, self.templates()))),
+            false => Err(asked),
+        }
+    }
+
+    pub(super) fn decided<'d>(
+        &self,
+        decisions: &'d [Decided],
+    ) -> impl Iterator<Item = &'d Decided> {
         let members = self.bundle.members.iter();
         members.flat_map(|(_, _, range)| &decisions[range.clone()])
     }
@@ -309,164 +317,6 @@ impl Proposer<'_, '_> {
             && !self.standing.open.is_some_and(goes_elsewhere)
     }
 
-    /// Says once that the branch is somebody else's now.
-    fn leave_alone(&self, tip: &Proposal, decisions: &mut [Decided]) -> Option<ProposalChange> {
-        let reason = HoldReason::ForeignCommits {
-            branch: self.head.branch.clone(),
-            commit: tip.tip.clone(),
-            by: tip.committer.clone(),
-            // Where a forge commits in its own name, a promotion that is not ours lost its seal, whoever committed it.
-            ours: (promotes(tip) && !self.scope.is_sealed).then(|| self.scope.committer.to_owned()),
-        };
-        self.hold(decisions, &reason);
-        let open = self.standing.open?;
-        let hidden = hidden::read(&open.body)?;
-        if hidden.flags.hands_off.is_some() {
-            return None;
-        }
-        let flags = Flags {
-            hands_off: Some(tip.tip.clone()),
-            ..hidden.flags
-        };
-        let text = self.as_it_stands(open, flags)?;
-        let name = tip.committer.rsplit_once(" <");
-        let by = markdown::plain(name.map_or(&tip.committer, |(name, _)| name));
-        let comment = format!(
-            "`{}` has a commit that towpath did not make ({}, by {by}), so towpath leaves branch and pull request alone from here on. Merge it, or close it to reject what it promotes; to give it back to towpath, take that commit off the branch.",
-            self.head.branch,
-            tip.tip.short(),
-        );
-        let request = RequestChange::Update {
-            number: open.number,
-            text,
-            comment: Some(comment),
-            options: None,
-        };
-        Some(self.change(None, request, None))
-    }
-
-    /// What to do where nothing is promoted: what stood there may be done with.
-    fn end(&self, decisions: &[Decided]) -> Option<ProposalChange> {
-        let is_settled = self
-            .decided(decisions)
-            .all(|decided| match &decided.decision {
-                Decision::Hold(reason) => reason.settles(),
-                Decision::Promote(_) => false,
-            });
-        if !is_settled {
-            let told = self.tell_of_the_stop(decisions);
-            return told.or_else(|| self.merge_no_more(&self.options(decisions)));
-        }
-        if self.may_be_merged(decisions) {
-            return None;
-        }
-        // What nothing else tells any more is not deleted.
-        let is_evidence = |tip: &&Proposal| {
-            let mut requests = self.standing.requests.iter();
-            requests.any(|one| matches!(rejected_by(one, Some(tip)), Some(Evidence::Commit(_))))
-        };
-        let proposal = self.standing.proposal.filter(|tip| !is_evidence(tip));
-        let drop = proposal.map(|tip| tip.tip.clone());
-        let comment = format!(
-            "Nothing is left to promote here: `{}` has what this proposed, or a newer version, or the version may not come here any more. Closed by towpath; this rejects nothing.",
-            self.bundle.base.branch
-        );
-        let closing = self.standing.open;
-        let closing = closing.and_then(|open| self.closing(open, comment));
-        match (closing, self.standing.open) {
-            // A person opened again what was closed here: it is that person's now.
-            (None, Some(_)) => None,
-            (Some(close), _) => Some(self.change(None, close, drop)),
-            (None, None) => drop.map(|tip| self.change(None, RequestChange::Keep, Some(tip))),
-        }
-    }
-
-    /// Says in the statuses of a pull request that waits that a person stopped everything here.
-    fn tell_of_the_stop(&self, decisions: &[Decided]) -> Option<ProposalChange> {
-        let stopped = self
-            .decided(decisions)
-            .find_map(|decided| match &decided.decision {
-                Decision::Hold(reason @ HoldReason::Stopped { .. }) => Some(reason.to_string()),
-                Decision::Hold(_) | Decision::Promote(_) => None,
-            })?;
-        let (open, tip) = (self.standing.open?, self.standing.proposal?);
-        let hidden = hidden::read(&open.body)?;
-        let flags = Flags {
-            told_on: Some(tip.tip.clone()),
-            stopped: true,
-            ..hidden.flags.clone()
-        };
-        if flags == hidden.flags && flags.merges.is_none() {
-            return None;
-        }
-        let request = RequestChange::Update {
-            number: open.number,
-            text: self.as_it_stands(open, flags)?,
-            comment: None,
-            options: Some(Box::new(self.without_merging())),
-        };
-        let gate = Gate {
-            name: HOLDS.to_owned(),
-            verdict: GateVerdict::Waits,
-            evidence: stopped,
-        };
-        let change = self.change(None, request, None);
-        Some(ProposalChange {
-            gates: vec![gate],
-            ..change
-        })
-    }
-
-    /// Whether git got just now what the pull request that is open promotes: lists of forges lag, and one that was merged is
-    /// not to be closed.
-    fn may_be_merged(&self, decisions: &[Decided]) -> bool {
-        let ledger = &self.standing.base.ledger;
-        self.standing.open.is_some()
-            && self.decided(decisions).any(|decided| {
-                let Decided {
-                    policy,
-                    environment,
-                    image,
-                    ..
-                } = decided;
-                let recorded = ledger.latest(policy, environment, image);
-                recorded.is_some_and(|recorded| {
-                    self.now.duration_since(recorded.at).unsigned_abs() < LAG_MAX
-                })
-            })
-    }
-
-    fn closing(&self, open: &PullRequest, comment: String) -> Option<RequestChange> {
-        let hidden = hidden::read(&open.body)?;
-        if hidden.flags.closed_by_us {
-            return None;
-        }
-        let flags = Flags {
-            closed_by_us: true,
-            ..hidden.flags
-        };
-        Some(RequestChange::Close {
-            number: open.number,
-            body: self.with_flags(open, flags)?,
-            comment,
-        })
-    }
-
-    /// What a pull request says, with other flags.
-    fn as_it_stands(&self, open: &PullRequest, flags: Flags) -> Option<RequestText> {
-        Some(RequestText {
-            title: open.title.clone(),
-            body: self.with_flags(open, flags)?,
-            complaints: Vec::new(),
-            hides_by: self.standing.dialect?.hides_by,
-        })
-    }
-
-    /// The body as it is, with other flags.
-    fn with_flags(&self, request: &PullRequest, flags: Flags) -> Option<String> {
-        hidden::with_flags(&request.body, flags, self.standing.dialect?.hides_by)
-    }
-
     /// What the pull request has to become.
     fn request(
         &self,
@@ -529,7 +379,7 @@ impl Proposer<'_, '_> {
 
     /// What is wished at this moment: that the forge merges by itself only while no gate of the moment is closed to what it
     /// would merge. What people pin comes at once, and what is settled is not there.
-    fn options(&self, decisions: &[Decided]) -> PullRequests {
+    pub(super) fn options(&self, decisions: &[Decided]) -> PullRequests {
         let may_come = |decided: &Decided| match &decided.decision {
             Decision::Promote(promote) => !matches!(promote.ground, Ground::Pinned { .. }),
             Decision::Hold(reason) => !reason.settles(),
@@ -548,7 +398,7 @@ impl Proposer<'_, '_> {
         }
     }
 
-    fn without_merging(&self) -> PullRequests {
+    pub(super) fn without_merging(&self) -> PullRequests {
         PullRequests {
             auto_merge: None,
             ..self.bundle.options.clone()
@@ -556,7 +406,7 @@ impl Proposer<'_, '_> {
     }
 
     /// Takes back that the forge merges by itself, of a pull request that else stays as it is.
-    fn merge_no_more(&self, options: &PullRequests) -> Option<ProposalChange> {
+    pub(super) fn merge_no_more(&self, options: &PullRequests) -> Option<ProposalChange> {
         let open = self.standing.open?;
         let flags = hidden::read(&open.body)?.flags;
         if !flags.merge_too_much(options) {
@@ -619,13 +469,13 @@ impl Proposer<'_, '_> {
         }
     }
 
-    fn hold(&self, decisions: &mut [Decided], reason: &HoldReason) {
+    pub(super) fn hold(&self, decisions: &mut [Decided], reason: &HoldReason) {
         for (_, _, range) in &self.bundle.members {
             hold_promotions(&mut decisions[range.clone()], reason);
         }
     }
 
-    fn change(
+    pub(super) fn change(
         &self,
         rebuild: Option<Rebuild>,
         request: RequestChange,
@@ -647,6 +497,6 @@ impl Proposer<'_, '_> {
 }
 
 /// Whether a commit is like those of proposals: one parent, and our trailers.
-fn promotes(tip: &Proposal) -> bool {
+pub(super) fn promotes(tip: &Proposal) -> bool {
     tip.parents.len() == 1 && !Promotion::read(&tip.message).is_empty()
 }
