@@ -45,11 +45,16 @@ impl<'a> Runs<'a> {
             runs.came(promotion, compare);
             latest = Some(promotion);
         }
-        if let Some(latest) = latest {
-            let standing: Vec<&str> = standing.iter().map(String::as_str).collect();
-            runs.found(&standing, latest, compare);
+        runs.where_stands(standing, compare)
+    }
+
+    /// The same where this stands there, or is about to.
+    pub(crate) fn where_stands(mut self, texts: &[String], compare: Compare<'_>) -> Self {
+        if let Some(latest) = self.all.last() {
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            self.found(&texts, latest, compare);
         }
-        runs
+        self
     }
 
     /// The promotions, oldest first.

@@ -374,11 +374,7 @@ fn ran_in<'a>(
         None => true,
     };
     let sites = sites.iter().map(|(_, standing)| standing);
-    // What a person pinned stands there as good as now: what it takes back is not to go on with the same push.
-    let standing: Vec<String> = match &held.pin {
-        Some((version, _)) => vec![version.to_string()],
-        None => sites.clone().filter_map(text).collect(),
-    };
+    let standing: Vec<String> = sites.clone().filter_map(text).collect();
     let places = desk.places(&image.repository, rule);
     let compare = |text: &str, other: &Tag| {
         let place = |text| places.get(text).copied();
@@ -386,7 +382,11 @@ fn ran_in<'a>(
         Some(place(other.as_str())?.cmp(&place(text)?))
     };
     let key = (&policy.name, &before.name, name);
-    let runs = at_head.ledger.runs(key, &standing, &compare);
+    let mut runs = at_head.ledger.runs(key, &standing, &compare);
+    if let Some((version, _)) = &held.pin {
+        // What a pin takes back is not to go on with the same push.
+        runs = runs.where_stands(&[version.to_string()], &compare);
+    }
     let mut ran_in = RanIn::new(before, runs, sites.filter(|standing| is_pinned(standing)));
     ran_in.versions.retain(|ran| {
         let digest = ran.digest.as_ref();
