@@ -210,7 +210,7 @@ fn a_commit_of_a_person_makes_the_branch_theirs_which_is_said_once() {
     let comments = story.repository().pull(1).comments;
     assert_eq!(comments.len(), 1);
     let commit = &theirs.as_ref().unwrap()[..7];
-    insta::assert_snapshot!(comments[0].replace(commit, "COMMIT"), @"`towpath/production/portal` has a commit that towpath did not make (COMMIT, by A Person), so towpath leaves branch and pull request alone from here on. Merge it, or close it to reject what it promotes; to give it back to towpath, take that commit off the branch, or delete the branch.");
+    insta::assert_snapshot!(comments[0].replace(commit, "COMMIT"), @"`towpath/production/portal` has a commit that towpath did not make (COMMIT, by A Person), so towpath leaves branch and pull request alone from here on. Merge it, or close it to reject what it promotes; to give it back to towpath, take that commit off the branch.");
     story.quiet_round();
     let told = story.told();
     assert!(
