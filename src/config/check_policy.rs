@@ -341,6 +341,10 @@ impl<'a> Check<'a> {
                 );
             }
         }
+        if images.len() > 1 {
+            let message = "`together` is checked and not acted on by this version of towpath yet: images move one by one";
+            self.faults.warning(owner, message);
+        }
         Some(true)
     }
 
