@@ -6,6 +6,7 @@
 //! Invariant: where it cannot be told which versions something takes back that a person wrote, it takes back all.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -18,6 +19,8 @@ use crate::image::{Digest, Tag};
 pub(crate) struct Runs<'a> {
     /// Each by the promotion that brought it first, in that order, without those that were taken back.
     runs: Vec<&'a Recorded>,
+    /// Where each version stood in `runs` last, which may have been taken back since.
+    places: BTreeMap<(&'a Tag, Option<&'a Digest>), usize>,
     all: &'a [Arc<Recorded>],
 }
 
@@ -34,6 +37,7 @@ impl<'a> Runs<'a> {
     ) -> Self {
         let mut runs = Self {
             runs: Vec::new(),
+            places: BTreeMap::new(),
             all: promotions,
         };
         let mut latest: Option<&Recorded> = None;
@@ -71,13 +75,20 @@ impl<'a> Runs<'a> {
     /// Adds what a promotion brought. What is newer than that was taken back by it.
     fn came(&mut self, promotion: &'a Recorded, compare: Compare<'_>) {
         let moved = &promotion.moved;
-        if let Some(place) = self.position(|run| is_same(run, moved)) {
+        let key = (&moved.tag, moved.digest.as_ref());
+        if let Some(&place) = self.places.get(&key)
+            && self
+                .runs
+                .get(place)
+                .is_some_and(|run| is_same(&run.moved, moved))
+        {
             self.runs.truncate(place + 1);
             return;
         }
         let is_newer =
             |run: &Recorded| compare(moved.tag.as_str(), &run.moved.tag) == Some(Ordering::Less);
         self.take_back(is_newer);
+        self.places.insert(key, self.runs.len());
         self.runs.push(promotion);
     }
 

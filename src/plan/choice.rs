@@ -369,8 +369,8 @@ pub(super) fn followed(
     let (digest, findings) = match environment.candidates(name) {
         Candidates::Registry | Candidates::SameBuild(_) => {
             let digest = points_to(notes)?;
-            let passed = screen.judge_digest((tag, &digest), &mut notes.questions)?;
-            (digest, passed?.findings)
+            let passed = screen.judge_followed(tag, &mut notes.questions)?;
+            (digest, passed.findings)
         }
         Candidates::Ran(_) => {
             let standing = sites.iter().map(|(_, standing)| standing);

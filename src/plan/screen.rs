@@ -159,19 +159,6 @@ impl Screen<'_> {
         Err(HoldReason::FactsPending)
     }
 
-    /// Whether the build `digest`, to which the followed `tag` points, may come.
-    pub(super) fn judge_digest(
-        &self,
-        (tag, digest): (&Tag, &Digest),
-        questions: &mut BTreeSet<Question>,
-    ) -> Result<Result<Passed, HoldReason>, HoldReason> {
-        let judged = match self.ran_by_digest(digest) {
-            Ok(ran_as) => self.pass(tag, &ran_as, questions)?,
-            Err(environment) => Err(Barrier::NotRun(environment)),
-        };
-        Ok(judged.map_err(|barrier| barrier.reason(tag)))
-    }
-
     /// The newest digest by which the followed `tag` ran before and that may come, where `standing` is here.
     pub(super) fn newest_digest<'s>(
         &self,
@@ -217,6 +204,16 @@ impl Screen<'_> {
             }
         });
         ran_as.collect()
+    }
+
+    /// Whether the build to which the followed `tag` points may come, or why not.
+    pub(super) fn judge_followed(
+        &self,
+        tag: &Tag,
+        questions: &mut BTreeSet<Question>,
+    ) -> Result<Passed, HoldReason> {
+        let judged = self.judge(tag, questions)?;
+        judged.map_err(|barrier| barrier.reason(tag))
     }
 
     /// Whether `tag` may come, or what bars it.
