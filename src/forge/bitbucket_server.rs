@@ -322,7 +322,7 @@ impl Client for BitbucketServer {
     async fn merge_no_more(&self, number: u64) -> Result<(), ForgeError> {
         let url = self.pull_request(number, &["auto-merge"]);
         let what = self.about("take back the automatic merge of", number);
-        let ask = Ask::write(Method::DELETE, url, json!({}), what);
+        let ask = Ask::bare(Method::DELETE, url, what);
         let answer = self.line.send(&ask).await?;
         match answer.status {
             StatusCode::NOT_FOUND => Ok(()),

@@ -315,7 +315,7 @@ impl Client for Gitea {
     async fn merge_no_more(&self, number: u64) -> Result<(), ForgeError> {
         let url = self.url(&["pulls", &number.to_string(), "merge"]);
         let what = self.about("turn off the automatic merge of", number);
-        let ask = Ask::write(Method::DELETE, url, json!({}), what);
+        let ask = Ask::bare(Method::DELETE, url, what);
         let answer = self.line.send(&ask).await?;
         match answer.status {
             StatusCode::NOT_FOUND => Ok(()),

@@ -350,7 +350,7 @@ impl Client for Gitlab {
     async fn merge_no_more(&self, number: u64) -> Result<(), ForgeError> {
         let url = self.merge_request(number, &["cancel_merge_when_pipeline_succeeds"]);
         let what = self.about("take back the automatic merge of", number);
-        let ask = Ask::write(Method::POST, url, json!({}), what);
+        let ask = Ask::bare(Method::POST, url, what);
         let answer = self.line.send(&ask).await?;
         match answer.status {
             StatusCode::NOT_ACCEPTABLE => Ok(()),

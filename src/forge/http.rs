@@ -103,8 +103,15 @@ impl Ask {
 
     pub(super) fn write(method: Method, url: Url, body: Json, what: impl Into<String>) -> Self {
         Self {
-            method,
             body: Some(body),
+            ..Self::bare(method, url, what)
+        }
+    }
+
+    /// Writes by the address alone.
+    pub(super) fn bare(method: Method, url: Url, what: impl Into<String>) -> Self {
+        Self {
+            method,
             ..Self::read(url, what)
         }
     }
