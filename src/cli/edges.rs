@@ -16,6 +16,7 @@ use crate::plan::{Dialect, HidesBy, Origins, Web};
 use crate::policy::{ConnectionName, RepositoryName};
 use crate::registry::{self, Connection, HostOptions, Options};
 use crate::render::{Renderer, in_path};
+use crate::world::RepositoryAddress;
 
 /// How registries are read, as the settings say.
 pub(super) fn options(settings: &Settings) -> Options {
@@ -179,6 +180,21 @@ pub(super) fn origins<'a>(
         }
     }
     origins
+}
+
+/// Where each manifests repository is.
+pub(super) fn repository_addresses(
+    repositories: &BTreeMap<RepositoryName, RepositorySettings>,
+) -> BTreeMap<RepositoryName, RepositoryAddress> {
+    let address = |(name, settings): (&RepositoryName, &RepositorySettings)| {
+        let url = match &settings.url {
+            RepositoryUrl::Http(url) => url.to_string(),
+            RepositoryUrl::Ssh { address, .. } => address.to_string(),
+            RepositoryUrl::Local(path) => format!("file://{}", path.display()),
+        };
+        Some((name.clone(), RepositoryAddress::of(&url)?))
+    };
+    repositories.iter().filter_map(address).collect()
 }
 
 /// What pages are named by: they are served by https, whatever git uses.

@@ -195,6 +195,7 @@ fn row(decided: &Decided) -> [String; 8] {
         current,
         candidate,
         decision,
+        health: _,
         next,
     } = decided;
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());

@@ -14,7 +14,8 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::edges::{
-    argo_cd, dialect, forge, options, origins, remote, renderer, unconnected, unmade, unopened,
+    argo_cd, dialect, forge, options, origins, remote, renderer, repository_addresses, unconnected,
+    unmade, unopened,
 };
 use super::{Failure, SourceArgs};
 use crate::apply::{MadeBy, Signature};
@@ -33,6 +34,7 @@ use crate::policy::{Policy, RepositoryName, SubjectTemplate};
 use crate::registry::{EventKind, Registry};
 use crate::secret::Guard;
 use crate::web::{self, Bells, Health, HookKind, HookSource, Hooks};
+use crate::world::RepositoryAddress;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -59,6 +61,7 @@ pub(super) struct Setup {
     /// How the forge of each repository writes; those without one are missing.
     forges: BTreeMap<RepositoryName, Dialect>,
     origins: Origins,
+    addresses: BTreeMap<RepositoryName, RepositoryAddress>,
     /// As git writes a person.
     committer: String,
     pub(super) signature: Signature,
@@ -120,6 +123,7 @@ impl Setup {
         let sources = Wants::of(&policies, &branches).sources;
         Self {
             origins: origins(&settings.repositories, sources.keys()),
+            addresses: repository_addresses(&settings.repositories),
             branches,
             subject: subject.clone(),
             forges: settings.repositories.iter().filter_map(dialect).collect(),
@@ -184,6 +188,7 @@ impl Setup {
             subject: &self.subject,
             forges: &self.forges,
             origins: &self.origins,
+            addresses: &self.addresses,
             renders: self.settings.render != RenderSettings::default(),
             committer: &self.committer,
             is_sealed: self.signature.made_by == MadeBy::Forge,
@@ -506,6 +511,7 @@ fn work(setup: &Setup, live: &Live, (bells, moved): (&Arc<Bells>, &Arc<Notify>))
         subject: setup.subject.clone(),
         forges: setup.forges.clone(),
         origins: setup.origins.clone(),
+        addresses: setup.addresses.clone(),
         renders: setup.scope().renders,
         places: places(&setup.settings, &live.wants),
         signature: setup.signature.clone(),

@@ -254,7 +254,8 @@ impl Api {
         };
         let is_there = event.kind != "DELETED";
         let (name, application) = Application::noun(event.application);
-        kept.change(PLACE, (name, is_there.then_some(application)));
+        let changed = (name, is_there.then_some(application));
+        kept.change(PLACE, changed, now(self.options.clock));
         Ok(())
     }
 

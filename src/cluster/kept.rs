@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
+use super::diary::Diary;
 use super::error::ClusterError;
 use crate::world::{Application, Applications, Fact, ObjectName, SyncWindow};
 
@@ -45,6 +46,7 @@ pub(super) struct Kept {
 pub(super) struct Readings {
     applications: Vec<Reading<Application>>,
     projects: Vec<Reading<Vec<SyncWindow>>>,
+    diary: Diary,
 }
 
 /// One kind of objects among all.
@@ -55,6 +57,9 @@ pub(super) trait Part: Sized + PartialEq {
     fn is_like(&self, other: &Self) -> bool {
         self == other
     }
+
+    /// Notes what has to be remembered of an object that was read.
+    fn note(&self, _name: &ObjectName, _diary: &mut Diary, _now: Timestamp) {}
 }
 
 impl Part for Application {
@@ -67,6 +72,10 @@ impl Part for Application {
         let mut other = other.clone();
         other.reconciled = self.reconciled;
         *self == other
+    }
+
+    fn note(&self, name: &ObjectName, diary: &mut Diary, now: Timestamp) {
+        diary.note(name, self, now);
     }
 }
 
@@ -81,6 +90,7 @@ impl Kept {
         let readings = Readings {
             applications: (0..places).map(|_| Reading::new()).collect(),
             projects: (0..places).map(|_| Reading::new()).collect(),
+            diary: Diary::default(),
         };
         Self {
             readings: Mutex::new(readings),
@@ -98,10 +108,14 @@ impl Kept {
     pub(super) fn put_all<T: Part>(&self, place: usize, objects: Objects<T>, now: Timestamp) {
         let is_new = {
             let mut readings = self.lock();
+            for (name, object) in &objects {
+                object.note(name, &mut readings.diary, now);
+            }
             let reading = &mut T::of(&mut readings)[place];
             let is_new = !are_like(&reading.objects, &objects) || reading.is_doubtful();
             reading.objects = objects;
             reading.hear(now);
+            readings.forget();
             is_new
         };
         self.tell(is_new);
@@ -114,14 +128,22 @@ impl Kept {
         changed: (ObjectName, Option<T>),
         now: Timestamp,
     ) {
-        self.change(place, changed);
+        self.change(place, changed, now);
         self.hear::<T>(place, now);
     }
 
     /// The same, where that says nothing of the others.
-    pub(super) fn change<T: Part>(&self, place: usize, (name, object): (ObjectName, Option<T>)) {
+    pub(super) fn change<T: Part>(
+        &self,
+        place: usize,
+        (name, object): (ObjectName, Option<T>),
+        now: Timestamp,
+    ) {
         let is_new = {
             let mut readings = self.lock();
+            if let Some(object) = &object {
+                object.note(&name, &mut readings.diary, now);
+            }
             let objects = &mut T::of(&mut readings)[place].objects;
             let is_new = match (objects.get(&name), &object) {
                 (Some(before), Some(after)) => !before.is_like(after),
@@ -129,7 +151,10 @@ impl Kept {
             };
             match object {
                 Some(object) => drop(objects.insert(name, Arc::new(object))),
-                None => drop(objects.remove(&name)),
+                None => {
+                    objects.remove(&name);
+                    readings.forget();
+                }
             }
             is_new
         };
@@ -180,7 +205,13 @@ impl Kept {
                 why: "the projects were not read yet".to_owned(),
             },
         };
-        Some(Fact::Known(Arc::new(Applications { at, all, projects })))
+        let seen = readings.diary.all();
+        Some(Fact::Known(Arc::new(Applications {
+            at,
+            all,
+            projects,
+            seen,
+        })))
     }
 
     fn tell(&self, is_new: bool) {
@@ -191,6 +222,22 @@ impl Kept {
 
     fn lock(&self) -> MutexGuard<'_, Readings> {
         self.readings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Readings {
+    /// Forgets what Applications ran that are not there any more.
+    fn forget(&mut self) {
+        let Self {
+            applications,
+            diary,
+            ..
+        } = self;
+        let is_there = |name: &ObjectName| {
+            let mut places = applications.iter();
+            places.any(|reading| reading.objects.contains_key(name))
+        };
+        diary.retain(is_there);
     }
 }
 

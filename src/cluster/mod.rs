@@ -1,10 +1,11 @@
 //! Argo CD, read only: its Applications and the sync windows of its projects, from the Kubernetes API or from its own.
 //!
-//! Reading order: this file, `kept` (the latest reading), `kubernetes` and `api` (the two ways), `nouns` and `wire` (what is
+//! Reading order: this file, `kept` (the latest reading), `diary` (what is remembered of those before), `kubernetes` and `api` (the two ways), `nouns` and `wire` (what is
 //! sent). Not here: whether an Application is fit for a promotion (`plan`).
 //! Invariant: nothing is written but the wish for a refresh, and that only where the settings say so.
 
 mod api;
+mod diary;
 mod error;
 mod kept;
 mod kubernetes;

@@ -56,6 +56,7 @@ impl Check<'_> {
             deliver,
             allow_downgrade,
             gates: written,
+            argo_cd,
         } = &environment.value;
         if tags.is_none() && after.is_none() {
             self.has_rules(environment, context);
@@ -95,10 +96,16 @@ impl Check<'_> {
             }
         }
         let after = self.after(&environment.value, context);
+        let is_connected = self.connections.map(|connections| !connections.is_empty());
         Environment {
             name: name.value.clone(),
             rules,
-            gates: gates(written.as_ref(), after.is_some(), self.faults),
+            gates: gates(
+                written.as_ref(),
+                (after.is_some(), is_connected),
+                self.faults,
+            ),
+            argo_cd: self.argo_cd(argo_cd.as_ref(), names),
             after,
             update: updates,
             write: write.as_ref().map(|write| write.value),

@@ -2,13 +2,14 @@
 //!
 //! Not here: their environments (`check_environment`) and the places that are written (`check_update`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::artifact::Artifact;
 use super::blank::Names;
 use super::check_after::ENVIRONMENTS_MAX;
 use super::check_forge::Doubt;
 use super::check_route::Routes;
+use super::check_settings::Known;
 use super::claim::Claims;
 use super::fleet::Fleet;
 use super::forms::Image;
@@ -19,8 +20,8 @@ use super::source::{Source, Span};
 use super::tags::WrittenRule;
 use crate::image::Repository;
 use crate::policy::{
-    Environment, EnvironmentName, FolderPattern, ImageName, Policy, PolicyImage, PolicyName,
-    RepositoryName,
+    ConnectionName, Environment, EnvironmentName, FolderPattern, ImageName, Policy, PolicyImage,
+    PolicyName, RepositoryName,
 };
 
 /// What one policy must not share with another.
@@ -28,6 +29,8 @@ pub(super) struct Check<'a> {
     pub(super) sources: &'a [Source],
     /// The repositories that the settings name, with their branches; `None` where the settings cannot be read.
     pub(super) branches: Option<&'a BTreeMap<RepositoryName, String>>,
+    /// The connections to Argo CD that the settings name; `None` where the settings cannot be read.
+    pub(super) connections: Option<&'a BTreeSet<ConnectionName>>,
     /// The repositories where a pull request may not come to be.
     pub(super) doubts: &'a BTreeMap<RepositoryName, Doubt>,
     pub(super) faults: &'a mut Faults,
@@ -82,15 +85,13 @@ pub(super) enum Checked {
 impl<'a> Check<'a> {
     pub(super) fn new(
         sources: &'a [Source],
-        (branches, doubts): (
-            Option<&'a BTreeMap<RepositoryName, String>>,
-            &'a BTreeMap<RepositoryName, Doubt>,
-        ),
+        (known, doubts): (Option<&'a Known>, &'a BTreeMap<RepositoryName, Doubt>),
         faults: &'a mut Faults,
     ) -> Self {
         Self {
             sources,
-            branches,
+            branches: known.map(|known| &known.branches),
+            connections: known.map(|known| &known.connections),
             doubts,
             faults,
             routes: Routes::default(),
@@ -234,7 +235,9 @@ impl<'a> Check<'a> {
         let mut faults = Faults::default();
         let mut check = Check {
             shared: of_sample,
-            ..Check::new(self.sources, (self.branches, self.doubts), &mut faults)
+            branches: self.branches,
+            connections: self.connections,
+            ..Check::new(self.sources, (None, self.doubts), &mut faults)
         };
         check.application(&another(&name), &written);
         if let Some(why) = faults.first_error() {
@@ -247,8 +250,11 @@ impl<'a> Check<'a> {
             let message = format!("there is a fleet for these folders in {}", self.at(first));
             self.faults.error(folders.span, message);
         }
-        let branches = self.branches.cloned().unwrap_or_default();
-        Some(Fleet::new(folders.value, sample, (written, branches)))
+        let known = Known {
+            branches: self.branches.cloned().unwrap_or_default(),
+            connections: self.connections.cloned().unwrap_or_default(),
+        };
+        Some(Fleet::new(folders.value, sample, (written, known)))
     }
 
     /// Where a span is, for people.

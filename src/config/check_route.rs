@@ -172,6 +172,7 @@ fn over(own: RawEnvironment, route: &RawEnvironment) -> RawEnvironment {
         deliver,
         allow_downgrade,
         gates,
+        argo_cd,
     } = own;
     let route = route.clone();
     RawEnvironment {
@@ -184,5 +185,6 @@ fn over(own: RawEnvironment, route: &RawEnvironment) -> RawEnvironment {
         deliver: deliver.or(route.deliver),
         allow_downgrade: allow_downgrade.or(route.allow_downgrade),
         gates: gates.or(route.gates),
+        argo_cd: argo_cd.or(route.argo_cd),
     }
 }

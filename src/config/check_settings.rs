@@ -19,7 +19,7 @@ use super::settings::{
 use super::shape::Placed;
 use super::source::Span;
 use crate::login::{DockerConfig, Environment, PullSecrets, Purpose, Source, Which};
-use crate::policy::{RepositoryName, SubjectTemplate};
+use crate::policy::{ConnectionName, RepositoryName, SubjectTemplate};
 use crate::secret::Secret;
 
 /// The branch where none is named.
@@ -345,8 +345,25 @@ fn default_cache() -> PathBuf {
         .join("towpath")
 }
 
-/// The repositories that the settings name, each with its branch.
-pub(super) fn branches(raw: &raw::Settings) -> BTreeMap<RepositoryName, String> {
+/// What the settings name, for policies to use.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Known {
+    /// The repositories, each with its branch.
+    pub(super) branches: BTreeMap<RepositoryName, String>,
+    /// The connections to Argo CD.
+    pub(super) connections: BTreeSet<ConnectionName>,
+}
+
+/// What the settings name, for policies to use.
+pub(super) fn known(raw: &raw::Settings) -> Known {
+    let connections = raw.argo_cd.iter().flat_map(|named| &named.entries);
+    Known {
+        branches: branches(raw),
+        connections: connections.map(|entry| entry.key.value.clone()).collect(),
+    }
+}
+
+fn branches(raw: &raw::Settings) -> BTreeMap<RepositoryName, String> {
     let branch =
         |entry: &RepositoryEntry| entry.branch.as_ref().map(|branch| branch.value.0.clone());
     let entries = raw.repositories.entries.iter();

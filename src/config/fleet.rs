@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 
 use super::check_policy::{Check, Written};
+use super::check_settings::Known;
 use super::gates::SharedGate;
 use super::problem::Faults;
-use crate::policy::{FolderPattern, Policy, PolicyName, RepositoryName};
+use crate::policy::{FolderPattern, Policy, PolicyName};
 
 /// Policies that are alike but for a name, one for each folder that there is.
 #[derive(Clone, Debug)]
@@ -17,8 +18,7 @@ pub(crate) struct Fleet {
     /// The policy that it would have for a folder of its own name, which has the fleet's name.
     pub(crate) sample: Policy,
     written: Written,
-    /// The branch of each repository of the settings.
-    branches: BTreeMap<RepositoryName, String>,
+    known: Known,
     /// The freezes of the settings.
     freezes: Vec<SharedGate>,
 }
@@ -35,13 +35,13 @@ impl Fleet {
     pub(super) fn new(
         folders: FolderPattern,
         sample: Policy,
-        (written, branches): (Written, BTreeMap<RepositoryName, String>),
+        (written, known): (Written, Known),
     ) -> Self {
         Self {
             folders,
             sample,
             written,
-            branches,
+            known,
             freezes: Vec::new(),
         }
     }
@@ -56,7 +56,7 @@ impl Fleet {
     pub(crate) fn policy(&self, name: &PolicyName) -> Result<Policy, String> {
         let mut faults = Faults::default();
         let doubts = BTreeMap::new();
-        let mut check = Check::new(&[], (Some(&self.branches), &doubts), &mut faults);
+        let mut check = Check::new(&[], (Some(&self.known), &doubts), &mut faults);
         let policy = check.application(name, &self.written);
         match (faults.first_error(), policy) {
             (None, Some(mut policy)) => {

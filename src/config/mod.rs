@@ -7,6 +7,7 @@
 //! wrong). Not here: what a policy means for a round (`plan`).
 //! Invariant: a `Config` exists only where nothing is wrong; all problems are reported at once.
 
+mod applications;
 mod argo_cd;
 mod artifact;
 mod blank;
@@ -264,7 +265,7 @@ fn check(
     for source in sources {
         written.read(source, faults);
     }
-    let branches = settings.as_ref().map(check_settings::branches);
+    let known = settings.as_ref().map(check_settings::known);
     let freezes = settings
         .as_mut()
         .and_then(|settings| settings.freezes.take());
@@ -272,7 +273,7 @@ fn check(
     let settings = settings.map(|settings| check_settings::check(settings, folder, faults));
     let doubts = settings.as_ref().map(check_forge::doubts);
     let doubts = doubts.unwrap_or_default();
-    let mut check = check_policy::Check::new(sources, (branches.as_ref(), &doubts), faults);
+    let mut check = check_policy::Check::new(sources, (known.as_ref(), &doubts), faults);
     check.routes(written.routes);
     let (mut policies, mut fleets) = (Vec::new(), Vec::new());
     for policy in written.policies {

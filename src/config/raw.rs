@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::applications::WrittenArgoCd;
 use super::argo_cd::ArgoCdEntry;
 use super::artifact::Artifact;
 use super::blank::Blank;
@@ -260,6 +261,8 @@ shape! {
         allow_downgrade: Option<bool> = "allow-downgrade",
         /// What a version must meet to come here. Default: nothing.
         gates: Option<GatesEntry> = "gates",
+        /// The Applications of Argo CD that deploy this environment, by name, or `false` for none. Default: those that read the places under `update`.
+        argo_cd: Option<Block<WrittenArgoCd>> = "argo-cd",
     }
 
     /// Which tags are candidates, and which of two is newer: one of `semver`, `pattern`, `regex` and `follow`; `semver` may stand beside a pattern or a regex.

@@ -597,7 +597,7 @@ fn an_unknown_key_names_the_nearest_known_one() {
     8:42 unknown key `udpate` [did you mean `update`?]
     8:53 unknown key `allowDowngrade` [did you mean `allow-downgrade`?]
     ");
-    assert_snapshot!(environment("  - { name: dev, tags: { semver: 1.x }, update: a, colour: red }"), @"8:52 unknown key `colour` [known here: `name`, `tags`, `after`, `same`, `update`, `write`, `deliver`, `allow-downgrade`, `gates`]");
+    assert_snapshot!(environment("  - { name: dev, tags: { semver: 1.x }, update: a, colour: red }"), @"8:52 unknown key `colour` [known here: `name`, `tags`, `after`, `same`, `update`, `write`, `deliver`, `allow-downgrade`, `gates`, `argo-cd`]");
 }
 
 #[test]
@@ -723,7 +723,7 @@ fn a_followed_tag_cannot_be_written_by_its_name() {
 #[test]
 fn what_this_version_cannot_do_is_recognised() {
     let later = "  - { name: dev, gates: { healthy: true }, tags: { semver: 1.x }, update: a }";
-    assert_snapshot!(environment(later), @"8:27 `healthy` is not supported by this version of towpath yet");
+    assert_snapshot!(environment(later), @"8:36 `healthy` is about how a version is in the environment before, and there is none [name it with `after`, or leave `healthy` out]");
 }
 
 #[test]

@@ -55,6 +55,7 @@ enum Asked<'a> {
     Registry(&'a str),
     Source(&'a SourceBranch),
     History(&'a RepositoryName),
+    Manifests(&'a RepositoryName),
     Renderer(&'a Rendering),
 }
 
@@ -66,6 +67,7 @@ fn batches<'a>(questions: impl Iterator<Item = &'a Question>) -> Vec<BTreeSet<Qu
             | Question::Digest { repository, .. }
             | Question::Description { repository, .. } => Asked::Registry(repository.registry()),
             Question::Commit { source, .. } => Asked::Source(source),
+            Question::Ancestry(ancestry) => Asked::Manifests(&ancestry.repository),
             Question::Range(range) => Asked::History(&range.repository),
             Question::Rendered { rendering, .. } => Asked::Renderer(rendering),
         };

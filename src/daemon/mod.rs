@@ -35,6 +35,7 @@ use crate::policy::{ConnectionName, Policy, RepositoryName, SubjectTemplate};
 use crate::registry::Registry;
 use crate::web::{Bells, Health};
 use crate::world::Fact;
+use crate::world::RepositoryAddress;
 
 pub(crate) use clock::now;
 pub(crate) use round::{Hands, Report, round, settle};
@@ -49,6 +50,8 @@ pub(crate) struct Work {
     /// How the forge of each manifests repository writes.
     pub(crate) forges: BTreeMap<RepositoryName, Dialect>,
     pub(crate) origins: Origins,
+    /// Where each manifests repository is.
+    pub(crate) addresses: BTreeMap<RepositoryName, RepositoryAddress>,
     /// Whether pull requests show what they render to.
     pub(crate) renders: bool,
     /// Where the manifests repositories are on forges, by which events name them.

@@ -105,6 +105,7 @@ fn scope<'a>(work: &'a Work, policies: &'a [Policy], committer: &'a str) -> Scop
         subject: &work.subject,
         forges: &work.forges,
         origins: &work.origins,
+        addresses: &work.addresses,
         renders: work.renders,
         committer,
         is_sealed: work.signature.made_by == MadeBy::Forge,
@@ -134,6 +135,7 @@ async fn read(
             ranges: _,
             rendered: _,
             applications: _,
+            ancestry: _,
         } = sources.world(wants);
         (branches, requests, proposals)
     };

@@ -57,6 +57,13 @@ pub(crate) struct Recorded {
     pub(crate) moved: Moved,
 }
 
+impl Recorded {
+    /// The commit of the branch that brought it.
+    pub(crate) fn came_by(&self) -> &CommitId {
+        self.merge.as_ref().unwrap_or(&self.commit)
+    }
+}
+
 /// The latest commit by which a person resumed promotions of one environment of one policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Resumed {

@@ -100,6 +100,11 @@ struct Ask<'a> {
 }
 
 impl Site {
+    /// Whether it is an Application or ApplicationSet of Argo CD: what that deploys lies elsewhere.
+    pub(crate) fn is_application(&self) -> bool {
+        matches!(self.form, Form::Application { .. })
+    }
+
     /// The files in which the site may stand; exactly one of them has to exist.
     ///
     /// A path that ends as a kustomization is called is that file; any other is the folder of one.

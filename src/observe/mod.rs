@@ -17,7 +17,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use futures_util::future::{join, join_all, join3};
+use futures_util::future::{join_all, join3};
 use futures_util::stream;
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
@@ -32,8 +32,8 @@ use crate::policy::{ConnectionName, HEAD_PREFIX, RepositoryName, SourceBranch};
 use crate::registry::{self, Metadata, Registry, RegistryError};
 use crate::render::Renderer;
 use crate::world::{
-    BranchFacts, BranchName, Description, Fact, ImageFacts, Labels, Listing, Pushes, Question,
-    Shrunk, TagDetails, World,
+    Ancestry, Applications, BranchFacts, BranchName, Description, Fact, ImageFacts, Labels,
+    Listing, Pushes, Question, Shrunk, TagDetails, World,
 };
 
 pub(crate) use branch::{HISTORY_LENGTH_MAX, holds_file, told};
@@ -49,6 +49,10 @@ const QUESTIONS_AT_ONCE_MAX: usize = 64;
 /// Most versions of one image whose description is kept: those that come and go in 128 environments. Of 500 bytes each this
 /// is 128 KB; what goes is asked again, of the registry's cache.
 const DESCRIBED_MAX: usize = 256;
+
+/// Most answers about the ancestry of commits that are kept: of 200 bytes each this is 800 KB; then they are asked again, of the
+/// mirror.
+const ANCESTRY_MAX: usize = 4096;
 
 /// The registries and repositories that are read, and their latest readings.
 pub(crate) struct Sources {
@@ -165,8 +169,9 @@ impl Sources {
             applications: self
                 .connections
                 .iter()
-                .filter_map(|(name, connection)| Some((name.clone(), connection.shown()?)))
+                .map(|(name, connection)| (name.clone(), shown(connection)))
                 .collect(),
+            ancestry: readings.ancestry.clone(),
             folders: folders
                 .map(|(folders, fact)| (folders.clone(), fact.clone()))
                 .collect(),
@@ -389,6 +394,7 @@ impl Sources {
         let mut commits: BTreeMap<SourceBranch, Commits> = BTreeMap::new();
         let mut of_images = Vec::new();
         let (mut ranges, mut renderings) = (Vec::new(), Vec::new());
+        let mut ancestries = Vec::new();
         for question in questions {
             match question {
                 Question::Created { repository, tag } => {
@@ -409,6 +415,7 @@ impl Sources {
                     let latest = latest.or_insert(seen);
                     *latest = (*latest).max(seen);
                 }
+                Question::Ancestry(ancestry) => ancestries.push(self.ask_ancestry(ancestry)),
                 Question::Range(range) => ranges.push(self.ask_range(range, clock)),
                 Question::Rendered { rendering, files } => {
                     renderings.push(self.ask_rendering(rendering, files));
@@ -444,7 +451,7 @@ impl Sources {
             }
         });
         let answers = answers.buffer_unordered(QUESTIONS_AT_ONCE_MAX);
-        let of_sources = join(join_all(histories), join_all(ranges));
+        let of_sources = join3(join_all(histories), join_all(ranges), join_all(ancestries));
         join3(of_sources, join_all(renderings), answers.collect::<()>()).await;
     }
 
@@ -488,6 +495,29 @@ impl Sources {
         fact(metadata.map(|metadata| metadata.created))
     }
 
+    /// Asks the mirror whether one commit has another behind it, and keeps the answer, which cannot change.
+    async fn ask_ancestry(&self, ancestry: Ancestry) {
+        let Ancestry {
+            repository,
+            ancestor,
+            descendant,
+        } = &ancestry;
+        let ends = (descendant.to_string(), ancestor.to_string());
+        let fact = match self.mirrors[repository].range(ends, 0).await {
+            Ok(Some(range)) => Fact::Known(range.count == 0),
+            // One that the branches never had, or that lies before what the mirror keeps.
+            Ok(None) => Fact::Known(false),
+            Err(error) => Fact::Unknown {
+                why: whole_message(&error, None::<&str>),
+            },
+        };
+        let mut readings = self.readings();
+        if readings.ancestry.len() >= ANCESTRY_MAX {
+            readings.ancestry.clear();
+        }
+        readings.ancestry.insert(ancestry, fact);
+    }
+
     async fn description(&self, repository: &Repository, digest: &Digest) -> Fact<Description> {
         let metadata = self.registry.metadata(repository, digest).await;
         fact(metadata.map(described))
@@ -498,6 +528,13 @@ impl Sources {
             .lock()
             .expect("no reader panics while it holds the readings")
     }
+}
+
+/// What a connection shows.
+fn shown(connection: &Connection) -> Fact<Arc<Applications>> {
+    connection.shown().unwrap_or_else(|| Fact::Unknown {
+        why: "it has not been read yet".to_owned(),
+    })
 }
 
 /// An answer, or why there is none.

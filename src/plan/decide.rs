@@ -10,15 +10,16 @@ use jiff::Timestamp;
 use super::choice::{Choice, followed, is_lifted, order_is_known, with_rejections};
 use super::contested::{Contested, Owner};
 use super::facts::{branch_facts, histories, image_facts, known_tags, trusted_listing};
+use super::health::{Asked, Connected};
 use super::held::Held;
 use super::pin::{has, pinned};
-use super::screen::{RanIn, Screen};
+use super::screen::{Ran, RanIn, Screen};
 use super::standing::{Ask, Standings, current_text, written};
 use super::{Decided, Decision, Ground, HoldReason, Promote, Scope};
 use crate::image::{Repository, Tag};
-use crate::ledger::Rejections;
-use crate::manifest::Standing;
-use crate::policy::gate::Finding;
+use crate::ledger::{Recorded, Rejections};
+use crate::manifest::{CommitId, Standing};
+use crate::policy::gate::{Condition, Finding};
 use crate::policy::select::choose::{Ranking, Selection, rank};
 use crate::policy::select::{Exclusion, KnownTags, TagRule};
 use crate::policy::{After, Deliver, Environment, EnvironmentName, ImageName, Policy, PolicyImage};
@@ -68,6 +69,7 @@ impl<'a> Subject<'a> {
 #[derive(Default)]
 pub(super) struct Notes {
     current: Option<String>,
+    health: Option<Condition>,
     pub(super) candidate: Option<Tag>,
     pub(super) questions: BTreeSet<Question>,
     /// When time alone may let a candidate pass that waits.
@@ -85,6 +87,7 @@ struct Desk<'a> {
     tags: &'a BTreeMap<&'a Repository, KnownTags>,
     standings: &'a Standings<'a>,
     contested: &'a Contested<'a>,
+    connected: &'a Connected<'a>,
     /// What each rule makes of each listing, once however many policies share the two.
     rankings: BTreeMap<(&'a Repository, &'a TagRule), Ranking<'a>>,
     places: BTreeMap<(&'a Repository, &'a TagRule), Arc<Places<'a>>>,
@@ -157,6 +160,7 @@ fn at_desk<T>(
         tags: &all_known_tags(world),
         standings: &standings,
         contested: &Contested::among(written),
+        connected: &Connected::of(world),
         rankings: BTreeMap::new(),
         places: BTreeMap::new(),
     };
@@ -205,6 +209,7 @@ fn decide<'a>(subject: Subject<'a>, branch: &'a BranchName, desk: &mut Desk<'a>)
         };
     let Notes {
         current,
+        health,
         candidate,
         questions,
         next,
@@ -223,6 +228,7 @@ fn decide<'a>(subject: Subject<'a>, branch: &'a BranchName, desk: &mut Desk<'a>)
         current,
         candidate,
         decision,
+        health,
         next,
     };
     Judged { decided, questions }
@@ -254,6 +260,17 @@ fn judge<'a>(
     }
     let recorded = at_head.ledger.latest(&policy.name, &environment.name, name);
     let recorded = recorded.filter(|recorded| recorded.moved.repository == *repository);
+    if desk.connected.is_connected() {
+        let standing = sites.iter().map(|(_, standing)| standing);
+        let branch = (branch, at_head.head.as_ref());
+        let named = (environment, name);
+        notes.health = health(
+            (policy, named, branch),
+            (standing, recorded),
+            desk,
+            &mut notes.questions,
+        );
+    }
 
     let named = (policy, &environment.name, name);
     let held = Held::of(desk.scope, (world, desk.rejections), named, desk.now)?;
@@ -328,6 +345,29 @@ fn now_or_later(
     }
 }
 
+/// How Argo CD has what stands in an environment, as far as it is known.
+fn health<'a, 's>(
+    (policy, named, branch): (
+        &'a Policy,
+        (&'a Environment, &'a ImageName),
+        (&BranchName, Option<&'a CommitId>),
+    ),
+    (mut standing, recorded): (impl Iterator<Item = &'s Standing>, Option<&Recorded>),
+    desk: &Desk<'a>,
+    questions: &mut BTreeSet<Question>,
+) -> Option<Condition> {
+    let first = standing.next()?;
+    let brought = recorded.map(Ran::brought);
+    let brought = brought.filter(|brought| brought.is_at(first));
+    let version = brought.or_else(|| Ran::standing(first))?;
+    let watch = desk.connected.watch((desk.scope, policy), named, branch)?;
+    let asked = Asked {
+        stands: true,
+        ..version.asked()
+    };
+    watch.condition(asked, questions).ok()
+}
+
 /// What ran in the environments that versions come from.
 fn ran_before<'a>(subject: Subject<'a>, desk: &mut Desk<'a>) -> Result<Vec<RanIn<'a>>, HoldReason> {
     let Some(After { environments, .. }) = &subject.environment.after else {
@@ -388,6 +428,11 @@ fn ran_in<'a>(
         runs = runs.where_stands(&[version.to_string()], &compare);
     }
     let mut ran_in = RanIn::new(before, runs, sites.filter(|standing| is_pinned(standing)));
+    if subject.environment.gates.healthy.is_some() {
+        let head = at_head.head.as_ref();
+        let (whose, named) = ((desk.scope, policy), (before, name));
+        ran_in.watch = desk.connected.watch(whose, named, (&branch, head));
+    }
     ran_in.versions.retain(|ran| {
         let digest = ran.digest.as_ref();
         let by_digest = digest.and_then(|digest| rejected.digest(digest));

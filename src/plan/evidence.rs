@@ -125,6 +125,7 @@ impl View<'_> {
             RunsIn {
                 environment: decided.environment.clone(),
                 since: brought.map(|recorded| (recorded.at, recorded.commit.clone())),
+                health: decided.health.clone(),
             }
         });
         runs_in.collect()

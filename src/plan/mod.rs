@@ -14,6 +14,7 @@ mod describe;
 mod evidence;
 mod explain;
 mod facts;
+mod health;
 mod held;
 mod lint;
 mod pin;
@@ -37,12 +38,12 @@ use jiff::Timestamp;
 use crate::image::{Digest, Repository, Tag};
 use crate::ledger::HOLDS_FILE;
 use crate::manifest::Version;
-use crate::policy::gate::Finding;
+use crate::policy::gate::{Condition, Finding};
 use crate::policy::select::Dated;
 use crate::policy::{
     Environment, EnvironmentName, ImageName, Policy, PolicyName, RepositoryName, SubjectTemplate,
 };
-use crate::world::{BranchName, Question, World};
+use crate::world::{BranchName, Question, RepositoryAddress, World};
 pub(crate) use request::source::{Origins, Web};
 pub(crate) use request::{Dialect, Gate, GateVerdict, HidesBy};
 
@@ -84,6 +85,8 @@ pub(crate) struct Decided {
     /// The version that the rule would have here, where there is one.
     pub(crate) candidate: Option<Tag>,
     pub(crate) decision: Decision,
+    /// How Argo CD has what stands there now; `None` where it is not connected, or nothing stands there.
+    pub(crate) health: Option<Condition>,
     /// When time alone could change the decision.
     pub(crate) next: Option<Timestamp>,
 }
@@ -223,6 +226,8 @@ pub(crate) struct Scope<'a> {
     /// How the forge of each manifests repository writes; those without a forge are missing.
     pub(crate) forges: &'a BTreeMap<RepositoryName, Dialect>,
     pub(crate) origins: &'a Origins,
+    /// Where each manifests repository is, to find the Applications that read it.
+    pub(crate) addresses: &'a BTreeMap<RepositoryName, RepositoryAddress>,
     /// Whether pull requests show what they render to.
     pub(crate) renders: bool,
     /// Who commits promotions, as git writes a person: by this a commit is known to be ours.

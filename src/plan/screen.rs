@@ -10,10 +10,11 @@ use jiff::Timestamp;
 use super::HoldReason;
 use super::decide::Subject;
 use super::facts::digest_of;
+use super::health::{Asked, Watch};
 use crate::image::{Digest, Tag};
 use crate::ledger::{Recorded, Runs};
-use crate::manifest::Standing;
-use crate::policy::gate::{Finding, GateName, Since, Verdict};
+use crate::manifest::{CommitId, Standing};
+use crate::policy::gate::{Condition, Finding, GateName, Since, SoakSince, Verdict};
 use crate::policy::select::Exclusion;
 use crate::policy::{After, Candidates, Environment, EnvironmentName, Same};
 use crate::world::{Description, Fact, ImageFacts, Question};
@@ -29,13 +30,19 @@ pub(super) struct Ran {
     pub(super) digest: Option<Digest>,
     /// `None` where no promotion tells it.
     pub(super) since: Option<Timestamp>,
+    /// What brought it, where a promotion did.
+    pub(super) commit: Option<CommitId>,
+    /// Whether it stands there now.
+    pub(super) stands: bool,
 }
 
 /// The versions that ran in an environment, the first that came first.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct RanIn<'a> {
     pub(super) environment: &'a EnvironmentName,
     pub(super) versions: Vec<Ran>,
+    /// How Argo CD has it, where that matters.
+    pub(super) watch: Option<Watch<'a>>,
     runs: Runs<'a>,
 }
 
@@ -86,7 +93,54 @@ enum Barrier {
 }
 
 /// A candidate that ran before: by its version in each of the environments, in their order.
-type RanAs<'r> = Vec<(&'r EnvironmentName, &'r Ran)>;
+type RanAs<'r> = Vec<(&'r RanIn<'r>, &'r Ran)>;
+
+impl Ran {
+    /// It, to ask for its health.
+    pub(super) fn asked(&self) -> Asked<'_> {
+        Asked {
+            tag: &self.tag,
+            digest: self.digest.as_ref(),
+            stands: self.stands,
+            commit: self.commit.as_ref(),
+        }
+    }
+
+    /// Whether it is what stands at a place.
+    pub(super) fn is_at(&self, standing: &Standing) -> bool {
+        let has = |text: &String| self.digest.as_ref().map(Digest::as_str) == Some(text);
+        match (&standing.tag, &standing.digest) {
+            (Some(tag), None) => tag == self.tag.as_str(),
+            (Some(tag), Some(digest)) => {
+                tag == self.tag.as_str() && (self.digest.is_none() || has(digest))
+            }
+            (None, Some(digest)) => has(digest),
+            (None, None) => false,
+        }
+    }
+
+    /// What a promotion brought.
+    pub(super) fn brought(by: &Recorded) -> Self {
+        Self {
+            tag: by.moved.tag.clone(),
+            digest: by.moved.digest.clone(),
+            since: Some(by.at),
+            commit: Some(by.came_by().clone()),
+            stands: false,
+        }
+    }
+
+    /// What stands at a place, if it is a tag.
+    pub(super) fn standing(standing: &Standing) -> Option<Self> {
+        Some(Self {
+            tag: standing.tag.as_ref()?.parse().ok()?,
+            digest: standing.digest.as_ref().and_then(|text| text.parse().ok()),
+            since: None,
+            commit: None,
+            stands: true,
+        })
+    }
+}
 
 impl<'a> RanIn<'a> {
     /// What ran in `environment`, where `standing` stands at its sites.
@@ -95,31 +149,17 @@ impl<'a> RanIn<'a> {
         runs: Runs<'a>,
         standing: impl Iterator<Item = &'s Standing>,
     ) -> Self {
-        let ran = |run: &Recorded| Ran {
-            tag: run.moved.tag.clone(),
-            digest: run.moved.digest.clone(),
-            since: Some(run.at),
-        };
-        let mut versions: Vec<Ran> = runs.iter().map(ran).collect();
+        let mut versions: Vec<Ran> = runs.iter().map(Ran::brought).collect();
         for standing in standing {
-            let digest: Option<Digest> =
-                standing.digest.as_ref().and_then(|text| text.parse().ok());
-            let Some(tag) = standing.tag.as_ref().and_then(|text| text.parse().ok()) else {
-                continue;
-            };
-            let is_this = |ran: &Ran| {
-                let is_other =
-                    |digest: &Digest| ran.digest.as_ref().is_some_and(|ran| ran != digest);
-                ran.tag == tag && !digest.as_ref().is_some_and(is_other)
-            };
-            if !versions.iter().any(is_this) {
-                let since = None;
-                versions.push(Ran { tag, digest, since });
+            match versions.iter_mut().rfind(|ran| ran.is_at(standing)) {
+                Some(ran) => ran.stands = true,
+                None => versions.extend(Ran::standing(standing)),
             }
         }
         Self {
             environment: &environment.name,
             versions,
+            watch: None,
             runs,
         }
     }
@@ -199,7 +239,7 @@ impl Screen<'_> {
         let ran_as = self.before.iter().map(|ran_in| {
             let is_it = |ran: &&Ran| ran.digest.as_ref() == Some(digest);
             match ran_in.versions.iter().rfind(is_it) {
-                Some(ran) => Ok((ran_in.environment, ran)),
+                Some(ran) => Ok((ran_in, ran)),
                 None => Err(ran_in.environment.clone()),
             }
         });
@@ -257,7 +297,7 @@ impl Screen<'_> {
                 }
             };
             match ran {
-                Some(ran) => all.push((ran_in.environment, ran)),
+                Some(ran) => all.push((ran_in, ran)),
                 None => return Ok(Err(ran_in.environment.clone())),
             }
         }
@@ -339,11 +379,8 @@ impl Screen<'_> {
     ) -> Result<Result<Passed, Barrier>, HoldReason> {
         let gates = &self.subject.environment.gates;
         let mut findings = Vec::new();
-        if let Some(soak) = gates.soak {
-            findings.extend(ran_as.iter().map(|(environment, ran)| match ran.since {
-                Some(since) => soak.judge((environment, since), self.now),
-                None => unknown_since(environment),
-            }));
+        for (ran_in, ran) in ran_as {
+            self.lived((ran_in, ran), questions, &mut findings)?;
         }
         if let Some(min_age) = gates.min_age {
             findings.push(match self.since(tag) {
@@ -375,6 +412,33 @@ impl Screen<'_> {
                 }
             }
         }
+    }
+
+    /// What those gates find that judge how a version lived in one environment before.
+    fn lived(
+        &self,
+        (ran_in, ran): (&RanIn<'_>, &Ran),
+        questions: &mut BTreeSet<Question>,
+        findings: &mut Vec<Finding>,
+    ) -> Result<(), HoldReason> {
+        let gates = &self.subject.environment.gates;
+        let environment = ran_in.environment;
+        let mut since = Ok(ran.since.map(SoakSince::Came));
+        if let (Some(healthy), Some(watch)) = (gates.healthy, &ran_in.watch) {
+            let condition = watch.condition(ran.asked(), questions)?;
+            findings.push(healthy.judge((environment, &condition), self.now));
+            since = match condition {
+                Condition::Healthy { since } => Ok(Some(SoakSince::Healthy(since))),
+                Condition::NotYet { why } => Err(why),
+                Condition::NeverSeen | Condition::Unknown { .. } => return Ok(()),
+            };
+        }
+        findings.extend(gates.soak.map(|soak| match since {
+            Ok(Some(since)) => soak.judge((environment, since), self.now),
+            Ok(None) => unknown_since(environment),
+            Err(why) => not_begun(environment, &why),
+        }));
+        Ok(())
     }
 
     /// The digest by which a candidate is the version that ran before. One that has a tag of its own has a digest of its own.
@@ -448,6 +512,15 @@ fn unknown_since(environment: &EnvironmentName) -> Finding {
         why: format!(
             "no promotion tells since when it has run in `{environment}`; a newer version that is promoted there ends this"
         ),
+        next: None,
+    }
+}
+
+fn not_begun(environment: &EnvironmentName, why: &str) -> Finding {
+    Finding {
+        gate: GateName::Soak,
+        verdict: Verdict::Waits,
+        why: format!("it counts from when it is healthy in `{environment}`: {why}"),
         next: None,
     }
 }

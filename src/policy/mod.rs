@@ -3,6 +3,7 @@
 //! Not here: how policies are written in files (`config`), and what to do about one (`plan`).
 
 mod after;
+mod argo_cd;
 mod deliver;
 mod folders;
 pub(crate) mod gate;
@@ -21,6 +22,7 @@ use select::TagRule;
 use select::choose::Downgrade;
 
 pub(crate) use after::{After, Candidates, Same};
+pub(crate) use argo_cd::{ApplicationName, ArgoCd};
 pub(crate) use deliver::{Deliver, Group, HEAD_PREFIX, MergeWay, PullRequests};
 pub(crate) use folders::FolderPattern;
 pub(crate) use subject::{ParseSubjectTemplateError, SubjectTemplate};
@@ -54,6 +56,7 @@ pub(crate) struct Environment {
     /// The environments that versions come from; `None` where they come from the registry alone.
     pub(crate) after: Option<After>,
     pub(crate) gates: Gates,
+    pub(crate) argo_cd: ArgoCd,
     /// Never empty.
     pub(crate) update: Vec<Update>,
     /// What is written; `None` leaves it to the rule of each image.

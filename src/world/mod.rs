@@ -3,6 +3,7 @@
 //! Not here: judgement (`plan`) and reading (`observe`). A fact that could not be read is [`Fact::Unknown`]
 //! with the reason, never an absence.
 
+mod ancestry;
 mod applications;
 mod description;
 mod folders;
@@ -24,10 +25,11 @@ use crate::manifest::{CommitId, RepoPath};
 use crate::policy::select::PushUse;
 use crate::policy::{ConnectionName, RepositoryName, SourceBranch};
 
+pub(crate) use ancestry::Ancestry;
 pub(crate) use applications::{
     Application, Applications, Condition, Deployment, Destination, Health, HealthStatus,
-    ObjectName, Operation, OperationPhase, RepositoryAddress, Source, SyncState, SyncStatus,
-    SyncWindow, Syncing, WindowKind,
+    ObjectName, Operation, OperationPhase, Readers, RepositoryAddress, Seen, Source, SyncState,
+    SyncStatus, SyncWindow, Syncing, WindowKind,
 };
 pub(crate) use description::{Description, Labels};
 pub(crate) use folders::Folders;
@@ -55,6 +57,8 @@ pub(crate) struct World {
     pub(crate) rendered: BTreeMap<Rendering, Fact<Arc<Rendered>>>,
     /// By connection to Argo CD.
     pub(crate) applications: BTreeMap<ConnectionName, Fact<Arc<Applications>>>,
+    /// Which commits of manifests repositories have which others behind them; asked because a decision lacked it.
+    pub(crate) ancestry: BTreeMap<Ancestry, Fact<bool>>,
 }
 
 /// A branch of a manifests repository.
@@ -151,6 +155,8 @@ pub(crate) enum Question {
         commit: String,
         seen: Timestamp,
     },
+    /// Does one commit have another behind it?
+    Ancestry(Ancestry),
     /// Which commits lie between two versions?
     Range(CommitRange),
     /// What does a commit render to otherwise with these files?

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::ancestry::saved::{self as ancestry, SavedAncestry};
 use super::applications::saved::{self as applications, SavedApplications};
 use super::description::saved::{self as description, SavedDescriptions};
 use super::folders::saved::{self as folders, SavedFolders};
@@ -69,6 +70,8 @@ struct SavedWorld {
     renderings: Vec<SavedRendering>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     applications: BTreeMap<String, SavedApplications>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    ancestry: Vec<SavedAncestry>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -188,6 +191,7 @@ pub(crate) fn save(world: &World, at: Timestamp) -> String {
         ranges,
         rendered: renderings,
         applications: by_connection,
+        ancestry: by_commits,
     } = world;
     let saved = SavedWorld {
         api_version: API_VERSION.to_owned(),
@@ -228,6 +232,10 @@ pub(crate) fn save(world: &World, at: Timestamp) -> String {
         applications: by_connection
             .iter()
             .map(|(name, fact)| (name.to_string(), applications::save(fact)))
+            .collect(),
+        ancestry: by_commits
+            .iter()
+            .map(|(commits, fact)| ancestry::save(commits, fact))
             .collect(),
     };
     serde_yaml::to_string(&saved).expect("a world file has only strings, numbers, lists and maps")
@@ -281,6 +289,10 @@ pub(crate) fn load(text: &str) -> Result<(World, Timestamp), LoadWorldError> {
         world
             .applications
             .insert(name, applications::load(of_connection)?);
+    }
+    for of_commits in saved.ancestry {
+        let (commits, fact) = ancestry::load(of_commits)?;
+        world.ancestry.insert(commits, fact);
     }
     Ok((world, parse(&saved.at, "a time")?))
 }

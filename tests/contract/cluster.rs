@@ -76,6 +76,11 @@ applications:
         images:
         - ghcr.io/acme/web:v1@sha256:0000
         - busybox
+        seen:
+        - - ghcr.io/acme/web:v1@sha256:0000
+          - never
+        - - busybox
+          - never
         operation:
           phase: Failed
           message: one or more objects failed to apply

@@ -2,15 +2,19 @@
 //!
 //! Not here: what a gate says of a version (`policy`).
 
+mod healthy;
+
 use globset::{Glob, GlobMatcher};
 use jiff::SignedDuration;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 use serde_json::{Value as Json, json};
 
+use healthy::{HealthyGate, healthy};
+
 use super::fleet::Fleet;
 use super::forms::OneOrMany;
 use super::problem::Faults;
-use super::shape::{Later, Leaf, Placed, Refusal, shape};
+use super::shape::{Block, Later, Leaf, Placed, Refusal, shape};
 use crate::policy::Policy;
 use crate::policy::gate::{
     DAYS, Days, Freeze, FreezeEnd, FreezeError, Gates, Hours, MinAge, Platform, Platforms, Soak,
@@ -32,6 +36,8 @@ const ZONE_DISTANCE_MAX: usize = 3;
 shape! {
     /// Conditions that a version must meet to come here, all of them.
     struct GatesEntry {
+        /// Whether the Applications of the environment before must be synced and healthy with the version: `true`, `false`, or `{ settle: 2m }`. Default: `true` where Argo CD is connected.
+        healthy: Option<Block<HealthyGate>> = "healthy",
         /// How long the version must have run in the environment before: `30m`, `24h`, `3d`.
         soak: Option<Placed<Age>> = "soak",
         /// How long ago it must have been pushed, or first seen where the registry tells no push times: `3d`.
@@ -43,7 +49,6 @@ shape! {
         /// What the image must be built for, all of it: `[linux/amd64, linux/arm64]`.
         platforms: Option<OneOrMany<Placed<Platform>>> = "platforms",
     } also {
-        Later = "healthy",
         Later = "signature",
         Later = "attestations",
         Later = "checks",
@@ -215,12 +220,21 @@ impl Leaf for NameGlob {
     }
 }
 
-/// What the gates of an environment mean; `after` is where it says what it comes after.
-pub(super) fn gates(written: Option<&GatesEntry>, is_after: bool, faults: &mut Faults) -> Gates {
+/// What the gates of an environment mean that comes after another (`is_after`), where Argo CD is connected (`is_connected`; `None` where
+/// the settings cannot be read).
+pub(super) fn gates(
+    written: Option<&GatesEntry>,
+    (is_after, is_connected): (bool, Option<bool>),
+    faults: &mut Faults,
+) -> Gates {
     let Some(written) = written else {
-        return Gates::default();
+        return Gates {
+            healthy: healthy(None, (is_after, is_connected), faults),
+            ..Gates::default()
+        };
     };
     let GatesEntry {
+        healthy: written_healthy,
         soak,
         min_age,
         windows,
@@ -234,6 +248,7 @@ pub(super) fn gates(written: Option<&GatesEntry>, is_after: bool, faults: &mut F
             "name it with `after`, or write `min-age`, which counts from the push",
         );
     }
+    let healthy = healthy(written_healthy, (is_after, is_connected), faults);
     let windows = windows.map(|OneOrMany(windows)| {
         let windows = windows.into_iter();
         Windows::new(windows.map(|entry| window(entry, faults)).collect())
@@ -249,6 +264,7 @@ pub(super) fn gates(written: Option<&GatesEntry>, is_after: bool, faults: &mut F
         freeze_of((from, to), zone, reason, faults)
     });
     Gates {
+        healthy,
         soak: soak.map(|age| Soak(age.value.0)),
         min_age: min_age.map(|age| MinAge(age.value.0)),
         windows,

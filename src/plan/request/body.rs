@@ -12,6 +12,7 @@ use crate::image::Tag;
 use crate::ledger::Moved;
 use crate::plan::short;
 use crate::policy::ImageName;
+use crate::policy::gate::Condition;
 use crate::policy::template::{
     Template, TemplateError, TemplateImage, TemplateSections, TemplateValues,
 };
@@ -343,10 +344,24 @@ fn running(facts: &RequestFacts, sizes: Sizes) -> String {
                 write!(line, " since {at}, by commit `{}`", commit.short())
                     .expect("a string can be written");
             }
+            line.extend(runs.health.as_ref().and_then(health));
             lines.push(line);
         }
     }
     listed("### Where it runs already", lines, sizes.images)
+}
+
+/// What follows the place where a version runs.
+fn health(condition: &Condition) -> Option<String> {
+    match condition {
+        Condition::Healthy { since } => {
+            let since = since.strftime("%Y-%m-%d %H:%M UTC");
+            Some(format!("; **healthy** since {since}"))
+        }
+        Condition::NotYet { why } => Some(format!("; **not healthy**: {}", prose(why))),
+        Condition::Unknown { why } => Some(format!("; health unknown: {}", prose(why))),
+        Condition::NeverSeen => None,
+    }
 }
 
 fn gates(facts: &RequestFacts, sizes: Sizes) -> String {

@@ -21,6 +21,7 @@ use super::{Ground, SharedPlace};
 use crate::image::Digest;
 use crate::ledger::{Moved, Promotion};
 use crate::manifest::{CommitId, RepoPath};
+use crate::policy::gate::Condition;
 use crate::policy::select::Dated;
 use crate::policy::template::{Template, TemplateSections};
 use crate::policy::{EnvironmentName, ImageName};
@@ -80,6 +81,8 @@ pub(crate) struct RunsIn {
     pub(crate) environment: EnvironmentName,
     /// When git got it, by which commit; `None` where no promotion of ours tells.
     pub(crate) since: Option<(Timestamp, CommitId)>,
+    /// How Argo CD has it there, where it is connected.
+    pub(crate) health: Option<Condition>,
 }
 
 /// A condition, and how it stands.

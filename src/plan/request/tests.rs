@@ -18,6 +18,7 @@ use crate::ledger::{Moved, Promotion};
 use crate::manifest::RepoPath;
 use crate::plan::change::FileChange;
 use crate::plan::{Ground, SharedPlace};
+use crate::policy::gate::Condition;
 use crate::policy::select::Dated;
 use crate::policy::template::{Template, TemplatePart};
 use crate::world::{
@@ -76,6 +77,7 @@ struct Written {
     from: String,
     platform: String,
     evidence: String,
+    health: Option<Condition>,
     subject: String,
     author: String,
     line: String,
@@ -87,6 +89,9 @@ fn written() -> Written {
         from: "v1.4.2".to_owned(),
         platform: "linux/amd64".to_owned(),
         evidence: "`v1.5.0` runs in staging since 2026-03-01 09:00 UTC, which is 24h".to_owned(),
+        health: Some(Condition::Healthy {
+            since: "2026-03-01T09:03:20Z".parse().unwrap(),
+        }),
         subject: "fix: the login of guests".to_owned(),
         author: "Ann".to_owned(),
         line: "newTag".to_owned(),
@@ -120,6 +125,7 @@ fn evidence(written: &Written) -> Evidence {
                 "2026-03-01T09:00:00Z".parse().unwrap(),
                 COMMIT.parse().unwrap(),
             )),
+            health: written.health.clone(),
         }],
         between,
         also: BTreeSet::new(),
@@ -233,7 +239,7 @@ fn a_reviewer_sees_what_changes_its_evidence_and_how_to_act() {
 
     ### Where it runs already
 
-    * `web` `v1.5.0` runs in `staging` since 2026-03-01 09:00 UTC, by commit `0a0b0c0`
+    * `web` `v1.5.0` runs in `staging` since 2026-03-01 09:00 UTC, by commit `0a0b0c0`; **healthy** since 2026-03-01 09:03 UTC
 
     ### Gates
 
@@ -268,8 +274,8 @@ fn a_reviewer_sees_what_changes_its_evidence_and_how_to_act() {
     Towpath-Environment: production
     Towpath-Image: web%20ghcr.io/acme/portal-web:v1.5.0@sha256:abababababababababababababababababababababababababababababababab
     Towpath-Replaces: web%20v1.4.2
-    Shown: 1a7f36310829deded4df94ddba1e593cd8a4f63101515f4db6eb52499438526f
-    Checksum: sha256:b58c90036cefe32e9b4d83eee06dede2331b7a8a3d1bf005544ded00e9ab1aea
+    Shown: 16141e35d8f62f7585a4c0b5eadb5a8e8124bbb6a4f41d4e0619eb4388e8dd3f
+    Checksum: sha256:ffc892d7d0ad87a44b74f268eed3814955da587009b8f55b1713a244b481c59a
     -->
     ");
 }
@@ -291,7 +297,7 @@ fn where_nothing_folds_and_comments_are_shown_the_body_has_neither() {
 
     ### Where it runs already
 
-    * `web` `v1.5.0` runs in `staging` since 2026-03-01 09:00 UTC, by commit `0a0b0c0`
+    * `web` `v1.5.0` runs in `staging` since 2026-03-01 09:00 UTC, by commit `0a0b0c0`; **healthy** since 2026-03-01 09:03 UTC
 
     ### Gates
 
@@ -323,8 +329,8 @@ fn where_nothing_folds_and_comments_are_shown_the_body_has_neither() {
     [towpath-data]: # (Towpath-Environment: production)
     [towpath-data]: # (Towpath-Image: web%20ghcr.io/acme/portal-web:v1.5.0@sha256:abababababababababababababababababababababababababababababababab)
     [towpath-data]: # (Towpath-Replaces: web%20v1.4.2)
-    [towpath-data]: # (Shown: ad8962e7b67d7e3225080dd64006a0532a8257db084904a1275ccf48e48defcd)
-    [towpath-data]: # (Checksum: sha256:8952dad9192ffc8eb1caebf261fedd76a6ec9a3fd9590bebc6541164b2ed59c9)
+    [towpath-data]: # (Shown: cbb91d501f40667ba669e14b39ddffdeb9eacf29f52c57e5139b09eef38ef97f)
+    [towpath-data]: # (Checksum: sha256:852616d2e9207302892f8afcfb947904e0d09ec56e7f67648af6d7004a51c2ef)
     ");
 }
 
@@ -466,10 +472,10 @@ fn a_group_tells_the_policy_of_each_image() {
 
     ### Where it runs already
 
-    * `app-000` `web` `v1.5.0` runs in `staging` since 2026-03-01 09:00 UTC, by commit `0a0b0c0`
-    * `app-000` `worker` `v1.5.0` runs in `staging` since 2026-03-01 09:00 UTC, by commit `0a0b0c0`
-    * `app-001` `web` `v1.5.0` runs in `staging` since 2026-03-01 09:00 UTC, by commit `0a0b0c0`
-    * `app-001` `worker` `v1.5.0` runs in `staging` since 2026-03-01 09:00 UTC, by commit `0a0b0c0`
+    * `app-000` `web` `v1.5.0` runs in `staging` since 2026-03-01 09:00 UTC, by commit `0a0b0c0`; **healthy** since 2026-03-01 09:03 UTC
+    * `app-000` `worker` `v1.5.0` runs in `staging` since 2026-03-01 09:00 UTC, by commit `0a0b0c0`; **healthy** since 2026-03-01 09:03 UTC
+    * `app-001` `web` `v1.5.0` runs in `staging` since 2026-03-01 09:00 UTC, by commit `0a0b0c0`; **healthy** since 2026-03-01 09:03 UTC
+    * `app-001` `worker` `v1.5.0` runs in `staging` since 2026-03-01 09:00 UTC, by commit `0a0b0c0`; **healthy** since 2026-03-01 09:03 UTC
 
     ### Gates
 
@@ -727,9 +733,9 @@ fn a_group_of_sixty_images_fits_the_smallest_product() {
 
     ### Where it runs already
 
-    * `app-000` `web` `v1.5.0` runs in `staging` since 2026-03-01 09:00 UTC, by commit `0a0b0c0`
-    * `app-000` `worker` `v1.5.0` runs in `staging` since 2026-03-01 09:00 UTC, by commit `0a0b0c0`
-    * `app-001` `web` `v1.5.0` runs in `staging` since 2026-03-01 09:00 UTC, by commit `0a0b0c0`
+    * `app-000` `web` `v1.5.0` runs in `staging` since 2026-03-01 09:00 UTC, by commit `0a0b0c0`; **healthy** since 2026-03-01 09:03 UTC
+    * `app-000` `worker` `v1.5.0` runs in `staging` since 2026-03-01 09:00 UTC, by commit `0a0b0c0`; **healthy** since 2026-03-01 09:03 UTC
+    * `app-001` `web` `v1.5.0` runs in `staging` since 2026-03-01 09:00 UTC, by commit `0a0b0c0`; **healthy** since 2026-03-01 09:03 UTC
     * and 57 more
 
     ### Gates
@@ -754,9 +760,7 @@ fn a_group_of_sixty_images_fits_the_smallest_product() {
     * `apps/app-010/overlays/production/kustomization.yaml` (+1 −1)
     * `apps/app-011/overlays/production/kustomization.yaml` (+1 −1)
     * `apps/app-012/overlays/production/kustomization.yaml` (+1 −1)
-    * `apps/app-013/overlays/production/kustomization.yaml` (+1 −1)
-    * `apps/app-014/overlays/production/kustomization.yaml` (+1 −1)
-    * and 15 more
+    * and 17 more
 
     ### Warnings
 
@@ -1002,7 +1006,7 @@ fn hostile() -> impl Strategy<Value = String> {
 }
 
 fn hostile_written() -> impl Strategy<Value = Written> {
-    let all = proptest::collection::vec(hostile(), 7);
+    let all = proptest::collection::vec(hostile(), 8);
     all.prop_map(|texts| {
         let mut texts = texts.into_iter();
         let mut next = || texts.next().unwrap();
@@ -1011,6 +1015,7 @@ fn hostile_written() -> impl Strategy<Value = Written> {
             from: format!("v{}v", next()),
             platform: next(),
             evidence: next(),
+            health: Some(Condition::NotYet { why: next() }),
             subject: next(),
             author: next(),
             line: next(),

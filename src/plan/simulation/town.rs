@@ -21,7 +21,7 @@ use crate::plan::{
 use crate::policy::{Policy, PolicyName, RepositoryName, SubjectTemplate};
 use crate::world::{
     BranchFacts, BranchName, Description, Fact, File, ImageFacts, Labels, Listing, Proposal,
-    PullRequest, PullRequests, Question, RequestState, TagDetails, World,
+    PullRequest, PullRequests, Question, RepositoryAddress, RequestState, TagDetails, World,
 };
 
 pub(super) const ENVIRONMENTS: [&str; 3] = ["dev", "staging", "production"];
@@ -67,6 +67,7 @@ pub(super) struct Town {
     forges: BTreeMap<RepositoryName, Dialect>,
     subject: SubjectTemplate,
     origins: Origins,
+    addresses: BTreeMap<RepositoryName, RepositoryAddress>,
     files: BTreeMap<RepoPath, Arc<str>>,
     /// Oldest first.
     commits: Vec<Commit>,
@@ -101,6 +102,7 @@ impl Town {
             forges: [(repository, dialect())].into(),
             subject: SubjectTemplate::default(),
             origins: Origins::default(),
+            addresses: BTreeMap::new(),
             files: BTreeMap::new(),
             commits: Vec::new(),
             ledger: (Ledger::default(), 0),
@@ -133,6 +135,7 @@ impl Town {
             forges: &self.forges,
             committer: COMMITTER,
             origins: &self.origins,
+            addresses: &self.addresses,
             renders: false,
             is_sealed: false,
         }
@@ -267,6 +270,7 @@ impl Town {
                 Question::Created { .. }
                 | Question::Description { .. }
                 | Question::Commit { .. }
+                | Question::Ancestry(_)
                 | Question::Range(_)
                 | Question::Rendered { .. } => {
                     panic!("nothing here needs {question:?}")

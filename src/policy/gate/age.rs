@@ -22,18 +22,29 @@ pub(crate) enum Since {
     FirstSeen(Timestamp),
 }
 
+/// Since when a version has run in an environment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SoakSince {
+    /// Since it was promoted there, which is all that git tells.
+    Came(Timestamp),
+    /// Since Argo CD showed it healthy there.
+    Healthy(Timestamp),
+}
+
 impl Soak {
     /// How a version stands that has run in `environment` since `since`.
     pub(crate) fn judge(
         self,
-        (environment, since): (&EnvironmentName, Timestamp),
+        (environment, since): (&EnvironmentName, SoakSince),
         now: Timestamp,
     ) -> Finding {
+        let (words, rest, since) = match since {
+            SoakSince::Came(at) => ("it came to", "was not taken back there", at),
+            SoakSince::Healthy(at) => ("it was healthy in", "was not degraded since", at),
+        };
         let why = |until: Timestamp| match until <= now {
-            true => {
-                format!("it came to `{environment}` at {since} and was not taken back there")
-            }
-            false => format!("it came to `{environment}` at {since}, and soaks until {until}"),
+            true => format!("{words} `{environment}` at {since} and {rest}"),
+            false => format!("{words} `{environment}` at {since}, and soaks until {until}"),
         };
         ripe(GateName::Soak, (since, self.0), now, why)
     }
@@ -84,7 +95,7 @@ fn ripe(
 mod tests {
     use jiff::{SignedDuration, Timestamp};
 
-    use super::{Finding, MinAge, Since, Soak, Verdict};
+    use super::{Finding, MinAge, Since, Soak, SoakSince, Verdict};
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -92,7 +103,7 @@ mod tests {
 
     fn soak(now: &str) -> Finding {
         let environment = "staging".parse().unwrap();
-        let since = at("2026-11-20T10:00:00Z");
+        let since = SoakSince::Came(at("2026-11-20T10:00:00Z"));
         Soak(SignedDuration::from_hours(24)).judge((&environment, since), at(now))
     }
 

@@ -6,6 +6,7 @@
 mod age;
 mod clock;
 mod freeze;
+mod healthy;
 mod platforms;
 mod windows;
 
@@ -13,14 +14,17 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-pub(crate) use age::{MinAge, Since, Soak};
+pub(crate) use age::{MinAge, Since, Soak, SoakSince};
 pub(crate) use freeze::{Freeze, FreezeEnd, FreezeError};
+pub(crate) use healthy::{Condition, Healthy};
 pub(crate) use platforms::{Platform, Platforms};
 pub(crate) use windows::{DAYS, Days, Hours, Window, Windows};
 
 /// The gates of an environment; one that is not listed is not there.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Gates {
+    /// Only where Argo CD is connected and the environment comes after another.
+    pub(crate) healthy: Option<Healthy>,
     pub(crate) soak: Option<Soak>,
     pub(crate) min_age: Option<MinAge>,
     pub(crate) windows: Option<Windows>,
@@ -32,6 +36,7 @@ pub(crate) struct Gates {
 /// What a gate is called in policies, in reasons and in commit statuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum GateName {
+    Healthy,
     Soak,
     MinAge,
     Windows,
@@ -68,13 +73,14 @@ impl Gates {
     /// Whether some of them judge a version by what it is and where it ran.
     pub(crate) fn judge_versions(&self) -> bool {
         let Self {
+            healthy,
             soak,
             min_age,
             windows: _,
             freezes: _,
             platforms,
         } = self;
-        soak.is_some() || min_age.is_some() || platforms.is_some()
+        healthy.is_some() || soak.is_some() || min_age.is_some() || platforms.is_some()
     }
 
     /// What those find that judge the moment and no version, each gate once.
@@ -120,6 +126,7 @@ impl GateName {
     /// As policies write it.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
+            Self::Healthy => "healthy",
             Self::Soak => "soak",
             Self::MinAge => "min-age",
             Self::Windows => "windows",

@@ -1,6 +1,7 @@
 //! What Argo CD says of its Applications, as it was read. Whether that is good enough is not judged here.
 
 mod address;
+mod readers;
 pub(super) mod saved;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use super::Fact;
 use crate::manifest::RepoPath;
 
 pub(crate) use address::RepositoryAddress;
+pub(crate) use readers::Readers;
 
 /// The Applications that one connection shows.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +24,18 @@ pub(crate) struct Applications {
     pub(crate) all: BTreeMap<ObjectName, Arc<Application>>,
     /// The sync windows of the projects; a right of its own may be missing to read them.
     pub(crate) projects: Fact<BTreeMap<ObjectName, Arc<Vec<SyncWindow>>>>,
+    /// What each ran while it was watched, the image that was seen first before the others.
+    pub(crate) seen: BTreeMap<ObjectName, Arc<Vec<Seen>>>,
+}
+
+/// An image that an Application ran while it was watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// As [`Application::images`] has it.
+    pub(crate) image: String,
+    /// Since when the Application has been healthy with it; another one that took its place does not end that. `None`: it was not
+    /// seen healthy since it was degraded, or at all.
+    pub(crate) healthy: Option<Timestamp>,
 }
 
 /// The name of an object in a cluster.
@@ -199,10 +213,6 @@ pub(crate) enum WindowKind {
 impl Applications {
     /// The sync windows of an Application's project: none where the project is not there, and a reason where the projects
     /// cannot be read.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the gates ask for it; they come next")
-    )]
     pub(crate) fn windows(&self, name: &ObjectName) -> Fact<Arc<Vec<SyncWindow>>> {
         let projects = match &self.projects {
             Fact::Known(projects) => projects,
@@ -218,38 +228,16 @@ impl Applications {
         let windows = project.and_then(|project| projects.get(&project).cloned());
         Fact::Known(windows.unwrap_or_default())
     }
-
-    /// The Applications that read `path` of the repository at `address`, each with the numbers of the sources that do.
-    #[expect(dead_code, reason = "the gates ask for it; they come next")]
-    pub(crate) fn readers<'a>(
-        &'a self,
-        address: &'a RepositoryAddress,
-        path: &'a RepoPath,
-    ) -> impl Iterator<Item = (&'a ObjectName, Vec<usize>)> {
-        self.all.iter().filter_map(move |(name, application)| {
-            let sources = application.sources.iter().enumerate();
-            let sources = sources.filter(|(_, source)| source.reads(address, path));
-            let numbers: Vec<usize> = sources.map(|(number, _)| number).collect();
-            (!numbers.is_empty()).then_some((name, numbers))
-        })
-    }
 }
 
-impl Source {
-    /// Whether a change of `path`, a file or a folder, in the repository at `address` may change what this source gives.
-    pub(crate) fn reads(&self, address: &RepositoryAddress, path: &RepoPath) -> bool {
-        let is_here = self
-            .address
-            .as_ref()
-            .is_some_and(|own| own.is_same(address));
-        let is_below = |folder: &RepoPath| match folder.as_str() {
-            "" => true,
-            folder => {
-                let rest = path.as_str().strip_prefix(folder);
-                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            }
-        };
-        is_here && (self.path.as_ref().is_some_and(is_below) || self.value_files.contains(path))
+impl Application {
+    /// Since when it has been healthy with what it runs now, as it says itself; `None` where it is not, or does not say.
+    pub(crate) fn healthy_since(&self) -> Option<Timestamp> {
+        let is_healthy = self.health.status == HealthStatus::Healthy;
+        let is_synced = self.sync.status == SyncStatus::Synced;
+        let since = self.health.since.filter(|_| is_healthy && is_synced)?;
+        let deployed = self.history.last().map(|deployment| deployment.at);
+        Some(deployed.map_or(since, |deployed| deployed.max(since)))
     }
 }
 
@@ -284,6 +272,52 @@ words! {
     SyncStatus: Synced OutOfSync Unknown;
     HealthStatus: Healthy Progressing Degraded Suspended Missing Unknown;
     OperationPhase: Running Terminating Failed Error Succeeded Unknown;
+}
+
+#[cfg(test)]
+impl Application {
+    /// One that is synced and healthy, of no repository.
+    pub(crate) fn sample() -> Self {
+        Self {
+            project: "default".to_owned(),
+            destination: Destination::default(),
+            sources: Vec::new(),
+            is_hydrated: false,
+            syncing: Syncing::Automated,
+            is_skipped: false,
+            is_being_deleted: false,
+            is_refresh_due: false,
+            controller_namespace: None,
+            sync: SyncState {
+                status: SyncStatus::Synced,
+                revisions: Vec::new(),
+            },
+            health: Health {
+                status: HealthStatus::Healthy,
+                message: String::new(),
+                since: None,
+            },
+            images: Vec::new(),
+            operation: None,
+            conditions: Vec::new(),
+            history: Vec::new(),
+            reconciled: None,
+        }
+    }
+}
+
+#[cfg(test)]
+impl std::str::FromStr for ObjectName {
+    type Err = ();
+
+    /// Reads `namespace/name`.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (namespace, name) = text.split_once('/').ok_or(())?;
+        Ok(Self {
+            namespace: namespace.into(),
+            name: name.into(),
+        })
+    }
 }
 
 #[cfg(test)]

@@ -8,12 +8,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Application, Applications, Condition, Deployment, Destination, Health, HealthStatus,
-    ObjectName, Operation, OperationPhase, RepositoryAddress, Source, SyncState, SyncStatus,
+    ObjectName, Operation, OperationPhase, RepositoryAddress, Seen, Source, SyncState, SyncStatus,
     SyncWindow, Syncing, WindowKind,
 };
 use crate::manifest::RepoPath;
 use crate::world::Fact;
 use crate::world::saved::{LoadWorldError, parse};
+
+/// What stands for a time where an Application was not seen healthy.
+const NOT_HEALTHY: &str = "never";
 
 /// What one connection shows.
 #[derive(Serialize, Deserialize)]
@@ -65,6 +68,9 @@ struct SavedApplication {
     health_since: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     images: Vec<String>,
+    /// Images with the time since which it was healthy with them, or `never`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    seen: Vec<(String, String)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     operation: Option<SavedOperation>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -155,11 +161,23 @@ pub(in crate::world) fn save(fact: &Fact<Arc<Applications>>) -> SavedApplication
     match fact {
         Fact::Unknown { why } => saved.unknown = Some(why.clone()),
         Fact::Known(applications) => {
-            let Applications { at, all, projects } = &**applications;
+            let Applications {
+                at,
+                all,
+                projects,
+                seen,
+            } = &**applications;
             saved.at = Some(at.to_string());
             let all = all.iter();
             saved.applications = all
-                .map(|(name, application)| (name.to_string(), save_application(application)))
+                .map(|(name, application)| {
+                    let seen = seen.get(name).into_iter().flat_map(|seen| seen.iter());
+                    let saved = SavedApplication {
+                        seen: seen.map(save_seen).collect(),
+                        ..save_application(application)
+                    };
+                    (name.to_string(), saved)
+                })
                 .collect();
             match projects {
                 Fact::Unknown { why } => saved.projects_unknown = Some(why.clone()),
@@ -195,10 +213,16 @@ pub(in crate::world) fn load(
             return Ok(Fact::Unknown { why });
         }
     };
-    let applications = applications.into_iter().map(|(name, saved)| {
-        let application = load_application(saved)?;
-        Ok((load_name(&name)?, Arc::new(application)))
-    });
+    let (mut all, mut seen) = (BTreeMap::new(), BTreeMap::new());
+    for (name, mut saved) in applications {
+        let name = load_name(&name)?;
+        let watched = std::mem::take(&mut saved.seen).into_iter().map(load_seen);
+        let watched = watched.collect::<Result<Vec<_>, _>>()?;
+        if !watched.is_empty() {
+            seen.insert(name.clone(), Arc::new(watched));
+        }
+        all.insert(name, Arc::new(load_application(saved)?));
+    }
     let projects = match projects_unknown {
         Some(why) => Fact::Unknown { why },
         None => {
@@ -211,9 +235,23 @@ pub(in crate::world) fn load(
     };
     Ok(Fact::Known(Arc::new(Applications {
         at,
-        all: applications.collect::<Result<_, LoadWorldError>>()?,
+        all,
         projects,
+        seen,
     })))
+}
+
+fn save_seen(Seen { image, healthy }: &Seen) -> (String, String) {
+    let healthy = healthy.map_or_else(|| NOT_HEALTHY.to_owned(), |since| since.to_string());
+    (image.clone(), healthy)
+}
+
+fn load_seen((image, healthy): (String, String)) -> Result<Seen, LoadWorldError> {
+    let healthy = match healthy.as_str() {
+        NOT_HEALTHY => None,
+        since => Some(parse(since, "a time")?),
+    };
+    Ok(Seen { image, healthy })
 }
 
 fn load_name(text: &str) -> Result<ObjectName, LoadWorldError> {
@@ -274,6 +312,7 @@ fn save_application(application: &Application) -> SavedApplication {
         health_message: health.message,
         health_since: health.since.map(|since| since.to_string()),
         images,
+        seen: Vec::new(),
         operation: operation.map(save_operation),
         conditions: conditions.into_iter().map(condition).collect(),
         history: history.into_iter().map(deployment).collect(),

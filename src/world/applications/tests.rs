@@ -1,6 +1,6 @@
-//! Which URLs name one repository, and which sources read a path.
+//! Which URLs name one repository.
 
-use super::{RepositoryAddress, Source};
+use super::RepositoryAddress;
 
 fn address(url: &str) -> RepositoryAddress {
     RepositoryAddress::of(url).unwrap_or_else(|| panic!("{url} is one"))
@@ -74,29 +74,4 @@ fn other_repositories_are_others() {
     ] {
         assert_eq!(RepositoryAddress::of(none), None, "{none}");
     }
-}
-
-#[test]
-fn a_source_reads_its_folder_what_is_below_it_and_its_values() {
-    let source = |path: Option<&str>, values: &[&str]| Source {
-        url: String::new(),
-        address: RepositoryAddress::of("git@github.com:acme/deploy"),
-        path: path.map(|path| path.parse().unwrap()),
-        chart: None,
-        target_revision: String::new(),
-        value_files: values.iter().map(|file| file.parse().unwrap()).collect(),
-    };
-    let here = address("https://github.com/acme/deploy");
-    let reads = |source: &Source, path: &str| source.reads(&here, &path.parse().unwrap());
-    let folder = source(Some("apps/web"), &[]);
-    assert!(reads(&folder, "apps/web"));
-    assert!(reads(&folder, "apps/web/kustomization.yaml"));
-    assert!(!reads(&folder, "apps/web-2/kustomization.yaml"));
-    assert!(!reads(&folder, "apps"));
-    assert!(reads(&source(Some("."), &[]), "apps/web"));
-    let values = source(None, &["envs/dev.yaml"]);
-    assert!(reads(&values, "envs/dev.yaml"));
-    assert!(!reads(&values, "envs"));
-    let elsewhere = address("https://github.com/acme/other");
-    assert!(!folder.reads(&elsewhere, &"apps/web".parse().unwrap()));
 }

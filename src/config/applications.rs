@@ -1,0 +1,120 @@
+//! Which Applications of Argo CD deploy an environment, as policies write it.
+//!
+//! Not here: the connections to Argo CD (`argo_cd`).
+
+use serde_json::{Value as Json, json};
+
+use super::blank::{Blank, Fill, Names};
+use super::check_policy::Check;
+use super::forms::OneOrMany;
+use super::problem::Faults;
+use super::shape::{Block, Leaf, Placed, Refusal, Shape, list, nearest, shape};
+use super::tree::{Node, PlainKind, Value, plain_kind};
+use crate::policy::{ApplicationName, ArgoCd, ConnectionName};
+
+shape! {
+    /// Applications of one connection.
+    struct ApplicationsEntry {
+        /// The connection to Argo CD that shows them, by its name in the settings. Default: whichever does.
+        connection: Option<Placed<ConnectionName>> = "connection",
+        /// Their names, with the namespace where several have one name: `portal-dev`, `argocd/portal-dev`.
+        applications: OneOrMany<Placed<Blank<ApplicationName>>> = "applications",
+    }
+}
+
+/// What `argo-cd` of an environment says.
+#[derive(Clone, Debug)]
+pub(super) enum WrittenArgoCd {
+    Nothing,
+    Named(ApplicationsEntry),
+}
+
+impl Shape for WrittenArgoCd {
+    fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
+        match &node.value {
+            Value::Map(_) => ApplicationsEntry::read(node, faults).map(Self::Named),
+            Value::Scalar(scalar)
+                if scalar.plain && plain_kind(&scalar.text) == PlainKind::Boolean =>
+            {
+                if bool::read(node, faults)? {
+                    let message = "expected the name of an Application, or `false`";
+                    faults.error(node.span, message);
+                    return None;
+                }
+                Some(Self::Nothing)
+            }
+            Value::Scalar(_) | Value::List(_) | Value::Empty | Value::Refused => {
+                let applications = OneOrMany::read(node, faults)?;
+                Some(Self::Named(ApplicationsEntry {
+                    connection: None,
+                    applications,
+                }))
+            }
+        }
+    }
+
+    fn schema() -> Option<Json> {
+        let names = <OneOrMany<Placed<Blank<ApplicationName>>> as Shape>::schema()?;
+        Some(json!({ "anyOf": [{ "const": false }, names, ApplicationsEntry::schema()?] }))
+    }
+}
+
+impl Leaf for ApplicationName {
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        text.parse().map_err(|error| {
+            Refusal::from(error)
+                .hint("write `portal-dev`, or `argocd/portal-dev` with its namespace")
+        })
+    }
+}
+
+impl Fill for ApplicationName {}
+
+impl Check<'_> {
+    /// Which Applications deploy an environment; notes a connection that the settings do not have.
+    pub(super) fn argo_cd(
+        &mut self,
+        written: Option<&Block<WrittenArgoCd>>,
+        names: Names<'_>,
+    ) -> ArgoCd {
+        let Some(Block { value, span, .. }) = written else {
+            return ArgoCd::default();
+        };
+        if self
+            .connections
+            .is_some_and(|connections| connections.is_empty())
+        {
+            let message = "the settings have no connection to Argo CD, so this changes nothing";
+            self.faults.warning(*span, message);
+        }
+        let ApplicationsEntry {
+            connection,
+            applications: OneOrMany(applications),
+        } = match value {
+            WrittenArgoCd::Nothing => return ArgoCd::Nothing,
+            WrittenArgoCd::Named(entry) => entry,
+        };
+        if let (Some(named), Some(known)) = (connection, self.connections)
+            && !known.is_empty()
+            && !known.contains(&named.value)
+        {
+            let known: Vec<&str> = known.iter().map(ConnectionName::as_str).collect();
+            let hint = match nearest(named.value.as_str(), &known) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("known: {}", list(&known)),
+            };
+            let message = format!(
+                "the settings have no connection `{}` to Argo CD",
+                named.value
+            );
+            self.faults.error_with_hint(named.span, message, hint);
+        }
+        let filled = applications
+            .iter()
+            .filter_map(|name| name.value.filled(names, self.faults));
+        ArgoCd::Named {
+            connection: connection.as_ref().map(|named| named.value.clone()),
+            applications: filled.collect(),
+        }
+    }
+}
