@@ -139,10 +139,9 @@ impl Api {
     pub(super) async fn refresh(&self, application: &ObjectName) -> Result<(), ClusterError> {
         let ObjectName { namespace, name } = application;
         let mut url = self.address(&["applications", name]);
-        let mut query = url.query_pairs_mut();
-        query.append_pair("refresh", "normal");
-        query.append_pair("appNamespace", namespace);
-        drop(query);
+        url.query_pairs_mut()
+            .append_pair("refresh", "normal")
+            .append_pair("appNamespace", namespace);
         let what = format!("refresh the Application `{application}`");
         let asked = async {
             let request = self.request(url)?;

@@ -175,14 +175,12 @@ impl Connection {
         self.kept.changed().await;
     }
 
+    /// Whether the settings let us ask for a refresh.
+    pub(crate) fn may_refresh(&self) -> bool {
+        self.refresh == Refresh::WhenAsked
+    }
+
     /// Asks Argo CD to compare an Application with git now, which it does by itself every few minutes.
-    #[cfg_attr(
-        not(test),
-        expect(
-            dead_code,
-            reason = "a push asks for it once policies name Applications"
-        )
-    )]
     pub(crate) async fn refresh(&self, application: &ObjectName) -> Result<(), ClusterError> {
         match (self.refresh, &self.way) {
             (Refresh::Never, _) => Err(ClusterError::NoRefresh),

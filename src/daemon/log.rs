@@ -6,11 +6,12 @@ use std::sync::Arc;
 use super::round::Report;
 use super::source::Heads;
 use crate::apply::{Delivery, Outcome, ProposalEnd, ProposalOutcome};
+use crate::cluster::ClusterError;
 use crate::image::{Repository, Tag};
 use crate::observe::whole_message;
 use crate::plan::{Decided, Decision, HoldReason, RequestChange};
 use crate::policy::{ConnectionName, EnvironmentName, ImageName, PolicyName, SourceBranch};
-use crate::world::{Applications, Fact, ImageFacts, Listing};
+use crate::world::{Applications, Fact, ImageFacts, Listing, ObjectName};
 
 /// New tags of one listing that are named. More come from an import or after a long outage, and are counted.
 const NEW_TAGS_SAID_MAX: usize = 20;
@@ -45,6 +46,12 @@ fn new_tags(repository: &Repository, before: &Listing, after: &Listing) {
     for tag in new {
         tracing::info!(%repository, %tag, "new tag");
     }
+}
+
+/// Says that Argo CD would not look at git at once.
+pub(crate) fn not_refreshed(application: &ObjectName, error: &ClusterError) {
+    let why = whole_message(error, error.hint());
+    tracing::warn!(%application, why, "Argo CD was not asked to refresh it");
 }
 
 /// Says whether Argo CD's Applications are known, where that changed.

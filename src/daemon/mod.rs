@@ -38,6 +38,7 @@ use crate::world::Fact;
 use crate::world::RepositoryAddress;
 
 pub(crate) use clock::now;
+pub(crate) use log::not_refreshed;
 pub(crate) use round::{Hands, Report, round, settle};
 pub(crate) use status::{Board, registry_status};
 

@@ -13,9 +13,9 @@ use crate::apply::{
 };
 use crate::forge::{ForgeError, PullRequest};
 use crate::observe::{Sources, Wants};
-use crate::plan::{Change, Plan, ProposalChange, Scope, plan};
-use crate::policy::RepositoryName;
-use crate::world::Question;
+use crate::plan::{Change, Plan, ProposalChange, Scope, deployers, plan};
+use crate::policy::{ConnectionName, RepositoryName};
+use crate::world::{ObjectName, Question};
 
 /// How often a round plans anew because a branch moved under it. Each attempt loses only to a push of somebody
 /// else within the milliseconds between fetch and push; five such losses in a row mean that a robot fights for
@@ -45,6 +45,8 @@ pub(crate) struct Report {
     /// What became of every change, lost races included.
     pub(crate) outcomes: Vec<Outcome>,
     pub(crate) proposals: Vec<ProposalOutcome>,
+    /// The Applications of Argo CD that deploy what was pushed.
+    pub(crate) deployers: BTreeSet<(ConnectionName, ObjectName)>,
     pub(crate) duration: Duration,
 }
 
@@ -101,6 +103,7 @@ pub(crate) async fn round(hands: Hands<'_>, stop: &CancellationToken) -> Report 
     };
     Report {
         plan,
+        deployers: deployers_of(&outcomes, hands),
         outcomes,
         proposals,
         duration: started.elapsed(),
@@ -134,6 +137,24 @@ fn places(hands: Hands<'_>) -> Places<'_> {
         signature: hands.signature,
         now: (hands.clock)(),
     }
+}
+
+/// The Applications that deploy what was pushed to branches that they read.
+fn deployers_of(outcomes: &[Outcome], hands: Hands<'_>) -> BTreeSet<(ConnectionName, ObjectName)> {
+    let pushed = outcomes.iter().filter_map(|outcome| match &outcome.result {
+        Delivery::Pushed { commits } => Some((&outcome.branch, commits)),
+        Delivery::Moved | Delivery::Failed { .. } => None,
+    });
+    let mut pushed = pushed.peekable();
+    if pushed.peek().is_none() {
+        return BTreeSet::new();
+    }
+    let world = hands.sources.world(hands.wants);
+    let found = pushed.map(|(branch, commits)| {
+        let promotions = commits.iter().flat_map(|(commit, _)| &commit.promotions);
+        deployers(&hands.scope, &world, (branch, promotions))
+    });
+    found.flatten().collect()
 }
 
 /// Reads anew what was written.

@@ -3,7 +3,7 @@
 //!
 //! Invariant: `stop` is looked at between rounds, and in one between proposals, so that a push is never cut in half by us.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,9 +18,9 @@ use super::{Shared, Work, log, metrics};
 use crate::apply::{Delivery, MadeBy, ProposalEnd, ProposalOutcome};
 use crate::observe::{News, Sources, Wants};
 use crate::plan::Scope;
-use crate::policy::{HEAD_PREFIX, Policy, RepositoryName};
+use crate::policy::{ConnectionName, HEAD_PREFIX, Policy, RepositoryName};
 use crate::web::Health;
-use crate::world::{BranchName, World};
+use crate::world::{BranchName, ObjectName, World};
 
 /// How long a worker waits after a wake-up for one more, and after each of those, since one push should carry all that
 /// comes together. Polls that are answered by one registry end a few milliseconds apart: at the start, after an outage, and
@@ -86,8 +86,9 @@ pub(super) async fn work(shared: Arc<Shared>, repository: RepositoryName, index:
                 shared.first_reading_done();
             }
         }
-        let report = round(hands, &shared.stop).await;
+        let mut report = round(hands, &shared.stop).await;
         log::report(&report, &mut said);
+        compare_now(&work.sources, std::mem::take(&mut report.deployers));
         metrics::round(&repository, &report);
         asking.ask(&shared, &report.plan.questions);
         let patience = Patience::after(&report);
@@ -95,6 +96,19 @@ pub(super) async fn work(shared: Arc<Shared>, repository: RepositoryName, index:
         wait(&shared, place, (&mut reading, patience, &mut asking)).await;
     }
     asking.end().await;
+}
+
+/// Asks Argo CD to look at what was pushed; no round waits for that, and it is tried once, since Argo CD looks by itself soon.
+fn compare_now(sources: &Arc<Sources>, applications: BTreeSet<(ConnectionName, ObjectName)>) {
+    if applications.is_empty() {
+        return;
+    }
+    let sources = sources.clone();
+    tokio::spawn(async move {
+        for (application, error) in sources.compare_now(applications).await {
+            log::not_refreshed(&application, &error);
+        }
+    });
 }
 
 /// What is planned of a repository that has `policies`.

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::whole_message;
+use super::{Sources, whole_message};
 use crate::config;
 use crate::git::{Entry, History, LoggedCommit, Mirror, ReadError};
 use crate::ledger::{self, HOLDS_FILE, Hold, Ledger};
 use crate::manifest::{CommitId, RepoPath};
-use crate::world::{BranchFacts, Fact, File};
+use crate::world::{Ancestry, BranchFacts, Fact, File};
 
 /// How far back the history is read: some years of a busy manifests repository (30 commits a day), and well
 /// under a second of reading. What is older counts as never promoted by us.
@@ -153,6 +153,35 @@ pub(super) fn file(entry: Entry) -> File {
         Entry::Submodule => File::Submodule,
         Entry::Missing => File::Missing,
         Entry::TooLarge { size } => File::TooLarge { size_bytes: size },
+    }
+}
+
+/// Most answers about the ancestry of commits that are kept: of 200 bytes each this is 800 KB; then they are asked again, of the
+/// mirror.
+const ANCESTRY_MAX: usize = 4096;
+
+impl Sources {
+    /// Asks the mirror whether one commit has another behind it, and keeps the answer, which cannot change.
+    pub(super) async fn ask_ancestry(&self, ancestry: Ancestry) {
+        let Ancestry {
+            repository,
+            ancestor,
+            descendant,
+        } = &ancestry;
+        let ends = (descendant.to_string(), ancestor.to_string());
+        let fact = match self.mirrors[repository].range(ends, 0).await {
+            Ok(Some(range)) => Fact::Known(range.count == 0),
+            // One that the branches never had, or that lies before what the mirror keeps.
+            Ok(None) => Fact::Known(false),
+            Err(error) => Fact::Unknown {
+                why: whole_message(&error, None::<&str>),
+            },
+        };
+        let mut readings = self.readings();
+        if readings.ancestry.len() >= ANCESTRY_MAX {
+            readings.ancestry.clear();
+        }
+        readings.ancestry.insert(ancestry, fact);
     }
 }
 

@@ -3,6 +3,7 @@
 //! Not here: when to read (`daemon`) and what follows (`plan`). Invariant: a failed reading becomes
 //! [`Fact::Unknown`] with its reason, and touches no other reading.
 
+mod applications;
 mod branch;
 mod fleets;
 mod folders;
@@ -32,8 +33,8 @@ use crate::policy::{ConnectionName, HEAD_PREFIX, RepositoryName, SourceBranch};
 use crate::registry::{self, Metadata, Registry, RegistryError};
 use crate::render::Renderer;
 use crate::world::{
-    Ancestry, Applications, BranchFacts, BranchName, Description, Fact, ImageFacts, Labels,
-    Listing, Pushes, Question, Shrunk, TagDetails, World,
+    BranchFacts, BranchName, Description, Fact, ImageFacts, Labels, Listing, Pushes, Question,
+    Shrunk, TagDetails, World,
 };
 
 pub(crate) use branch::{HISTORY_LENGTH_MAX, holds_file, told};
@@ -49,10 +50,6 @@ const QUESTIONS_AT_ONCE_MAX: usize = 64;
 /// Most versions of one image whose description is kept: those that come and go in 128 environments. Of 500 bytes each this
 /// is 128 KB; what goes is asked again, of the registry's cache.
 const DESCRIBED_MAX: usize = 256;
-
-/// Most answers about the ancestry of commits that are kept: of 200 bytes each this is 800 KB; then they are asked again, of the
-/// mirror.
-const ANCESTRY_MAX: usize = 4096;
 
 /// The registries and repositories that are read, and their latest readings.
 pub(crate) struct Sources {
@@ -169,7 +166,7 @@ impl Sources {
             applications: self
                 .connections
                 .iter()
-                .map(|(name, connection)| (name.clone(), shown(connection)))
+                .map(|(name, connection)| (name.clone(), applications::shown(connection)))
                 .collect(),
             ancestry: readings.ancestry.clone(),
             folders: folders
@@ -495,29 +492,6 @@ impl Sources {
         fact(metadata.map(|metadata| metadata.created))
     }
 
-    /// Asks the mirror whether one commit has another behind it, and keeps the answer, which cannot change.
-    async fn ask_ancestry(&self, ancestry: Ancestry) {
-        let Ancestry {
-            repository,
-            ancestor,
-            descendant,
-        } = &ancestry;
-        let ends = (descendant.to_string(), ancestor.to_string());
-        let fact = match self.mirrors[repository].range(ends, 0).await {
-            Ok(Some(range)) => Fact::Known(range.count == 0),
-            // One that the branches never had, or that lies before what the mirror keeps.
-            Ok(None) => Fact::Known(false),
-            Err(error) => Fact::Unknown {
-                why: whole_message(&error, None::<&str>),
-            },
-        };
-        let mut readings = self.readings();
-        if readings.ancestry.len() >= ANCESTRY_MAX {
-            readings.ancestry.clear();
-        }
-        readings.ancestry.insert(ancestry, fact);
-    }
-
     async fn description(&self, repository: &Repository, digest: &Digest) -> Fact<Description> {
         let metadata = self.registry.metadata(repository, digest).await;
         fact(metadata.map(described))
@@ -528,13 +502,6 @@ impl Sources {
             .lock()
             .expect("no reader panics while it holds the readings")
     }
-}
-
-/// What a connection shows.
-fn shown(connection: &Connection) -> Fact<Arc<Applications>> {
-    connection.shown().unwrap_or_else(|| Fact::Unknown {
-        why: "it has not been read yet".to_owned(),
-    })
 }
 
 /// An answer, or why there is none.

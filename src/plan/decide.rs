@@ -14,7 +14,7 @@ use super::health::{Asked, Connected};
 use super::held::Held;
 use super::pin::{has, pinned};
 use super::screen::{Ran, RanIn, Screen};
-use super::standing::{Ask, Standings, current_text, written};
+use super::standing::{Ask, Located, Standings, current_text, written};
 use super::{Decided, Decision, Ground, HoldReason, Promote, Scope};
 use crate::image::{Repository, Tag};
 use crate::ledger::{Recorded, Rejections};
@@ -260,17 +260,14 @@ fn judge<'a>(
     }
     let recorded = at_head.ledger.latest(&policy.name, &environment.name, name);
     let recorded = recorded.filter(|recorded| recorded.moved.repository == *repository);
-    if desk.connected.is_connected() {
-        let standing = sites.iter().map(|(_, standing)| standing);
-        let branch = (branch, at_head.head.as_ref());
-        let named = (environment, name);
-        notes.health = health(
-            (policy, named, branch),
-            (standing, recorded),
-            desk,
-            &mut notes.questions,
-        );
-    }
+    let place = (branch, at_head.head.as_ref());
+    notes.health = health(
+        subject,
+        place,
+        (&sites, recorded),
+        desk,
+        &mut notes.questions,
+    );
 
     let named = (policy, &environment.name, name);
     let held = Held::of(desk.scope, (world, desk.rejections), named, desk.now)?;
@@ -282,6 +279,24 @@ fn judge<'a>(
     if let Some(pin) = held.pin {
         return pinned(pin, subject, sites, (world, notes));
     }
+    chosen(subject, (sites, recorded), held, desk, notes)
+}
+
+/// The version that the rule and the gates choose for `sites`, where nobody stopped or pinned it.
+fn chosen<'a>(
+    subject: Subject<'a>,
+    (sites, recorded): (Vec<(Located, Standing)>, Option<&Recorded>),
+    held: Held<'_>,
+    desk: &mut Desk<'a>,
+    notes: &mut Notes,
+) -> Result<Promote, HoldReason> {
+    let Subject {
+        environment,
+        name,
+        image,
+        ..
+    } = subject;
+    let (repository, world) = (&image.repository, desk.world);
     let facts = image_facts(repository, world)?;
     let rejected = held.rejected(facts);
     let listing = trusted_listing(repository, facts, desk.now)?;
@@ -345,22 +360,29 @@ fn now_or_later(
     }
 }
 
-/// How Argo CD has what stands in an environment, as far as it is known.
-fn health<'a, 's>(
-    (policy, named, branch): (
-        &'a Policy,
-        (&'a Environment, &'a ImageName),
-        (&BranchName, Option<&'a CommitId>),
-    ),
-    (mut standing, recorded): (impl Iterator<Item = &'s Standing>, Option<&Recorded>),
+/// How Argo CD has what stands at the first of `sites`, as far as it is known.
+fn health<'a>(
+    Subject {
+        policy,
+        environment,
+        name,
+        ..
+    }: Subject<'a>,
+    place: (&BranchName, Option<&'a CommitId>),
+    (sites, recorded): (&[(Located, Standing)], Option<&Recorded>),
     desk: &Desk<'a>,
     questions: &mut BTreeSet<Question>,
 ) -> Option<Condition> {
-    let first = standing.next()?;
+    if !desk.connected.is_connected() {
+        return None;
+    }
+    let (_, first) = sites.first()?;
     let brought = recorded.map(Ran::brought);
     let brought = brought.filter(|brought| brought.is_at(first));
     let version = brought.or_else(|| Ran::standing(first))?;
-    let watch = desk.connected.watch((desk.scope, policy), named, branch)?;
+    let watch = desk
+        .connected
+        .watch((desk.scope, policy), (environment, name), place)?;
     let asked = Asked {
         stands: true,
         ..version.asked()

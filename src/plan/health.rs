@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use super::{HoldReason, Scope};
 use crate::image::{Digest, Reference, Repository, Tag};
+use crate::ledger::Promotion;
 use crate::manifest::CommitId;
 use crate::policy::gate::Condition;
 use crate::policy::{
@@ -24,13 +25,50 @@ use crate::world::{
 /// Characters of a message of Argo CD that are told: one line.
 const MESSAGE_LENGTH_MAX: usize = 200;
 
+/// What a connection shows.
+type Shown<'a> = (&'a ConnectionName, &'a Applications);
+
+/// A connection, or why it is unknown.
+type Connection<'a> = Result<(&'a Applications, Readers<'a>), &'a str>;
+
 /// All Applications, by connection, and what they read.
 pub(super) struct Connected<'a> {
-    connections: Vec<(
-        &'a ConnectionName,
-        Result<(&'a Applications, Readers<'a>), &'a str>,
-    )>,
+    connections: Vec<(&'a ConnectionName, Connection<'a>)>,
     ancestry: &'a BTreeMap<Ancestry, Fact<bool>>,
+}
+
+/// The Applications that deploy what `promotions` changed on `branch`, by connection, as far as they are known.
+pub(crate) fn deployers<'p>(
+    scope: &Scope<'_>,
+    world: &World,
+    (branch, promotions): (&BranchName, impl Iterator<Item = &'p Promotion>),
+) -> BTreeSet<(ConnectionName, ObjectName)> {
+    let connected = Connected::of(world);
+    let mut found = BTreeSet::new();
+    for promotion in promotions {
+        let mut policies = scope.policies.iter();
+        let policy = policies.find(|policy| policy.name == promotion.policy);
+        let environment = policy.and_then(|policy| {
+            let mut all = policy.environments.iter();
+            Some((policy, all.find(|one| one.name == promotion.environment)?))
+        });
+        let Some((policy, environment)) = environment else {
+            continue;
+        };
+        for image in promotion.images.keys() {
+            let named = (environment, image);
+            let watch = connected.watch((scope, policy), named, (branch, None));
+            let watched = watch.and_then(|watch| watch.applications.ok());
+            let names = watched.into_iter().flatten().map(|one| {
+                let Watched {
+                    connection, name, ..
+                } = one;
+                (connection.clone(), name.clone())
+            });
+            found.extend(names);
+        }
+    }
+    found
 }
 
 /// The Applications that deploy one image to one environment.
@@ -46,6 +84,7 @@ pub(super) struct Watch<'a> {
 
 #[derive(Clone, Debug, PartialEq)]
 struct Watched<'a> {
+    connection: &'a ConnectionName,
     name: &'a ObjectName,
     application: &'a Application,
     seen: &'a [Seen],
@@ -116,11 +155,11 @@ impl<'a> Connected<'a> {
     fn known(
         &self,
         wanted: Option<&ConnectionName>,
-    ) -> Result<Vec<(&'a Applications, &Readers<'a>)>, String> {
+    ) -> Result<Vec<(Shown<'a>, &Readers<'a>)>, String> {
         let connections = self.connections.iter();
         let connections = connections.filter(|(name, _)| wanted.is_none_or(|one| one == *name));
         let known = connections.map(|(name, known)| match known {
-            Ok((applications, readers)) => Ok((*applications, readers)),
+            Ok((applications, readers)) => Ok(((*name, *applications), readers)),
             Err(why) => Err(format!("Argo CD `{name}` is unknown: {why}")),
         });
         known.collect()
@@ -148,14 +187,13 @@ impl<'a> Connected<'a> {
                     site.path
                 ));
             }
-            let mut found: BTreeMap<&ObjectName, (&Applications, BTreeSet<usize>)> =
-                BTreeMap::new();
-            for (applications, readers) in &known {
+            let mut found: BTreeMap<(&ConnectionName, &ObjectName), _> = BTreeMap::new();
+            for (shown, readers) in &known {
                 for file in site.files() {
                     for (name, numbers) in readers.of_file((address, &branch.branch), &file) {
                         let (_, known) = found
-                            .entry(name)
-                            .or_insert_with(|| (applications, BTreeSet::new()));
+                            .entry((shown.0, name))
+                            .or_insert_with(|| (*shown, BTreeSet::new()));
                         known.extend(numbers);
                     }
                 }
@@ -168,7 +206,7 @@ impl<'a> Connected<'a> {
             }
             let found = found
                 .into_iter()
-                .map(|(name, (applications, numbers))| watched(applications, name, &numbers));
+                .map(|((_, name), (shown, numbers))| watched(shown, name, &numbers));
             all.extend(found);
         }
         Ok(all)
@@ -186,15 +224,15 @@ impl<'a> Connected<'a> {
                 let namespace = wanted.namespace.as_deref();
                 *wanted.name == *name.name && namespace.is_none_or(|one| *one == *name.namespace)
             };
-            let found = known.iter().flat_map(|(applications, _)| {
-                let names = applications.all.keys().filter(is_it);
-                names.map(move |name| (*applications, name))
+            let found = known.iter().flat_map(|(shown, _)| {
+                let names = shown.1.all.keys().filter(is_it);
+                names.map(move |name| (*shown, name))
             });
             let found: Vec<_> = found.collect();
             match found[..] {
-                [(applications, name)] => {
-                    let sources = applications.all[name].sources.len();
-                    Ok(watched(applications, name, &(0..sources).collect()))
+                [(shown, name)] => {
+                    let sources = shown.1.all[name].sources.len();
+                    Ok(watched(shown, name, &(0..sources).collect()))
                 }
                 [] => Err(format!(
                     "Argo CD has no Application `{wanted}`, which `argo-cd` of `{}` names",
@@ -212,7 +250,7 @@ impl<'a> Connected<'a> {
 }
 
 fn watched<'a>(
-    applications: &'a Applications,
+    (connection, applications): Shown<'a>,
     name: &'a ObjectName,
     numbers: &BTreeSet<usize>,
 ) -> Watched<'a> {
@@ -223,6 +261,7 @@ fn watched<'a>(
     let has_windows =
         matches!(applications.windows(name), Fact::Known(windows) if !windows.is_empty());
     Watched {
+        connection,
         name,
         application,
         seen: applications
@@ -313,36 +352,8 @@ impl Watch<'_> {
                 }
             },
         }
-        let is_running = application.operation.as_ref().is_some_and(|operation| {
-            matches!(
-                operation.phase,
-                OperationPhase::Running | OperationPhase::Terminating
-            )
-        });
-        if application.sync.status != SyncStatus::Synced || is_running {
-            return Ok(not_yet(delay(watched)));
-        }
-        Ok(match health.status {
-            HealthStatus::Healthy => match since.or_else(|| application.healthy_since()) {
-                Some(since) => Condition::Healthy { since },
-                None => Condition::Unknown {
-                    why: format!(
-                        "`{name}` does not tell since when it is healthy, which Argo CD does from 2.14 on"
-                    ),
-                },
-            },
-            HealthStatus::Suspended => not_yet(words(
-                "is Suspended: somebody paused it, or it waits for somebody",
-                &health.message,
-            )),
-            HealthStatus::Missing => {
-                not_yet(words("is Missing: it lacks objects", &health.message))
-            }
-            HealthStatus::Progressing | HealthStatus::Degraded | HealthStatus::Unknown => {
-                let status = health.status.word();
-                not_yet(words(&format!("is {status}"), &health.message))
-            }
-        })
+        let since = since.or_else(|| application.healthy_since());
+        Ok(now(watched, since).unwrap_or_else(not_yet))
     }
 
     /// Whether what is synced has the commit that brought the version; `None` where nothing tells.
@@ -382,6 +393,42 @@ impl Watch<'_> {
         }
         Ok(Some(true))
     }
+}
+
+/// How an Application is that has the version, healthy `since` then if it is; or why it is not.
+fn now(watched: &Watched<'_>, since: Option<Timestamp>) -> Result<Condition, String> {
+    let Watched {
+        name, application, ..
+    } = watched;
+    let operation = application.operation.as_ref();
+    let is_running = operation.is_some_and(|operation| {
+        matches!(
+            operation.phase,
+            OperationPhase::Running | OperationPhase::Terminating
+        )
+    });
+    if application.sync.status != SyncStatus::Synced || is_running {
+        return Err(delay(watched));
+    }
+    let health = &application.health;
+    let what = match health.status {
+        HealthStatus::Healthy => {
+            return Ok(match since {
+                Some(since) => Condition::Healthy { since },
+                None => Condition::Unknown {
+                    why: format!(
+                        "`{name}` does not tell since when it is healthy, which Argo CD does from 2.14 on"
+                    ),
+                },
+            });
+        }
+        HealthStatus::Suspended => "is Suspended: somebody paused it, or it waits for somebody",
+        HealthStatus::Missing => "is Missing: it lacks objects",
+        HealthStatus::Progressing => "is Progressing",
+        HealthStatus::Degraded => "is Degraded",
+        HealthStatus::Unknown => "is of unknown health",
+    };
+    Err(words(what, &health.message))
 }
 
 /// Which of two is to be told.

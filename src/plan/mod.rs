@@ -50,6 +50,7 @@ pub(crate) use request::{Dialect, Gate, GateVerdict, HidesBy};
 pub(crate) use change::{Change, FileChange, PlannedCommit};
 pub(crate) use describe::{also_changes, short};
 pub(crate) use explain::{Explained, explain};
+pub(crate) use health::deployers;
 pub(crate) use lint::Breach;
 pub(crate) use propose::{ProposalChange, Rebuild, RequestChange};
 pub(crate) use reason::HoldReason;

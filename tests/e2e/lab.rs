@@ -27,6 +27,8 @@ pub(crate) struct Lab {
     commit: Option<String>,
     /// What stands behind `render:`, if anything.
     render: Option<String>,
+    /// What stands behind `argo-cd:`, if anything.
+    argo_cd: Option<String>,
     /// What the program finds in its environment.
     environment: BTreeMap<String, String>,
 }
@@ -56,6 +58,7 @@ impl Lab {
             hooks: None,
             commit: None,
             render: None,
+            argo_cd: None,
             environment: BTreeMap::new(),
         };
         lab.git(&["init", "-q", "--bare", "-b", "main", "deploy.git"]);
@@ -109,6 +112,12 @@ impl Lab {
     /// Sets what stands behind `render:`.
     pub(crate) fn renders_by(&mut self, settings: &str) {
         self.render = Some(settings.to_owned());
+        self.configure();
+    }
+
+    /// Sets what stands behind `argo-cd:`.
+    pub(crate) fn argo_cd(&mut self, settings: &str) {
+        self.argo_cd = Some(settings.to_owned());
         self.configure();
     }
 
@@ -205,8 +214,10 @@ impl Lab {
         let commit = commit.map_or_else(String::new, |commit| format!("commit: {commit}\n"));
         let render = self.render.as_ref();
         let render = render.map_or_else(String::new, |render| format!("render: {render}\n"));
+        let argo_cd = self.argo_cd.as_ref();
+        let argo_cd = argo_cd.map_or_else(String::new, |argo_cd| format!("argo-cd: {argo_cd}\n"));
         let text = format!(
-            "apiVersion: towpath.dev/v1alpha1\nkind: Settings\npolicies: [policies]\ncache: cache\nlisten: 127.0.0.1:0\nrepositories:\n  deploy: {{ {}, poll-interval: {interval} }}\n{source}registries:\n{registries}{hooks}{commit}{render}",
+            "apiVersion: towpath.dev/v1alpha1\nkind: Settings\npolicies: [policies]\ncache: cache\nlisten: 127.0.0.1:0\nrepositories:\n  deploy: {{ {}, poll-interval: {interval} }}\n{source}registries:\n{registries}{hooks}{commit}{render}{argo_cd}",
             self.repository,
         );
         self.write("towpath.yaml", &text);

@@ -9,6 +9,7 @@ mod events;
 mod faults;
 mod fleets;
 mod hard_times;
+mod health;
 mod history;
 mod holds;
 mod lab;
