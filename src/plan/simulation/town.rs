@@ -8,11 +8,12 @@ use std::sync::Arc;
 use jiff::civil::Weekday;
 use jiff::{SignedDuration, Timestamp};
 
+use super::Telling;
 use super::people::Dice;
 use super::record::{Record, Terms};
 use crate::config;
 use crate::image::{Digest, Repository, Tag};
-use crate::ledger::{Commit, HOLDS_FILE, Ledger};
+use crate::ledger::{Commit, HOLDS_FILE, Hold, Ledger};
 use crate::manifest::{CommitId, RepoPath};
 use crate::plan::request::RequestText;
 use crate::plan::{
@@ -55,7 +56,7 @@ pub(super) struct Town {
     pub(super) way: Way,
     pub(super) now: Timestamp,
     pub(super) record: Record,
-    pub(super) is_told: bool,
+    telling: Telling,
     pub(super) is_registry_up: bool,
     pub(super) is_calm: bool,
     /// What the daemon asked; lost when it starts anew.
@@ -77,22 +78,27 @@ pub(super) struct Town {
     trees: BTreeMap<CommitId, BTreeMap<RepoPath, Arc<str>>>,
     /// The commits of the branch that brought promotions: the environment, and what stood there before.
     promotions: Vec<(&'static str, CommitId, u64)>,
-    proposals: BTreeMap<String, Proposal>,
+    proposals: BTreeMap<String, Arc<Proposal>>,
     requests: PullRequests,
     /// What the body of each pull request says that it brings.
     told: BTreeMap<u64, u64>,
     ids: u64,
+    /// The file with the holds, read.
+    holds: Vec<Hold>,
+    world: World,
 }
 
 impl Town {
-    pub(super) fn new(seed: u64, way: Way) -> Self {
+    pub(super) fn new(seed: u64, telling: Telling) -> Self {
+        let mut dice = Dice(seed);
+        let way = dice.one_of(&[Way::Commit, Way::PullRequest]);
         let repository: RepositoryName = "deploy".parse().unwrap();
         let mut town = Self {
-            dice: Dice(seed),
+            dice,
             way,
             now: "2026-03-02T08:00:00Z".parse().unwrap(),
             record: Record::default(),
-            is_told: false,
+            telling,
             is_registry_up: true,
             is_calm: false,
             asked: BTreeMap::new(),
@@ -112,6 +118,8 @@ impl Town {
             requests: PullRequests::new(),
             told: BTreeMap::new(),
             ids: 0,
+            holds: Vec::new(),
+            world: World::default(),
         };
         town.push();
         for environment in ENVIRONMENTS {
@@ -121,7 +129,7 @@ impl Town {
     }
 
     pub(super) fn tell(&self, what: impl FnOnce() -> String) {
-        if self.is_told {
+        if self.telling == Telling::Told {
             let told = format!("{} {}\n", self.now, what());
             std::io::Write::write_all(&mut std::io::stderr(), told.as_bytes()).unwrap();
         }
@@ -185,8 +193,19 @@ impl Town {
         self.builds.retain(|build, _| Some(*build) >= needed);
     }
 
-    pub(super) fn world(&self) -> World {
-        let mut world = World::default();
+    /// What the daemon read last.
+    pub(super) fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// The daemon reads everything.
+    pub(super) fn observe(&mut self) {
+        self.observe_registry();
+        self.observe_branch();
+        self.observe_forge();
+    }
+
+    fn observe_registry(&mut self) {
         let tags = self.builds.iter().map(|(build, at)| (tag(*build), *at));
         let listing = match self.is_registry_up {
             true => Fact::Known(Arc::new(Listing {
@@ -220,37 +239,40 @@ impl Town {
             tags: Arc::new(details.collect()),
             described: Arc::new(described.collect()),
         };
-        world.images.insert(repository(), facts);
-        world
-            .branches
-            .insert(self.named("main"), Fact::Known(Arc::new(self.branch())));
-        for (branch, proposal) in &self.proposals {
-            let proposal = Fact::Known(Arc::new(proposal.clone()));
-            world.proposals.insert(self.named(branch), proposal);
-        }
-        let requests = Fact::Known(Arc::new(self.requests.clone()));
-        world
-            .requests
-            .insert(self.policy.repository.clone(), requests);
-        world
+        self.world.images.insert(repository(), facts);
     }
 
-    fn branch(&self) -> BranchFacts {
-        let (mut ledger, read) = self.ledger.clone();
-        let newest_first: Vec<Commit> = self.commits[read..].iter().rev().cloned().collect();
+    /// Reads what was committed since it was last read.
+    fn observe_branch(&mut self) {
+        let name = self.named("main");
+        let (ledger, read) = &mut self.ledger;
+        if *read == self.commits.len() {
+            return;
+        }
+        let newest_first: Vec<Commit> = self.commits[*read..].iter().rev().cloned().collect();
         ledger.read("main", &newest_first);
+        *read = self.commits.len();
+        let ledger = ledger.clone();
         let files = self.files.iter();
         let files = files.map(|(path, text)| (path.clone(), File::Text(text.clone())));
-        let holds = self.files.get(&path(HOLDS_FILE));
-        let holds = holds.map_or_else(Vec::new, |text| {
-            config::holds(Path::new(HOLDS_FILE), text).unwrap()
-        });
-        BranchFacts {
+        let facts = BranchFacts {
             head: self.head(),
             files: files.collect(),
             ledger,
-            holds: Fact::Known(holds),
-        }
+            holds: Fact::Known(self.holds.clone()),
+        };
+        let facts = Fact::Known(Arc::new(facts));
+        self.world.branches.insert(name, facts);
+    }
+
+    fn observe_forge(&mut self) {
+        let proposals = self.proposals.iter();
+        let proposals = proposals
+            .map(|(branch, proposal)| (self.named(branch), Fact::Known(proposal.clone())));
+        self.world.proposals = proposals.collect();
+        let requests = Fact::Known(Arc::new(self.requests.clone()));
+        let repository = self.policy.repository.clone();
+        self.world.requests.insert(repository, requests);
     }
 
     fn named(&self, branch: &str) -> BranchName {
@@ -277,6 +299,7 @@ impl Town {
                 }
             }
         }
+        self.observe_registry();
     }
 
     fn head(&self) -> Option<CommitId> {
@@ -320,6 +343,7 @@ impl Town {
         if text == "holds:\n" {
             text = "holds: []\n".to_owned();
         }
+        self.holds = config::holds(Path::new(HOLDS_FILE), &text).unwrap();
         self.files.insert(path(HOLDS_FILE), text.into());
         let parents = self.head().into_iter().collect();
         self.commit("ada", message, parents);
@@ -347,7 +371,6 @@ impl Town {
 
     /// Carries a plan out, or dies on the way.
     pub(super) fn apply(&mut self, plan: Plan) {
-        self.ledger = (self.branch().ledger, self.commits.len());
         for change in plan.changes {
             if self.fails() {
                 return;
@@ -390,7 +413,7 @@ impl Town {
     /// Carries a proposal out, step by step. Gives whether the daemon lives on.
     fn propose(&mut self, change: ProposalChange) -> bool {
         let branch = change.head.branch.clone();
-        let mut build = self.proposals.get(&branch).map(proposed);
+        let mut build = self.proposals.get(&branch).map(|proposal| proposed(proposal));
         if let Some(rebuild) = change.rebuild {
             if self.fails() {
                 return false;
@@ -413,7 +436,7 @@ impl Town {
                 message: rebuild.commit.message.clone(),
                 files: files.collect(),
             };
-            self.proposals.insert(branch.clone(), proposal);
+            self.proposals.insert(branch.clone(), Arc::new(proposal));
             for request in self.requests.get_mut(&branch).into_iter().flatten() {
                 if request.state == RequestState::Open {
                     request.head = Some(tip.clone());
