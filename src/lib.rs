@@ -38,14 +38,14 @@ mod login;
 // What Argo CD made of it.
 mod cluster;
 
+// Which signatures are genuine.
+mod verify;
+
 // What people write.
 mod config;
 
 // What registries say.
 mod registry;
-
-// Which signatures are genuine.
-mod verify;
 
 // What repositories hold, and pushes.
 mod git;

@@ -34,6 +34,7 @@ pub(super) fn check(raw: raw::Settings, folder: &Path, faults: &mut Faults) -> S
         credentials,
         policies: _,
         freezes: _,
+        trust_root: _,
         commit: written,
         render,
         cache,

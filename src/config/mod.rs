@@ -10,6 +10,7 @@
 mod applications;
 mod argo_cd;
 mod artifact;
+mod beside;
 mod blank;
 mod check_after;
 mod check_aws;
@@ -60,11 +61,14 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use crate::policy::Policy;
+use crate::policy::gate::TrustRoot;
+use beside::Beside;
 use check_policy::Checked;
 use check_route::FoundRoute;
+use gates::Reading as GatesReading;
 use nouns::API_VERSION;
 use problem::Faults;
-use shape::{Shape as _, list, nearest, text};
+use shape::{Block, Shape as _, list, nearest, text};
 use source::{Source, Span};
 use tree::{Node, Value};
 
@@ -135,10 +139,13 @@ fn read(path: &Path) -> Reading {
     let Reader {
         sources,
         mut faults,
-        folders,
-        fingerprint,
+        mut folders,
+        mut fingerprint,
     } = reader;
-    let config = check(&sources, settings, folder, &mut faults);
+    let mut beside = Beside::default();
+    let config = check(&sources, (settings, folder), &mut beside, &mut faults);
+    beside.join(&mut fingerprint);
+    folders.extend(beside.folders());
     let problems_count = faults.errors();
     let problems = faults.into_problems(&sources);
     let config = match config {
@@ -257,13 +264,27 @@ fn identity(path: &Path) -> PathBuf {
 /// Checks all documents of all files.
 fn check(
     sources: &[Source],
-    mut settings: Option<raw::Settings>,
-    folder: &Path,
+    (mut settings, folder): (Option<raw::Settings>, &Path),
+    beside: &mut Beside,
     faults: &mut Faults,
 ) -> Option<Config> {
+    let root = settings
+        .as_mut()
+        .and_then(|settings| settings.trust_root.take());
+    let root = root.and_then(|written| {
+        let root = &TrustRoot::Public;
+        let mut reading = GatesReading {
+            folder,
+            beside,
+            root,
+            faults,
+        };
+        reading.root(&written)
+    });
+    let root = root.unwrap_or_default();
     let mut written = Written::default();
     for source in sources {
-        written.read(source, faults);
+        written.read(source, (beside, &root), faults);
     }
     let known = settings.as_ref().map(check_settings::known);
     let freezes = settings
@@ -320,7 +341,13 @@ enum Document {
 
 impl Written {
     /// Reads the policies and routes of one file.
-    fn read(&mut self, source: &Source, faults: &mut Faults) {
+    fn read(
+        &mut self,
+        source: &Source,
+        (beside, root): (&mut Beside, &TrustRoot),
+        faults: &mut Faults,
+    ) {
+        let folder = source.path.parent().unwrap_or(Path::new(""));
         let documents = source.documents.iter();
         let filled = documents.filter(|document| !matches!(document.value, Value::Empty));
         for (index, document) in filled.enumerate() {
@@ -334,15 +361,46 @@ impl Written {
             }
             match document_kind(document, faults) {
                 Some(Document::Policy) => {
-                    let policy = raw::PromotionPolicy::read(document, faults);
+                    let mut policy = raw::PromotionPolicy::read(document, faults);
+                    let spec = policy.as_mut().map(|policy| &mut policy.spec.value);
+                    let environments = spec.and_then(|spec| spec.environments.as_mut());
+                    let mut reading = GatesReading {
+                        folder,
+                        beside,
+                        root,
+                        faults,
+                    };
+                    find_signers(environments, &mut reading);
                     self.policies.extend(policy);
                 }
                 Some(Document::Route) => {
-                    let route = raw::Route::read(document, faults);
+                    let mut route = raw::Route::read(document, faults);
+                    let spec = route.as_mut().map(|route| &mut route.spec.value);
+                    let environments = spec.map(|spec| &mut spec.environments);
+                    let mut reading = GatesReading {
+                        folder,
+                        beside,
+                        root,
+                        faults,
+                    };
+                    find_signers(environments, &mut reading);
                     self.routes.extend(FoundRoute::new(document, route));
                 }
                 None => {}
             }
+        }
+    }
+}
+
+/// Reads the keys and trust roots that the gates of `environments` name.
+fn find_signers(
+    environments: Option<&mut Block<Vec<Block<raw::Environment>>>>,
+    reading: &mut GatesReading<'_>,
+) {
+    let environments = environments.into_iter().flat_map(|all| &mut all.value);
+    for environment in environments {
+        if let Some(gates) = &mut environment.value.gates {
+            gates.find_signers(reading);
         }
     }
 }

@@ -14,7 +14,7 @@ use super::forge_nouns::ApiUrl;
 use super::forms::{
     AutoMerge, Deliver, Forge, Image, Newest, OneOrMany, Prerelease, Program, Proxy, Update,
 };
-use super::gates::{GatesEntry, SharedFreeze};
+use super::gates::{GatesEntry, SharedFreeze, TrustRootEntry};
 use super::hooks::{ForgeHook, HookKind, HookSource};
 use super::logins::{
     ClusterCredentials, RegistryCredentials, RepositoryCredentials, SigningCredentials,
@@ -50,6 +50,8 @@ shape! {
         policies: Vec<Placed<String>> = "policies",
         /// Times in which nothing moves, in all environments or in those that each names.
         freezes: Option<Vec<SharedFreeze>> = "freezes",
+        /// Whose certificates and logs are believed where images are signed by an identity. Default: Sigstore's public instance, as it was when this version of towpath was made.
+        trust_root: Option<TrustRootEntry> = "trust-root",
         /// How commits are written.
         commit: Option<Commit> = "commit",
         /// What shows reviewers what their merge would change in a cluster. Default: pull requests show the changed files.

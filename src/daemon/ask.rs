@@ -65,7 +65,8 @@ fn batches<'a>(questions: impl Iterator<Item = &'a Question>) -> Vec<BTreeSet<Qu
         let asked = match question {
             Question::Created { repository, .. }
             | Question::Digest { repository, .. }
-            | Question::Description { repository, .. } => Asked::Registry(repository.registry()),
+            | Question::Description { repository, .. }
+            | Question::Vouched { repository, .. } => Asked::Registry(repository.registry()),
             Question::Commit { source, .. } => Asked::Source(source),
             Question::Ancestry(ancestry) => Asked::Manifests(&ancestry.repository),
             Question::Range(range) => Asked::History(&range.repository),

@@ -11,6 +11,7 @@ mod proposal;
 mod render;
 mod requests;
 mod source;
+mod vouched;
 mod wants;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +19,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use futures_util::future::{join_all, join3};
+use futures_util::future::{join, join_all, join3};
 use futures_util::stream;
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
@@ -41,6 +42,7 @@ pub(crate) use branch::{HISTORY_LENGTH_MAX, holds_file, told};
 pub(crate) use fleets::{Expansion, Listed, Trouble, expand, folders_of};
 use requests::Requests;
 use source::Commits;
+use vouched::still_vouched;
 pub(crate) use wants::Wants;
 
 /// Questions about single tags that are under way at once, over all registries; each registry has its own,
@@ -283,6 +285,7 @@ impl Sources {
             listing,
             tags: Arc::new(tags),
             described: before.map(still_described).unwrap_or_default(),
+            vouched: before.map(still_vouched).unwrap_or_default(),
         };
         let news = match before.is_some_and(|before| says_the_same(before, &facts)) {
             true => News::Same,
@@ -390,6 +393,7 @@ impl Sources {
     pub(crate) async fn ask(&self, questions: BTreeSet<Question>, clock: fn() -> Timestamp) {
         let mut commits: BTreeMap<SourceBranch, Commits> = BTreeMap::new();
         let mut of_images = Vec::new();
+        let mut vouched = vouched::Asked::new();
         let (mut ranges, mut renderings) = (Vec::new(), Vec::new());
         let mut ancestries = Vec::new();
         for question in questions {
@@ -403,6 +407,11 @@ impl Sources {
                 Question::Description { repository, digest } => {
                     of_images.push((repository, Asked::Description(digest)));
                 }
+                Question::Vouched {
+                    repository,
+                    digest,
+                    claim,
+                } => vouched.entry((repository, digest)).or_default().push(claim),
                 Question::Commit {
                     source,
                     commit,
@@ -448,8 +457,9 @@ impl Sources {
             }
         });
         let answers = answers.buffer_unordered(QUESTIONS_AT_ONCE_MAX);
+        let of_images = join(answers.collect::<()>(), self.ask_vouched(vouched));
         let of_sources = join3(join_all(histories), join_all(ranges), join_all(ancestries));
-        join3(of_sources, join_all(renderings), answers.collect::<()>()).await;
+        join3(of_sources, join_all(renderings), of_images).await;
     }
 
     /// Keeps an answer. A digest that was asked before the latest listing may be older than that, and is dropped:
@@ -569,7 +579,10 @@ fn says_the_same(before: &ImageFacts, after: &ImageFacts) -> bool {
         (Fact::Unknown { why: before }, Fact::Unknown { why: after }) => before == after,
         (Fact::Known(_), Fact::Unknown { .. }) | (Fact::Unknown { .. }, Fact::Known(_)) => false,
     };
-    listings_agree && before.tags == after.tags && before.described == after.described
+    listings_agree
+        && before.tags == after.tags
+        && before.described == after.described
+        && before.vouched == after.vouched
 }
 
 /// An error with its causes and what to do about it, as one text for people.

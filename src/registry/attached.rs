@@ -1,4 +1,4 @@
-//! What stands beside an image in its registry and may sign it: bundles that refer to it, and what the tag of cosign's older form holds.
+//! What stands beside an image in its registry and may vouch for it: bundles that refer to it, and what the tags of cosign's older form hold.
 //!
 //! Not here: what of it is genuine (`verify`). Invariant: content that is named by a digest is used only if it has that digest; a part of
 //! what there is never leaves this file.
@@ -13,24 +13,35 @@ use super::inspect::{ask, checked, manifest};
 use super::link;
 use super::list::follow;
 use super::wire::{Descriptor, Manifest};
-use crate::image::{Digest, Repository};
+use crate::image::{Attached, Digest, Layer, Proof, Repository};
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 /// How the media type of a bundle starts, in each version: <https://github.com/sigstore/cosign/blob/main/specs/BUNDLE_SPEC.md>.
 const BUNDLE: &str = "application/vnd.dev.sigstore.bundle";
 
-/// A signature of cosign's older form, and the annotation that holds it:
+/// The annotation by which a bundle tells the type of its statement before it is read; a signature is one too:
+/// <https://github.com/sigstore/cosign/blob/main/specs/BUNDLE_SPEC.md>.
+const BUNDLE_PREDICATE: &str = "dev.sigstore.bundle.predicateType";
+
+/// A signature of cosign's older form, and the annotations that hold it and who made it:
 /// <https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md>.
 const SIMPLE: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
 const SIMPLE_SIGNATURE: &str = "dev.cosignproject.cosign/signature";
+const CERTIFICATE: &str = "dev.sigstore.cosign/certificate";
+const LOG_ENTRY: &str = "dev.sigstore.cosign/bundle";
 
-/// Most bundles and signatures of one image, of each form: an attestation a week for a year, and signatures beside them.
+/// An attestation of that form, and the annotation with the type of its statement:
+/// <https://github.com/sigstore/cosign/blob/main/specs/ATTESTATION_SPEC.md>.
+const ENVELOPE: &str = "application/vnd.dsse.envelope.v1+json";
+const ENVELOPE_PREDICATE: &str = "predicateType";
+
+/// Most bundles, signatures and attestations of one image, of each form: an attestation a week for a year, and signatures beside them.
 const ATTACHED_MAX: usize = 64;
 
-/// Largest of them: a signature with its certificate and its proofs has 10 KiB, an attestation of a build up to some hundred. Together
-/// with [`ATTACHED_MAX`], 32 MiB. What is larger, as an SBOM may be, is passed over, and is no signature.
-const ATTACHED_BYTES_MAX: usize = 512 * 1024;
+/// Most bytes of all that is read for one image: a large SBOM has 20 MiB, which in base64 are 27; that leaves 5 MiB for a report of a scanner,
+/// and for signatures, of 10 KiB each. What does not fit any more is told to be too large.
+const BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Largest page of referrers: a descriptor has 500 bytes, and 4 MiB is 8,000 of them, as for manifests.
 const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -38,59 +49,129 @@ const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Most pages: registries send at least some hundred on each, and no image has as many as [`PAGE_BYTES_MAX`] has room for.
 const PAGES_MAX: usize = 16;
 
-/// Something beside an image, as it was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Attached {
-    /// A bundle of Sigstore: a signature or an attestation.
-    Bundle(Vec<u8>),
-    /// A signature of cosign's older form, in base64, and what is signed.
-    Simple { payload: Vec<u8>, signature: String },
-}
-
-/// Reads all that may sign the image `digest`: the bundles first.
+/// Reads all that may vouch for the image `digest`: the bundles first.
 pub(super) async fn attached(
     host: &Host,
-    repository: &Repository,
-    digest: &Digest,
+    (repository, digest): (&Repository, &Digest),
+    is_wanted: &(dyn Fn(&str) -> bool + Sync),
 ) -> Result<Vec<Attached>, RegistryError> {
-    let too_many = || RegistryError::TooManyAttached {
-        repository: repository.clone(),
-        digest: digest.clone(),
-        most: ATTACHED_MAX,
+    let mut reading = Reading {
+        host,
+        repository,
+        digest,
+        found: Vec::new(),
+        bytes_left: BYTES_MAX,
     };
-    let mut found = Vec::new();
-    let is_bundle = |referrer: &Descriptor| {
+    let is_told_unwanted = |descriptor: &Descriptor, annotation: &str| {
+        let predicate = descriptor.annotations.get(annotation);
+        predicate.is_some_and(|predicate| !is_wanted(predicate))
+    };
+    let bundles = referrers(host, repository, digest).await?.into_iter();
+    let bundles = bundles.filter(|referrer| {
         let kind = referrer.artifact_type.as_deref();
-        kind.is_some_and(|kind| kind.starts_with(BUNDLE))
-    };
-    let referrers = referrers(host, repository, digest).await?;
-    let bundles: Vec<Descriptor> = referrers.into_iter().filter(is_bundle).collect();
-    if bundles.len() > ATTACHED_MAX {
-        return Err(too_many());
+        let is_bundle = kind.is_some_and(|kind| kind.starts_with(BUNDLE));
+        is_bundle && !is_told_unwanted(referrer, BUNDLE_PREDICATE)
+    });
+    reading.bundles(bundles.collect()).await?;
+    for (suffix, media_type) in [(".sig", SIMPLE), (".att", ENVELOPE)] {
+        let manifest = tagged(host, repository, &tag(digest, suffix)).await?;
+        let layers = manifest.layers.into_iter().flatten();
+        let layers = layers.filter(|layer| {
+            layer.media_type == media_type && !is_told_unwanted(layer, ENVELOPE_PREDICATE)
+        });
+        reading.layers(layers.collect()).await?;
     }
-    for bundle in bundles {
-        let Ok(digest) = bundle.digest.parse() else {
-            continue;
+    Ok(reading.found)
+}
+
+/// What was read so far.
+struct Reading<'a> {
+    host: &'a Host,
+    repository: &'a Repository,
+    digest: &'a Digest,
+    found: Vec<Attached>,
+    bytes_left: usize,
+}
+
+impl Reading<'_> {
+    async fn bundles(&mut self, referrers: Vec<Descriptor>) -> Result<(), RegistryError> {
+        self.few(&referrers)?;
+        for referrer in referrers {
+            let Ok(digest) = referrer.digest.parse() else {
+                continue;
+            };
+            let manifest = manifest(self.host, self.repository, &digest).await?;
+            let mut layers = manifest.layers.into_iter().flatten();
+            let layer = layers.find(|layer| layer.media_type.starts_with(BUNDLE));
+            if let Some(layer) = layer {
+                let bytes = self.blob(&layer).await?;
+                self.found
+                    .push(bytes.map_or(Attached::TooLarge, Attached::Bundle));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads layers of the older form.
+    async fn layers(&mut self, layers: Vec<Descriptor>) -> Result<(), RegistryError> {
+        self.few(&layers)?;
+        for mut descriptor in layers {
+            let Some(content) = self.blob(&descriptor).await? else {
+                self.found.push(Attached::TooLarge);
+                continue;
+            };
+            let entry = descriptor.annotations.remove(LOG_ENTRY);
+            let certificate = descriptor.annotations.remove(CERTIFICATE);
+            // Written empty where a key has signed.
+            let certificate = certificate.filter(|certificate| !certificate.is_empty());
+            let proof = certificate.map(|certificate| Proof { certificate, entry });
+            let layer = Layer { content, proof };
+            let signature = descriptor.annotations.remove(SIMPLE_SIGNATURE);
+            match (descriptor.media_type.as_str(), signature) {
+                (SIMPLE, Some(signature)) => {
+                    self.found.push(Attached::Simple { layer, signature });
+                }
+                (SIMPLE, None) => {}
+                (_, _) => self.found.push(Attached::Envelope(layer)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses to read a part of what there is.
+    fn few(&self, descriptors: &[Descriptor]) -> Result<(), RegistryError> {
+        match descriptors.len() > ATTACHED_MAX {
+            true => Err(RegistryError::TooManyAttached {
+                repository: self.repository.clone(),
+                digest: self.digest.clone(),
+                most: ATTACHED_MAX,
+            }),
+            false => Ok(()),
+        }
+    }
+
+    /// The bytes of `layer`; `None` where they are more than may be.
+    async fn blob(&mut self, layer: &Descriptor) -> Result<Option<Vec<u8>>, RegistryError> {
+        let Ok(digest) = layer.digest.parse() else {
+            return Ok(None);
         };
-        let manifest = manifest(host, repository, &digest).await?;
-        let mut layers = manifest.layers.into_iter().flatten();
-        let layer = layers.find(|layer| layer.media_type.starts_with(BUNDLE));
-        if let Some(layer) = layer
-            && let Some(bytes) = blob(host, repository, &layer).await?
-        {
-            found.push(Attached::Bundle(bytes));
+        let question = Question {
+            repository: self.repository,
+            method: Method::GET,
+            url: &self.host.url(self.repository, &format!("blobs/{digest}")),
+            accept: "*/*",
+            bytes_max: self.bytes_left,
+        };
+        match self.host.ask(&question).await {
+            Ok(answer) => {
+                let body = checked(answer, self.repository, &digest)?.body;
+                self.bytes_left = self.bytes_left.saturating_sub(body.len());
+                Ok(Some(body))
+            }
+            Err(RegistryError::TooLarge { .. }) => Ok(None),
+            Err(error) => Err(error),
         }
     }
-    let signatures = signatures(host, repository, digest).await?;
-    if signatures.len() > ATTACHED_MAX {
-        return Err(too_many());
-    }
-    for (layer, signature) in signatures {
-        if let Some(payload) = blob(host, repository, &layer).await? {
-            found.push(Attached::Simple { payload, signature });
-        }
-    }
-    Ok(found)
 }
 
 /// What refers to `digest`: by the registry's own list, or by the tag that clients keep where it has none:
@@ -154,22 +235,6 @@ fn is_index(answer: &Answer) -> bool {
     media_type.is_some_and(|media_type| media_type.starts_with(INDEX))
 }
 
-/// The layers of cosign's tag for `digest`, each with its signature.
-async fn signatures(
-    host: &Host,
-    repository: &Repository,
-    digest: &Digest,
-) -> Result<Vec<(Descriptor, String)>, RegistryError> {
-    let manifest = tagged(host, repository, &tag(digest, ".sig")).await?;
-    let layers = manifest.layers.into_iter().flatten();
-    let signed = layers.filter(|layer| layer.media_type == SIMPLE);
-    let signed = signed.filter_map(|mut layer| {
-        let signature = layer.annotations.remove(SIMPLE_SIGNATURE)?;
-        Some((layer, signature))
-    });
-    Ok(signed.collect())
-}
-
 /// The tag of what belongs to `digest`, at most 64 characters of its hex as both schemes have it:
 /// <https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#referrers-tag-schema>.
 fn tag(digest: &Digest, suffix: &str) -> String {
@@ -186,29 +251,6 @@ async fn tagged(
     match ask(host, repository, (Method::GET, "manifests", tag)).await {
         Ok(answer) => json(&answer, || format!("the manifest of `{repository}:{tag}`")),
         Err(RegistryError::NotFound { .. }) => Ok(Manifest::default()),
-        Err(error) => Err(error),
-    }
-}
-
-/// The bytes of `layer`; `None` where they are more than a signature has.
-async fn blob(
-    host: &Host,
-    repository: &Repository,
-    layer: &Descriptor,
-) -> Result<Option<Vec<u8>>, RegistryError> {
-    let Ok(digest) = layer.digest.parse() else {
-        return Ok(None);
-    };
-    let question = Question {
-        repository,
-        method: Method::GET,
-        url: &host.url(repository, &format!("blobs/{digest}")),
-        accept: "*/*",
-        bytes_max: ATTACHED_BYTES_MAX,
-    };
-    match host.ask(&question).await {
-        Ok(answer) => Ok(Some(checked(answer, repository, &digest)?.body)),
-        Err(RegistryError::TooLarge { .. }) => Ok(None),
         Err(error) => Err(error),
     }
 }

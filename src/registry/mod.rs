@@ -33,10 +33,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::image::{Digest, RegistryKind, Repository, Tag};
+use crate::image::{Attached, Digest, RegistryKind, Repository, Tag};
 use crate::login::{Clock, Environment, Logins, SourcesByPath, Target};
 use access::Access;
-use attached::Attached;
 use cache::Cache;
 use client::{Connections, Tls};
 use host::Host;
@@ -308,21 +307,22 @@ impl Registry {
             .await
     }
 
-    /// Reads what stands beside the image `digest` and may sign it.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the gate `signature` is to use it")
-    )]
+    /// Reads what stands beside the image `digest` and may vouch for it: all that is of a type that is wanted, or of none that can be told
+    /// before it is read.
     pub(crate) async fn attached(
         &self,
         repository: &Repository,
         digest: &Digest,
+        is_wanted: &(dyn Fn(&str) -> bool + Sync),
     ) -> Result<Vec<Attached>, RegistryError> {
         let repository = &self.inner.mirrors.origin(repository)?;
         let host = self.host(repository)?;
         let what = || format!("the signatures of `{repository}@{}`", digest.short());
-        self.within(what, attached::attached(&host, repository, digest))
-            .await
+        self.within(
+            what,
+            attached::attached(&host, (repository, digest), is_wanted),
+        )
+        .await
     }
 
     /// Reads what the image `digest` says of itself, once per digest for as long as the cache lives.

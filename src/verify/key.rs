@@ -16,17 +16,27 @@ use sha2::{Digest as _, Sha256};
 ///
 /// With an Ed25519 key, cosign 3.1 signs a hash (Ed25519ph), which its own `verify --key` does not take, and neither does this: what was
 /// signed with one is not taken for a signature by it.
-const ALGORITHMS: [&dyn VerificationAlgorithm; 4] = [
-    &ECDSA_P256_SHA256_ASN1,
-    &ECDSA_P384_SHA384_ASN1,
-    &ED25519,
-    &RSA_PKCS1_2048_8192_SHA256,
+const ALGORITHMS: [(KeyKind, &dyn VerificationAlgorithm); 4] = [
+    (KeyKind::Ecdsa, &ECDSA_P256_SHA256_ASN1),
+    (KeyKind::Ecdsa, &ECDSA_P384_SHA384_ASN1),
+    (KeyKind::Ed25519, &ED25519),
+    (KeyKind::Rsa, &RSA_PKCS1_2048_8192_SHA256),
 ];
+
+/// What a key is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyKind {
+    Ecdsa,
+    Ed25519,
+    Rsa,
+}
 
 /// A public key.
 #[derive(Clone)]
 pub(crate) struct PublicKey {
     key: ParsedPublicKey,
+    kind: KeyKind,
+    /// The SHA-256 of the key in base64, by which bundles name it too.
     id: String,
 }
 
@@ -35,28 +45,60 @@ pub(crate) struct PublicKey {
 pub(crate) enum ParseKeyError {
     #[error("there is no public key in PEM")]
     NotPem,
+    #[error("it is a private key")]
+    Private,
+    #[error("it is a certificate, which expires and proves nothing without its authority")]
+    Certificate,
     #[error(
         "the key is neither ECDSA over P-256 or P-384, nor Ed25519, nor RSA of 2048 to 8192 bits"
     )]
     Unsupported,
 }
 
+impl ParseKeyError {
+    /// What a person can do about it, if we know.
+    pub(crate) fn hint(self) -> Option<&'static str> {
+        match self {
+            Self::NotPem => Some(
+                "write the key as `cosign public-key` prints it, from `-----BEGIN PUBLIC KEY-----` on",
+            ),
+            Self::Private => Some(
+                "name its public half, which `cosign public-key` prints, and take this one away from here",
+            ),
+            Self::Certificate => {
+                Some("name the public key, or who signs with `identity` and `issuer`")
+            }
+            Self::Unsupported => None,
+        }
+    }
+}
+
 impl PublicKey {
     /// Reads `-----BEGIN PUBLIC KEY-----`, as `cosign generate-key-pair` writes it.
     pub(crate) fn from_pem(text: &str) -> Result<Self, ParseKeyError> {
         let key = SubjectPublicKeyInfoDer::from_pem_slice(text.as_bytes());
-        let key = key.map_err(|_| ParseKeyError::NotPem)?;
-        let parse = |algorithm| ParsedPublicKey::new(algorithm, &*key).ok();
+        let key = key.map_err(|_| match text {
+            _ if text.contains("PRIVATE KEY-----") => ParseKeyError::Private,
+            _ if text.contains("-----BEGIN CERTIFICATE") => ParseKeyError::Certificate,
+            _ => ParseKeyError::NotPem,
+        })?;
+        let parse = |(kind, algorithm)| Some((kind, ParsedPublicKey::new(algorithm, &*key).ok()?));
         let parsed = ALGORITHMS.into_iter().find_map(parse);
+        let (kind, parsed) = parsed.ok_or(ParseKeyError::Unsupported)?;
         Ok(Self {
-            key: parsed.ok_or(ParseKeyError::Unsupported)?,
+            key: parsed,
+            kind,
             id: STANDARD.encode(Sha256::digest(&*key)),
         })
     }
 
-    /// The SHA-256 of the key in base64, by which bundles name it too.
-    pub(crate) fn id(&self) -> &str {
-        &self.id
+    pub(crate) fn kind(&self) -> KeyKind {
+        self.kind
+    }
+
+    /// By what people know the key.
+    pub(crate) fn fingerprint(&self) -> String {
+        format!("SHA256:{}", self.id)
     }
 
     pub(super) fn has_signed(&self, message: &[u8], signature: &[u8]) -> bool {

@@ -1,23 +1,28 @@
-//! Signatures: which of the things that stand beside an image in its registry are signatures of exactly that image, by a key.
+//! Signatures and attestations: which of the things that stand beside an image in its registry vouch for exactly that image, by a key or by an
+//! identity.
 //!
-//! Not here: reading them (`registry`), and which keys count where (`policy`). Nothing is asked of anybody: bytes in, a judgement out.
+//! Reading order: `key` and `keyless` (who has signed), `report` (what scanners found), `wire`. Not here: reading them (`registry`), and whose
+//! word counts where (`policy`). Nothing is asked of anybody: bytes in, a judgement out.
 //! Invariant: what is not verified is not read; what verifies is about the digest that was asked for and no other.
 
-#![cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the gate `signature` is to use it")
-)]
-
 mod key;
+mod keyless;
+mod report;
 mod wire;
+
+use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::image::{Digest, Reference, Repository};
-use wire::{Bundle, SimpleSigning, Statement};
+use crate::image::{Attached, Digest, Layer, Reference, Repository};
+use crate::policy::gate::{Claim, Matter, PredicateType, Report, Signer, Vouched};
+use keyless::{Keyless, Signed};
+use report::{ReportError, report};
+use wire::{Bundle, Envelope, SimpleSigning, Statement};
 
-pub(crate) use key::PublicKey;
+pub(crate) use key::{KeyKind, PublicKey};
+pub(crate) use keyless::{IdentityError, RootError, check_identity, check_root};
 
 /// What an in-toto statement says that is a signature and no more; any other is an attestation, which a build may make of an image that
 /// nobody approved: <https://github.com/sigstore/cosign/blob/main/specs/BUNDLE_SPEC.md>.
@@ -32,64 +37,228 @@ const IN_TOTO: &str = "application/vnd.in-toto+json";
 /// All versions of a bundle's media type start so: <https://docs.sigstore.dev/about/bundle/>.
 const BUNDLE: &str = "application/vnd.dev.sigstore.bundle";
 
-/// What stands in a registry beside an image, as it was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Attached {
-    /// A bundle of Sigstore, found by the image's referrers.
-    Bundle(Vec<u8>),
-    /// A layer of the tag `sha256-<hex>.sig`, and the signature in its annotation, in base64.
-    Simple { payload: Vec<u8>, signature: String },
+/// Most reasons that are told of why nothing vouches: one for each kind of mistake that people make at once.
+const REASONS_MAX: usize = 3;
+
+/// Longest of them, in characters: an identity, an issuer, and the words around them. What is signed by nobody may say anything.
+const REASON_LENGTH_MAX: usize = 300;
+
+/// Why a claim cannot be judged, whatever stands beside the image.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum JudgeError {
+    #[error("the key that is asked for is none")]
+    Key(#[from] key::ParseKeyError),
+    #[error("the trust root that is asked for is none")]
+    Root(#[from] RootError),
+    #[error("the identity that is asked for is none")]
+    Identity(#[from] IdentityError),
+    #[error("the newest report of vulnerabilities cannot be read")]
+    Report(#[from] ReportError),
 }
 
-/// Why something is not a signature of an image by a key.
+/// Why something does not vouch for an image.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NotSigned {
+enum NotVouched {
     #[error("it cannot be read: {why}")]
     Malformed { why: String },
+    #[error("it is too large to be read")]
+    TooLarge,
     #[error("it was not made with this key")]
     OtherKey,
-    #[error("it is an attestation (`{predicate}`)")]
-    Attestation { predicate: String },
-    #[error("it is a signature of another image")]
+    #[error("it has no certificate that says who made it")]
+    NoCertificate,
+    #[error("it cannot be trusted: {why}")]
+    Untrusted { why: String },
+    #[error("it was made by `{identity}` of `{issuer}`")]
+    OtherIdentity { identity: String, issuer: String },
+    #[error("it is about another image")]
     OtherImage,
     #[error("it is a signature of the image as `{name}`")]
     OtherName { name: String },
+    /// Whether it is genuine or not, nobody asked for it.
+    #[error("it is something else")]
+    OtherMatter,
 }
 
-/// Whether `attached` is a signature of the image `digest` of `repository` by `key`.
+/// Who has signed, ready to be compared.
+enum Trust {
+    Key(PublicKey),
+    Keyless(Box<Keyless>),
+}
+
+/// What vouches for an image.
+struct Genuine {
+    by: Option<String>,
+    /// `None` for a signature.
+    predicate: Option<Box<serde_json::value::RawValue>>,
+}
+
+/// Whether a statement that says so of itself is what `matter` asks for.
+pub(crate) fn is_wanted(matter: &Matter, predicate: &str) -> bool {
+    match matter {
+        Matter::Signature => predicate == SIGNATURE,
+        Matter::Attestation(kind) => kind.is(predicate),
+        Matter::Report => PredicateType::vulnerabilities().is(predicate),
+    }
+}
+
+/// What becomes of `claim` about the image `digest` of `repository`, beside which `attached` stands.
 ///
-/// A bundle names no repository; the older form does, and counts only under that name. When it was made is not asked: who trusts a key
-/// trusts all that it signed.
-pub(crate) fn verify(
-    key: &PublicKey,
-    (repository, digest): (&Repository, &Digest),
-    attached: &Attached,
-) -> Result<(), NotSigned> {
-    match attached {
-        Attached::Bundle(bundle) => {
-            let statement = statement(key, bundle)?;
-            is_signature_of(&statement, digest)
-        }
-        Attached::Simple { payload, signature } => {
-            let signature = base64(signature)?;
-            if !key.has_signed(payload, &signature) {
-                return Err(NotSigned::OtherKey);
+/// A bundle names no repository; the older form of a signature does, and counts only under that name. When a key has signed is not asked:
+/// who trusts a key trusts all that it signed.
+pub(crate) fn judge(
+    claim: &Claim,
+    image: (&Repository, &Digest),
+    attached: &[Attached],
+) -> Result<Vouched, JudgeError> {
+    let trust = Trust::of(&claim.signer)?;
+    let mut reasons = BTreeSet::new();
+    let mut newest: Option<(Option<String>, Result<Report, ReportError>)> = None;
+    for attached in attached {
+        let genuine = match trust.vouches(&claim.matter, image, attached) {
+            Ok(genuine) => genuine,
+            Err(NotVouched::OtherMatter) => continue,
+            Err(why) => {
+                reasons.insert(in_short(&why.to_string()));
+                continue;
             }
-            let simple = serde_json::from_slice(payload).map_err(malformed)?;
-            is_of(&simple, repository, digest)
+        };
+        let Genuine { by, predicate } = genuine;
+        let report = match (&claim.matter, predicate) {
+            (Matter::Report, Some(predicate)) => report(predicate.get()),
+            (Matter::Report | Matter::Signature | Matter::Attestation(_), _) => {
+                return Ok(Vouched::Yes { by, report: None });
+            }
+        };
+        if newest
+            .as_ref()
+            .is_none_or(|(_, other)| is_newer(&report, other))
+        {
+            newest = Some((by, report));
+        }
+    }
+    if let Some((by, report)) = newest {
+        let report = Some(report?);
+        return Ok(Vouched::Yes { by, report });
+    }
+    let reasons: Vec<String> = reasons.into_iter().take(REASONS_MAX).collect();
+    let why = match reasons.is_empty() {
+        true => "the registry has none beside it".to_owned(),
+        false => format!(
+            "what stands beside it does not count: {}",
+            reasons.join(", ")
+        ),
+    };
+    Ok(Vouched::No { why })
+}
+
+/// Whether a report counts instead of another. One that cannot be read may be the newest, and never hides behind one that can.
+fn is_newer(report: &Result<Report, ReportError>, other: &Result<Report, ReportError>) -> bool {
+    match (report, other) {
+        (Ok(report), Ok(other)) => report.scanned > other.scanned,
+        (Err(_), Ok(_)) => true,
+        (Ok(_) | Err(_), Err(_)) => false,
+    }
+}
+
+/// A reason on one line, of bounded length.
+fn in_short(reason: &str) -> String {
+    let printed = reason.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let mut short: String = printed.clone().take(REASON_LENGTH_MAX).collect();
+    if printed.count() > REASON_LENGTH_MAX {
+        short.push_str("..");
+    }
+    short
+}
+
+impl Trust {
+    fn of(signer: &Signer) -> Result<Self, JudgeError> {
+        Ok(match signer {
+            Signer::Key(key) => Self::Key(PublicKey::from_pem(&key.pem)?),
+            Signer::Identity(identity) => Self::Keyless(Box::new(Keyless::new(identity)?)),
+        })
+    }
+
+    /// Whether `attached` is what `matter` asks for.
+    fn vouches(
+        &self,
+        matter: &Matter,
+        (repository, digest): (&Repository, &Digest),
+        attached: &Attached,
+    ) -> Result<Genuine, NotVouched> {
+        match attached {
+            Attached::Bundle(bundle) => {
+                let signed = match self {
+                    Self::Key(key) => statement_of_bundle(key, bundle)?,
+                    Self::Keyless(keyless) => keyless.bundle(bundle, digest)?,
+                };
+                says(matter, signed, digest)
+            }
+            Attached::Envelope(layer) => {
+                let signed = match self {
+                    Self::Key(key) => {
+                        let envelope: Envelope =
+                            serde_json::from_slice(&layer.content).map_err(malformed)?;
+                        by_key(statement(key, &envelope)?)
+                    }
+                    Self::Keyless(keyless) => keyless.envelope(layer, digest)?,
+                };
+                says(matter, signed, digest)
+            }
+            Attached::Simple { layer, signature } => match matter {
+                Matter::Signature => {
+                    let by = self.signed_simply(layer, signature)?;
+                    let simple = serde_json::from_slice(&layer.content).map_err(malformed)?;
+                    is_of(&simple, repository, digest)?;
+                    Ok(Genuine {
+                        by,
+                        predicate: None,
+                    })
+                }
+                Matter::Attestation(_) | Matter::Report => Err(NotVouched::OtherMatter),
+            },
+            Attached::TooLarge => Err(NotVouched::TooLarge),
+        }
+    }
+
+    /// Who has signed the content of a layer, where a certificate says so.
+    fn signed_simply(&self, layer: &Layer, signature: &str) -> Result<Option<String>, NotVouched> {
+        match self {
+            Self::Key(key) => match key.has_signed(&layer.content, &base64(signature)?) {
+                true => Ok(None),
+                false => Err(NotVouched::OtherKey),
+            },
+            Self::Keyless(keyless) => keyless.simple(layer, signature).map(Some),
         }
     }
 }
 
-/// The statement of a bundle, which `key` has signed.
-fn statement(key: &PublicKey, bundle: &[u8]) -> Result<Statement, NotSigned> {
+/// What a bundle states that `key` has signed.
+fn statement_of_bundle(key: &PublicKey, bundle: &[u8]) -> Result<Signed, NotVouched> {
     let bundle: Bundle = serde_json::from_slice(bundle).map_err(malformed)?;
     let Some(envelope) = bundle.dsse_envelope else {
         return Err(malformed("it holds no envelope"));
     };
-    if !bundle.media_type.starts_with(BUNDLE) || envelope.payload_type != IN_TOTO {
-        let why = format!("`{}` of `{}`", bundle.media_type, envelope.payload_type);
-        return Err(malformed(why));
+    if !bundle.media_type.starts_with(BUNDLE) {
+        return Err(malformed(format!(
+            "it is of the type `{}`",
+            bundle.media_type
+        )));
+    }
+    Ok(by_key(statement(key, &envelope)?))
+}
+
+fn by_key(statement: Statement) -> Signed {
+    Signed {
+        by: None,
+        statement,
+    }
+}
+
+/// The statement in an envelope that `key` has signed.
+fn statement(key: &PublicKey, envelope: &Envelope) -> Result<Statement, NotVouched> {
+    if envelope.payload_type != IN_TOTO {
+        return Err(malformed(format!("it holds `{}`", envelope.payload_type)));
     }
     let payload = base64(&envelope.payload)?;
     let signed = pre_authentication(&envelope.payload_type, &payload);
@@ -99,7 +268,7 @@ fn statement(key: &PublicKey, bundle: &[u8]) -> Result<Statement, NotSigned> {
     }
     match is_signed {
         true => serde_json::from_slice(&payload).map_err(malformed),
-        false => Err(NotSigned::OtherKey),
+        false => Err(NotVouched::OtherKey),
     }
 }
 
@@ -111,12 +280,21 @@ fn pre_authentication(payload_type: &str, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn is_signature_of(statement: &Statement, digest: &Digest) -> Result<(), NotSigned> {
-    if statement.predicate_type != SIGNATURE {
-        let predicate = statement.predicate_type.clone();
-        return Err(NotSigned::Attestation { predicate });
+/// Whether a genuine statement is what `matter` asks for, of the image `digest`.
+fn says(
+    matter: &Matter,
+    Signed { by, statement }: Signed,
+    digest: &Digest,
+) -> Result<Genuine, NotVouched> {
+    let Statement {
+        subject,
+        predicate_type,
+        predicate,
+    } = statement;
+    if !is_wanted(matter, &predicate_type) {
+        return Err(NotVouched::OtherMatter);
     }
-    let is_about = statement.subject.iter().any(|subject| {
+    let is_about = subject.iter().any(|subject| {
         let algorithm_and_hex = digest.as_str().split_once(':');
         algorithm_and_hex.is_some_and(|(algorithm, hex)| {
             subject
@@ -126,8 +304,8 @@ fn is_signature_of(statement: &Statement, digest: &Digest) -> Result<(), NotSign
         })
     });
     match is_about {
-        true => Ok(()),
-        false => Err(NotSigned::OtherImage),
+        true => Ok(Genuine { by, predicate }),
+        false => Err(NotVouched::OtherImage),
     }
 }
 
@@ -135,12 +313,12 @@ fn is_of(
     SimpleSigning { critical }: &SimpleSigning,
     repository: &Repository,
     digest: &Digest,
-) -> Result<(), NotSigned> {
+) -> Result<(), NotVouched> {
     if critical.kind != SIMPLE_SIGNING {
         return Err(malformed(format!("it is of the type `{}`", critical.kind)));
     }
     if critical.image.digest != digest.as_str() {
-        return Err(NotSigned::OtherImage);
+        return Err(NotVouched::OtherImage);
     }
     let name = &critical.identity.reference;
     let named = name
@@ -148,248 +326,19 @@ fn is_of(
         .map(|reference: Reference| reference.repository);
     match named.as_ref() == Ok(repository) {
         true => Ok(()),
-        false => Err(NotSigned::OtherName { name: name.clone() }),
+        false => Err(NotVouched::OtherName { name: name.clone() }),
     }
 }
 
-fn base64(text: &str) -> Result<Vec<u8>, NotSigned> {
+fn base64(text: &str) -> Result<Vec<u8>, NotVouched> {
     STANDARD.decode(text.trim()).map_err(malformed)
 }
 
-fn malformed(why: impl ToString) -> NotSigned {
-    NotSigned::Malformed {
+fn malformed(why: impl ToString) -> NotVouched {
+    NotVouched::Malformed {
         why: why.to_string(),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::path::Path;
-
-    use aws_lc_rs::encoding::AsDer as _;
-    use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
-    use base64::Engine as _;
-    use base64::engine::general_purpose::STANDARD;
-    use serde_json::Value;
-
-    use super::key::ParseKeyError;
-    use super::{Attached, IN_TOTO, NotSigned, PublicKey, pre_authentication, verify};
-
-    /// What cosign 3.1.2 made of one image by `cosign sign` and `cosign attest`, by kind of key. `tests/signatures/README.md` says how.
-    const KINDS: [&str; 3] = ["p256", "p384", "rsa"];
-    const DIGEST: &str = "sha256:326d78deb0f8314f10970804e816db8caad9be61914d17f8bfbbf93dcd0c7f06";
-    const OTHER: &str = "sha256:426d78deb0f8314f10970804e816db8caad9be61914d17f8bfbbf93dcd0c7f06";
-    const NAME: &str = "registry.example.com/acme/web";
-
-    fn made(kind: &str, name: &str) -> String {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/signatures");
-        fs::read_to_string(folder.join(kind).join(name)).unwrap()
-    }
-
-    fn key(kind: &str) -> PublicKey {
-        PublicKey::from_pem(&made(kind, "key.pub")).unwrap()
-    }
-
-    fn bundle(kind: &str) -> Attached {
-        Attached::Bundle(made(kind, "bundle.json").into_bytes())
-    }
-
-    fn simple(kind: &str) -> Attached {
-        Attached::Simple {
-            payload: made(kind, "simple.json").into_bytes(),
-            signature: made(kind, "simple.sig"),
-        }
-    }
-
-    fn judged(
-        kind: &str,
-        (name, digest): (&str, &str),
-        attached: &Attached,
-    ) -> Result<(), NotSigned> {
-        verify(
-            &key(kind),
-            (&name.parse().unwrap(), &digest.parse().unwrap()),
-            attached,
-        )
-    }
-
-    #[test]
-    fn what_cosign_signs_verifies_in_both_forms_and_with_each_kind_of_key() {
-        for kind in KINDS {
-            for attached in [bundle(kind), simple(kind)] {
-                assert_eq!(
-                    judged(kind, (NAME, DIGEST), &attached),
-                    Ok(()),
-                    "{kind} {attached:?}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn an_ed25519_key_signs_the_bytes_themselves() {
-        let pair = Ed25519KeyPair::generate().unwrap();
-        let der = pair.public_key().as_der().unwrap();
-        let pem = STANDARD.encode(der.as_ref());
-        let pem = format!("-----BEGIN PUBLIC KEY-----\n{pem}\n-----END PUBLIC KEY-----\n");
-        let key = PublicKey::from_pem(&pem).unwrap();
-        let payload = made("p256", "simple.json").into_bytes();
-        let signature = STANDARD.encode(pair.sign(&payload));
-        let signed = Attached::Simple { payload, signature };
-        let image = (&NAME.parse().unwrap(), &DIGEST.parse().unwrap());
-        assert_eq!(verify(&key, image, &signed), Ok(()));
-        let mut bundle: Value = serde_json::from_str(&made("p256", "bundle.json")).unwrap();
-        let payload = bundle["dsseEnvelope"]["payload"].as_str().unwrap();
-        let bytes = pre_authentication(IN_TOTO, &STANDARD.decode(payload).unwrap());
-        let signature = STANDARD.encode(pair.sign(&bytes));
-        bundle["dsseEnvelope"]["signatures"][0]["sig"] = signature.into();
-        let signed = Attached::Bundle(bundle.to_string().into_bytes());
-        assert_eq!(verify(&key, image, &signed), Ok(()));
-    }
-
-    #[test]
-    fn an_ed25519_signature_of_a_hash_as_cosign_3_makes_it_is_not_taken() {
-        for attached in [bundle("ed25519"), simple("ed25519")] {
-            let judged = judged("ed25519", (NAME, DIGEST), &attached);
-            assert_eq!(judged, Err(NotSigned::OtherKey));
-        }
-    }
-
-    #[test]
-    fn a_signature_by_another_key_is_none() {
-        for (kind, other) in KINDS.iter().zip(KINDS.iter().cycle().skip(1)) {
-            for attached in [bundle(other), simple(other)] {
-                assert_eq!(
-                    judged(kind, (NAME, DIGEST), &attached),
-                    Err(NotSigned::OtherKey),
-                    "{kind} {other}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn a_signature_of_another_image_is_none() {
-        for attached in [bundle("p256"), simple("p256")] {
-            assert_eq!(
-                judged("p256", (NAME, OTHER), &attached),
-                Err(NotSigned::OtherImage)
-            );
-        }
-        let long = format!("sha512:{}{}", &DIGEST[7..], &DIGEST[7..]);
-        assert_eq!(
-            judged("p256", (NAME, &long), &bundle("p256")),
-            Err(NotSigned::OtherImage)
-        );
-    }
-
-    #[test]
-    fn the_older_form_counts_only_under_the_name_that_it_says() {
-        let elsewhere = judged(
-            "p256",
-            ("registry.example.com/acme/admin", DIGEST),
-            &simple("p256"),
-        );
-        insta::assert_snapshot!(elsewhere.unwrap_err(), @"it is a signature of the image as `registry.example.com/acme/web`");
-    }
-
-    #[test]
-    fn an_attestation_by_the_key_is_no_signature() {
-        let attestation = Attached::Bundle(made("p256", "attestation.json").into_bytes());
-        let error = judged("p256", (NAME, DIGEST), &attestation).unwrap_err();
-        insta::assert_snapshot!(error, @"it is an attestation (`https://cosign.sigstore.dev/attestation/v1`)");
-    }
-
-    #[test]
-    fn what_was_changed_after_it_was_signed_is_no_signature() {
-        let text = made("p256", "bundle.json");
-        let mut parts: Value = serde_json::from_str(&text).unwrap();
-        let payload = parts["dsseEnvelope"]["payload"].as_str().unwrap();
-        let statement = String::from_utf8(STANDARD.decode(payload).unwrap()).unwrap();
-        let forged = statement.replace(&DIGEST[7..], &OTHER[7..]);
-        assert_ne!(forged, statement);
-        parts["dsseEnvelope"]["payload"] = STANDARD.encode(forged).into();
-        let attached = Attached::Bundle(parts.to_string().into_bytes());
-        assert_eq!(
-            judged("p256", (NAME, OTHER), &attached),
-            Err(NotSigned::OtherKey)
-        );
-        let Attached::Simple { payload, signature } = simple("p256") else {
-            unreachable!()
-        };
-        let payload = String::from_utf8(payload)
-            .unwrap()
-            .replace(DIGEST, OTHER)
-            .into_bytes();
-        let attached = Attached::Simple { payload, signature };
-        assert_eq!(
-            judged("p256", (NAME, OTHER), &attached),
-            Err(NotSigned::OtherKey)
-        );
-    }
-
-    #[test]
-    fn what_is_no_signature_at_all_says_why() {
-        let refused = |attached: Attached| {
-            judged("p256", (NAME, DIGEST), &attached)
-                .unwrap_err()
-                .to_string()
-        };
-        let bundles = [
-            "",
-            "[]",
-            "{}",
-            r#"{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","messageSignature":{}}"#,
-            r#"{"mediaType":"text/plain","dsseEnvelope":{"payload":"","payloadType":"x","signatures":[]}}"#,
-            r#"{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","dsseEnvelope":{"payload":"?","payloadType":"application/vnd.in-toto+json","signatures":[]}}"#,
-            r#"{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","dsseEnvelope":{"payload":"e30=","payloadType":"application/vnd.in-toto+json","signatures":[]}}"#,
-        ];
-        let lines = bundles.map(|bundle| refused(Attached::Bundle(bundle.as_bytes().to_vec())));
-        insta::assert_snapshot!(lines.join("\n"), @"
-        it cannot be read: EOF while parsing a value at line 1 column 0
-        it cannot be read: invalid length 0, expected struct Bundle with 2 elements at line 1 column 2
-        it cannot be read: missing field `mediaType` at line 1 column 2
-        it cannot be read: it holds no envelope
-        it cannot be read: `text/plain` of `x`
-        it cannot be read: Invalid symbol 63, offset 0.
-        it was not made with this key
-        ");
-        let simple = |payload: &str, signature: &str| {
-            refused(Attached::Simple {
-                payload: payload.as_bytes().to_vec(),
-                signature: signature.to_owned(),
-            })
-        };
-        insta::assert_snapshot!([simple("{}", "?"), simple("{}", ""), simple("", "e30=")].join("\n"), @"
-        it cannot be read: Invalid symbol 63, offset 0.
-        it was not made with this key
-        it was not made with this key
-        ");
-    }
-
-    #[test]
-    fn what_is_no_public_key_is_refused_and_never_echoed() {
-        let read = |text: &str| PublicKey::from_pem(text).unwrap_err();
-        assert_eq!(read(""), ParseKeyError::NotPem);
-        assert_eq!(read(&made("p256", "bundle.json")), ParseKeyError::NotPem);
-        assert_eq!(
-            read("-----BEGIN PRIVATE KEY-----\ne30=\n-----END PRIVATE KEY-----\n"),
-            ParseKeyError::NotPem
-        );
-        assert_eq!(
-            read("-----BEGIN PUBLIC KEY-----\ne30=\n-----END PUBLIC KEY-----\n"),
-            ParseKeyError::Unsupported
-        );
-    }
-
-    #[test]
-    fn a_key_is_known_by_the_name_that_bundles_give_it() {
-        for kind in KINDS {
-            let bundle: serde_json::Value =
-                serde_json::from_str(&made(kind, "bundle.json")).unwrap();
-            let hint = &bundle["verificationMaterial"]["publicKey"]["hint"];
-            assert_eq!(hint.as_str().unwrap(), key(kind).id(), "{kind}");
-        }
-    }
-}
+mod tests;

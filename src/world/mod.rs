@@ -13,6 +13,7 @@ mod rendered;
 mod requests;
 mod saved;
 mod source;
+mod vouched;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use jiff::Timestamp;
 use crate::image::{Digest, Repository, Tag};
 use crate::ledger::{Hold, Ledger};
 use crate::manifest::{CommitId, RepoPath};
+use crate::policy::gate::Claim;
 use crate::policy::select::PushUse;
 use crate::policy::{ConnectionName, RepositoryName, SourceBranch};
 
@@ -38,6 +40,7 @@ pub(crate) use rendered::{Rendered, RenderedFolder, RenderedObject, Rendering};
 pub(crate) use requests::{Proposal, PullRequest, PullRequests, RequestState};
 pub(crate) use saved::{load, save};
 pub(crate) use source::SourceFacts;
+pub(crate) use vouched::Claims;
 
 /// Everything that one round decides from.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -86,6 +89,8 @@ pub(crate) struct ImageFacts {
     pub(crate) tags: Arc<BTreeMap<Tag, TagDetails>>,
     /// What single versions say of themselves, because somebody is to read it.
     pub(crate) described: Arc<BTreeMap<Digest, Fact<Description>>>,
+    /// Who vouches for single versions, because a gate asks for it.
+    pub(crate) vouched: Arc<BTreeMap<Digest, Claims>>,
 }
 
 /// A complete listing of a repository's tags.
@@ -147,6 +152,12 @@ pub(crate) enum Question {
     Description {
         repository: Repository,
         digest: Digest,
+    },
+    /// What became of a claim about the image `digest`?
+    Vouched {
+        repository: Repository,
+        digest: Digest,
+        claim: Claim,
     },
     /// What does `commit`, in lower case, stand for on the branch of `source`? It is fetched again if nothing there and the
     /// last fetch began before `seen`.

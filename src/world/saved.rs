@@ -18,6 +18,7 @@ use super::range::saved::{self as range, SavedRange};
 use super::rendered::saved::{self as rendered, SavedRendering};
 use super::requests::saved::{self as requests, SavedProposal, SavedRequests};
 use super::source::saved::{self as source, SavedSource};
+use super::vouched::saved::{self as vouched, SavedClaims};
 use super::{
     BranchFacts, BranchName, Fact, File, ImageFacts, Listing, Pushes, Shrunk, TagDetails, World,
 };
@@ -89,6 +90,8 @@ struct SavedImage {
     tags: BTreeMap<String, SavedTag>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     described: SavedDescriptions,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    vouched: SavedClaims,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -312,6 +315,7 @@ fn save_image(facts: &ImageFacts) -> SavedImage {
         listing,
         tags: details,
         described,
+        vouched: claims,
     } = facts;
     let mut tags: BTreeMap<String, SavedTag> = BTreeMap::new();
     let mut pushes = None;
@@ -356,6 +360,7 @@ fn save_image(facts: &ImageFacts) -> SavedImage {
         pushes,
         tags,
         described: description::save(described),
+        vouched: vouched::save(claims),
     }
 }
 
@@ -400,6 +405,7 @@ fn load_image(saved: SavedImage) -> Result<ImageFacts, LoadWorldError> {
         pushes,
         tags: saved_tags,
         described,
+        vouched: claims,
     } = saved;
     let mut tags = BTreeMap::new();
     let mut pushed = BTreeMap::new();
@@ -451,6 +457,7 @@ fn load_image(saved: SavedImage) -> Result<ImageFacts, LoadWorldError> {
         listing,
         tags: Arc::new(details),
         described: Arc::new(description::load(described)?),
+        vouched: Arc::new(vouched::load(claims)?),
     })
 }
 
@@ -617,6 +624,13 @@ images:
       sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa: { created: 2026-02-01T00:00:00Z, platforms: [linux/amd64], source: https://github.com/acme/api, revision: 0a1b2c3 }
       sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb: { unknown: it is down }
       sha256:cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc: {}
+    vouched:
+      sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa:
+        signature with a key: { vouched: true }
+        signature by somebody: { vouched: true, by: https://github.com/acme/web }
+        signature by another: { vouched: false, why: there is no signature }
+        attestation of something: { unknown: it is down }
+        vulnerabilities: { vouched: true, report: { scanned: 2026-03-01T00:00:00Z, findings: { high: [CVE-1, CVE-2], unknown: [CVE-3] } } }
   pushed.example.com/acme/a:
     listed: 2026-03-02T08:59:00Z
     pushes: { order: by-default }
@@ -733,6 +747,9 @@ applications:
         let text = TEXT.replace("{ first-seen: 2026-03-01T00:00:00Z, created: none }", "{}");
         let error = load(&text).unwrap_err();
         insta::assert_snapshot!(error, @"`v1` in it is not a listed tag, since it has no `first-seen`");
+        let text = TEXT.replace("with a key: { vouched: true }", "with a key: {}");
+        let error = load(&text).unwrap_err();
+        insta::assert_snapshot!(error, @"`signature with a key` in it is not a claim, since it has neither `vouched` nor `unknown`");
         let text = TEXT.replace("    pushes: { order: by-default }\n", "");
         let error = load(&text).unwrap_err();
         insta::assert_snapshot!(error, @"`v1` in it is not a tag with a push time, since its image has no `pushes`");

@@ -16,9 +16,9 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
-use super::{Attached, Connection, HostOptions, Options, Registry, RegistryError};
+use super::{Connection, HostOptions, Options, Registry, RegistryError};
 use crate::demo::registry::{Access, Image, MemoryRegistry};
-use crate::image::Repository;
+use crate::image::{Attached, Layer, Proof, Repository};
 use crate::login::{DockerConfig, Source, SourcesByPath};
 use crate::secret::{Credentials, Secret};
 
@@ -232,8 +232,9 @@ async fn what_stands_beside_an_image_is_read_in_each_form(subject: Subject) {
     let digest = subject.push("v1", &image("2026-01-01T00:00:00Z")).await;
     let registry = subject.registry();
     let (repository, wanted) = (subject.repository(), digest.parse().unwrap());
-    let before = registry.attached(&repository, &wanted).await.unwrap();
-    assert_eq!(before, []);
+    let all = |_: &str| true;
+    let before = registry.attached(&repository, &wanted, &all).await;
+    assert_eq!(before.unwrap(), []);
     let bundle_type = "application/vnd.dev.sigstore.bundle.v0.3+json";
     let config = json!({ "mediaType": "application/vnd.oci.empty.v1+json", "digest": subject.upload(b"{}").await, "size": 2 });
     let (bundle, payload) = (b"a bundle".as_slice(), b"a payload".as_slice());
@@ -246,35 +247,62 @@ async fn what_stands_beside_an_image_is_read_in_each_form(subject: Subject) {
         "subject": { "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest, "size": 1 },
     });
     subject.refer(&digest, &referrer).await;
-    // What is too large for a signature is passed over.
-    let mut layers = Vec::new();
-    for bytes in [payload, &vec![0_u8; 600 * 1024]] {
-        layers.push(json!({
-            "mediaType": "application/vnd.dev.cosign.simplesigning.v1+json",
-            "digest": subject.upload(bytes).await,
-            "size": bytes.len(),
-            "annotations": { "dev.cosignproject.cosign/signature": "c2ln" },
-        }));
+    let older = |layers: Value| {
+        json!({
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": config,
+            "layers": layers,
+        })
+    };
+    let simple = json!([{
+        "mediaType": "application/vnd.dev.cosign.simplesigning.v1+json",
+        "digest": subject.upload(payload).await,
+        "size": payload.len(),
+        "annotations": {
+            "dev.cosignproject.cosign/signature": "c2ln",
+            "dev.sigstore.cosign/certificate": "a certificate",
+            "dev.sigstore.cosign/bundle": "{}",
+        },
+    }]);
+    let envelope = json!([{
+        "mediaType": "application/vnd.dsse.envelope.v1+json",
+        "digest": subject.upload(b"an envelope").await,
+        "size": 11,
+        "annotations": { "dev.cosignproject.cosign/signature": "", "predicateType": "https://spdx.dev/Document" },
+    }]);
+    for (suffix, layers) in [("sig", simple), ("att", envelope)] {
+        let tag = format!("{}.{suffix}", digest.replace(':', "-"));
+        subject.put(&tag, &older(layers)).await;
     }
-    let simple = json!({
-        "schemaVersion": 2,
-        "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "config": config,
-        "layers": layers,
-    });
-    subject
-        .put(&format!("{}.sig", digest.replace(':', "-")), &simple)
-        .await;
-    let found = registry.attached(&repository, &wanted).await.unwrap();
+    let found = registry.attached(&repository, &wanted, &all).await;
+    let signed = Layer {
+        content: payload.to_vec(),
+        proof: Some(Proof {
+            certificate: "a certificate".to_owned(),
+            entry: Some("{}".to_owned()),
+        }),
+    };
+    let attested = Layer {
+        content: b"an envelope".to_vec(),
+        proof: None,
+    };
     let signature = "c2ln".to_owned();
-    let payload = payload.to_vec();
-    assert_eq!(
-        found,
-        [
-            Attached::Bundle(bundle.to_vec()),
-            Attached::Simple { payload, signature }
-        ]
+    let (bundle, simple) = (
+        Attached::Bundle(bundle.to_vec()),
+        Attached::Simple {
+            layer: signed,
+            signature,
+        },
     );
+    assert_eq!(
+        found.unwrap(),
+        [bundle.clone(), simple.clone(), Attached::Envelope(attested)]
+    );
+    // What says that it is of another type is not read.
+    let not_spdx = |predicate: &str| predicate != "https://spdx.dev/Document";
+    let found = registry.attached(&repository, &wanted, &not_spdx).await;
+    assert_eq!(found.unwrap(), [bundle, simple]);
 }
 
 async fn what_is_not_there_is_named(subject: Subject) {

@@ -1,6 +1,9 @@
 //! Gates as they are written: conditions of an environment, and the freezes of the settings.
 //!
-//! Not here: what a gate says of a version (`policy`).
+//! Not here: who may vouch for images (`signature`), and what they must state (`attestations`); what a gate says of a version (`policy`).
+
+mod attestations;
+mod signature;
 
 mod healthy;
 
@@ -17,9 +20,13 @@ use super::problem::Faults;
 use super::shape::{Block, Later, Leaf, Placed, Refusal, shape};
 use crate::policy::Policy;
 use crate::policy::gate::{
-    DAYS, Days, Freeze, FreezeEnd, FreezeError, Gates, Hours, MinAge, Platform, Platforms, Soak,
-    Window, Windows,
+    DAYS, Days, Freeze, FreezeEnd, FreezeError, Gates, Hours, MinAge, Platform, Platforms,
+    Signature, Soak, Window, Windows,
 };
+use attestations::{AttestationEntry, attestations};
+use signature::{SignerEntry, Signers};
+
+pub(super) use signature::{Reading, TrustRootEntry};
 
 /// Shortest age that a gate may ask for: less is none.
 const AGE_MIN: SignedDuration = SignedDuration::from_secs(1);
@@ -48,9 +55,11 @@ shape! {
         freeze: Option<OneOrMany<FreezeEntry>> = "freeze",
         /// What the image must be built for, all of it: `[linux/amd64, linux/arm64]`.
         platforms: Option<OneOrMany<Placed<Platform>>> = "platforms",
+        /// Who must have signed the image with cosign: `{ key: cosign.pub }`, `{ identity: .., issuer: .. }`, or a list of these, of which one suffices.
+        signature: Option<OneOrMany<Signers<SignerEntry>>> = "signature",
+        /// What must have been stated of the image and signed: `{ type: slsaprovenance }`, `{ type: vuln, max-severity: medium }`, or a list of these, all of which it needs.
+        attestations: Option<OneOrMany<Signers<AttestationEntry>>> = "attestations",
     } also {
-        Later = "signature",
-        Later = "attestations",
         Later = "checks",
         Later = "approvals",
     }
@@ -220,6 +229,20 @@ impl Leaf for NameGlob {
     }
 }
 
+impl GatesEntry {
+    /// Reads the keys and trust roots that it names.
+    pub(super) fn find_signers(&mut self, reading: &mut Reading<'_>) {
+        let signers = self.signature.iter_mut();
+        for signer in signers.flat_map(|OneOrMany(signers)| signers) {
+            signer.value.find(reading);
+        }
+        let attestations = self.attestations.iter_mut();
+        for attestation in attestations.flat_map(|OneOrMany(attestations)| attestations) {
+            attestation.value.find(reading);
+        }
+    }
+}
+
 /// What the gates of an environment mean that comes after another (`is_after`), where Argo CD is connected (`is_connected`; `None` where
 /// the settings cannot be read).
 pub(super) fn gates(
@@ -240,6 +263,8 @@ pub(super) fn gates(
         windows,
         freeze,
         platforms,
+        signature,
+        attestations: attested,
     } = written.clone();
     if let Some(soak) = soak.as_ref().filter(|_| !is_after) {
         faults.error_with_hint(
@@ -263,6 +288,10 @@ pub(super) fn gates(
         } = entry.value;
         freeze_of((from, to), zone, reason, faults)
     });
+    let signature = signature.map(|OneOrMany(signers)| {
+        let signers = signers.into_iter();
+        Signature(signers.flat_map(|signer| signer.value.found).collect())
+    });
     Gates {
         healthy,
         soak: soak.map(|age| Soak(age.value.0)),
@@ -273,6 +302,8 @@ pub(super) fn gates(
             let platforms = platforms.into_iter();
             Platforms(platforms.map(|platform| platform.value.value).collect())
         }),
+        attestations: attested.map(|written| attestations(written, signature.as_ref(), faults)),
+        signature,
     }
 }
 
@@ -530,7 +561,7 @@ mod tests {
         13:75 `366d` is too long; the most is `365d`
         14:78 `amd64` is not a platform [write `linux/amd64`, `linux/arm64`, `linux/arm/v7`]
         15:77 expected at least one, found an empty list
-        16:66 `signature` is not supported by this version of towpath yet
+        16:84 there is no file or folder `policies/cosign.pub`
         16:98 unknown key `soaks` [did you mean `soak`?]
         ");
     }

@@ -65,7 +65,10 @@ fn weeks_of_noise_break_no_promise_and_quiet_brings_the_newest_everywhere() {
         let joined = threads.into_iter().map(|thread| thread.join().unwrap());
         joined.collect()
     });
-    let failed: BTreeSet<u64> = lived.iter().flat_map(|(failed, _)| failed.clone()).collect();
+    let failed: BTreeSet<u64> = lived
+        .iter()
+        .flat_map(|(failed, _)| failed.clone())
+        .collect();
     assert!(failed.is_empty(), "these seeds fail: {failed:?}");
     // A town in which nothing happens proves nothing.
     let promotions: usize = lived.iter().map(|(_, promotions)| promotions).sum();

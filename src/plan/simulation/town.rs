@@ -238,6 +238,7 @@ impl Town {
             listing,
             tags: Arc::new(details.collect()),
             described: Arc::new(described.collect()),
+            vouched: Arc::default(),
         };
         self.world.images.insert(repository(), facts);
     }
@@ -267,8 +268,8 @@ impl Town {
 
     fn observe_forge(&mut self) {
         let proposals = self.proposals.iter();
-        let proposals = proposals
-            .map(|(branch, proposal)| (self.named(branch), Fact::Known(proposal.clone())));
+        let proposals =
+            proposals.map(|(branch, proposal)| (self.named(branch), Fact::Known(proposal.clone())));
         self.world.proposals = proposals.collect();
         let requests = Fact::Known(Arc::new(self.requests.clone()));
         let repository = self.policy.repository.clone();
@@ -291,6 +292,7 @@ impl Town {
                 }
                 Question::Created { .. }
                 | Question::Description { .. }
+                | Question::Vouched { .. }
                 | Question::Commit { .. }
                 | Question::Ancestry(_)
                 | Question::Range(_)
@@ -413,7 +415,10 @@ impl Town {
     /// Carries a proposal out, step by step. Gives whether the daemon lives on.
     fn propose(&mut self, change: ProposalChange) -> bool {
         let branch = change.head.branch.clone();
-        let mut build = self.proposals.get(&branch).map(|proposal| proposed(proposal));
+        let mut build = self
+            .proposals
+            .get(&branch)
+            .map(|proposal| proposed(proposal));
         if let Some(rebuild) = change.rebuild {
             if self.fails() {
                 return false;

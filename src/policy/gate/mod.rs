@@ -4,10 +4,12 @@
 //! Invariant: a gate is a pure function of its options, facts and time; what cannot be read is `Unknown`, and holds.
 
 mod age;
+mod attestations;
 mod clock;
 mod freeze;
 mod healthy;
 mod platforms;
+mod signature;
 mod windows;
 
 use std::fmt;
@@ -15,9 +17,15 @@ use std::fmt;
 use jiff::Timestamp;
 
 pub(crate) use age::{MinAge, Since, Soak, SoakSince};
+pub(crate) use attestations::{
+    Attestation, Attestations, Limits, PredicateType, Report, Severity, SeverityLimit,
+};
 pub(crate) use freeze::{Freeze, FreezeEnd, FreezeError};
 pub(crate) use healthy::{Condition, Healthy};
 pub(crate) use platforms::{Platform, Platforms};
+pub(crate) use signature::{
+    Claim, ClaimName, Identity, Matter, Signature, Signer, SignerKey, TrustRoot, Vouched,
+};
 pub(crate) use windows::{DAYS, Days, Hours, Window, Windows};
 
 /// The gates of an environment; one that is not listed is not there.
@@ -31,6 +39,8 @@ pub(crate) struct Gates {
     /// Those of the policy and those of the settings.
     pub(crate) freezes: Vec<Freeze>,
     pub(crate) platforms: Option<Platforms>,
+    pub(crate) signature: Option<Signature>,
+    pub(crate) attestations: Option<Attestations>,
 }
 
 /// What a gate is called in policies, in reasons and in commit statuses.
@@ -42,6 +52,8 @@ pub(crate) enum GateName {
     Windows,
     Freeze,
     Platforms,
+    Signature,
+    Attestations,
 }
 
 /// How a gate stands for one version in one environment at one time.
@@ -79,8 +91,12 @@ impl Gates {
             windows: _,
             freezes: _,
             platforms,
+            signature,
+            attestations,
         } = self;
-        healthy.is_some() || soak.is_some() || min_age.is_some() || platforms.is_some()
+        let has_lived = healthy.is_some() || soak.is_some();
+        let are_vouched = signature.is_some() || attestations.is_some();
+        has_lived || min_age.is_some() || platforms.is_some() || are_vouched
     }
 
     /// What those find that judge the moment and no version, each gate once.
@@ -132,6 +148,8 @@ impl GateName {
             Self::Windows => "windows",
             Self::Freeze => "freeze",
             Self::Platforms => "platforms",
+            Self::Signature => "signature",
+            Self::Attestations => "attestations",
         }
     }
 }

@@ -1,0 +1,128 @@
+//! Reports of vulnerabilities: what Trivy, Grype and in-toto's own form say, as one list.
+//!
+//! Not here: what a report may say (`policy`).
+
+use std::collections::BTreeMap;
+
+use serde_json::Error as JsonError;
+
+use super::wire::{Finding, FoundVulnerability, Grype, Scan, ScanMetadata, Scanner, Score, Trivy};
+use crate::policy::gate::{Report, Severity};
+
+/// Most vulnerabilities of one image: the worst that we know, a full distribution of years ago, has 4,000.
+const FINDINGS_MAX: usize = 20_000;
+
+/// Longest name of one: `GHSA-` and `CVE-` have up to 20 letters, those of distributions 30.
+const ID_LENGTH_MAX: usize = 100;
+
+/// Why a report cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReportError {
+    #[error("it is not a report of vulnerabilities")]
+    Shape(#[source] JsonError),
+    #[error("its result is neither Trivy's, nor Grype's, nor a list of in-toto's")]
+    UnknownScanner,
+    #[error("its result cannot be read as {scanner} writes it")]
+    Result {
+        scanner: &'static str,
+        source: JsonError,
+    },
+    #[error("it names more than {FINDINGS_MAX} vulnerabilities")]
+    TooMany,
+    #[error(
+        "it names a vulnerability with more than {ID_LENGTH_MAX} characters, or with others than letters, digits, `-`, `_`, `.` and `:`"
+    )]
+    Id,
+}
+
+/// Reads the predicate of an attestation of the type `vuln`.
+pub(super) fn report(predicate: &str) -> Result<Report, ReportError> {
+    let Scan {
+        scanner: Scanner { result },
+        metadata: ScanMetadata { scan_finished_on },
+    } = serde_json::from_str(predicate).map_err(ReportError::Shape)?;
+    let mut findings = BTreeMap::new();
+    for (id, severity) in found(result.get())? {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
+        if id.is_empty() || id.len() > ID_LENGTH_MAX || !id.chars().all(is_plain) {
+            return Err(ReportError::Id);
+        }
+        let worst = findings.entry(id).or_insert(severity);
+        *worst = severity.max(*worst);
+        if findings.len() > FINDINGS_MAX {
+            return Err(ReportError::TooMany);
+        }
+    }
+    Ok(Report {
+        // Where a scanner writes no time, it says `0001-01-01T00:00:00Z`.
+        scanned: scan_finished_on
+            .and_then(|at| at.parse().ok())
+            .filter(|at: &jiff::Timestamp| at.as_second() > 0),
+        findings,
+    })
+}
+
+/// What a result says, one entry for each package that is concerned.
+fn found(result: &str) -> Result<Vec<(String, Severity)>, ReportError> {
+    if result.starts_with('[') {
+        let list: Vec<Finding> = read("in-toto", result)?;
+        return list.into_iter().map(of_in_toto).collect();
+    }
+    let keys: BTreeMap<String, serde::de::IgnoredAny> = read("a scanner", result)?;
+    if keys.contains_key("SchemaVersion") {
+        let Trivy { results, .. } = read("Trivy", result)?;
+        let results = results.into_iter().flatten();
+        let found = results.flat_map(|result| result.vulnerabilities.into_iter().flatten());
+        return Ok(found.map(|one| (one.id, severity(&one.severity))).collect());
+    }
+    if keys.contains_key("matches") {
+        let Grype { matches } = read("Grype", result)?;
+        let found = matches.into_iter().map(|one| one.vulnerability);
+        return Ok(found.map(|one| (one.id, severity(&one.severity))).collect());
+    }
+    Err(ReportError::UnknownScanner)
+}
+
+fn read<'a, T: serde::Deserialize<'a>>(
+    scanner: &'static str,
+    result: &'a str,
+) -> Result<T, ReportError> {
+    serde_json::from_str(result).map_err(|source| ReportError::Result { scanner, source })
+}
+
+fn of_in_toto(finding: Finding) -> Result<(String, Severity), ReportError> {
+    let Finding {
+        vulnerability,
+        id,
+        severity: scores,
+    } = finding;
+    let (id, scores) = match (vulnerability, id) {
+        (Some(FoundVulnerability { id, severity }), _) => (id, severity),
+        (None, Some(id)) => (id, scores),
+        (None, None) => return Err(ReportError::Id),
+    };
+    // Those who score do not agree; what none of them knows stays unknown.
+    let known = scores.iter().map(|Score { score }| severity(score));
+    let known = known.filter(|severity| *severity != Severity::Unknown);
+    Ok((id, known.max().unwrap_or(Severity::Unknown)))
+}
+
+/// A word of a scanner, or a score by the bands of CVSS: <https://www.first.org/cvss/v3.1/specification-document#Qualitative-Severity-Rating-Scale>.
+fn severity(text: &str) -> Severity {
+    match text.to_ascii_lowercase().as_str() {
+        "none" | "negligible" => Severity::Negligible,
+        "low" => Severity::Low,
+        "medium" | "moderate" => Severity::Medium,
+        "high" | "important" => Severity::High,
+        "critical" => Severity::Critical,
+        number => match number.parse::<f64>() {
+            Ok(score) if !(0.0..=10.0).contains(&score) => Severity::Unknown,
+            Ok(score) if score >= 9.0 => Severity::Critical,
+            Ok(score) if score >= 7.0 => Severity::High,
+            Ok(score) if score >= 4.0 => Severity::Medium,
+            Ok(score) if score > 0.0 => Severity::Low,
+            Ok(_) => Severity::Negligible,
+            Err(_) => Severity::Unknown,
+        },
+    }
+}
