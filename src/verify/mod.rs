@@ -5,6 +5,8 @@
 //! word counts where (`policy`). Nothing is asked of anybody: bytes in, a judgement out.
 //! Invariant: what is not verified is not read; what verifies is about the digest that was asked for and no other.
 
+#[cfg(test)]
+mod instance;
 mod key;
 mod keyless;
 mod report;
@@ -342,3 +344,5 @@ fn malformed(why: impl ToString) -> NotVouched {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_keyless;

@@ -126,3 +126,113 @@ fn severity(text: &str) -> Severity {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value as Json, json};
+
+    use super::report;
+
+    /// What was found, and when; or why that cannot be told.
+    fn read(result: &Json) -> String {
+        let predicate = json!({ "scanner": { "result": result }, "metadata": {} });
+        match report(&predicate.to_string()) {
+            Ok(report) => {
+                let findings = report.findings.iter();
+                let findings = findings.map(|(id, severity)| format!("{id} {severity}"));
+                findings.collect::<Vec<_>>().join(", ")
+            }
+            Err(error) => format!("error: {error}"),
+        }
+    }
+
+    #[test]
+    fn each_scanner_is_read_as_it_writes() {
+        let trivy = json!({ "SchemaVersion": 2, "Results": [
+            { "Target": "app" },
+            { "Target": "os", "Vulnerabilities": [
+                { "VulnerabilityID": "CVE-1", "Severity": "LOW", "Title": "something" },
+                { "VulnerabilityID": "CVE-1", "Severity": "HIGH" },
+                { "VulnerabilityID": "CVE-1", "Severity": "MEDIUM" },
+                { "VulnerabilityID": "CVE-2" },
+            ] },
+        ] });
+        assert_eq!(read(&trivy), "CVE-1 high, CVE-2 unknown");
+        assert_eq!(read(&json!({ "SchemaVersion": 2 })), "");
+        let grype = json!({ "matches": [
+            { "vulnerability": { "id": "GHSA-fxph-q3j8-mv87", "severity": "Critical" } },
+            { "vulnerability": { "id": "CVE-2", "severity": "Negligible" } },
+        ] });
+        assert_eq!(
+            read(&grype),
+            "CVE-2 negligible, GHSA-fxph-q3j8-mv87 critical"
+        );
+        let in_toto = json!([
+            { "id": "CVE-1", "severity": [{ "method": "nvd", "score": "medium" }, { "method": "cvss_score", "score": "7.2" }] },
+            { "vulnerability": { "id": "CVE-2", "severity": [{ "method": "other", "score": "moderate" }] } },
+            { "id": "CVE-3", "severity": [] },
+        ]);
+        assert_eq!(read(&in_toto), "CVE-1 high, CVE-2 medium, CVE-3 unknown");
+    }
+
+    #[test]
+    fn a_score_counts_by_the_bands_of_cvss() {
+        for (score, severity) in [
+            ("0.0", "negligible"),
+            ("0.1", "low"),
+            ("3.9", "low"),
+            ("4.0", "medium"),
+            ("7", "high"),
+            ("8.9", "high"),
+            ("9.0", "critical"),
+            ("10", "critical"),
+            ("10.1", "unknown"),
+            ("-1", "unknown"),
+            ("NaN", "unknown"),
+            ("CVSS:3.1/AV:N", "unknown"),
+        ] {
+            let result = json!([{ "id": "CVE-1", "severity": [{ "score": score }] }]);
+            assert_eq!(read(&result), format!("CVE-1 {severity}"), "{score}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_report_says_why() {
+        let id = |id: &str| json!([{ "id": id, "severity": [] }]);
+        let told = [
+            read(&json!({ "runs": [] })),
+            read(&json!("text")),
+            read(&json!({ "SchemaVersion": 2, "Results": {} })),
+            read(&json!({ "matches": [{}] })),
+            read(&json!([{}])),
+            read(&id("CVE 1")),
+            read(&id(&"9".repeat(101))),
+        ];
+        insta::assert_snapshot!(told.join("\n"), @"
+        error: its result is neither Trivy's, nor Grype's, nor a list of in-toto's
+        error: its result cannot be read as a scanner writes it
+        error: its result cannot be read as Trivy writes it
+        error: its result cannot be read as Grype writes it
+        error: it names a vulnerability with more than 100 characters, or with others than letters, digits, `-`, `_`, `.` and `:`
+        error: it names a vulnerability with more than 100 characters, or with others than letters, digits, `-`, `_`, `.` and `:`
+        error: it names a vulnerability with more than 100 characters, or with others than letters, digits, `-`, `_`, `.` and `:`
+        ");
+        let many: Vec<Json> = (0..=super::FINDINGS_MAX)
+            .map(|n| json!({ "id": format!("CVE-{n}"), "severity": [] }))
+            .collect();
+        insta::assert_snapshot!(read(&many.into()), @"error: it names more than 20000 vulnerabilities");
+        insta::assert_snapshot!(report("{}").unwrap_err(), @"it is not a report of vulnerabilities");
+    }
+
+    #[test]
+    fn a_time_that_is_none_is_not_told() {
+        let scanned = |at: &str| {
+            let predicate =
+                json!({ "scanner": { "result": [] }, "metadata": { "scanFinishedOn": at } });
+            report(&predicate.to_string()).unwrap().scanned
+        };
+        assert!(scanned("2026-01-02T03:04:05.5Z").is_some());
+        assert_eq!(scanned("0001-01-01T00:00:00Z"), None);
+        assert_eq!(scanned("yesterday"), None);
+    }
+}

@@ -282,3 +282,38 @@ fn why_nothing_vouches_is_told_once_for_each_reason() {
     ];
     insta::assert_snapshot!(why(Matter::Signature, &others), @"what stands beside it does not count: it cannot be read: EOF while parsing an object at line 1 column 1, it is too large to be read, it was not made with this key");
 }
+
+/// What cosign 3.1.2 made by `cosign attest --type vuln` of what Trivy would print, in both forms.
+#[test]
+fn a_report_is_read_from_both_forms_of_attestation() {
+    let claim = Claim {
+        signer: key("image"),
+        matter: Matter::Report,
+    };
+    let digest = "sha256:bd308404134a03a58dc2dbb815df980baccd3f3b3e08f5d11269df95b037562f";
+    let image = (&NAME.parse().unwrap(), &digest.parse().unwrap());
+    let envelope = Layer {
+        content: made("image", "envelope.json").into_bytes(),
+        proof: None,
+    };
+    let bundle = made("image", "vulnerabilities.json").into_bytes();
+    for attached in [Attached::Bundle(bundle), Attached::Envelope(envelope)] {
+        let Vouched::Yes { by: None, report } = judge(&claim, image, &[attached]).unwrap() else {
+            panic!("it does not vouch")
+        };
+        let report = report.unwrap();
+        assert_eq!(report.scanned, "2026-01-02T03:05:00Z".parse().ok());
+        let findings = report.findings.iter();
+        let findings: Vec<_> = findings
+            .map(|(id, severity)| format!("{id} {severity}"))
+            .collect();
+        assert_eq!(
+            findings,
+            [
+                "CVE-2026-1000 critical",
+                "CVE-2026-1001 medium",
+                "CVE-2026-1002 low"
+            ]
+        );
+    }
+}
