@@ -66,7 +66,7 @@ impl Proposer<'_, '_> {
                 Decision::Promote(_) => false,
             });
         if !is_settled {
-            let told = self.tell_of_the_stop(decisions);
+            let told = self.tell_what_holds(decisions);
             return told.or_else(|| self.merge_no_more(&self.options(decisions)));
         }
         if self.may_be_merged(decisions) {
@@ -93,19 +93,25 @@ impl Proposer<'_, '_> {
         }
     }
 
-    /// Says in the statuses of a pull request that waits that a person stopped everything here.
-    pub(super) fn tell_of_the_stop(&self, decisions: &[Decided]) -> Option<ProposalChange> {
-        let stopped = self
+    /// Says in the statuses of a pull request that waits what holds it: a person who stopped everything here, or a gate that does
+    /// not let its version pass any more.
+    pub(super) fn tell_what_holds(&self, decisions: &[Decided]) -> Option<ProposalChange> {
+        let (gate, why) = self
             .decided(decisions)
             .find_map(|decided| match &decided.decision {
-                Decision::Hold(reason @ HoldReason::Stopped { .. }) => Some(reason.to_string()),
+                Decision::Hold(reason @ HoldReason::Stopped { .. }) => {
+                    Some((HOLDS.to_owned(), reason.to_string()))
+                }
+                Decision::Hold(HoldReason::Gated { finding, .. }) => {
+                    Some((finding.gate.to_string(), finding.why.clone()))
+                }
                 Decision::Hold(_) | Decision::Promote(_) => None,
             })?;
         let (open, tip) = (self.standing.open?, self.standing.proposal?);
         let hidden = hidden::read(&open.body)?;
         let flags = Flags {
             told_on: Some(tip.tip.clone()),
-            stopped: true,
+            held: Some(gate.clone()),
             ..hidden.flags.clone()
         };
         if flags == hidden.flags && flags.merges.is_none() {
@@ -118,9 +124,9 @@ impl Proposer<'_, '_> {
             options: Some(Box::new(self.without_merging())),
         };
         let gate = Gate {
-            name: HOLDS.to_owned(),
+            name: gate,
             verdict: GateVerdict::Waits,
-            evidence: stopped,
+            evidence: why,
         };
         let change = self.change(None, request, None);
         Some(ProposalChange {

@@ -27,7 +27,7 @@ const IN_COMMIT: &str = "Promotions: in-commit";
 const CLOSED: &str = "Closed: by-towpath";
 const HANDS_OFF: &str = "Hands-Off: ";
 const TOLD_ON: &str = "Told-On: ";
-const STOPPED: &str = "Stopped: yes";
+const HELD: &str = "Held: ";
 const WISHED: &str = "Wished: yes";
 const MERGES: &str = "Merges: ";
 const SHOWN: &str = "Shown: ";
@@ -59,8 +59,8 @@ pub(crate) struct Flags {
     pub(crate) hands_off: Option<CommitId>,
     /// The commit of which its statuses tell how the gates stand.
     pub(crate) told_on: Option<CommitId>,
-    /// The statuses tell that a person stopped everything here.
-    pub(crate) stopped: bool,
+    /// The gate of which the statuses tell that it holds everything here.
+    pub(crate) held: Option<String>,
     /// Labels, people and a milestone were wished, and are people's from then on.
     pub(crate) wished: bool,
     /// The commit that the forge was told to merge once it can.
@@ -90,7 +90,7 @@ impl Flags {
             closed_by_us: true,
             hands_off: Some(commit.clone()),
             told_on: Some(commit.clone()),
-            stopped: true,
+            held: Some("attestations".to_owned()),
             wished: true,
             merges: Some(commit),
         }
@@ -128,7 +128,7 @@ impl Hidden {
                     closed_by_us,
                     hands_off,
                     told_on,
-                    stopped,
+                    held,
                     wished,
                     merges,
                 },
@@ -153,8 +153,8 @@ impl Hidden {
         if let Some(commit) = told_on {
             lines.push(format!("{TOLD_ON}{commit}"));
         }
-        if *stopped {
-            lines.push(STOPPED.to_owned());
+        if let Some(gate) = held {
+            lines.push(format!("{HELD}{gate}"));
         }
         if *wished {
             lines.push(WISHED.to_owned());
@@ -184,8 +184,8 @@ impl Hidden {
                 continue;
             } else if line == CLOSED {
                 hidden.flags.closed_by_us = true;
-            } else if line == STOPPED {
-                hidden.flags.stopped = true;
+            } else if let Some(gate) = line.strip_prefix(HELD) {
+                hidden.flags.held = Some(gate.to_owned());
             } else if line == WISHED {
                 hidden.flags.wished = true;
             } else if let Some(commit) = line.strip_prefix(MERGES) {

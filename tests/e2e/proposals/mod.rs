@@ -5,6 +5,7 @@
 mod between;
 mod bundles;
 mod gates;
+mod healthy;
 mod killed;
 mod opened;
 mod people;
