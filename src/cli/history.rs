@@ -227,6 +227,7 @@ fn rows(name: &BranchName, entry: Entry) -> Vec<Row> {
                     tag,
                     digest,
                     replaced,
+                    rejects: _,
                 } = moved;
                 let (there, promoted) = (replaced.clone(), Some(tag.to_string()));
                 let (from, to) = match is_undone {

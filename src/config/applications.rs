@@ -2,15 +2,21 @@
 //!
 //! Not here: the connections to Argo CD (`argo_cd`).
 
+use jiff::SignedDuration;
 use serde_json::{Value as Json, json};
 
 use super::blank::{Blank, Fill, Names};
 use super::check_policy::Check;
-use super::forms::OneOrMany;
+use super::forms::{OneOrMany, choose, keyed, word};
+use super::gates::Age;
 use super::problem::Faults;
 use super::shape::{Block, Leaf, Placed, Refusal, Shape, list, nearest, shape};
 use super::tree::{Node, PlainKind, Value, plain_kind};
-use crate::policy::{ApplicationName, ArgoCd, ConnectionName};
+use crate::policy::{ApplicationName, ArgoCd, ConnectionName, OnDegraded};
+
+/// How long an environment must have been degraded unless the policy says otherwise: a node that goes away takes its pods with it for
+/// less, and Kubernetes gives a rollout up after ten minutes by itself.
+const GRACE: SignedDuration = SignedDuration::from_mins(5);
 
 shape! {
     /// Applications of one connection.
@@ -56,6 +62,40 @@ impl Shape for WrittenArgoCd {
     fn schema() -> Option<Json> {
         let names = <OneOrMany<Placed<Blank<ApplicationName>>> as Shape>::schema()?;
         Some(json!({ "anyOf": [{ "const": false }, names, ApplicationsEntry::schema()?] }))
+    }
+}
+
+/// What `on-degraded` of an environment says.
+#[derive(Clone, Debug)]
+pub(super) enum WrittenOnDegraded {
+    Hold,
+    Rollback(Option<Placed<Age>>),
+}
+
+shape! {
+    /// How an environment comes back.
+    struct RollbackEntry {
+        /// How long it must have been degraded: `5m`, `30s`. Default: `5m`.
+        grace: Option<Placed<Age>> = "grace",
+    }
+}
+
+impl Shape for WrittenOnDegraded {
+    fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
+        if let Value::Map(_) = &node.value {
+            choose(node, &["rollback"], &[], faults)?;
+            let entry = RollbackEntry::read(node.get("rollback")?, faults)?;
+            return Some(Self::Rollback(entry.grace));
+        }
+        match word(node, &["hold", "rollback"], faults)? {
+            "hold" => Some(Self::Hold),
+            _ => Some(Self::Rollback(None)),
+        }
+    }
+
+    fn schema() -> Option<Json> {
+        let rollback = keyed("rollback", RollbackEntry::schema()?);
+        Some(json!({ "anyOf": [{ "enum": ["hold", "rollback"] }, rollback] }))
     }
 }
 
@@ -116,5 +156,31 @@ impl Check<'_> {
             connection: connection.as_ref().map(|named| named.value.clone()),
             applications: filled.collect(),
         }
+    }
+
+    /// What to do where a promotion makes an environment degraded that `argo_cd` deploys.
+    pub(super) fn on_degraded(
+        &mut self,
+        written: Option<&Block<WrittenOnDegraded>>,
+        argo_cd: &ArgoCd,
+    ) -> OnDegraded {
+        let Some(Block { value, span, .. }) = written else {
+            return OnDegraded::Hold;
+        };
+        let WrittenOnDegraded::Rollback(grace) = value else {
+            return OnDegraded::Hold;
+        };
+        let is_connected = self
+            .connections
+            .is_none_or(|connections| !connections.is_empty());
+        if !is_connected || *argo_cd == ArgoCd::Nothing {
+            self.faults.error_with_hint(
+                *span,
+                "no Argo CD tells when this environment is degraded",
+                "add a connection under `argo-cd` in the settings, or leave `on-degraded` out",
+            );
+        }
+        let grace = grace.as_ref().map_or(GRACE, |grace| grace.value.0);
+        OnDegraded::Rollback { grace }
     }
 }

@@ -57,6 +57,7 @@ impl Check<'_> {
             allow_downgrade,
             gates: written,
             argo_cd,
+            on_degraded,
         } = &environment.value;
         if tags.is_none() && after.is_none() {
             self.has_rules(environment, context);
@@ -95,6 +96,7 @@ impl Check<'_> {
                 updates.push(update);
             }
         }
+        let argo_cd = self.argo_cd(argo_cd.as_ref(), names);
         let after = self.after(&environment.value, context);
         let is_connected = self.connections.map(|connections| !connections.is_empty());
         Environment {
@@ -105,7 +107,8 @@ impl Check<'_> {
                 (after.is_some(), is_connected),
                 self.faults,
             ),
-            argo_cd: self.argo_cd(argo_cd.as_ref(), names),
+            on_degraded: self.on_degraded(on_degraded.as_ref(), &argo_cd),
+            argo_cd,
             after,
             update: updates,
             write: write.as_ref().map(|write| write.value),

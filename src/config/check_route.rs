@@ -173,6 +173,7 @@ fn over(own: RawEnvironment, route: &RawEnvironment) -> RawEnvironment {
         allow_downgrade,
         gates,
         argo_cd,
+        on_degraded,
     } = own;
     let route = route.clone();
     RawEnvironment {
@@ -186,5 +187,6 @@ fn over(own: RawEnvironment, route: &RawEnvironment) -> RawEnvironment {
         allow_downgrade: allow_downgrade.or(route.allow_downgrade),
         gates: gates.or(route.gates),
         argo_cd: argo_cd.or(route.argo_cd),
+        on_degraded: on_degraded.or(route.on_degraded),
     }
 }

@@ -385,7 +385,11 @@ pub(super) fn choose(
 }
 
 /// Reads one of a few words.
-fn word(node: &Node, words: &[&'static str], faults: &mut Faults) -> Option<&'static str> {
+pub(super) fn word(
+    node: &Node,
+    words: &[&'static str],
+    faults: &mut Faults,
+) -> Option<&'static str> {
     let Scalar { text, .. } = text(node, faults)?;
     let found = words.iter().find(|word| *word == text);
     if found.is_none() {
@@ -395,7 +399,7 @@ fn word(node: &Node, words: &[&'static str], faults: &mut Faults) -> Option<&'st
     found.copied()
 }
 
-fn keyed(key: &str, schema: Json) -> Json {
+pub(super) fn keyed(key: &str, schema: Json) -> Json {
     json!({
         "type": "object",
         "additionalProperties": false,

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::applications::WrittenArgoCd;
+use super::applications::{WrittenArgoCd, WrittenOnDegraded};
 use super::argo_cd::ArgoCdEntry;
 use super::artifact::Artifact;
 use super::blank::Blank;
@@ -265,6 +265,8 @@ shape! {
         gates: Option<GatesEntry> = "gates",
         /// The Applications of Argo CD that deploy this environment, by name, or `false` for none. Default: those that read the places under `update`.
         argo_cd: Option<Block<WrittenArgoCd>> = "argo-cd",
+        /// What to do where a promotion makes this environment degraded: `hold`, so that nothing goes on from here; or `rollback`, so that the version before comes back after a time and the degraded one is rejected. Default: `hold`.
+        on_degraded: Option<Block<WrittenOnDegraded>> = "on-degraded",
     }
 
     /// Which tags are candidates, and which of two is newer: one of `semver`, `pattern`, `regex` and `follow`; `semver` may stand beside a pattern or a regex.

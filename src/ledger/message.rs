@@ -11,6 +11,7 @@ pub(super) const POLICY: &str = "Towpath-Policy";
 pub(super) const ENVIRONMENT: &str = "Towpath-Environment";
 pub(super) const IMAGE: &str = "Towpath-Image";
 pub(super) const REPLACES: &str = "Towpath-Replaces";
+pub(super) const REJECTS: &str = "Towpath-Rejects";
 pub(super) const GATE: &str = "Towpath-Gate";
 pub(super) const HOLD: &str = "Towpath-Hold";
 pub(super) const HOLD_IMAGE: &str = "Towpath-Hold-Image";
@@ -62,7 +63,7 @@ pub(super) fn blocks(message: &str) -> Vec<Block<'_>> {
         };
         let mut value = value.trim().to_owned();
         // GitHub wraps the message of a squash after 72 columns, and no digest fits beside its name.
-        let has_two_words = matches!(key, IMAGE | REPLACES);
+        let has_two_words = matches!(key, IMAGE | REPLACES | REJECTS);
         if has_two_words && !value.contains(' ') {
             let rest = lines.next_if(|rest| !rest.is_empty() && !rest.starts_with(OURS));
             value.extend(rest.into_iter().flat_map(|rest| [" ", rest]));

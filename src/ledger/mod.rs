@@ -25,18 +25,26 @@ pub(crate) use promotion::{Moved, Promotion};
 pub(crate) use runs::{Compare, Runs};
 pub(crate) use told::{Commit, Told, told};
 
-/// Versions that people rejected otherwise than by a hold, for each image.
+/// Versions that were rejected otherwise than by a hold, for each image.
 pub(crate) type Rejections = BTreeMap<Key, Vec<Rejection>>;
 
-/// A version whose pull request a person closed without merging it.
+/// A version whose pull request a person closed without merging it, or that was taken back since it was degraded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rejection {
     /// The tag; where a tag is followed, the digest.
     pub(crate) version: HeldVersion,
     pub(crate) at: Timestamp,
     pub(crate) by: Option<String>,
-    /// The number of the pull request.
-    pub(crate) pull_request: u64,
+    pub(crate) way: RejectedBy,
+}
+
+/// How a version was rejected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum RejectedBy {
+    /// The pull request of this number was closed.
+    Closing(u64),
+    /// This commit put the version before back, since it was degraded.
+    Rollback(CommitId),
 }
 
 /// An image in an environment of a policy.
@@ -142,6 +150,18 @@ impl Ledger {
             standing,
             compare,
         )
+    }
+
+    /// The promotions by which a degraded version was taken back, and which it may not come again.
+    pub(crate) fn rollbacks(
+        &self,
+        policy: &PolicyName,
+        environment: &EnvironmentName,
+        image: &ImageName,
+    ) -> impl Iterator<Item = &Recorded> {
+        let promotions = self.promotions(policy, environment, image).iter();
+        let promotions = promotions.map(Arc::as_ref);
+        promotions.filter(|recorded| recorded.moved.rejects)
     }
 
     fn promotions(

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::message::{Block, ENVIRONMENT, GATE, IMAGE, POLICY, REPLACES, blocks};
+use super::message::{Block, ENVIRONMENT, GATE, IMAGE, POLICY, REJECTS, REPLACES, blocks};
 use crate::image::{Digest, Reference, Repository, Tag};
 use crate::policy::{EnvironmentName, ImageName, PolicyName};
 
@@ -27,6 +27,8 @@ pub(crate) struct Moved {
     pub(crate) digest: Option<Digest>,
     /// What stood there before, as it was written; `None` where nothing did.
     pub(crate) replaced: Option<String>,
+    /// Whether what stood there before may not come again: it was degraded, and so this took its place.
+    pub(crate) rejects: bool,
 }
 
 impl Promotion {
@@ -66,6 +68,11 @@ impl Promotion {
                 line(format_args!("{REPLACES}: {image} {replaced}"));
             }
         }
+        for (image, moved) in images {
+            if let (true, Some(replaced)) = (moved.rejects, &moved.replaced) {
+                line(format_args!("{REJECTS}: {image} {replaced}"));
+            }
+        }
         for gate in gates {
             line(format_args!("{GATE}: {gate}"));
         }
@@ -94,6 +101,8 @@ impl Promotion {
     fn of_block(block: &Block<'_>) -> Option<Self> {
         let replaced = block.all(REPLACES).filter_map(|v| v.split_once(' '));
         let replaced: BTreeMap<&str, &str> = replaced.collect();
+        let rejects = block.all(REJECTS).filter_map(|v| v.split_once(' '));
+        let rejects: BTreeMap<&str, &str> = rejects.collect();
         let mut images = BTreeMap::new();
         for value in block.all(IMAGE) {
             let (image, reference) = value.split_once(' ')?;
@@ -103,6 +112,7 @@ impl Promotion {
                 digest,
             } = reference.parse().ok()?;
             let replaced = replaced.get(image).map(|text| (*text).to_owned());
+            let rejects = replaced.is_some() && rejects.get(image).copied() == replaced.as_deref();
             images.insert(
                 image.parse().ok()?,
                 Moved {
@@ -110,6 +120,7 @@ impl Promotion {
                     tag: tag?,
                     digest,
                     replaced,
+                    rejects,
                 },
             );
         }
@@ -135,6 +146,7 @@ mod tests {
             tag: "v1.5.0".parse().unwrap(),
             digest: Some(format!("sha256:{}", "ab".repeat(32)).parse().unwrap()),
             replaced: Some("v1.4.2".to_owned()),
+            rejects: false,
         };
         Promotion {
             policy: "portal".parse().unwrap(),
@@ -159,6 +171,21 @@ mod tests {
         assert_eq!(Promotion::read(&message), vec![promotion()]);
         let with_signature = format!("{message}Signed-off-by: A <a@example.com>\n");
         assert_eq!(Promotion::read(&with_signature), vec![promotion()]);
+    }
+
+    #[test]
+    fn what_may_not_come_again_is_told() {
+        let mut back = promotion();
+        back.images
+            .values_mut()
+            .for_each(|moved| moved.rejects = true);
+        let trailers = back.trailers();
+        assert!(
+            trailers.contains("\nTowpath-Rejects: web v1.4.2\n"),
+            "{trailers}"
+        );
+        let message = format!("promote portal to production\n\n{trailers}");
+        assert_eq!(Promotion::read(&message), vec![back]);
     }
 
     #[test]

@@ -149,6 +149,7 @@ mod tests {
                 tag: tag.parse().unwrap(),
                 digest: None,
                 replaced: (!replaced.is_empty()).then(|| replaced.to_owned()),
+                rejects: false,
             };
             Arc::new(Recorded {
                 commit: format!("{day:02x}").repeat(20).parse().unwrap(),

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::standing::on_one_line;
-use super::{Decided, Decision, HoldReason, Promote, Scope, SharedPlace, describe};
+use super::{Decided, Decision, Ground, HoldReason, Promote, Scope, SharedPlace, describe};
 use crate::ledger::{Moved, Promotion};
 use crate::manifest::{self, CommitId, RepoPath};
 use crate::policy::{Deliver, Environment, Policy};
@@ -155,7 +155,7 @@ pub(super) fn draft(
             from,
             sites,
             also,
-            ground: _,
+            ground,
             findings,
             moment: _,
         }) = &decided.decision
@@ -182,6 +182,7 @@ pub(super) fn draft(
             tag: to.tag.clone(),
             digest: to.digest.clone(),
             replaced: from.clone(),
+            rejects: *ground == Ground::Degraded,
         };
         let proofs = findings.iter();
         gates.extend(

@@ -13,6 +13,7 @@ use super::facts::{branch_facts, histories, image_facts, known_tags, trusted_lis
 use super::health::{Asked, Connected};
 use super::held::Held;
 use super::pin::{has, pinned};
+use super::recover::{degraded, recovered};
 use super::screen::{Ran, RanIn, Screen};
 use super::standing::{Ask, Located, Standings, current_text, written};
 use super::{Decided, Decision, Ground, HoldReason, Promote, Scope};
@@ -22,7 +23,9 @@ use crate::manifest::{CommitId, Standing};
 use crate::policy::gate::{Condition, Finding};
 use crate::policy::select::choose::{Ranking, Selection, rank};
 use crate::policy::select::{Exclusion, KnownTags, TagRule};
-use crate::policy::{After, Deliver, Environment, EnvironmentName, ImageName, Policy, PolicyImage};
+use crate::policy::{
+    After, Deliver, Environment, EnvironmentName, ImageName, OnDegraded, Policy, PolicyImage,
+};
 use crate::world::{BranchName, Fact, ImageFacts, Question, World};
 
 /// A decision, and what it would have liked to know.
@@ -69,7 +72,7 @@ impl<'a> Subject<'a> {
 #[derive(Default)]
 pub(super) struct Notes {
     current: Option<String>,
-    health: Option<Condition>,
+    pub(super) health: Option<Condition>,
     pub(super) candidate: Option<Tag>,
     pub(super) questions: BTreeSet<Question>,
     /// When time alone may let a candidate pass that waits.
@@ -279,7 +282,28 @@ fn judge<'a>(
     if let Some(pin) = held.pin {
         return pinned(pin, subject, sites, (world, notes));
     }
-    chosen(subject, (sites, recorded), held, desk, notes)
+    let standing: Vec<_> = match environment.on_degraded {
+        OnDegraded::Hold => Vec::new(),
+        OnDegraded::Rollback { .. } => sites.clone(),
+    };
+    let rejected = held.rejected(image_facts(repository, world)?);
+    let now = desk.now;
+    let chosen = chosen(subject, (sites, recorded), held, desk, notes);
+    let brought = recorded.filter(|recorded| {
+        let brought = Ran::brought(recorded);
+        !standing.is_empty() && standing.iter().all(|(_, standing)| brought.is_at(standing))
+    });
+    let reason = match chosen {
+        Ok(promote) => return Ok(promote),
+        Err(reason) => degraded(reason, (subject, now), brought, notes),
+    };
+    match brought.filter(|_| !reason.is_unknown()) {
+        Some(recorded) => {
+            let sites = (standing, recorded);
+            recovered(subject, sites, &rejected, (world, now), notes).ok_or(reason)
+        }
+        None => Err(reason),
+    }
 }
 
 /// The version that the rule and the gates choose for `sites`, where nobody stopped or pinned it.
@@ -336,14 +360,15 @@ fn chosen<'a>(
     }
 }
 
-/// Promotes at a moment that the gates allow. What people merge is proposed at any time, and what they pin comes at once.
+/// Promotes at a moment that the gates allow. What people merge is proposed at any time; what they pin, and
+/// what brings a degraded environment back, comes at once.
 fn now_or_later(
     promote: Promote,
     subject: Subject<'_>,
     now: Timestamp,
     notes: &mut Notes,
 ) -> Result<Promote, HoldReason> {
-    if matches!(promote.ground, Ground::Pinned { .. }) {
+    if matches!(promote.ground, Ground::Pinned { .. } | Ground::Degraded) {
         return Ok(promote);
     }
     let moment = subject.environment.gates.judge_moment(now);

@@ -76,6 +76,7 @@ fn change(moved: &Moved) -> String {
         tag,
         digest,
         replaced,
+        rejects: _,
     } = moved;
     match (replaced, digest) {
         (None, _) => tag.to_string(),
@@ -108,6 +109,7 @@ mod tests {
             tag: tag.parse().unwrap(),
             digest: Some(format!("sha256:{}", "ab".repeat(32)).parse().unwrap()),
             replaced: replaced.map(str::to_owned),
+            rejects: false,
         };
         let named = images.iter().enumerate();
         Promotion {

@@ -311,16 +311,23 @@ impl Watch<'_> {
         } = watched;
         let not_yet = |why: String| Condition::NotYet {
             why: format!("`{name}` {why}"),
+            degraded: None,
         };
-        let health = &application.health;
-        if health.status == HealthStatus::Degraded {
-            return Ok(not_yet(words("is Degraded", &health.message)));
-        }
         let of_image = |image: &str| {
             let reference: Option<Reference> = image.parse().ok();
             reference.filter(|reference| reference.repository == *self.image)
         };
         let is_it = |image: &str| of_image(image).is_some_and(|image| is_version(&image, asked));
+        let images = application.images.iter();
+        let running: Vec<Reference> = images.filter_map(|image| of_image(image)).collect();
+        let runs = running.iter().any(|image| is_version(image, asked));
+        let health = &application.health;
+        if health.status == HealthStatus::Degraded {
+            return Ok(Condition::NotYet {
+                why: format!("`{name}` {}", words("is Degraded", &health.message)),
+                degraded: health.since.filter(|_| runs),
+            });
+        }
         let seen = watched.seen.iter().rev().find(|seen| is_it(&seen.image));
         let since = seen.and_then(|seen| seen.healthy);
         if !asked.stands {
@@ -329,9 +336,6 @@ impl Watch<'_> {
                 None => Condition::NeverSeen,
             });
         }
-        let images = application.images.iter();
-        let running: Vec<Reference> = images.filter_map(|image| of_image(image)).collect();
-        let runs = running.iter().any(|image| is_version(image, asked));
         match (running.first(), runs) {
             (Some(_), true) => {}
             (Some(other), false) => {
@@ -436,8 +440,11 @@ fn weight(condition: &Condition) -> u8 {
     match condition {
         Condition::Healthy { .. } => 0,
         Condition::NeverSeen => 1,
-        Condition::NotYet { .. } => 2,
-        Condition::Unknown { .. } => 3,
+        Condition::NotYet { degraded: None, .. } => 2,
+        Condition::NotYet {
+            degraded: Some(_), ..
+        } => 3,
+        Condition::Unknown { .. } => 4,
     }
 }
 

@@ -12,8 +12,9 @@ use super::request::hidden::{self, Promotions};
 use super::{HoldReason, Scope, on_one_line};
 use crate::image::{Digest, Tag};
 use crate::ledger::{
-    HOLDS_FILE, HeldVersion, Hold, HoldKind, Promotion, Rejection, Rejections, Resumed,
+    HOLDS_FILE, HeldVersion, Hold, HoldKind, Promotion, RejectedBy, Rejection, Rejections, Resumed,
 };
+use crate::manifest::CommitId;
 use crate::policy::select::Exclusion;
 use crate::policy::{Deliver, Environment, EnvironmentName, ImageName, Policy};
 use crate::world::{BranchName, Fact, ImageFacts, Proposal, PullRequest, RequestState, World};
@@ -29,12 +30,14 @@ pub(crate) struct Ruling {
 }
 
 /// Where a person's decision stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     /// One-based, in the file with the holds.
     Line(usize),
     /// A pull request that was closed, by its number.
     PullRequest(u64),
+    /// A commit that put the version before back.
+    Commit(CommitId),
 }
 
 /// All that people decided about one image in one environment.
@@ -55,7 +58,7 @@ pub(super) struct Rejected {
 
 /// What people rejected by closing pull requests: exactly the versions that those promoted last.
 pub(super) fn rejections(scope: &Scope<'_>, world: &World) -> Rejections {
-    let mut rejections = Rejections::new();
+    let mut rejections = rolled_back(scope, world);
     let mut closed: BTreeMap<BranchName, Vec<Closed<'_>>> = BTreeMap::new();
     for policy in scope.policies {
         for environment in &policy.environments {
@@ -73,6 +76,42 @@ pub(super) fn rejections(scope: &Scope<'_>, world: &World) -> Rejections {
             // One that goes elsewhere is not ours, whatever it says.
             for closed in closed.iter().filter(|(request, _)| request.base == base) {
                 reject(closed, (policy, environment), &mut rejections);
+            }
+        }
+    }
+    rejections
+}
+
+/// The versions that were taken back since they were degraded.
+fn rolled_back(scope: &Scope<'_>, world: &World) -> Rejections {
+    let mut rejections = Rejections::new();
+    for policy in scope.policies {
+        for environment in &policy.environments {
+            let Some(Fact::Known(facts)) = world.branches.get(&scope.branch(policy, environment))
+            else {
+                continue;
+            };
+            for (image, rule) in &environment.rules {
+                let rollbacks = facts
+                    .ledger
+                    .rollbacks(&policy.name, &environment.name, image);
+                let rejected = rollbacks.filter_map(|recorded| {
+                    let replaced = recorded.moved.replaced.as_deref()?;
+                    Some(Rejection {
+                        version: match rule.followed() {
+                            Some(_) => HeldVersion::Digest(replaced.parse().ok()?),
+                            None => HeldVersion::Tag(replaced.parse().ok()?),
+                        },
+                        at: recorded.at,
+                        by: None,
+                        way: RejectedBy::Rollback(recorded.came_by().clone()),
+                    })
+                });
+                let mut rejected = rejected.peekable();
+                if rejected.peek().is_some() {
+                    let key = (policy.name.clone(), environment.name.clone(), image.clone());
+                    rejections.entry(key).or_default().extend(rejected);
+                }
             }
         }
     }
@@ -145,7 +184,7 @@ fn reject(
             version,
             at: *at,
             by: by.clone(),
-            pull_request: request.number,
+            way: RejectedBy::Closing(request.number),
         });
     }
 }
@@ -208,10 +247,13 @@ impl<'a> Held<'a> {
                 version,
                 at: _,
                 by,
-                pull_request,
+                way,
             } = rejection;
             let ruling = Ruling {
-                place: Place::PullRequest(*pull_request),
+                place: match way {
+                    RejectedBy::Closing(number) => Place::PullRequest(*number),
+                    RejectedBy::Rollback(commit) => Place::Commit(commit.clone()),
+                },
                 by: by.clone(),
                 reason: None,
                 until: None,
@@ -326,6 +368,11 @@ impl fmt::Display for Ruling {
         match place {
             Place::Line(line) => write!(f, " ({HOLDS_FILE}:{line})"),
             Place::PullRequest(number) => write!(f, " (pull request #{number} was closed)"),
+            Place::Commit(commit) => write!(
+                f,
+                ", since it was degraded here (commit {})",
+                commit.short()
+            ),
         }
     }
 }

@@ -21,6 +21,7 @@ mod pin;
 mod proof;
 mod propose;
 mod reason;
+mod recover;
 pub(crate) mod request;
 mod retire;
 mod screen;
@@ -130,6 +131,8 @@ pub(crate) enum Ground {
     Downgrade,
     /// The rule cannot order what stands there, and no person wrote it over a promotion.
     Unordered,
+    /// What stands there is degraded, and this stood there before.
+    Degraded,
     /// A person pinned it here, by a line of the file with the holds.
     Pinned {
         line: usize,
@@ -197,6 +200,7 @@ impl fmt::Display for Promote {
                 f,
                 "`{tag}` replaces `{from}`, which the rule cannot order and nobody holds"
             ),
+            Ground::Degraded => write!(f, "`{tag}` comes back, since `{from}` is degraded here"),
             Ground::OtherDigest if from == tag.as_str() => {
                 write!(f, "`{tag}` points to a digest that does not stand there")
             }

@@ -19,7 +19,7 @@ pub(super) fn pinned(
 ) -> Result<Promote, HoldReason> {
     let line = match ruling.place {
         Place::Line(line) => line,
-        Place::PullRequest(_) => unreachable!("a pin stands in the file"),
+        Place::PullRequest(_) | Place::Commit(_) => unreachable!("a pin stands in the file"),
     };
     let at_pin = |ruling| HoldReason::AtPin {
         version: version.clone(),
@@ -56,8 +56,8 @@ pub(super) fn has(standing: &Standing, version: &HeldVersion) -> bool {
     }
 }
 
-/// What is written for a pin, or why it cannot be.
-fn wanted(
+/// What is written for a version that is wanted whatever the rule would have, or why it cannot be.
+pub(super) fn wanted(
     version: &HeldVersion,
     subject: Subject<'_>,
     (world, notes): (&World, &mut Notes),

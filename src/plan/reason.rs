@@ -20,6 +20,12 @@ use crate::world::BranchName;
 pub(crate) enum HoldReason {
     /// The version that stands there is the newest that the rule allows.
     Newest,
+    /// It is the newest, and the environment is degraded with it.
+    Degraded {
+        why: String,
+        /// When the version before comes back.
+        until: Option<Timestamp>,
+    },
     /// The rule chooses nothing.
     NoChoice(SelectionHold),
     /// The tags of the image could not be listed.
@@ -128,6 +134,7 @@ impl HoldReason {
             | Self::SourceUnknown { .. }
             | Self::PushPending { .. }
             | Self::ManifestsUnknown { .. }
+            | Self::Degraded { .. }
             | Self::BranchMissing { .. }
             | Self::SiteRefused { .. }
             | Self::Undone { .. }
@@ -148,6 +155,7 @@ impl HoldReason {
     pub(crate) fn settles(&self) -> bool {
         match self {
             Self::Newest
+            | Self::Degraded { .. }
             | Self::Undone { .. }
             | Self::Rejected { .. }
             | Self::NotRun { .. }
@@ -198,6 +206,7 @@ impl HoldReason {
             | Self::ForgeUnknown { .. } => true,
             Self::Gated { finding, .. } => finding.verdict == Verdict::Unknown,
             Self::Newest
+            | Self::Degraded { .. }
             | Self::NoChoice(_)
             | Self::NotRun { .. }
             | Self::TagMoved { .. }
@@ -239,6 +248,7 @@ impl HoldReason {
                 Verdict::Passed | Verdict::Waits => false,
             },
             Self::Newest
+            | Self::Degraded { .. }
             | Self::NotRun { .. }
             | Self::TagMoved { .. }
             | Self::NoChoice(_)
@@ -264,6 +274,7 @@ impl HoldReason {
             | Self::AtPin { ruling, .. }
             | Self::PinRefused { ruling, .. } => ruling.until,
             Self::Gated { finding, .. } => finding.next,
+            Self::Degraded { until, .. } => *until,
             Self::Newest
             | Self::NoChoice(_)
             | Self::NotRun { .. }
@@ -295,6 +306,7 @@ impl HoldReason {
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Newest => "newest",
+            Self::Degraded { .. } => "degraded",
             Self::NoChoice(why) => selection_kind(why),
             Self::RegistryUnknown { .. } => "registry-unknown",
             Self::NotListedYet { .. } => "not-listed-yet",
@@ -344,6 +356,13 @@ impl fmt::Display for HoldReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Newest => f.write_str("it is the newest"),
+            Self::Degraded { why, until } => {
+                write!(f, "it is the newest, and {why}")?;
+                match until {
+                    Some(until) => write!(f, "; the version before comes back at {until}"),
+                    None => Ok(()),
+                }
+            }
             Self::NoChoice(why) => why.fmt(f),
             Self::RegistryUnknown { repository, why } => {
                 write!(f, "the tags of `{repository}` are unknown: {why}")

@@ -423,7 +423,7 @@ impl Screen<'_> {
             findings.push(healthy.judge((environment, &condition), self.now));
             since = match condition {
                 Condition::Healthy { since } => Ok(Some(SoakSince::Healthy(since))),
-                Condition::NotYet { why } => Err(why),
+                Condition::NotYet { why, .. } => Err(why),
                 Condition::NeverSeen | Condition::Unknown { .. } => return Ok(()),
             };
         }

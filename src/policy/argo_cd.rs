@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use jiff::SignedDuration;
+
 use super::ConnectionName;
 
 /// Which Applications of Argo CD deploy an environment.
@@ -19,6 +21,16 @@ pub(crate) enum ArgoCd {
     },
     /// None of them.
     Nothing,
+}
+
+/// What to do where a promotion made an environment degraded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum OnDegraded {
+    /// Nothing goes on from there.
+    #[default]
+    Hold,
+    /// After this time, the version before comes back, and the degraded one is rejected.
+    Rollback { grace: SignedDuration },
 }
 
 /// An Application, by its name and, where several have it, its namespace: `portal-dev`, `argocd/portal-dev`.

@@ -22,7 +22,7 @@ use select::TagRule;
 use select::choose::Downgrade;
 
 pub(crate) use after::{After, Candidates, Same};
-pub(crate) use argo_cd::{ApplicationName, ArgoCd};
+pub(crate) use argo_cd::{ApplicationName, ArgoCd, OnDegraded};
 pub(crate) use deliver::{Deliver, Group, HEAD_PREFIX, MergeWay, PullRequests};
 pub(crate) use folders::FolderPattern;
 pub(crate) use subject::{ParseSubjectTemplateError, SubjectTemplate};
@@ -57,6 +57,7 @@ pub(crate) struct Environment {
     pub(crate) after: Option<After>,
     pub(crate) gates: Gates,
     pub(crate) argo_cd: ArgoCd,
+    pub(crate) on_degraded: OnDegraded,
     /// Never empty.
     pub(crate) update: Vec<Update>,
     /// What is written; `None` leaves it to the rule of each image.

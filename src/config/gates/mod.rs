@@ -105,7 +105,7 @@ shape! {
 
 /// How long something must have been.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Age(SignedDuration);
+pub(super) struct Age(pub(super) SignedDuration);
 
 impl Leaf for Age {
     const TAKES_NUMBERS: bool = true;

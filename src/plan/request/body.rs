@@ -358,7 +358,7 @@ fn health(condition: &Condition) -> Option<String> {
             let since = since.strftime("%Y-%m-%d %H:%M UTC");
             Some(format!("; **healthy** since {since}"))
         }
-        Condition::NotYet { why } => Some(format!("; **not healthy**: {}", prose(why))),
+        Condition::NotYet { why, .. } => Some(format!("; **not healthy**: {}", prose(why))),
         Condition::Unknown { why } => Some(format!("; health unknown: {}", prose(why))),
         Condition::NeverSeen => None,
     }

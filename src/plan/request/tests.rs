@@ -151,6 +151,7 @@ fn proposed(policy: &str, images: &[&str], written: &Written) -> Proposed {
         tag: "v1.5.0".parse().unwrap(),
         digest: Some(format!("sha256:{}", "ab".repeat(32)).parse().unwrap()),
         replaced: Some(written.from.clone()),
+        rejects: false,
     };
     let evidence = |image: &&str| (image.parse().unwrap(), evidence(written));
     Proposed {
@@ -817,7 +818,7 @@ fn hidden_data_tells_the_promotions_and_what_was_done() {
                 closed_by_us: true,
                 hands_off: Some(COMMIT.parse().unwrap()),
                 told_on: Some(COMMIT.parse().unwrap()),
-                stopped: true,
+                held: Some("holds".to_owned()),
                 wished: true,
                 merges: Some(COMMIT.parse().unwrap()),
             };
@@ -1015,7 +1016,10 @@ fn hostile_written() -> impl Strategy<Value = Written> {
             from: format!("v{}v", next()),
             platform: next(),
             evidence: next(),
-            health: Some(Condition::NotYet { why: next() }),
+            health: Some(Condition::NotYet {
+                why: next(),
+                degraded: None,
+            }),
             subject: next(),
             author: next(),
             line: next(),

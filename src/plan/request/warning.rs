@@ -53,6 +53,9 @@ fn of_versions(moved: &Moved, evidence: Option<&Evidence>) -> impl Iterator<Item
             "a person **pinned** {shown_to}, in line {line} of {}",
             code(HOLDS_FILE)
         )),
+        Some(Ground::Degraded) => Some(format!(
+            "**rollback**: {shown_from} is degraded here, and will not come again"
+        )),
         Some(Ground::Newer | Ground::OtherDigest) | None => None,
     };
     let version = |text: &str| text.parse::<Version>().ok();

@@ -21,6 +21,8 @@ pub(crate) enum Condition {
     /// They are not, and may come to be: one sentence.
     NotYet {
         why: String,
+        /// Since when an Application that runs it is degraded, where one is and tells it.
+        degraded: Option<Timestamp>,
     },
     /// They were not while it stood there, and a newer version has taken its place.
     NeverSeen,
@@ -56,7 +58,7 @@ impl Healthy {
                     }
                 }
             }
-            Condition::NotYet { why } => (Verdict::Waits, why.clone(), None),
+            Condition::NotYet { why, .. } => (Verdict::Waits, why.clone(), None),
             Condition::NeverSeen => {
                 let why = format!(
                     "it was not seen healthy in `{environment}` before a newer version took its place"

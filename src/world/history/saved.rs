@@ -21,6 +21,8 @@ pub(in crate::world) struct SavedPromotion {
     reference: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     replaced: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    rejects: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     merge: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -82,6 +84,7 @@ pub(in crate::world) fn save_promotions(ledger: &Ledger) -> Vec<SavedPromotion> 
                     tag,
                     digest,
                     replaced,
+                    rejects,
                 },
         } = recorded.clone();
         promotions.push(SavedPromotion {
@@ -97,6 +100,7 @@ pub(in crate::world) fn save_promotions(ledger: &Ledger) -> Vec<SavedPromotion> 
             }
             .to_string(),
             replaced,
+            rejects,
             merge: merge.map(|merge| merge.to_string()),
             pull_request,
             since_resumed: is_since_resumed,
@@ -142,6 +146,7 @@ pub(in crate::world) fn load_promotions(
             tag: tag.ok_or_else(untagged)?,
             digest,
             replaced: saved.replaced,
+            rejects: saved.rejects,
         };
         let key = (
             parse(&saved.policy, "a policy's name")?,
