@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::IgnoredAny;
 use serde_json::Error as JsonError;
 
 use super::wire::{Finding, FoundVulnerability, Grype, Scan, ScanMetadata, Scanner, Score, Trivy};
@@ -64,30 +65,25 @@ pub(super) fn report(predicate: &str) -> Result<Report, ReportError> {
 
 /// What a result says, one entry for each package that is concerned.
 fn found(result: &str) -> Result<Vec<(String, Severity)>, ReportError> {
+    let as_written_by = |scanner| move |source| ReportError::Result { scanner, source };
     if result.starts_with('[') {
-        let list: Vec<Finding> = read("in-toto", result)?;
+        let list: Vec<Finding> = serde_json::from_str(result).map_err(as_written_by("in-toto"))?;
         return list.into_iter().map(of_in_toto).collect();
     }
-    let keys: BTreeMap<String, serde::de::IgnoredAny> = read("a scanner", result)?;
+    let keys: BTreeMap<String, IgnoredAny> =
+        serde_json::from_str(result).map_err(as_written_by("a scanner"))?;
     if keys.contains_key("SchemaVersion") {
-        let Trivy { results, .. } = read("Trivy", result)?;
+        let Trivy { results } = serde_json::from_str(result).map_err(as_written_by("Trivy"))?;
         let results = results.into_iter().flatten();
         let found = results.flat_map(|result| result.vulnerabilities.into_iter().flatten());
         return Ok(found.map(|one| (one.id, severity(&one.severity))).collect());
     }
     if keys.contains_key("matches") {
-        let Grype { matches } = read("Grype", result)?;
+        let Grype { matches } = serde_json::from_str(result).map_err(as_written_by("Grype"))?;
         let found = matches.into_iter().map(|one| one.vulnerability);
         return Ok(found.map(|one| (one.id, severity(&one.severity))).collect());
     }
     Err(ReportError::UnknownScanner)
-}
-
-fn read<'a, T: serde::Deserialize<'a>>(
-    scanner: &'static str,
-    result: &'a str,
-) -> Result<T, ReportError> {
-    serde_json::from_str(result).map_err(|source| ReportError::Result { scanner, source })
 }
 
 fn of_in_toto(finding: Finding) -> Result<(String, Severity), ReportError> {

@@ -262,10 +262,13 @@ fn the_newest_report_counts() {
         }
     );
     // What may be the newest and cannot be read hides behind no other.
-    let empty = statement("https://in-toto.io/attestation/vulns/v0.2", DIGEST);
-    let unreadable = bundle(&build.bundle(&empty));
+    let mut none = statement("https://in-toto.io/attestation/vulns/v0.2", DIGEST);
+    let empty = bundle(&build.bundle(&none));
+    none["predicate"] = Json::Null;
+    let none = bundle(&build.bundle(&none));
+    assert!(judge(&claim, image, &[none]).is_err());
     let [first, ..] = all;
-    let error = judge(&claim, image, &[first, unreadable]).unwrap_err();
+    let error = judge(&claim, image, &[first, empty]).unwrap_err();
     insta::assert_snapshot!(error, @"the newest report of vulnerabilities cannot be read");
 }
 

@@ -126,11 +126,8 @@ pub(super) struct ScanMetadata {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Trivy {
-    /// Left out where it found nothing to look at.
+    /// Left out where there was nothing to look at.
     pub(super) results: Option<Vec<TrivyResult>>,
-    /// Each report has it, also an empty one.
-    #[serde(rename = "SchemaVersion")]
-    _schema_version: u32,
 }
 
 #[derive(Deserialize)]

@@ -2,8 +2,10 @@
 //!
 //! Not here: whether a statement is genuine, and what reports of scanners look like (`verify`).
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::str::FromStr;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -139,10 +141,21 @@ impl Attestation {
     fn judge(&self, answers: &[Result<&Vouched, &str>], now: Timestamp) -> Finding {
         let (verdict, why, next) = match first(&self.signers, answers) {
             Ok((signer, by, report)) => {
-                let attested = format!("`{}` is attested {}", self.kind, signer.by(by));
+                let attested = format!("attested {}", signer.by(by));
                 match (&self.limits, report) {
-                    (Some(limits), Some(report)) => limits.judge(report, &attested, now),
-                    (Some(_), None) | (None, _) => (Verdict::Passed, attested, None),
+                    (Some(limits), Some(report)) => {
+                        let (verdict, said, next) = limits.judge(report, now);
+                        let why = format!("`{}` {said}, {attested}", self.kind);
+                        (verdict, why, next)
+                    }
+                    (Some(_), None) => {
+                        let why = format!("`{}` is {attested}, and was not read", self.kind);
+                        (Verdict::Unknown, why, None)
+                    }
+                    (None, _) => {
+                        let why = format!("`{}` is {attested}", self.kind);
+                        (Verdict::Passed, why, None)
+                    }
                 }
             }
             Err(Ok(whys)) => {
@@ -165,60 +178,61 @@ impl Limits {
     fn judge(
         &self,
         Report { scanned, findings }: &Report,
-        attested: &str,
         now: Timestamp,
     ) -> (Verdict, String, Option<Timestamp>) {
         let until = match (self.age, scanned) {
             (None, _) => None,
             (Some(_), None) => {
-                let why = format!("{attested}, and does not say when the scan was");
+                let why = "does not say when the scan was".to_owned();
                 return (Verdict::Waits, why, None);
             }
             // What would be too old after the end of time never is.
             (Some(age), Some(at)) => Some(at.saturating_add(age).unwrap_or(Timestamp::MAX)),
         };
         if let Some(until) = until.filter(|until| *until <= now) {
-            let why =
-                format!("{attested}, and its scan counted until {until}; a newer one ends this");
+            let why = format!("waits for a newer scan, since this one counted until {until}");
             return (Verdict::Waits, why, None);
         }
-        let is_allowed = |id: &&String| self.allow.contains(*id);
-        let allowed = findings.keys().filter(is_allowed).count();
-        let counting = findings.iter().filter(|(id, _)| !self.allow.contains(*id));
-        let mut worse: Vec<(&String, Severity)> = counting
-            .clone()
-            .filter(|(_, severity)| self.severity.is_some_and(|limit| !limit.admits(**severity)))
-            .map(|(id, severity)| (id, *severity))
-            .collect();
+        let (allowed, counting): (Vec<_>, Vec<_>) = findings
+            .iter()
+            .partition(|(id, _)| self.allow.contains(*id));
+        let is_worse = |severity: Severity| {
+            let limit = self.severity;
+            limit.is_some_and(|limit| !limit.admits(severity))
+        };
+        let worse = counting.iter().filter(|(_, severity)| is_worse(**severity));
+        let worse: Vec<_> = worse.copied().collect();
         if !worse.is_empty() {
-            worse.sort_by_key(|(_, severity)| std::cmp::Reverse(*severity));
-            let named = worse.iter().take(NAMED_MAX);
-            let mut named: Vec<String> = named
-                .map(|(id, severity)| format!("`{id}` ({severity})"))
-                .collect();
-            if worse.len() > NAMED_MAX {
-                named.push(format!("{} more", worse.len() - NAMED_MAX));
-            }
-            let why = format!(
-                "{attested}, and names what is worse than allowed: {}",
-                named.join(", ")
-            );
+            let why = format!("names what is worse than allowed: {}", worst_of(worse));
             return (Verdict::Failed, why, None);
         }
-        let worst = counting.clone().map(|(_, severity)| *severity).max();
-        let mut counted = match (counting.count(), worst) {
-            (1, Some(worst)) => format!("1 finding, {worst}"),
-            (count, Some(worst)) => format!("{count} findings up to {worst}"),
-            (_, None) => "no findings".to_owned(),
+        let worst = counting.iter().map(|(_, severity)| **severity).max();
+        let mut why = match (counting.len(), worst) {
+            (1, Some(worst)) => format!("has 1 finding, {worst}"),
+            (count, Some(worst)) => format!("has {count} findings up to {worst}"),
+            (_, None) => "has no findings".to_owned(),
         };
-        if allowed > 0 {
-            counted = format!("{counted}, {allowed} allowed");
+        if !allowed.is_empty() {
+            why = format!("{why}, {} allowed", allowed.len());
         }
         if let Some(at) = scanned {
-            counted = format!("{counted}, scanned at {at}");
+            why = format!("{why}, scanned at {at}");
         }
-        (Verdict::Passed, format!("{attested}: {counted}"), until)
+        (Verdict::Passed, why, until)
     }
+}
+
+/// The worst of some vulnerabilities, and how many more there are.
+fn worst_of(mut findings: Vec<(&String, &Severity)>) -> String {
+    findings.sort_by_key(|(_, severity)| Reverse(**severity));
+    let named = findings.iter().take(NAMED_MAX);
+    let mut named: Vec<String> = named
+        .map(|(id, severity)| format!("`{id}` ({severity})"))
+        .collect();
+    if findings.len() > NAMED_MAX {
+        named.push(format!("{} more", findings.len() - NAMED_MAX));
+    }
+    named.join(", ")
 }
 
 impl SeverityLimit {
@@ -255,7 +269,7 @@ impl PredicateType {
     }
 }
 
-impl std::str::FromStr for PredicateType {
+impl FromStr for PredicateType {
     type Err = ParsePredicateTypeError;
 
     fn from_str(s: &str) -> Result<Self, Self::Err> {
@@ -390,7 +404,7 @@ mod tests {
         );
         let found = judged(limits.clone(), &good, NOW);
         assert_eq!(found.verdict, Verdict::Passed);
-        insta::assert_snapshot!(found.why, @"`vuln` is attested with the key `SHA256:a`: 2 findings up to medium, 1 allowed, scanned at 2026-11-20T10:00:00Z");
+        insta::assert_snapshot!(found.why, @"`vuln` has 2 findings up to medium, 1 allowed, scanned at 2026-11-20T10:00:00Z, attested with the key `SHA256:a`");
         let bad = report(
             None,
             &[
@@ -404,7 +418,14 @@ mod tests {
         );
         let found = judged(limits, &bad, NOW);
         assert_eq!((found.verdict, found.next), (Verdict::Failed, None));
-        insta::assert_snapshot!(found.why, @"`vuln` is attested with the key `SHA256:a`, and names what is worse than allowed: `CVE-2026-4` (unknown), `CVE-2026-5` (critical), `CVE-2026-2` (high), 2 more");
+        insta::assert_snapshot!(found.why, @"`vuln` names what is worse than allowed: `CVE-2026-4` (unknown), `CVE-2026-5` (critical), `CVE-2026-2` (high), 2 more, attested with the key `SHA256:a`");
+    }
+
+    #[test]
+    fn a_report_of_which_nothing_is_known_passes_no_limit() {
+        let found = judged(Limits::default(), &yes(None), NOW);
+        assert_eq!(found.verdict, Verdict::Unknown);
+        insta::assert_snapshot!(found.why, @"`vuln` is attested with the key `SHA256:a`, and was not read");
     }
 
     #[test]
@@ -438,7 +459,7 @@ mod tests {
             &report(None, &[]),
             NOW,
         );
-        insta::assert_snapshot!(clean.why, @"`vuln` is attested with the key `SHA256:a`: no findings");
+        insta::assert_snapshot!(clean.why, @"`vuln` has no findings, attested with the key `SHA256:a`");
     }
 
     #[test]
@@ -454,13 +475,13 @@ mod tests {
         let before = judged(limits.clone(), &scan, "2026-11-21T09:59:59Z");
         assert_eq!(before.verdict, Verdict::Passed);
         assert_eq!(before.next, Some(at("2026-11-21T10:00:00Z")));
-        insta::assert_snapshot!(before.why, @"`vuln` is attested with the key `SHA256:a`: 1 finding, high, scanned at 2026-11-20T10:00:00Z");
+        insta::assert_snapshot!(before.why, @"`vuln` has 1 finding, high, scanned at 2026-11-20T10:00:00Z, attested with the key `SHA256:a`");
         let then = judged(limits.clone(), &scan, "2026-11-21T10:00:00Z");
         assert_eq!((then.verdict, then.next), (Verdict::Waits, None));
-        insta::assert_snapshot!(then.why, @"`vuln` is attested with the key `SHA256:a`, and its scan counted until 2026-11-21T10:00:00Z; a newer one ends this");
+        insta::assert_snapshot!(then.why, @"`vuln` waits for a newer scan, since this one counted until 2026-11-21T10:00:00Z, attested with the key `SHA256:a`");
         let undated = judged(limits, &report(None, &[]), NOW);
         assert_eq!(undated.verdict, Verdict::Waits);
-        insta::assert_snapshot!(undated.why, @"`vuln` is attested with the key `SHA256:a`, and does not say when the scan was");
+        insta::assert_snapshot!(undated.why, @"`vuln` does not say when the scan was, attested with the key `SHA256:a`");
     }
 
     #[test]
