@@ -51,6 +51,8 @@ mod tests_argo_cd;
 #[cfg(test)]
 mod tests_route;
 #[cfg(test)]
+mod tests_signers;
+#[cfg(test)]
 mod tests_update;
 mod tree;
 mod watch;
@@ -65,7 +67,7 @@ use crate::policy::gate::TrustRoot;
 use beside::Beside;
 use check_policy::Checked;
 use check_route::FoundRoute;
-use gates::Reading as GatesReading;
+use gates::SignerFiles;
 use nouns::API_VERSION;
 use problem::Faults;
 use shape::{Block, Shape as _, list, nearest, text};
@@ -271,20 +273,19 @@ fn check(
     let root = settings
         .as_mut()
         .and_then(|settings| settings.trust_root.take());
-    let root = root.and_then(|written| {
-        let root = &TrustRoot::Public;
-        let mut reading = GatesReading {
-            folder,
-            beside,
-            root,
-            faults,
-        };
-        reading.root(&written)
-    });
-    let root = root.unwrap_or_default();
+    let mut files = SignerFiles {
+        folder,
+        beside,
+        root: TrustRoot::Public,
+        faults,
+    };
+    if let Some(root) = root.and_then(|written| files.root(&written)) {
+        files.root = root;
+    }
     let mut written = Written::default();
     for source in sources {
-        written.read(source, (beside, &root), faults);
+        files.folder = source.path.parent().unwrap_or(Path::new(""));
+        written.read(source, &mut files);
     }
     let known = settings.as_ref().map(check_settings::known);
     let freezes = settings
@@ -341,49 +342,29 @@ enum Document {
 
 impl Written {
     /// Reads the policies and routes of one file.
-    fn read(
-        &mut self,
-        source: &Source,
-        (beside, root): (&mut Beside, &TrustRoot),
-        faults: &mut Faults,
-    ) {
-        let folder = source.path.parent().unwrap_or(Path::new(""));
+    fn read(&mut self, source: &Source, files: &mut SignerFiles<'_>) {
         let documents = source.documents.iter();
         let filled = documents.filter(|document| !matches!(document.value, Value::Empty));
         for (index, document) in filled.enumerate() {
             let is_first = index == 0;
             if is_first && document.get("kind").is_some() && document.get("apiVersion").is_none() {
-                faults.error_with_hint(
+                files.faults.error_with_hint(
                     document.owner,
                     "the key `apiVersion` is missing",
                     format!("the first document of a file starts with `apiVersion: {API_VERSION}`"),
                 );
             }
-            match document_kind(document, faults) {
+            match document_kind(document, files.faults) {
                 Some(Document::Policy) => {
-                    let mut policy = raw::PromotionPolicy::read(document, faults);
+                    let mut policy = raw::PromotionPolicy::read(document, files.faults);
                     let spec = policy.as_mut().map(|policy| &mut policy.spec.value);
-                    let environments = spec.and_then(|spec| spec.environments.as_mut());
-                    let mut reading = GatesReading {
-                        folder,
-                        beside,
-                        root,
-                        faults,
-                    };
-                    find_signers(environments, &mut reading);
+                    find_signers(spec.and_then(|spec| spec.environments.as_mut()), files);
                     self.policies.extend(policy);
                 }
                 Some(Document::Route) => {
-                    let mut route = raw::Route::read(document, faults);
+                    let mut route = raw::Route::read(document, files.faults);
                     let spec = route.as_mut().map(|route| &mut route.spec.value);
-                    let environments = spec.map(|spec| &mut spec.environments);
-                    let mut reading = GatesReading {
-                        folder,
-                        beside,
-                        root,
-                        faults,
-                    };
-                    find_signers(environments, &mut reading);
+                    find_signers(spec.map(|spec| &mut spec.environments), files);
                     self.routes.extend(FoundRoute::new(document, route));
                 }
                 None => {}
@@ -395,12 +376,12 @@ impl Written {
 /// Reads the keys and trust roots that the gates of `environments` name.
 fn find_signers(
     environments: Option<&mut Block<Vec<Block<raw::Environment>>>>,
-    reading: &mut GatesReading<'_>,
+    files: &mut SignerFiles<'_>,
 ) {
     let environments = environments.into_iter().flat_map(|all| &mut all.value);
     for environment in environments {
         if let Some(gates) = &mut environment.value.gates {
-            gates.find_signers(reading);
+            gates.find_signers(files);
         }
     }
 }

@@ -65,8 +65,12 @@ fn report(settings: &str, policies: &str) -> String {
 
 /// The messages alone, each with its line and column.
 pub(super) fn messages(settings: &str, policies: &str) -> String {
-    let folder = folder(settings, policies);
-    let problems = load_in(folder.path()).expect_err("something is wrong");
+    messages_in(folder(settings, policies).path())
+}
+
+/// The same of a folder that is there.
+pub(super) fn messages_in(folder: &Path) -> String {
+    let problems = load_in(folder).expect_err("something is wrong");
     let line = |problem: &super::Problem| {
         let place = problem.place.as_ref();
         let place = place.map_or(String::new(), |p| format!("{}:{} ", p.line, p.column));
@@ -75,7 +79,7 @@ pub(super) fn messages(settings: &str, policies: &str) -> String {
         format!("{place}{}{hint}", problem.message)
     };
     let lines: Vec<_> = problems.list.iter().map(line).collect();
-    let prefix = format!("{}/", folder.path().display());
+    let prefix = format!("{}/", folder.display());
     lines.join("\n").replace(&prefix, "")
 }
 
@@ -1423,7 +1427,7 @@ fn a_program_that_renders_is_named_by_its_file_or_found_in_path() {
 #[test]
 fn columns_count_characters_and_a_byte_order_mark_is_none() {
     let settings = SETTINGS.replace("kind: Settings", "kind: Settings\r\nübel: 1");
-    assert_snapshot!(messages(&format!("\u{feff}{settings}"), ""), @"3:1 unknown key `übel` [known here: `repositories`, `registries`, `docker-config`, `credentials`, `policies`, `freezes`, `commit`, `render`, `cache`, `listen`, `hooks`, `argo-cd`, `apiVersion`, `kind`]");
+    assert_snapshot!(messages(&format!("\u{feff}{settings}"), ""), @"3:1 unknown key `übel` [known here: `repositories`, `registries`, `docker-config`, `credentials`, `policies`, `freezes`, `trust-root`, `commit`, `render`, `cache`, `listen`, `hooks`, `argo-cd`, `apiVersion`, `kind`]");
     assert!(load_in(folder(&format!("\u{feff}{SETTINGS}"), "").path()).is_ok());
     assert!(load_in(folder(&SETTINGS.replace('\n', "\r\n"), "").path()).is_ok());
 }

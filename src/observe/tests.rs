@@ -6,6 +6,8 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use super::{News, Sources, Wants};
 use crate::demo::registry::{self as demo, Access, Fault, Image, Kind, MemoryRegistry};
@@ -14,8 +16,10 @@ use crate::image::{Digest, RegistryKind, Repository, Tag};
 use crate::login::Clock;
 use crate::manifest::{CommitPlace, NamedCommit};
 use crate::policy::SourceBranch;
+use crate::policy::gate::{Claim, Matter, Signer, SignerKey, Vouched};
 use crate::policy::select::PushUse;
 use crate::registry::{HostOptions, Options, PushApi, Registry};
+use crate::verify::PublicKey;
 use crate::world::{Fact, Question};
 
 /// How long the registry thinks before it says what a tag points at.
@@ -349,4 +353,101 @@ async fn what_a_digest_says_of_itself_outlives_listings_unless_it_could_not_be_r
     let described = sources.image(&repository).unwrap().described;
     assert_eq!(described.keys().collect::<Vec<_>>(), [&digest]);
     assert_eq!(list().await, News::Same);
+}
+
+/// The image that cosign's signature in `tests/signatures/image` is of, and what is put beside it.
+fn signed_image(server: &MemoryRegistry, folder: &str) -> (Digest, Claim) {
+    let folder = format!("{}/tests/signatures/{folder}", env!("CARGO_MANIFEST_DIR"));
+    let pem = std::fs::read_to_string(format!("{folder}/key.pub")).unwrap();
+    let digest = server.push("acme/web", "v1.5.0", &Image::default());
+    let signer = Signer::Key(SignerKey {
+        fingerprint: PublicKey::from_pem(&pem).unwrap().fingerprint(),
+        pem: pem.into(),
+    });
+    let matter = Matter::Signature;
+    (digest.parse().unwrap(), Claim { signer, matter })
+}
+
+/// Puts cosign's signature beside the image, as cosign does where the registry keeps no list of what refers to it.
+fn sign(server: &MemoryRegistry, digest: &Digest) {
+    let path = "tests/signatures/image/signature.json";
+    let bundle = std::fs::read(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let sha256 = |bytes: &[u8]| {
+        let hash = Sha256::digest(bytes);
+        let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("sha256:{hex}")
+    };
+    let (kind, blob) = (
+        "application/vnd.dev.sigstore.bundle.v0.3+json",
+        sha256(&bundle),
+    );
+    let referrer = json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "artifactType": kind,
+        "layers": [{ "mediaType": kind, "digest": blob, "size": bundle.len() }],
+        "subject": { "digest": digest.as_str() },
+    });
+    server.upload("acme/web", &blob, bundle);
+    let referrer = server.put("acme/web", "referrer", &referrer);
+    let index = json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "manifests": [{ "artifactType": kind, "digest": referrer }],
+    });
+    server.put("acme/web", &digest.as_str().replace(':', "-"), &index);
+}
+
+#[tokio::test]
+async fn an_image_that_is_signed_later_is_asked_for_again_and_one_that_was_signed_never() {
+    let (server, sources, repository) = telling_registry(PushApi::Harbor);
+    let (digest, claim) = signed_image(&server, "image");
+    let (_, other) = signed_image(&server, "p256");
+    let wants = Wants::default();
+    let list = || sources.list(&repository, &wants, Timestamp::UNIX_EPOCH);
+    let ask = |claims: &[&Claim]| {
+        let question = |claim: &&Claim| Question::Vouched {
+            repository: repository.clone(),
+            digest: digest.clone(),
+            claim: (*claim).clone(),
+        };
+        sources.ask(claims.iter().map(question).collect(), clock)
+    };
+    let known = |claim: &Claim| {
+        let vouched = sources.image(&repository).unwrap().vouched;
+        vouched.get(&digest)?.get(&claim.name()).cloned()
+    };
+    list().await;
+    ask(&[&claim]).await;
+    let Some(Fact::Known(Vouched::No { why })) = known(&claim) else {
+        panic!("nobody has signed it")
+    };
+    assert_eq!(why, "the registry has none beside it");
+    assert_eq!(list().await, News::Changed, "it may be signed by now");
+    assert_eq!(known(&claim), None);
+
+    sign(&server, &digest);
+    ask(&[&claim, &other]).await;
+    let yes = Fact::Known(Vouched::Yes {
+        by: None,
+        report: None,
+    });
+    assert_eq!(known(&claim), Some(yes.clone()));
+    assert!(matches!(
+        known(&other),
+        Some(Fact::Known(Vouched::No { .. }))
+    ));
+    list().await;
+    assert_eq!((known(&claim), known(&other)), (Some(yes.clone()), None));
+
+    // A registry that is away takes nothing back.
+    server.fail(Fault::Refuse {
+        status: 403,
+        retry_after: None,
+        times: u32::MAX,
+    });
+    ask(&[&other]).await;
+    assert!(matches!(known(&other), Some(Fact::Unknown { .. })));
+    list().await;
+    assert_eq!((known(&claim), known(&other)), (Some(yes), None));
 }

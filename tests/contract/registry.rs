@@ -235,74 +235,43 @@ async fn what_stands_beside_an_image_is_read_in_each_form(subject: Subject) {
     let all = |_: &str| true;
     let before = registry.attached(&repository, &wanted, &all).await;
     assert_eq!(before.unwrap(), []);
-    let bundle_type = "application/vnd.dev.sigstore.bundle.v0.3+json";
-    let config = json!({ "mediaType": "application/vnd.oci.empty.v1+json", "digest": subject.upload(b"{}").await, "size": 2 });
-    let (bundle, payload) = (b"a bundle".as_slice(), b"a payload".as_slice());
-    let referrer = json!({
-        "schemaVersion": 2,
-        "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "artifactType": bundle_type,
-        "config": config,
-        "layers": [{ "mediaType": bundle_type, "digest": subject.upload(bundle).await, "size": bundle.len() }],
-        "subject": { "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest, "size": 1 },
+    let (bundle, payload, envelope) = (b"a bundle", b"a payload", b"an envelope");
+    subject.attach_bundle(&digest, bundle).await;
+    let signature = json!({
+        "dev.cosignproject.cosign/signature": "c2ln",
+        "dev.sigstore.cosign/certificate": "a certificate",
+        "dev.sigstore.cosign/bundle": "{}",
     });
-    subject.refer(&digest, &referrer).await;
-    let older = |layers: Value| {
-        json!({
-            "schemaVersion": 2,
-            "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "config": config,
-            "layers": layers,
-        })
+    let kind = "application/vnd.dev.cosign.simplesigning.v1+json";
+    let layer = (kind, payload.as_slice(), signature);
+    subject.attach_layer((&digest, "sig"), layer).await;
+    let predicate = json!({ "dev.cosignproject.cosign/signature": "", "predicateType": "https://spdx.dev/Document" });
+    let kind = "application/vnd.dsse.envelope.v1+json";
+    let layer = (kind, envelope.as_slice(), predicate);
+    subject.attach_layer((&digest, "att"), layer).await;
+
+    let layer = |content: &[u8], proof| {
+        let content = content.to_vec();
+        Layer { content, proof }
     };
-    let simple = json!([{
-        "mediaType": "application/vnd.dev.cosign.simplesigning.v1+json",
-        "digest": subject.upload(payload).await,
-        "size": payload.len(),
-        "annotations": {
-            "dev.cosignproject.cosign/signature": "c2ln",
-            "dev.sigstore.cosign/certificate": "a certificate",
-            "dev.sigstore.cosign/bundle": "{}",
-        },
-    }]);
-    let envelope = json!([{
-        "mediaType": "application/vnd.dsse.envelope.v1+json",
-        "digest": subject.upload(b"an envelope").await,
-        "size": 11,
-        "annotations": { "dev.cosignproject.cosign/signature": "", "predicateType": "https://spdx.dev/Document" },
-    }]);
-    for (suffix, layers) in [("sig", simple), ("att", envelope)] {
-        let tag = format!("{}.{suffix}", digest.replace(':', "-"));
-        subject.put(&tag, &older(layers)).await;
-    }
-    let found = registry.attached(&repository, &wanted, &all).await;
-    let signed = Layer {
-        content: payload.to_vec(),
-        proof: Some(Proof {
-            certificate: "a certificate".to_owned(),
-            entry: Some("{}".to_owned()),
-        }),
+    let proof = Proof {
+        certificate: "a certificate".to_owned(),
+        entry: Some("{}".to_owned()),
     };
-    let attested = Layer {
-        content: b"an envelope".to_vec(),
-        proof: None,
-    };
-    let signature = "c2ln".to_owned();
-    let (bundle, simple) = (
+    let attached = [
         Attached::Bundle(bundle.to_vec()),
         Attached::Simple {
-            layer: signed,
-            signature,
+            layer: layer(payload, Some(proof)),
+            signature: "c2ln".to_owned(),
         },
-    );
-    assert_eq!(
-        found.unwrap(),
-        [bundle.clone(), simple.clone(), Attached::Envelope(attested)]
-    );
+        Attached::Envelope(layer(envelope, None)),
+    ];
+    let found = registry.attached(&repository, &wanted, &all).await;
+    assert_eq!(found.unwrap(), attached);
     // What says that it is of another type is not read.
     let not_spdx = |predicate: &str| predicate != "https://spdx.dev/Document";
     let found = registry.attached(&repository, &wanted, &not_spdx).await;
-    assert_eq!(found.unwrap(), [bundle, simple]);
+    assert_eq!(found.unwrap(), attached[..2]);
 }
 
 async fn what_is_not_there_is_named(subject: Subject) {
@@ -630,6 +599,44 @@ impl Subject {
             }],
         });
         self.put(&digest.replace(':', "-"), &index).await;
+    }
+
+    /// Attaches a bundle to the image `digest`.
+    async fn attach_bundle(&self, digest: &str, bundle: &[u8]) {
+        let kind = "application/vnd.dev.sigstore.bundle.v0.3+json";
+        let layer =
+            json!({ "mediaType": kind, "digest": self.upload(bundle).await, "size": bundle.len() });
+        let mut referrer = self.of_layer(&layer).await;
+        referrer["artifactType"] = kind.into();
+        referrer["subject"] =
+            json!({ "mediaType": referrer["mediaType"], "digest": digest, "size": 1 });
+        self.refer(digest, &referrer).await;
+    }
+
+    /// Attaches a layer of cosign's older form.
+    async fn attach_layer(
+        &self,
+        (digest, suffix): (&str, &str),
+        (kind, content, annotations): (&str, &[u8], Value),
+    ) {
+        let layer = json!({
+            "mediaType": kind,
+            "digest": self.upload(content).await,
+            "size": content.len(),
+            "annotations": annotations,
+        });
+        let tag = format!("{}.{suffix}", digest.replace(':', "-"));
+        self.put(&tag, &self.of_layer(&layer).await).await;
+    }
+
+    /// A manifest with one layer and no config to speak of.
+    async fn of_layer(&self, layer: &Value) -> Value {
+        json!({
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": { "mediaType": "application/vnd.oci.empty.v1+json", "digest": self.upload(b"{}").await, "size": 2 },
+            "layers": [layer],
+        })
     }
 
     async fn push_index(&self, tag: &str, image: &Image) -> String {

@@ -17,13 +17,15 @@ use reqwest::StatusCode;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use super::metrics::REQUESTS;
 use super::{HostOptions, Listing, Options, Registry, RegistryError, Timeouts};
 use crate::demo::registry::{Access, Fault, Image, Kind, MemoryRegistry};
-use crate::image::{RegistryKind, Repository};
+use crate::image::{Attached, Layer, RegistryKind, Repository};
 use crate::login::{DockerConfig, Source, SourcesByPath};
 use crate::secret::{Credentials, Secret};
 
@@ -985,4 +987,31 @@ async fn a_copy_is_read_at_its_origin_and_never_at_the_mirror() {
     let digest = stage.registry.digest(&copy, &tag).await.unwrap();
     let metadata = stage.registry.metadata(&copy, &digest).await.unwrap();
     assert_eq!(metadata.created, Some(NOON));
+}
+
+#[tokio::test]
+async fn what_is_too_large_to_vouch_for_an_image_is_told_and_the_rest_is_read() {
+    let stage = Stage::new();
+    let digest = format!("sha256:{:064}", 1);
+    let (large, small) = (format!("sha256:{:064}", 2), sha256(b"{}"));
+    stage.server.upload(PATH, &large, vec![b' '; 33 << 20]);
+    stage.server.upload(PATH, &small, b"{}".to_vec());
+    let layer = |digest: &str| json!({ "mediaType": "application/vnd.dsse.envelope.v1+json", "digest": digest });
+    let manifest = json!({ "layers": [layer(&large), layer(&small)] });
+    let tag = format!("{}.att", digest.replace(':', "-"));
+    stage.server.put(PATH, &tag, &manifest);
+    let (repository, digest) = (stage.repository(), digest.parse().unwrap());
+    let attached = stage.registry.attached(&repository, &digest, &|_| true);
+    let small = Layer {
+        content: b"{}".to_vec(),
+        proof: None,
+    };
+    let expected = [Attached::TooLarge, Attached::Envelope(small)];
+    assert_eq!(attached.await.unwrap(), expected);
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    let hash = Sha256::digest(bytes);
+    let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{hex}")
 }

@@ -21,5 +21,6 @@ mod real_servers;
 mod registry_faults;
 mod registry_verb;
 mod secrets;
+mod signatures;
 mod steady;
 mod verbs;

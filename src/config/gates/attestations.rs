@@ -9,10 +9,10 @@ use super::super::problem::Faults;
 use super::super::shape::{Block, Leaf, Placed, Refusal, list, shape};
 use super::Age;
 use super::signature::{
-    IdentityGlob, Issuer, KeyText, Reading, SignerEntry, Signers, TrustRootEntry,
+    IdentityGlob, Issuer, KeyText, SignerEntry, SignerFiles, Signers, TrustRootEntry,
 };
 use crate::policy::gate::{
-    Attestation, Attestations, Limits, PredicateType, Severity, SeverityLimit, Signature,
+    Attestation, Attestations, Limits, PredicateType, Severity, SeverityLimit, Signature, Signer,
 };
 
 /// The word for a limit that no vulnerability is within.
@@ -77,7 +77,7 @@ impl Leaf for SeverityLimit {
 }
 
 impl Signers<AttestationEntry> {
-    pub(super) fn find(&mut self, reading: &mut Reading<'_>) {
+    pub(super) fn find(&mut self, files: &mut SignerFiles<'_>) {
         let AttestationEntry {
             key,
             identity,
@@ -91,7 +91,7 @@ impl Signers<AttestationEntry> {
             issuer,
             trust_root,
         };
-        self.found = reading.signers(&signer, self.written.span);
+        self.found = files.signers(&signer, self.written.span);
     }
 }
 
@@ -110,7 +110,7 @@ pub(super) fn attestations(
 
 fn attestation(
     Block { value, owner, span }: Block<AttestationEntry>,
-    (mut signers, signature): (Vec<crate::policy::gate::Signer>, Option<&Signature>),
+    (mut signers, signature): (Vec<Signer>, Option<&Signature>),
     faults: &mut Faults,
 ) -> Attestation {
     let AttestationEntry {

@@ -26,7 +26,7 @@ use crate::policy::gate::{
 use attestations::{AttestationEntry, attestations};
 use signature::{SignerEntry, Signers};
 
-pub(super) use signature::{Reading, TrustRootEntry};
+pub(super) use signature::{SignerFiles, TrustRootEntry};
 
 /// Shortest age that a gate may ask for: less is none.
 const AGE_MIN: SignedDuration = SignedDuration::from_secs(1);
@@ -231,14 +231,14 @@ impl Leaf for NameGlob {
 
 impl GatesEntry {
     /// Reads the keys and trust roots that it names.
-    pub(super) fn find_signers(&mut self, reading: &mut Reading<'_>) {
+    pub(super) fn find_signers(&mut self, files: &mut SignerFiles<'_>) {
         let signers = self.signature.iter_mut();
         for signer in signers.flat_map(|OneOrMany(signers)| signers) {
-            signer.value.find(reading);
+            signer.value.find(files);
         }
         let attestations = self.attestations.iter_mut();
         for attestation in attestations.flat_map(|OneOrMany(attestations)| attestations) {
-            attestation.value.find(reading);
+            attestation.value.find(files);
         }
     }
 }

@@ -109,22 +109,22 @@ impl<T: Shape> Shape for Signers<T> {
 }
 
 /// Where keys and trust roots are read.
-pub(in crate::config) struct Reading<'a> {
+pub(in crate::config) struct SignerFiles<'a> {
     /// The folder of the file that names them.
     pub(in crate::config) folder: &'a Path,
     pub(in crate::config) beside: &'a mut Beside,
     /// That of the settings.
-    pub(in crate::config) root: &'a TrustRoot,
+    pub(in crate::config) root: TrustRoot,
     pub(in crate::config) faults: &'a mut Faults,
 }
 
 impl Signers<SignerEntry> {
-    pub(super) fn find(&mut self, reading: &mut Reading<'_>) {
+    pub(super) fn find(&mut self, files: &mut SignerFiles<'_>) {
         let Block { value, owner, span } = &self.written;
-        self.found = reading.signers(value, *span);
+        self.found = files.signers(value, *span);
         // What is missing beside something wrong may only be misspelled.
-        if self.found.is_empty() && !reading.faults.touch(*span) {
-            reading.faults.error_with_hint(
+        if self.found.is_empty() && !files.faults.touch(*span) {
+            files.faults.error_with_hint(
                 *owner,
                 "it is not said who must have signed",
                 "write `key: cosign.pub`, or `identity` and `issuer`",
@@ -133,7 +133,7 @@ impl Signers<SignerEntry> {
     }
 }
 
-impl Reading<'_> {
+impl SignerFiles<'_> {
     /// Who is named by what stands at `span`.
     pub(super) fn signers(&mut self, written: &SignerEntry, span: Span) -> Vec<Signer> {
         let SignerEntry {

@@ -3,6 +3,7 @@
 use bed::forge::Product;
 
 use super::{HEAD, Story, V1, V2, V3};
+use crate::signatures::{SIGNED, attach, made};
 
 const HOLDS: &str = "towpath/holds";
 
@@ -147,5 +148,45 @@ fn on_azure_devops_even_the_first_status_stands_where_policies_look_at_the_pull_
         .collect();
     assert_eq!(told.len(), 1, "{requests:?}");
     assert!(told[0].contains("/pullRequests/1/statuses"), "{told:?}");
+    story.quiet_round();
+}
+
+#[test]
+fn who_has_signed_stands_in_the_pull_request_and_in_the_status_of_its_commit() {
+    let story = Story::new("");
+    story.lab.write("policies/cosign.pub", &made("key.pub"));
+    story.gated(
+        "gates: { signature: { key: cosign.pub }, attestations: { type: vuln, max-severity: medium, allow: CVE-2026-1000 } }",
+        "",
+    );
+    assert_eq!(SIGNED, V2);
+    story.lab.push(&[V2]);
+    story.round();
+    assert_eq!(story.tip(HEAD), None, "nobody has signed it yet");
+    attach(
+        &story.lab.registry,
+        &["signature.json", "vulnerabilities.json"],
+    );
+    story.round();
+    assert_eq!(story.proposed(), V2);
+    let statuses = story.repository().statuses(&story.tip(HEAD).unwrap());
+    let told = ["towpath/signature", "towpath/attestations"].map(|name| {
+        let status = &statuses[name];
+        format!("{name} {}: {}", status.state, status.why)
+    });
+    insta::assert_snapshot!(told.join("\n"), @"
+    towpath/signature success: it is signed with the key `SHA256:/mIEORcL1hw+fBv/OY02c+MINHuftAh+8Hdt4totz5o=`
+    towpath/attestations success: `vuln` has 2 findings up to medium, 1 allowed, scanned at 2026-01-02T03:05:00Z, attested with the key `SHA256:/mIEORcL1hw+fBv/OY02c+MINHuft…
+    ");
+    let body = story.repository().pull(1).body;
+    let lines = body
+        .lines()
+        .filter(|line| line.contains("signature") || line.contains("attest"));
+    insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @"
+    * `signature` **passed**: it is signed with the key `SHA256:/mIEORcL1hw+fBv/OY02c+MINHuftAh+8Hdt4totz5o=`
+    * `attestations` **passed**: `vuln` has 2 findings up to medium, 1 allowed, scanned at 2026-01-02T03:05:00Z, attested with the key `SHA256:/mIEORcL1hw+fBv/OY02c+MINHuftAh+8Hdt4totz5o=`
+    Towpath-Gate: web%20signature:%20it%20is%20signed%20with%20the%20key%20%60SHA256:/mIEORcL1hw+fBv/OY02c+MINHuftAh+8Hdt4totz5o%3D%60
+    Towpath-Gate: web%20attestations:%20%60vuln%60%20has%202%20findings%20up%20to%20medium,%201%20allowed,%20scanned%20at%202026-01-02T03:05:00Z,%20attested%20with%20the%20key%20%60SHA256:/mIEORcL1hw+fBv/OY02c+MINHuftAh+8Hdt4totz5o%3D%60
+    ");
     story.quiet_round();
 }
