@@ -3,6 +3,7 @@
 //! Not here: when to read (`daemon`) and what follows (`plan`). Invariant: a failed reading becomes
 //! [`Fact::Unknown`] with its reason, and touches no other reading.
 
+mod answers;
 mod applications;
 mod branch;
 mod fleets;
@@ -27,17 +28,18 @@ use jiff::Timestamp;
 use crate::cluster::Connection;
 use crate::forge::Forge;
 use crate::git::{Head, Mirror};
-use crate::image::{Digest, Repository, Tag};
+use crate::image::{Digest, Repository};
 use crate::manifest::CommitId;
 use crate::policy::select::PushUse;
 use crate::policy::{ConnectionName, HEAD_PREFIX, RepositoryName, SourceBranch};
-use crate::registry::{self, Metadata, Registry, RegistryError};
+use crate::registry::{self, Registry, RegistryError};
 use crate::render::Renderer;
 use crate::world::{
-    BranchFacts, BranchName, Description, Fact, ImageFacts, Labels, Listing, Pushes, Question,
-    Shrunk, TagDetails, World,
+    BranchFacts, BranchName, Description, Fact, ImageFacts, Listing, Pushes, Question, Shrunk,
+    TagDetails, World,
 };
 
+use answers::Asked;
 pub(crate) use branch::{HISTORY_LENGTH_MAX, holds_file, told};
 pub(crate) use fleets::{Expansion, Listed, Trouble, expand, folders_of};
 use requests::Requests;
@@ -76,13 +78,6 @@ pub(crate) struct Sources {
 pub(crate) enum News {
     Changed,
     Same,
-}
-
-/// What is asked of an image.
-enum Asked {
-    Created(Tag),
-    Digest(Tag),
-    Description(Digest),
 }
 
 impl Sources {
@@ -431,80 +426,12 @@ impl Sources {
         let histories = commits
             .into_iter()
             .map(|(source, commits)| self.ask_history(source, commits, clock));
-        let answers = stream::iter(of_images).map(|(repository, asked)| async move {
-            let asked_at = self.image(&repository).and_then(|facts| listed_at(&facts));
-            match asked {
-                Asked::Created(tag) => {
-                    let created = Some(self.created(&repository, &tag).await);
-                    let details = TagDetails {
-                        digest: None,
-                        created,
-                    };
-                    self.keep(&repository, asked_at, (tag, details));
-                }
-                Asked::Digest(tag) => {
-                    let digest = Some(fact(self.registry.digest(&repository, &tag).await));
-                    let details = TagDetails {
-                        digest,
-                        created: None,
-                    };
-                    self.keep(&repository, asked_at, (tag, details));
-                }
-                Asked::Description(digest) => {
-                    let description = self.description(&repository, &digest).await;
-                    self.keep_description(&repository, digest, description);
-                }
-            }
-        });
+        let answers = stream::iter(of_images);
+        let answers = answers.map(|(repository, asked)| self.answer(repository, asked));
         let answers = answers.buffer_unordered(QUESTIONS_AT_ONCE_MAX);
         let of_images = join(answers.collect::<()>(), self.ask_vouched(vouched));
         let of_sources = join3(join_all(histories), join_all(ranges), join_all(ancestries));
         join3(of_sources, join_all(renderings), of_images).await;
-    }
-
-    /// Keeps an answer. A digest that was asked before the latest listing may be older than that, and is dropped:
-    /// whoever needs it asks again.
-    fn keep(
-        &self,
-        repository: &Repository,
-        asked_at: Option<Timestamp>,
-        (tag, TagDetails { digest, created }): (Tag, TagDetails),
-    ) {
-        let mut readings = self.readings();
-        let Some(facts) = readings.images.get_mut(repository) else {
-            return;
-        };
-        let is_current = listed_at(facts) == asked_at;
-        let known = Arc::make_mut(&mut facts.tags).entry(tag).or_default();
-        known.digest = digest.filter(|_| is_current).or(known.digest.take());
-        known.created = created.or(known.created.take());
-    }
-
-    /// Keeps what a digest says of itself, which cannot change.
-    fn keep_description(
-        &self,
-        repository: &Repository,
-        digest: Digest,
-        description: Fact<Description>,
-    ) {
-        let mut readings = self.readings();
-        if let Some(facts) = readings.images.get_mut(repository) {
-            Arc::make_mut(&mut facts.described).insert(digest, description);
-        }
-    }
-
-    async fn created(&self, repository: &Repository, tag: &Tag) -> Fact<Option<Timestamp>> {
-        let digest = match self.registry.digest(repository, tag).await {
-            Ok(digest) => digest,
-            Err(error) => return fact(Err(error)),
-        };
-        let metadata = self.registry.metadata(repository, &digest).await;
-        fact(metadata.map(|metadata| metadata.created))
-    }
-
-    async fn description(&self, repository: &Repository, digest: &Digest) -> Fact<Description> {
-        let metadata = self.registry.metadata(repository, digest).await;
-        fact(metadata.map(described))
     }
 
     fn readings(&self) -> MutexGuard<'_, World> {
@@ -520,25 +447,6 @@ fn fact<T>(answer: Result<T, RegistryError>) -> Fact<T> {
         Ok(known) => Fact::Known(known),
         Err(error) => Fact::Unknown {
             why: whole_message(&error, error.hint()),
-        },
-    }
-}
-
-fn described(metadata: Metadata) -> Description {
-    let Metadata {
-        created,
-        mut labels,
-        platforms,
-    } = metadata;
-    let mut label = |name: &str| labels.remove(&format!("org.opencontainers.image.{name}"));
-    Description {
-        created,
-        platforms,
-        labels: Labels {
-            source: label("source"),
-            revision: label("revision"),
-            version: label("version"),
-            url: label("url"),
         },
     }
 }
