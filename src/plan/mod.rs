@@ -4,6 +4,7 @@
 //! Not here: reading (`observe`) and doing (`apply`). Invariant: [`plan`] is a pure function, and a plan is
 //! complete: `apply` makes no choice.
 
+mod build;
 mod bundle;
 mod change;
 mod choice;

@@ -14,9 +14,7 @@ use super::health::{Asked, Watch};
 use crate::image::{Digest, Tag};
 use crate::ledger::{Recorded, Runs};
 use crate::manifest::{CommitId, Standing};
-use crate::policy::gate::{
-    Claim, Condition, Finding, GateName, Gates, Since, SoakSince, Verdict, Vouched,
-};
+use crate::policy::gate::{Condition, Finding, GateName, Since, SoakSince, Verdict};
 use crate::policy::select::Exclusion;
 use crate::policy::{After, Candidates, Environment, EnvironmentName, Same};
 use crate::world::{Description, Fact, ImageFacts, Question};
@@ -95,7 +93,7 @@ enum Barrier {
 }
 
 /// A candidate that ran before: by its version in each of the environments, in their order.
-type RanAs<'r> = Vec<(&'r RanIn<'r>, &'r Ran)>;
+pub(super) type RanAs<'r> = Vec<(&'r RanIn<'r>, &'r Ran)>;
 
 impl Ran {
     /// It, to ask for its health.
@@ -354,7 +352,7 @@ impl Screen<'_> {
     }
 
     /// What an image says of itself, or why that could not be read.
-    fn described(
+    pub(super) fn described(
         &self,
         digest: &Digest,
         questions: &mut BTreeSet<Question>,
@@ -435,85 +433,8 @@ impl Screen<'_> {
         Ok(())
     }
 
-    /// What those gates find that judge a build by its digest.
-    fn judge_build(
-        &self,
-        tag: &Tag,
-        ran_as: &RanAs<'_>,
-        questions: &mut BTreeSet<Question>,
-    ) -> Result<Vec<Finding>, HoldReason> {
-        let Gates {
-            healthy: _,
-            soak: _,
-            min_age: _,
-            windows: _,
-            freezes: _,
-            platforms,
-            signature,
-            attestations,
-        } = &self.subject.environment.gates;
-        let mut findings = Vec::new();
-        if platforms.is_none() && signature.is_none() && attestations.is_none() {
-            return Ok(findings);
-        }
-        let digest = match self.ran_digest(ran_as) {
-            Some(digest) => digest,
-            None => digest_of(&self.subject.image.repository, tag, self.facts, questions)?,
-        };
-        // All is asked at once that is not known.
-        let described = platforms
-            .as_ref()
-            .map(|_| self.described(&digest, questions));
-        let signed = signature
-            .as_ref()
-            .map(|gate| self.vouched(&digest, gate.claims(), questions));
-        let attested = attestations
-            .as_ref()
-            .map(|gate| self.vouched(&digest, gate.claims(), questions));
-        if let Some((gate, described)) = platforms.as_ref().zip(described) {
-            let built = described?.map(|described| described.platforms.as_slice());
-            findings.push(gate.judge(built));
-        }
-        if let Some((gate, answers)) = signature.as_ref().zip(signed) {
-            findings.push(gate.judge(&answers?));
-        }
-        if let Some((gate, answers)) = attestations.as_ref().zip(attested) {
-            findings.push(gate.judge(&answers?, self.now));
-        }
-        Ok(findings)
-    }
-
-    /// What became of `claims` about an image, or why that could not be read.
-    fn vouched(
-        &self,
-        digest: &Digest,
-        claims: impl Iterator<Item = Claim>,
-        questions: &mut BTreeSet<Question>,
-    ) -> Result<Vec<Result<&Vouched, &str>>, HoldReason> {
-        let known = self.facts.vouched.get(digest);
-        let (mut answers, mut is_pending) = (Vec::new(), false);
-        for claim in claims {
-            match known.and_then(|known| known.get(&claim.name())) {
-                Some(Fact::Known(vouched)) => answers.push(Ok(vouched)),
-                Some(Fact::Unknown { why }) => answers.push(Err(why.as_str())),
-                None => {
-                    is_pending = true;
-                    questions.insert(Question::Vouched {
-                        repository: self.subject.image.repository.clone(),
-                        digest: digest.clone(),
-                        claim,
-                    });
-                }
-            }
-        }
-        match is_pending {
-            true => Err(HoldReason::FactsPending),
-            false => Ok(answers),
-        }
-    }
-
     /// The digest by which a candidate is the version that ran before. One that has a tag of its own has a digest of its own.
-    fn ran_digest(&self, ran_as: &RanAs<'_>) -> Option<Digest> {
+    pub(super) fn ran_digest(&self, ran_as: &RanAs<'_>) -> Option<Digest> {
         match self.subject.environment.candidates(self.subject.name) {
             Candidates::Ran(_) => ran_as.first().and_then(|(_, ran)| ran.digest.clone()),
             Candidates::Registry | Candidates::SameBuild(_) => None,
