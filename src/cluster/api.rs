@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, RequestBuilder, Response, StatusCode};
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use secrecy::ExposeSecret as _;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
@@ -27,6 +27,7 @@ use super::kept::{Kept, Objects, Part};
 use super::nouns::{Kind, beginning};
 use super::wire::{List, StreamLine, Told};
 use super::{Options, Server, back_off, now};
+use crate::login::authorities;
 use crate::secret::Secret;
 use crate::world::{Application, ObjectName, SyncWindow};
 
@@ -82,21 +83,11 @@ impl Api {
         }
         // Whoever comes first in the process installs it; a second time changes nothing.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let mut client = Client::builder()
+        let client = Client::builder()
             .user_agent(concat!("towpath/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(Duration::from_secs(5).min(options.pace.answer))
-            .redirect(Policy::none());
-        if let Some(path) = ca_file {
-            let pem = match std::fs::read(&path) {
-                Ok(pem) => pem,
-                Err(source) => return Err(ClusterError::CaUnreadable { path, source }),
-            };
-            let certificates = Certificate::from_pem_bundle(&pem).unwrap_or_default();
-            if certificates.is_empty() {
-                return Err(ClusterError::CaEmpty { path });
-            }
-            client = client.tls_certs_merge(certificates);
-        }
+            .redirect(Policy::none())
+            .tls_certs_merge(authorities(ca_file.as_deref())?);
         let client = client.build().map_err(|source| ClusterError::NoTls {
             host: host.clone(),
             source: source.without_url(),

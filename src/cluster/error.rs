@@ -4,12 +4,11 @@
 
 use std::error::Error;
 use std::io;
-use std::path::PathBuf;
 
 use jiff::Timestamp;
 
 use super::Namespace;
-use crate::login::ClusterWayError;
+use crate::login::{AuthoritiesError, ClusterWayError};
 use crate::secret::SecretError;
 
 /// Why a request came to nothing. `server` is `Kubernetes`, or the host of Argo CD's API; `what` is what was to be done:
@@ -20,10 +19,8 @@ pub(crate) enum ClusterError {
     Way(#[from] ClusterWayError),
     #[error("`{host}` would be asked without TLS, which the settings do not allow")]
     PlainHttp { host: String },
-    #[error("failed to read the certificates in `{}`", path.display())]
-    CaUnreadable { path: PathBuf, source: io::Error },
-    #[error("`{}` holds no certificate in PEM form", path.display())]
-    CaEmpty { path: PathBuf },
+    #[error(transparent)]
+    Authorities(#[from] AuthoritiesError),
     #[error("failed to set up TLS for `{host}`")]
     NoTls {
         host: String,
@@ -91,8 +88,7 @@ impl ClusterError {
             Self::Answered { code, .. } => *code >= 500 || *code == 410,
             Self::Way(_)
             | Self::PlainHttp { .. }
-            | Self::CaUnreadable { .. }
-            | Self::CaEmpty { .. }
+            | Self::Authorities(_)
             | Self::NoTls { .. }
             | Self::Token { .. }
             | Self::TokenUnusable { .. }
@@ -148,8 +144,7 @@ impl ClusterError {
             Self::Redirected { .. } => "set `url` to the address that it redirects to",
             Self::NotUnderstood { .. } => "is it Argo CD that answers there?",
             Self::NoRefresh => "set `refresh: true` of the connection",
-            Self::CaUnreadable { .. }
-            | Self::CaEmpty { .. }
+            Self::Authorities(_)
             | Self::NoTls { .. }
             | Self::Token { .. }
             | Self::TokenUnusable { .. }

@@ -4,22 +4,19 @@
 
 use std::error::Error;
 use std::io;
-use std::path::PathBuf;
 
 use jiff::Timestamp;
 use reqwest::StatusCode;
 
-use crate::login::LoginError;
+use crate::login::{AuthoritiesError, LoginError};
 
 /// Why a request to a forge came to nothing. `what` is what was to be done: `open a pull request in `acme/deploy``.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ForgeError {
     #[error("`{host}` would be asked without TLS, which the settings do not allow")]
     PlainHttp { host: String },
-    #[error("failed to read the certificates in `{}`", path.display())]
-    CaUnreadable { path: PathBuf, source: io::Error },
-    #[error("`{}` holds no certificate in PEM form", path.display())]
-    CaEmpty { path: PathBuf },
+    #[error(transparent)]
+    Authorities(#[from] AuthoritiesError),
     #[error("failed to set up TLS for `{host}`")]
     NoTls {
         host: String,
@@ -112,8 +109,7 @@ impl ForgeError {
             | Self::NotYet { .. } => true,
             Self::Rejected { status, .. } => status.is_server_error(),
             Self::PlainHttp { .. }
-            | Self::CaUnreadable { .. }
-            | Self::CaEmpty { .. }
+            | Self::Authorities(_)
             | Self::NoTls { .. }
             | Self::Credentials { .. }
             | Self::CredentialsUnusable { .. }
@@ -151,8 +147,7 @@ impl ForgeError {
             Self::Malformed { .. } => Some(
                 "is it the API of this product? `forge` of the repository says which product is there",
             ),
-            Self::CaUnreadable { .. }
-            | Self::CaEmpty { .. }
+            Self::Authorities(_)
             | Self::NoTls { .. }
             | Self::Unreachable { .. }
             | Self::TimedOut { .. }

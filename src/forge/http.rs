@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, IF_NONE_MATCH, LOCATION};
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, Method, Response, StatusCode};
+use reqwest::{Client, Method, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 use url::Url;
@@ -21,7 +21,7 @@ use super::link;
 use super::metrics;
 use super::traffic::{Lane, Quiet, Traffic, WAIT_MAX};
 use super::{Options, Pace, words};
-use crate::login::{Clock, Login};
+use crate::login::{Clock, Login, authorities};
 
 /// Times that a read is tried. The waits are at most 0.5 and 1 s: long enough for a balancer to drop a sick backend, short
 /// against any interval.
@@ -130,24 +130,13 @@ impl Line {
         }
         // Whoever comes first in the process installs it; a second time changes nothing.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let mut authorities = Vec::new();
-        let mut client = Client::builder()
+        let authorities = authorities(ca_file.as_deref())?;
+        let client = Client::builder()
             .user_agent(USER_AGENT)
             .connect_timeout(pace.connect)
             .timeout(pace.total)
-            .redirect(Policy::none());
-        if let Some(path) = ca_file {
-            let pem = match std::fs::read(&path) {
-                Ok(pem) => pem,
-                Err(source) => return Err(ForgeError::CaUnreadable { path, source }),
-            };
-            let certificates = Certificate::from_pem_bundle(&pem).unwrap_or_default();
-            if certificates.is_empty() {
-                return Err(ForgeError::CaEmpty { path });
-            }
-            client = client.tls_certs_merge(certificates.clone());
-            authorities = certificates;
-        }
+            .redirect(Policy::none())
+            .tls_certs_merge(authorities.clone());
         let client = client.build().map_err(|source| ForgeError::NoTls {
             host: host.clone(),
             source: source.without_url(),

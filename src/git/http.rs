@@ -5,13 +5,12 @@
 
 use std::error::Error;
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reqwest::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use reqwest::redirect::{Attempt, Policy};
-use reqwest::{Certificate, Client, RequestBuilder, Response, StatusCode};
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use secrecy::ExposeSecret as _;
 use tokio::runtime::Handle;
 use url::Url;
@@ -19,7 +18,10 @@ use url::Url;
 use super::remote::Remote;
 use super::ssh::SshError;
 use super::wire;
-use crate::login::{Environment, Found, Login, LoginError, Logins, SourcesByPath, Target};
+use crate::login::{
+    AuthoritiesError, Environment, Found, Login, LoginError, Logins, SourcesByPath, Target,
+    authorities,
+};
 
 /// How often a read is tried: once, and twice more after short waits. The next poll is the longer wait.
 const ATTEMPTS_MAX: u32 = 3;
@@ -120,10 +122,8 @@ impl From<reqwest::Error> for RemoteError {
 /// Why the client cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
-    #[error("failed to read the certificates in `{}`", path.display())]
-    CaUnreadable { path: PathBuf, source: io::Error },
-    #[error("`{}` holds no certificate in PEM form", path.display())]
-    CaEmpty { path: PathBuf },
+    #[error(transparent)]
+    Authorities(#[from] AuthoritiesError),
     #[error("failed to set up TLS")]
     Tls { source: reqwest::Error },
 }
@@ -165,25 +165,14 @@ pub(super) struct Session {
 impl Http {
     pub(super) fn new(url: Url, remote: &Remote) -> Result<Self, ClientError> {
         let timeouts = remote.timeouts;
-        let mut authorities = Vec::new();
-        let mut client = Client::builder()
+        let authorities = authorities(remote.ca_file.as_deref())?;
+        let client = Client::builder()
             .connect_timeout(timeouts.connect)
             .read_timeout(timeouts.idle)
             .redirect(Policy::custom(follow_on_the_same_host))
             // Forges look at the first word: what starts with `git/` gets git's protocol.
-            .user_agent(concat!("git/2.0 (towpath ", env!("CARGO_PKG_VERSION"), ")"));
-        if let Some(path) = remote.ca_file.clone() {
-            let pem = match std::fs::read(&path) {
-                Ok(pem) => pem,
-                Err(source) => return Err(ClientError::CaUnreadable { path, source }),
-            };
-            let certificates = Certificate::from_pem_bundle(&pem).unwrap_or_default();
-            if certificates.is_empty() {
-                return Err(ClientError::CaEmpty { path });
-            }
-            client = client.tls_certs_merge(certificates.clone());
-            authorities = certificates;
-        }
+            .user_agent(concat!("git/2.0 (towpath ", env!("CARGO_PKG_VERSION"), ")"))
+            .tls_certs_merge(authorities.clone());
         let client = client
             .build()
             .map_err(|source| ClientError::Tls { source })?;

@@ -1,11 +1,12 @@
 //! How a registry or a git server is logged in to: where its credentials come from, and the login that they give now.
 //!
-//! Reading order: this file, `ask` (one request to a service that gives logins), `jwt` (how a key proves itself there),
-//! then one file for each source. Not here: what a registry's challenge wants (`registry`).
+//! Reading order: this file, `ask` (one request to a service that gives logins), `authorities` (whom to trust on the way), `jwt`
+//! (how a key proves itself there), then one file for each source. Not here: what a registry's challenge wants (`registry`).
 //! Invariant: no message and no `Debug` holds a secret. What the settings name is read anew each time; what a service
 //! grants is kept until shortly before it expires, and forgotten when the registry refused it; a failure for some seconds.
 
 mod ask;
+mod authorities;
 mod aws;
 mod azure;
 mod docker_config;
@@ -42,6 +43,7 @@ use kubernetes::Keyring;
 use recent::Recent;
 
 pub(crate) use ask::secure_url;
+pub(crate) use authorities::{AuthoritiesError, authorities};
 pub(crate) use aws::{Aws, AwsError, Ecr, EcrImages, Identity, Role};
 pub(crate) use azure::{Azure, Proof};
 pub(crate) use docker_config::{DockerConfig, DockerConfigError};
