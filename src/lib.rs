@@ -38,6 +38,9 @@ mod login;
 // What Argo CD made of it.
 mod cluster;
 
+// What other servers say of a version.
+mod probe;
+
 // What people write.
 mod config;
 

@@ -14,7 +14,8 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::edges::{
-    argo_cd, dialect, forge, options, origins, remote, renderer, unconnected, unmade, unopened,
+    argo_cd, dialect, forge, options, origins, probe, remote, renderer, unconnected, unmade,
+    unopened, unprobed,
 };
 use super::{Failure, SourceArgs};
 use crate::apply::{MadeBy, Signature};
@@ -30,6 +31,7 @@ use crate::image::Repository;
 use crate::observe::{Listed, Sources, Trouble, Wants};
 use crate::plan::{Dialect, Origins, Scope};
 use crate::policy::{Policy, RepositoryName, SubjectTemplate};
+use crate::probe::Probe;
 use crate::registry::{EventKind, Registry};
 use crate::secret::Guard;
 use crate::web::{self, Bells, Health, HookKind, HookSource, Hooks};
@@ -207,6 +209,7 @@ impl Setup {
             listen: _,
             hooks: _,
             argo_cd,
+            servers,
         } = &self.settings;
         *repositories == other.settings.repositories
             && commit.sign == other.settings.commit.sign
@@ -216,6 +219,7 @@ impl Setup {
             && *render == other.settings.render
             && *cache == other.settings.cache
             && *argo_cd == other.settings.argo_cd
+            && *servers == other.settings.servers
     }
 
     /// Opens the mirrors and makes the registry client. Nothing is asked of any server yet.
@@ -278,7 +282,8 @@ impl Setup {
             connections.insert(name.clone(), connection);
         }
         let sources = Sources::new(registry.clone(), (mirrors, histories), (forges, renderer))
-            .with_connections(connections);
+            .with_connections(connections)
+            .with_probe(Probe::new(probe(&self.settings)).map_err(unprobed)?);
         Ok(Live {
             sources: Arc::new(sources),
             registry,

@@ -10,7 +10,7 @@ use super::check_forge::Doubt;
 use super::check_policy::{Check, Context, KnownImage};
 use super::delivery::{delivery, no_head};
 use super::forms;
-use super::gates::gates;
+use super::gates::{Known, gates};
 use super::raw::Environment as RawEnvironment;
 use super::shape::{Block, NamedEntry, Placed};
 use super::tags::WrittenRule;
@@ -95,10 +95,14 @@ impl Check<'_> {
             }
         }
         let after = self.after(&environment.value, context);
+        let known = Known {
+            is_after: after.is_some(),
+            servers: self.servers,
+        };
         Environment {
             name: name.value.clone(),
             rules,
-            gates: gates(written.as_ref(), after.is_some(), self.faults),
+            gates: gates(written.as_ref(), &known, self.faults),
             after,
             update: updates,
             write: write.as_ref().map(|write| write.value),

@@ -23,6 +23,8 @@ use crate::policy::{
     RepositoryName,
 };
 
+use crate::probe::Server;
+
 /// What one policy must not share with another.
 pub(super) struct Check<'a> {
     pub(super) sources: &'a [Source],
@@ -30,6 +32,8 @@ pub(super) struct Check<'a> {
     pub(super) branches: Option<&'a BTreeMap<RepositoryName, String>>,
     /// The repositories where a pull request may not come to be.
     pub(super) doubts: &'a BTreeMap<RepositoryName, Doubt>,
+    /// The servers that the settings name; `None` where they cannot be read.
+    pub(super) servers: Option<&'a BTreeMap<String, Server>>,
     pub(super) faults: &'a mut Faults,
     pub(super) routes: Routes,
     names: BTreeMap<PolicyName, Span>,
@@ -92,6 +96,7 @@ impl<'a> Check<'a> {
             sources,
             branches,
             doubts,
+            servers: None,
             faults,
             routes: Routes::default(),
             names: BTreeMap::new(),
@@ -234,6 +239,7 @@ impl<'a> Check<'a> {
         let mut faults = Faults::default();
         let mut check = Check {
             shared: of_sample,
+            servers: self.servers,
             ..Check::new(self.sources, (self.branches, self.doubts), &mut faults)
         };
         check.application(&another(&name), &written);

@@ -40,6 +40,7 @@ pub(super) fn check(raw: raw::Settings, folder: &Path, faults: &mut Faults) -> S
         listen,
         hooks,
         argo_cd,
+        servers,
     } = raw;
     let mut check = Check { folder, faults };
     let shared_login = check.shared_login(docker_config, credentials);
@@ -55,6 +56,7 @@ pub(super) fn check(raw: raw::Settings, folder: &Path, faults: &mut Faults) -> S
         listen,
         hooks: hooks.map(|hooks| check.hooks(hooks, listen)),
         argo_cd: argo_cd.map_or_else(BTreeMap::new, |named| check.argo_cd(named)),
+        servers: servers.map_or_else(BTreeMap::new, |named| check.servers(named)),
     };
     for entry in repositories.entries {
         let Some(repository) = entry.value else {

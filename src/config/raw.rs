@@ -22,6 +22,7 @@ use super::nouns::{
     ApiVersion, BranchName, CommitSubject, Depth, HostName, MarkerPolicy, PageSize, PushOption,
     RegistryName, RequestsInFlight, RequestsPerSecond, WrittenUrl,
 };
+use super::servers::{ServerEntry, ServerName};
 use super::shape::{Block, Named, Placed, shape};
 use super::tags::{Source, WrittenRule};
 use super::templates::{BodyTemplate, TitleTemplate};
@@ -61,6 +62,8 @@ shape! {
         hooks: Option<Block<Hooks>> = "hooks",
         /// Connections to Argo CD, by the names that policies use: what became of promotions in clusters. Default: none.
         argo_cd: Option<Named<ConnectionName, Block<ArgoCdEntry>>> = "argo-cd",
+        /// The servers that checks ask and that need credentials or other settings, by host: `prometheus.example.com`, `prometheus:9090`. Others are asked over https, without a login.
+        servers: Option<Named<ServerName, ServerEntry>> = "servers",
     } also {
         /// The version of the language: `towpath.dev/v1alpha1`.
         Option<Placed<ApiVersion>> = "apiVersion",

@@ -509,9 +509,9 @@ macro_rules! shape {
     )*) => {$(
         $(#[doc = $doc])*
         #[derive(Clone, Debug)]
-        pub(super) struct $name {$(
+        pub(in crate::config) struct $name {$(
             $(#[doc = $field_doc])*
-            pub(super) $field: $type,
+            pub(in crate::config) $field: $type,
         )*}
 
         impl $crate::config::shape::Shape for $name {

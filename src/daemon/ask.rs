@@ -1,4 +1,4 @@
-//! Questions of plans, asked in the background: one batch per registry, source and rendering, so that a slow one delays only its own.
+//! Questions of plans, asked in the background: one batch per registry, source, rendering and server of checks, so that a slow one delays only its own.
 //!
 //! Invariant: a question is under way at most once, and may be asked again as soon as it was answered.
 
@@ -56,6 +56,7 @@ enum Asked<'a> {
     Source(&'a SourceBranch),
     History(&'a RepositoryName),
     Renderer(&'a Rendering),
+    Server(&'a str),
 }
 
 fn batches<'a>(questions: impl Iterator<Item = &'a Question>) -> Vec<BTreeSet<Question>> {
@@ -68,6 +69,7 @@ fn batches<'a>(questions: impl Iterator<Item = &'a Question>) -> Vec<BTreeSet<Qu
             Question::Commit { source, .. } => Asked::Source(source),
             Question::Range(range) => Asked::History(&range.repository),
             Question::Rendered { rendering, .. } => Asked::Renderer(rendering),
+            Question::Check(inquiry) => Asked::Server(inquiry.server()),
         };
         batches.entry(asked).or_default().insert(question.clone());
     }

@@ -134,6 +134,7 @@ async fn read(
             ranges: _,
             rendered: _,
             applications: _,
+            checks: _,
         } = sources.world(wants);
         (branches, requests, proposals)
     };

@@ -4,6 +4,7 @@
 //! [`Fact::Unknown`] with its reason, and touches no other reading.
 
 mod branch;
+mod checks;
 mod fleets;
 mod folders;
 mod proposal;
@@ -29,6 +30,7 @@ use crate::image::{Digest, Repository, Tag};
 use crate::manifest::CommitId;
 use crate::policy::select::PushUse;
 use crate::policy::{ConnectionName, HEAD_PREFIX, RepositoryName, SourceBranch};
+use crate::probe::Probe;
 use crate::registry::{self, Metadata, Registry, RegistryError};
 use crate::render::Renderer;
 use crate::world::{
@@ -65,6 +67,8 @@ pub(crate) struct Sources {
     renderer: Option<Renderer>,
     /// To Argo CD; each keeps its own reading.
     connections: BTreeMap<ConnectionName, Connection>,
+    /// `None` where no server is asked.
+    probe: Option<Probe>,
     readings: Mutex<World>,
 }
 
@@ -100,6 +104,7 @@ impl Sources {
             forges,
             renderer,
             connections: BTreeMap::new(),
+            probe: None,
             readings: Mutex::new(World::default()),
         }
     }
@@ -113,6 +118,12 @@ impl Sources {
             connections,
             ..self
         }
+    }
+
+    /// The same with what asks the servers of checks.
+    pub(crate) fn with_probe(self, probe: Probe) -> Self {
+        let probe = Some(probe);
+        Self { probe, ..self }
     }
 
     pub(crate) fn connections(&self) -> impl Iterator<Item = &ConnectionName> {
@@ -185,6 +196,7 @@ impl Sources {
             branches: branches
                 .map(|(name, fact)| (name.clone(), fact.clone()))
                 .collect(),
+            checks: readings.checks.clone(),
             ranges: readings.ranges.clone(),
             rendered: rendered
                 .map(|(rendering, fact)| (rendering.clone(), fact.clone()))
@@ -389,6 +401,7 @@ impl Sources {
         let mut commits: BTreeMap<SourceBranch, Commits> = BTreeMap::new();
         let mut of_images = Vec::new();
         let (mut ranges, mut renderings) = (Vec::new(), Vec::new());
+        let mut inquiries = Vec::new();
         for question in questions {
             match question {
                 Question::Created { repository, tag } => {
@@ -413,6 +426,7 @@ impl Sources {
                 Question::Rendered { rendering, files } => {
                     renderings.push(self.ask_rendering(rendering, files));
                 }
+                Question::Check(inquiry) => inquiries.push(inquiry),
             }
         }
         let histories = commits
@@ -445,7 +459,8 @@ impl Sources {
         });
         let answers = answers.buffer_unordered(QUESTIONS_AT_ONCE_MAX);
         let of_sources = join(join_all(histories), join_all(ranges));
-        join3(of_sources, join_all(renderings), answers.collect::<()>()).await;
+        let elsewhere = join(join_all(renderings), self.ask_servers(inquiries, clock));
+        join3(of_sources, elsewhere, answers.collect::<()>()).await;
     }
 
     /// Keeps an answer. A digest that was asked before the latest listing may be older than that, and is dropped:

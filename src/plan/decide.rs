@@ -273,6 +273,7 @@ fn judge<'a>(
         subject,
         facts,
         before: ran_before(subject, desk)?,
+        answers: &world.checks,
         now: desk.now,
     };
     let tags = &desk.tags[repository];

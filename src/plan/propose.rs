@@ -18,9 +18,10 @@ use super::proof::gates;
 use super::request::hidden::{self, Flags, Promotions};
 use super::request::{Gate, Proposed, RequestFacts, RequestTemplates, RequestText};
 use super::{Decided, Decision, Ground, HoldReason, Scope, request, seal};
-use crate::ledger::Promotion;
+use crate::ledger::{Moved, Promotion};
 use crate::manifest::CommitId;
 use crate::policy::gate::Verdict;
+use crate::policy::gate::checks::tell_the_same;
 use crate::policy::{Environment, EnvironmentName, PolicyName, PullRequests};
 use crate::world::{BranchName, Proposal, PullRequest, Question, World};
 
@@ -146,6 +147,7 @@ impl Proposer<'_, '_> {
             self.hold(decisions, &HoldReason::FactsPending);
             return None;
         }
+        self.keep_times(decisions);
         let drafts = self.drafts(decisions);
         if drafts.is_empty() {
             return self.end(decisions);
@@ -258,8 +260,46 @@ impl Proposer<'_, '_> {
         }
     }
 
-    /// Whether the proposal is as `commit` would be but for images of which too little is known to tell: those stay, so that
-    /// a registry that is away for a while dismisses no approval.
+    /// Has checks that pass say when they did as the proposal tells it, which is made anew for other facts and not for each answer.
+    fn keep_times(&self, decisions: &mut [Decided]) {
+        let told = self
+            .standing
+            .proposal
+            .map(|tip| Promotion::read(&tip.message));
+        let told = told.unwrap_or_default();
+        let members = self.bundle.members.iter();
+        for decided in members.flat_map(|(_, _, range)| range.clone()) {
+            let Decided {
+                policy,
+                environment,
+                image,
+                decision: Decision::Promote(promote),
+                ..
+            } = &mut decisions[decided]
+            else {
+                continue;
+            };
+            let is_of = |one: &&Promotion| (&one.policy, &one.environment) == (policy, environment);
+            let Some(Promotion { images, gates, .. }) = told.iter().find(is_of) else {
+                continue;
+            };
+            let is_same =
+                |moved: &Moved| moved.tag == promote.to.tag && moved.digest == promote.to.digest;
+            if !images.get(image).is_some_and(is_same) {
+                continue;
+            }
+            for finding in &mut promote.findings {
+                let start = format!("{image} {}: ", finding.gate);
+                let mut lines = gates.iter().filter_map(|line| line.strip_prefix(&start));
+                if let Some(line) = lines.find(|line| tell_the_same(line, &finding.why)) {
+                    line.clone_into(&mut finding.why);
+                }
+            }
+        }
+    }
+
+    /// Whether the proposal is as `commit` would be but for images of which too little is known to tell, or that a server said
+    /// other things of before: those stay, so that what is away or sick for a while dismisses no approval.
     fn lacks_only_the_unknown(&self, commit: &PlannedCommit, decisions: &[Decided]) -> bool {
         let Some(tip) = self.standing.proposal else {
             return false;
@@ -268,7 +308,7 @@ impl Proposer<'_, '_> {
             .decided(decisions)
             .filter(|decided| match &decided.decision {
                 Decision::Promote(_) => false,
-                Decision::Hold(reason) => reason.is_unknown(),
+                Decision::Hold(reason) => reason.is_unknown() || reason.is_unproven(),
             });
         let mut standing = Promotion::read(&tip.message);
         let mut is_cut = false;
@@ -378,11 +418,15 @@ impl Proposer<'_, '_> {
     }
 
     /// What is wished at this moment: that the forge merges by itself only while no gate of the moment is closed to what it
-    /// would merge. What people pin comes at once, and what is settled is not there.
+    /// would merge, and servers say what is expected. What people pin comes at once, and what is settled is not there.
     pub(super) fn options(&self, decisions: &[Decided]) -> PullRequests {
         let may_come = |decided: &Decided| match &decided.decision {
             Decision::Promote(promote) => !matches!(promote.ground, Ground::Pinned { .. }),
             Decision::Hold(reason) => !reason.settles(),
+        };
+        let is_unproven = |decided: &Decided| match &decided.decision {
+            Decision::Promote(_) => false,
+            Decision::Hold(reason) => reason.is_unproven(),
         };
         let is_closed = |environment: &Environment| {
             let found = environment.gates.judge_moment(self.now);
@@ -390,7 +434,9 @@ impl Proposer<'_, '_> {
         };
         let mut members = self.bundle.members.iter();
         let is_barred = members.any(|(_, environment, range)| {
-            decisions[range.clone()].iter().any(may_come) && is_closed(environment)
+            let decisions = &decisions[range.clone()];
+            decisions.iter().any(is_unproven)
+                || (decisions.iter().any(may_come) && is_closed(environment))
         });
         match is_barred {
             true => self.without_merging(),

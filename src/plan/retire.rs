@@ -10,6 +10,7 @@ use super::propose::{ProposalChange, Proposer, RequestChange, promotes};
 use super::request::hidden::{self, Flags};
 use super::request::{Gate, GateVerdict, RequestText, markdown};
 use super::{Decided, Decision, HoldReason};
+use crate::policy::gate::GateName;
 use crate::world::{Proposal, PullRequest};
 
 /// How long a pull request that is listed as open may have been merged already. Forges show a change within seconds; this
@@ -93,14 +94,19 @@ impl Proposer<'_, '_> {
         }
     }
 
-    /// Says in the statuses of a pull request that waits that a person stopped everything here.
+    /// Says in the statuses of a pull request that waits that a person stopped everything here, or that a server says of it no more
+    /// what is expected.
     pub(super) fn tell_of_the_stop(&self, decisions: &[Decided]) -> Option<ProposalChange> {
-        let stopped = self
-            .decided(decisions)
-            .find_map(|decided| match &decided.decision {
-                Decision::Hold(reason @ HoldReason::Stopped { .. }) => Some(reason.to_string()),
-                Decision::Hold(_) | Decision::Promote(_) => None,
-            })?;
+        let told = |decided: &Decided| match &decided.decision {
+            Decision::Hold(reason @ HoldReason::Stopped { .. }) => {
+                Some((HOLDS.to_owned(), reason.to_string()))
+            }
+            Decision::Hold(reason) if reason.is_unproven() => {
+                Some((GateName::Checks.to_string(), reason.to_string()))
+            }
+            Decision::Hold(_) | Decision::Promote(_) => None,
+        };
+        let (name, evidence) = self.decided(decisions).find_map(told)?;
         let (open, tip) = (self.standing.open?, self.standing.proposal?);
         let hidden = hidden::read(&open.body)?;
         let flags = Flags {
@@ -118,9 +124,9 @@ impl Proposer<'_, '_> {
             options: Some(Box::new(self.without_merging())),
         };
         let gate = Gate {
-            name: HOLDS.to_owned(),
+            name,
             verdict: GateVerdict::Waits,
-            evidence: stopped,
+            evidence,
         };
         let change = self.change(None, request, None);
         Some(ProposalChange {

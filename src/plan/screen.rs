@@ -1,7 +1,8 @@
 //! Which candidates may come to an environment: those that ran in the environments before it, and that its gates let pass.
 //!
 //! The newest that may is taken, however many newer ones wait: so builds that follow each other fast never keep each other out.
-//! Invariant: where something is unknown of a candidate, no older one is taken in its place.
+//! Invariant: where something is unknown of a candidate, no older one is taken in its place. A server is asked only about what waits for
+//! nothing else, and no answer counts longer than its check says.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,14 +14,19 @@ use super::facts::digest_of;
 use crate::image::{Digest, Tag};
 use crate::ledger::{Recorded, Runs};
 use crate::manifest::Standing;
+use crate::policy::gate::checks::{self, About, Check, Inquiry, Judged};
 use crate::policy::gate::{Finding, GateName, Since, Verdict};
 use crate::policy::select::Exclusion;
-use crate::policy::{After, Candidates, Environment, EnvironmentName, Same};
-use crate::world::{Description, Fact, ImageFacts, Question};
+use crate::policy::{After, Candidates, Deliver, Environment, EnvironmentName, Same};
+use crate::world::{Answer, Description, Fact, ImageFacts, Question};
 
 /// Most facts that are asked for at once to find the newest candidate of a build that ran before: with a second for each, and
 /// eight at a time, a round waits for less than three seconds.
 const ASKED_MAX: usize = 20;
+
+/// Most candidates that checks may bar before no older one is tried: with one check a minute for each, a server is asked once in
+/// twelve seconds about one image in one environment.
+const CHECKED_MAX: usize = 5;
 
 /// A version that ran in an environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,7 +82,18 @@ pub(super) struct Screen<'a> {
     pub(super) facts: &'a ImageFacts,
     /// Of each environment before; empty where candidates come from the registry.
     pub(super) before: Vec<RanIn<'a>>,
+    /// What servers said that checks ask.
+    pub(super) answers: &'a BTreeMap<Inquiry, Answer>,
     pub(super) now: Timestamp,
+}
+
+/// What has to be asked.
+#[derive(Debug, Default)]
+struct Asked {
+    /// Before anything can be decided.
+    first: BTreeSet<Question>,
+    /// Since what is known may have changed; it holds until then.
+    anew: BTreeSet<Question>,
 }
 
 /// Why a candidate may not come.
@@ -87,6 +104,12 @@ enum Barrier {
 
 /// A candidate that ran before: by its version in each of the environments, in their order.
 type RanAs<'r> = Vec<(&'r EnvironmentName, &'r Ran)>;
+
+impl Asked {
+    fn all(self) -> impl Iterator<Item = Question> {
+        self.first.into_iter().chain(self.anew)
+    }
+}
 
 impl<'a> RanIn<'a> {
     /// What ran in `environment`, where `standing` stands at its sites.
@@ -138,25 +161,44 @@ impl Screen<'_> {
         questions: &mut BTreeSet<Question>,
     ) -> Result<Screened, HoldReason> {
         let mut screened = Screened::default();
-        let mut asked = BTreeSet::new();
+        let mut asked = Asked::default();
+        let result = self.screen_each(tags, &mut screened, &mut asked);
+        let is_whole = asked.first.is_empty();
+        questions.extend(asked.all());
+        match is_whole {
+            true => result.map(|()| screened),
+            false => Err(HoldReason::FactsPending),
+        }
+    }
+
+    fn screen_each<'t>(
+        &self,
+        tags: impl Iterator<Item = &'t Tag>,
+        screened: &mut Screened,
+        asked: &mut Asked,
+    ) -> Result<(), HoldReason> {
+        let mut unchecked = CHECKED_MAX;
         for tag in tags {
-            match self.judge(tag, &mut asked) {
+            match self.judge(tag, asked) {
                 // Nothing is decided before all is known of those that are newer.
-                Err(HoldReason::FactsPending) if asked.len() < ASKED_MAX => {}
-                Err(reason) if asked.is_empty() => return Err(reason),
-                Err(_) => break,
+                Err(HoldReason::FactsPending) if asked.first.len() < ASKED_MAX => {}
+                Err(reason) => return Err(reason),
                 Ok(Ok(passed)) => {
+                    let nexts = passed.findings.iter().filter_map(|finding| finding.next);
+                    screened.next = screened.next.into_iter().chain(nexts).min();
                     screened.passed = Some(passed);
                     break;
                 }
-                Ok(Err(barrier)) => screened.bar(tag, barrier),
+                Ok(Err(barrier)) => {
+                    unchecked -= usize::from(barrier.is_of(GateName::Checks));
+                    screened.bar(tag, barrier);
+                    if unchecked == 0 {
+                        break;
+                    }
+                }
             }
         }
-        if asked.is_empty() {
-            return Ok(screened);
-        }
-        questions.extend(asked);
-        Err(HoldReason::FactsPending)
+        Ok(())
     }
 
     /// The newest digest by which the followed `tag` ran before and that may come, where `standing` is here.
@@ -177,7 +219,12 @@ impl Screen<'_> {
         let newer = first.versions.iter().filter(is_newer).rev();
         for digest in newer.filter_map(|ran| ran.digest.as_ref()) {
             let judged = match self.ran_by_digest(digest) {
-                Ok(ran_as) => self.pass(tag, &ran_as, questions)?,
+                Ok(ran_as) => {
+                    let mut asked = Asked::default();
+                    let judged = self.pass(tag, &ran_as, &mut asked);
+                    questions.extend(asked.all());
+                    judged?
+                }
                 Err(environment) => Err(Barrier::NotRun(environment)),
             };
             match judged {
@@ -212,21 +259,19 @@ impl Screen<'_> {
         tag: &Tag,
         questions: &mut BTreeSet<Question>,
     ) -> Result<Passed, HoldReason> {
-        let judged = self.judge(tag, questions)?;
-        judged.map_err(|barrier| barrier.reason(tag))
+        let mut asked = Asked::default();
+        let judged = self.judge(tag, &mut asked);
+        questions.extend(asked.all());
+        judged?.map_err(|barrier| barrier.reason(tag))
     }
 
     /// Whether `tag` may come, or what bars it.
-    fn judge(
-        &self,
-        tag: &Tag,
-        questions: &mut BTreeSet<Question>,
-    ) -> Result<Result<Passed, Barrier>, HoldReason> {
-        let ran_as = match self.ran_as(tag, questions)? {
+    fn judge(&self, tag: &Tag, asked: &mut Asked) -> Result<Result<Passed, Barrier>, HoldReason> {
+        let ran_as = match self.ran_as(tag, &mut asked.first)? {
             Ok(ran_as) => ran_as,
             Err(environment) => return Ok(Err(Barrier::NotRun(environment))),
         };
-        self.pass(tag, &ran_as, questions)
+        self.pass(tag, &ran_as, asked)
     }
 
     /// How `tag` ran in the environments before, or the first in which it did not.
@@ -330,35 +375,26 @@ impl Screen<'_> {
         }
     }
 
-    /// Whether the gates let `tag` pass.
+    /// Whether the gates let `tag` pass: first those that look at what is known here, and only where nothing else is waited for
+    /// those that ask servers.
     fn pass(
         &self,
         tag: &Tag,
         ran_as: &RanAs<'_>,
-        questions: &mut BTreeSet<Question>,
+        asked: &mut Asked,
     ) -> Result<Result<Passed, Barrier>, HoldReason> {
-        let gates = &self.subject.environment.gates;
-        let mut findings = Vec::new();
-        if let Some(soak) = gates.soak {
-            findings.extend(ran_as.iter().map(|(environment, ran)| match ran.since {
-                Some(since) => soak.judge((environment, since), self.now),
-                None => unknown_since(environment),
-            }));
-        }
-        if let Some(min_age) = gates.min_age {
-            findings.push(match self.since(tag) {
-                Some(since) => min_age.judge(since, self.now),
-                None => unlisted(),
-            });
-        }
-        if let Some(platforms) = &gates.platforms {
-            let digest = match self.ran_digest(ran_as) {
-                Some(digest) => digest,
-                None => digest_of(&self.subject.image.repository, tag, self.facts, questions)?,
-            };
-            let described = self.described(&digest, questions)?;
-            let built = described.map(|described| described.platforms.as_slice());
-            findings.push(platforms.judge(built));
+        let environment = self.subject.environment;
+        let gates = &environment.gates;
+        let mut findings = self.by_facts(tag, ran_as, &mut asked.first)?;
+        let is_shut = match environment.deliver {
+            Deliver::Commit { .. } => Finding::weightiest(&gates.judge_moment(self.now)).is_some(),
+            // What people merge is proposed at any time.
+            Deliver::PullRequest(_) => false,
+        };
+        let waits = is_shut || Finding::weightiest(&findings).is_some();
+        if !gates.checks.is_empty() && !waits {
+            let digest = self.digest(tag, ran_as, &mut asked.first)?;
+            findings.push(self.checked((tag, &digest), asked)?);
         }
         match Finding::weightiest(&findings) {
             None => Ok(Ok(Passed {
@@ -374,6 +410,97 @@ impl Screen<'_> {
                     }
                 }
             }
+        }
+    }
+
+    /// What the gates find that judge by what is known of a version.
+    fn by_facts(
+        &self,
+        tag: &Tag,
+        ran_as: &RanAs<'_>,
+        questions: &mut BTreeSet<Question>,
+    ) -> Result<Vec<Finding>, HoldReason> {
+        let gates = &self.subject.environment.gates;
+        let mut findings = Vec::new();
+        if let Some(soak) = gates.soak {
+            findings.extend(ran_as.iter().map(|(environment, ran)| match ran.since {
+                Some(since) => soak.judge((environment, since), self.now),
+                None => unknown_since(environment),
+            }));
+        }
+        if let Some(min_age) = gates.min_age {
+            findings.push(match self.since(tag) {
+                Some(since) => min_age.judge(since, self.now),
+                None => unlisted(),
+            });
+        }
+        if let Some(platforms) = &gates.platforms {
+            let digest = self.digest(tag, ran_as, questions)?;
+            let described = self.described(&digest, questions)?;
+            let built = described.map(|described| described.platforms.as_slice());
+            findings.push(platforms.judge(built));
+        }
+        Ok(findings)
+    }
+
+    /// What servers say of a version, all of which are asked where an answer is too old to promote by.
+    fn checked(
+        &self,
+        (tag, digest): (&Tag, &Digest),
+        asked: &mut Asked,
+    ) -> Result<Finding, HoldReason> {
+        let Subject {
+            policy,
+            environment,
+            name,
+            ..
+        } = self.subject;
+        let after = environment.after.as_ref();
+        let about = About {
+            policy: &policy.name,
+            environment: &environment.name,
+            before: after.and_then(|after| after.environments.first()),
+            tag,
+            digest,
+            is_followed: environment.rules[name].followed().is_some(),
+        };
+        let mut judged: Vec<(&Check, Judged)> = Vec::new();
+        let (mut answered, mut next) = (self.now, None);
+        for check in &environment.gates.checks {
+            let inquiry = check.inquiry(&about);
+            let answer = self.answers.get(&inquiry);
+            let answer = answer.map(|answer| (answer, check.judge(answer.told())));
+            match answer {
+                Some((answer, found)) if answer.counts(check.every, self.now) => {
+                    answered = answered.min(answer.at);
+                    next = next.into_iter().chain([answer.due(check.every)]).min();
+                    judged.push((check, found));
+                }
+                Some((_, found)) if found.verdict != Verdict::Passed => {
+                    asked.anew.insert(Question::Check(inquiry));
+                    judged.push((check, found));
+                }
+                Some(_) | None => {
+                    asked.first.insert(Question::Check(inquiry));
+                }
+            }
+        }
+        match judged.len() == environment.gates.checks.len() {
+            true => Ok(checks::found(&judged, (answered, next))),
+            false => Err(HoldReason::FactsPending),
+        }
+    }
+
+    /// The digest of a candidate, or the question for it.
+    fn digest(
+        &self,
+        tag: &Tag,
+        ran_as: &RanAs<'_>,
+        questions: &mut BTreeSet<Question>,
+    ) -> Result<Digest, HoldReason> {
+        match self.ran_digest(ran_as) {
+            Some(digest) => Ok(digest),
+            None => digest_of(&self.subject.image.repository, tag, self.facts, questions),
         }
     }
 
@@ -422,6 +549,13 @@ impl Screened {
 }
 
 impl Barrier {
+    fn is_of(&self, gate: GateName) -> bool {
+        match self {
+            Self::NotRun(_) => false,
+            Self::Gated(finding) => finding.gate == gate,
+        }
+    }
+
     fn next(&self) -> Option<Timestamp> {
         match self {
             Self::NotRun(_) => None,

@@ -185,4 +185,6 @@ names! {
     RepositoryName;
     /// The settings' name of a connection to Argo CD: `main`.
     ConnectionName;
+    /// A policy's name of a question to a server: `smoke`.
+    CheckName;
 }

@@ -4,6 +4,7 @@
 //! with the reason, never an absence.
 
 mod applications;
+mod checks;
 mod description;
 mod folders;
 mod history;
@@ -21,6 +22,7 @@ use jiff::Timestamp;
 use crate::image::{Digest, Repository, Tag};
 use crate::ledger::{Hold, Ledger};
 use crate::manifest::{CommitId, RepoPath};
+use crate::policy::gate::checks::Inquiry;
 use crate::policy::select::PushUse;
 use crate::policy::{ConnectionName, RepositoryName, SourceBranch};
 
@@ -29,6 +31,7 @@ pub(crate) use applications::{
     ObjectName, Operation, OperationPhase, RepositoryAddress, Source, SyncState, SyncStatus,
     SyncWindow, Syncing, WindowKind,
 };
+pub(crate) use checks::Answer;
 pub(crate) use description::{Description, Labels};
 pub(crate) use folders::Folders;
 pub(crate) use range::{CommitRange, RangeCommits, SourceCommit};
@@ -55,6 +58,8 @@ pub(crate) struct World {
     pub(crate) rendered: BTreeMap<Rendering, Fact<Arc<Rendered>>>,
     /// By connection to Argo CD.
     pub(crate) applications: BTreeMap<ConnectionName, Fact<Arc<Applications>>>,
+    /// What servers said of what checks asked.
+    pub(crate) checks: BTreeMap<Inquiry, Answer>,
 }
 
 /// A branch of a manifests repository.
@@ -158,6 +163,8 @@ pub(crate) enum Question {
         rendering: Rendering,
         files: BTreeMap<RepoPath, Arc<str>>,
     },
+    /// What does a server say that a check asks?
+    Check(Inquiry),
 }
 
 /// What a branch holds at its head.

@@ -27,6 +27,8 @@ pub(crate) struct Lab {
     commit: Option<String>,
     /// What stands behind `render:`, if anything.
     render: Option<String>,
+    /// What stands behind `servers:`, if anything.
+    servers: Option<String>,
     /// What the program finds in its environment.
     environment: BTreeMap<String, String>,
 }
@@ -56,6 +58,7 @@ impl Lab {
             hooks: None,
             commit: None,
             render: None,
+            servers: None,
             environment: BTreeMap::new(),
         };
         lab.git(&["init", "-q", "--bare", "-b", "main", "deploy.git"]);
@@ -109,6 +112,12 @@ impl Lab {
     /// Sets what stands behind `render:`.
     pub(crate) fn renders_by(&mut self, settings: &str) {
         self.render = Some(settings.to_owned());
+        self.configure();
+    }
+
+    /// Sets what stands behind `servers:`.
+    pub(crate) fn servers(&mut self, settings: &str) {
+        self.servers = Some(settings.to_owned());
         self.configure();
     }
 
@@ -205,8 +214,10 @@ impl Lab {
         let commit = commit.map_or_else(String::new, |commit| format!("commit: {commit}\n"));
         let render = self.render.as_ref();
         let render = render.map_or_else(String::new, |render| format!("render: {render}\n"));
+        let servers = self.servers.as_ref();
+        let servers = servers.map_or_else(String::new, |servers| format!("servers: {servers}\n"));
         let text = format!(
-            "apiVersion: towpath.dev/v1alpha1\nkind: Settings\npolicies: [policies]\ncache: cache\nlisten: 127.0.0.1:0\nrepositories:\n  deploy: {{ {}, poll-interval: {interval} }}\n{source}registries:\n{registries}{hooks}{commit}{render}",
+            "apiVersion: towpath.dev/v1alpha1\nkind: Settings\npolicies: [policies]\ncache: cache\nlisten: 127.0.0.1:0\nrepositories:\n  deploy: {{ {}, poll-interval: {interval} }}\n{source}registries:\n{registries}{hooks}{commit}{render}{servers}",
             self.repository,
         );
         self.write("towpath.yaml", &text);

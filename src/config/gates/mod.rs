@@ -2,6 +2,10 @@
 //!
 //! Not here: what a gate says of a version (`policy`).
 
+mod checks;
+
+use std::collections::BTreeMap;
+
 use globset::{Glob, GlobMatcher};
 use jiff::SignedDuration;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
@@ -10,12 +14,14 @@ use serde_json::{Value as Json, json};
 use super::fleet::Fleet;
 use super::forms::OneOrMany;
 use super::problem::Faults;
-use super::shape::{Later, Leaf, Placed, Refusal, shape};
+use super::shape::{Block, Later, Leaf, Placed, Refusal, shape};
 use crate::policy::Policy;
 use crate::policy::gate::{
     DAYS, Days, Freeze, FreezeEnd, FreezeError, Gates, Hours, MinAge, Platform, Platforms, Soak,
     Window, Windows,
 };
+use crate::probe::Server;
+use checks::{CheckEntry, checks};
 
 /// Shortest age that a gate may ask for: less is none.
 const AGE_MIN: SignedDuration = SignedDuration::from_secs(1);
@@ -42,11 +48,12 @@ shape! {
         freeze: Option<OneOrMany<FreezeEntry>> = "freeze",
         /// What the image must be built for, all of it: `[linux/amd64, linux/arm64]`.
         platforms: Option<OneOrMany<Placed<Platform>>> = "platforms",
+        /// What other servers are to say of the version, over HTTP or by Prometheus; they are asked once nothing else is waited for.
+        checks: Option<Vec<Block<CheckEntry>>> = "checks",
     } also {
         Later = "healthy",
         Later = "signature",
         Later = "attestations",
-        Later = "checks",
         Later = "approvals",
     }
 
@@ -215,8 +222,16 @@ impl Leaf for NameGlob {
     }
 }
 
-/// What the gates of an environment mean; `after` is where it says what it comes after.
-pub(super) fn gates(written: Option<&GatesEntry>, is_after: bool, faults: &mut Faults) -> Gates {
+/// What gates need to know of the rest.
+pub(super) struct Known<'a> {
+    /// Whether versions come from another environment.
+    pub(super) is_after: bool,
+    /// The servers that the settings name; `None` where they cannot be read.
+    pub(super) servers: Option<&'a BTreeMap<String, Server>>,
+}
+
+/// What the gates of an environment mean.
+pub(super) fn gates(written: Option<&GatesEntry>, known: &Known<'_>, faults: &mut Faults) -> Gates {
     let Some(written) = written else {
         return Gates::default();
     };
@@ -226,8 +241,9 @@ pub(super) fn gates(written: Option<&GatesEntry>, is_after: bool, faults: &mut F
         windows,
         freeze,
         platforms,
+        checks: written_checks,
     } = written.clone();
-    if let Some(soak) = soak.as_ref().filter(|_| !is_after) {
+    if let Some(soak) = soak.as_ref().filter(|_| !known.is_after) {
         faults.error_with_hint(
             soak.span,
             "`soak` counts from when a version began to run in the environment before, and there is none",
@@ -257,6 +273,7 @@ pub(super) fn gates(written: Option<&GatesEntry>, is_after: bool, faults: &mut F
             let platforms = platforms.into_iter();
             Platforms(platforms.map(|platform| platform.value.value).collect())
         }),
+        checks: checks(written_checks, known, faults),
     }
 }
 

@@ -59,7 +59,7 @@ pub(crate) struct Flags {
     pub(crate) hands_off: Option<CommitId>,
     /// The commit of which its statuses tell how the gates stand.
     pub(crate) told_on: Option<CommitId>,
-    /// The statuses tell that a person stopped everything here.
+    /// The statuses tell that a person stopped everything here, or that a server takes back what it said.
     pub(crate) stopped: bool,
     /// Labels, people and a milestone were wished, and are people's from then on.
     pub(crate) wished: bool,

@@ -268,7 +268,8 @@ impl Town {
                 | Question::Description { .. }
                 | Question::Commit { .. }
                 | Question::Range(_)
-                | Question::Rendered { .. } => {
+                | Question::Rendered { .. }
+                | Question::Check(_) => {
                     panic!("nothing here needs {question:?}")
                 }
             }

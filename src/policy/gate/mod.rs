@@ -4,6 +4,7 @@
 //! Invariant: a gate is a pure function of its options, facts and time; what cannot be read is `Unknown`, and holds.
 
 mod age;
+pub(crate) mod checks;
 mod clock;
 mod freeze;
 mod platforms;
@@ -12,6 +13,8 @@ mod windows;
 use std::fmt;
 
 use jiff::Timestamp;
+
+use checks::Check;
 
 pub(crate) use age::{MinAge, Since, Soak};
 pub(crate) use freeze::{Freeze, FreezeEnd, FreezeError};
@@ -27,6 +30,8 @@ pub(crate) struct Gates {
     /// Those of the policy and those of the settings.
     pub(crate) freezes: Vec<Freeze>,
     pub(crate) platforms: Option<Platforms>,
+    /// All must pass; none is no gate.
+    pub(crate) checks: Vec<Check>,
 }
 
 /// What a gate is called in policies, in reasons and in commit statuses.
@@ -37,6 +42,7 @@ pub(crate) enum GateName {
     Windows,
     Freeze,
     Platforms,
+    Checks,
 }
 
 /// How a gate stands for one version in one environment at one time.
@@ -73,8 +79,10 @@ impl Gates {
             windows: _,
             freezes: _,
             platforms,
+            checks,
         } = self;
-        soak.is_some() || min_age.is_some() || platforms.is_some()
+        let are_known = soak.is_some() || min_age.is_some() || platforms.is_some();
+        are_known || !checks.is_empty()
     }
 
     /// What those find that judge the moment and no version, each gate once.
@@ -125,6 +133,7 @@ impl GateName {
             Self::Windows => "windows",
             Self::Freeze => "freeze",
             Self::Platforms => "platforms",
+            Self::Checks => "checks",
         }
     }
 }

@@ -4,6 +4,7 @@
 
 mod between;
 mod bundles;
+mod checks;
 mod gates;
 mod killed;
 mod opened;
