@@ -210,6 +210,7 @@ impl Setup {
             hooks: _,
             argo_cd,
             servers,
+            groups: _,
         } = &self.settings;
         *repositories == other.settings.repositories
             && commit.sign == other.settings.commit.sign

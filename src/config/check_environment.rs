@@ -98,6 +98,7 @@ impl Check<'_> {
         let known = Known {
             is_after: after.is_some(),
             servers: self.servers,
+            groups: self.groups,
         };
         Environment {
             name: name.value.clone(),

@@ -2,7 +2,7 @@
 //!
 //! Not here: their environments (`check_environment`) and the places that are written (`check_update`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::artifact::Artifact;
 use super::blank::Names;
@@ -34,6 +34,8 @@ pub(super) struct Check<'a> {
     pub(super) doubts: &'a BTreeMap<RepositoryName, Doubt>,
     /// The servers that the settings name; `None` where they cannot be read.
     pub(super) servers: Option<&'a BTreeMap<String, Server>>,
+    /// The people of each group of the settings; `None` where they cannot be read.
+    pub(super) groups: Option<&'a BTreeMap<String, BTreeSet<String>>>,
     pub(super) faults: &'a mut Faults,
     pub(super) routes: Routes,
     names: BTreeMap<PolicyName, Span>,
@@ -97,6 +99,7 @@ impl<'a> Check<'a> {
             branches,
             doubts,
             servers: None,
+            groups: None,
             faults,
             routes: Routes::default(),
             names: BTreeMap::new(),
@@ -240,6 +243,7 @@ impl<'a> Check<'a> {
         let mut check = Check {
             shared: of_sample,
             servers: self.servers,
+            groups: self.groups,
             ..Check::new(self.sources, (self.branches, self.doubts), &mut faults)
         };
         check.application(&another(&name), &written);

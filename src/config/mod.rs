@@ -275,6 +275,7 @@ fn check(
     let doubts = doubts.unwrap_or_default();
     let mut check = check_policy::Check::new(sources, (branches.as_ref(), &doubts), faults);
     check.servers = settings.as_ref().map(|settings| &settings.servers);
+    check.groups = settings.as_ref().map(|settings| &settings.groups);
     check.routes(written.routes);
     let (mut policies, mut fleets) = (Vec::new(), Vec::new());
     for policy in written.policies {

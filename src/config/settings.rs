@@ -1,6 +1,6 @@
 //! Settings as the program uses them. How they are written is in `raw`; secrets are named here, never held.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -36,6 +36,8 @@ pub(crate) struct Settings {
     pub(crate) argo_cd: BTreeMap<ConnectionName, ArgoCdSettings>,
     /// Those that checks ask and that need something, by host.
     pub(crate) servers: BTreeMap<String, Server>,
+    /// The people of each group.
+    pub(crate) groups: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// A connection to Argo CD.

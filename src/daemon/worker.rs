@@ -145,7 +145,8 @@ async fn read(
     let before = shown();
     sources.fetch(repository, wants).await;
     if wants.proposals.contains_key(repository) {
-        sources.read_requests(repository, (HEAD_PREFIX, now)).await;
+        let prefix = (HEAD_PREFIX, now);
+        sources.read_requests(repository, wants, prefix).await;
     }
     match shown() == before {
         true => News::Same,

@@ -223,7 +223,7 @@ impl Sources {
                 self.forges
                     .keys()
                     .filter(|repository| wants.proposals.contains_key(*repository))
-                    .map(|repository| self.read_requests(repository, (HEAD_PREFIX, now))),
+                    .map(|repository| self.read_requests(repository, wants, (HEAD_PREFIX, now))),
             )
         });
         let connections = join_all(self.connections.values().map(Connection::read));

@@ -273,6 +273,7 @@ fn judge<'a>(
         subject,
         facts,
         before: ran_before(subject, desk)?,
+        approved: &held.approved,
         answers: &world.checks,
         now: desk.now,
     };

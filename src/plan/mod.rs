@@ -8,6 +8,7 @@ mod bundle;
 mod change;
 mod choice;
 mod compare;
+mod consult;
 mod contested;
 mod decide;
 mod describe;

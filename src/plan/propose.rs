@@ -14,16 +14,15 @@ use super::change::{Draft, Overlay, PlannedCommit, commit, draft, hold_promotion
 use super::compare::{makes_the_same, moves_alike, superseded};
 use super::evidence::{evidence, rendered};
 use super::held::resumed;
-use super::proof::gates;
+use super::proof::{NOBODY, gates, judged};
 use super::request::hidden::{self, Flags, Promotions};
 use super::request::{Gate, Proposed, RequestFacts, RequestTemplates, RequestText};
 use super::{Decided, Decision, Ground, HoldReason, Scope, request, seal};
-use crate::ledger::{Moved, Promotion};
+use crate::ledger::Promotion;
 use crate::manifest::CommitId;
 use crate::policy::gate::Verdict;
-use crate::policy::gate::checks::tell_the_same;
 use crate::policy::{Environment, EnvironmentName, PolicyName, PullRequests};
-use crate::world::{BranchName, Proposal, PullRequest, Question, World};
+use crate::world::{BranchName, Fact, Proposal, PullRequest, Question, World};
 
 /// What is to be done about one proposal.
 #[derive(Clone, Debug, PartialEq)]
@@ -156,8 +155,8 @@ impl Proposer<'_, '_> {
         if self.scope.is_sealed {
             seal::put_on(&mut commit);
         }
-        let options = self.options(decisions);
         if self.lacks_only_the_unknown(&commit, decisions) {
+            let options = self.options(decisions, self.approved());
             self.hold(decisions, &self.awaits());
             return self.merge_no_more(&options);
         }
@@ -170,6 +169,12 @@ impl Proposer<'_, '_> {
                 commit: commit.clone(),
             }),
         };
+        let approved = match &rebuild {
+            Some(_) => NOBODY,
+            None => self.approved(),
+        };
+        self.count_approvals(decisions, approved);
+        let options = self.options(decisions, approved);
         let text = match self.text((&commit, rebuild.is_none()), decisions) {
             Ok(text) => text,
             Err(asked) => {
@@ -255,44 +260,6 @@ impl Proposer<'_, '_> {
                 let is_same = moved.tag == promote.to.tag && moved.digest == promote.to.digest;
                 if is_same && !is_lifted && !is_pinned {
                     decided.decision = Decision::Hold(HoldReason::Merged { number: *number });
-                }
-            }
-        }
-    }
-
-    /// Has checks that pass say when they did as the proposal tells it, which is made anew for other facts and not for each answer.
-    fn keep_times(&self, decisions: &mut [Decided]) {
-        let told = self
-            .standing
-            .proposal
-            .map(|tip| Promotion::read(&tip.message));
-        let told = told.unwrap_or_default();
-        let members = self.bundle.members.iter();
-        for decided in members.flat_map(|(_, _, range)| range.clone()) {
-            let Decided {
-                policy,
-                environment,
-                image,
-                decision: Decision::Promote(promote),
-                ..
-            } = &mut decisions[decided]
-            else {
-                continue;
-            };
-            let is_of = |one: &&Promotion| (&one.policy, &one.environment) == (policy, environment);
-            let Some(Promotion { images, gates, .. }) = told.iter().find(is_of) else {
-                continue;
-            };
-            let is_same =
-                |moved: &Moved| moved.tag == promote.to.tag && moved.digest == promote.to.digest;
-            if !images.get(image).is_some_and(is_same) {
-                continue;
-            }
-            for finding in &mut promote.findings {
-                let start = format!("{image} {}: ", finding.gate);
-                let mut lines = gates.iter().filter_map(|line| line.strip_prefix(&start));
-                if let Some(line) = lines.find(|line| tell_the_same(line, &finding.why)) {
-                    line.clone_into(&mut finding.why);
                 }
             }
         }
@@ -419,7 +386,11 @@ impl Proposer<'_, '_> {
 
     /// What is wished at this moment: that the forge merges by itself only while no gate of the moment is closed to what it
     /// would merge, and servers say what is expected. What people pin comes at once, and what is settled is not there.
-    pub(super) fn options(&self, decisions: &[Decided]) -> PullRequests {
+    pub(super) fn options(
+        &self,
+        decisions: &[Decided],
+        approved: &Fact<BTreeSet<String>>,
+    ) -> PullRequests {
         let may_come = |decided: &Decided| match &decided.decision {
             Decision::Promote(promote) => !matches!(promote.ground, Ground::Pinned { .. }),
             Decision::Hold(reason) => !reason.settles(),
@@ -429,7 +400,9 @@ impl Proposer<'_, '_> {
             Decision::Hold(reason) => reason.is_unproven(),
         };
         let is_closed = |environment: &Environment| {
-            let found = environment.gates.judge_moment(self.now);
+            let gates = &environment.gates;
+            let mut found = gates.judge_moment(self.now);
+            found.extend(gates.approvals.as_ref().map(|gate| judged(gate, approved)));
             found.iter().any(|one| one.verdict != Verdict::Passed)
         };
         let mut members = self.bundle.members.iter();

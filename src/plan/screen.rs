@@ -1,20 +1,20 @@
 //! Which candidates may come to an environment: those that ran in the environments before it, and that its gates let pass.
 //!
 //! The newest that may is taken, however many newer ones wait: so builds that follow each other fast never keep each other out.
-//! Invariant: where something is unknown of a candidate, no older one is taken in its place. A server is asked only about what waits for
-//! nothing else, and no answer counts longer than its check says.
+//! Invariant: where something is unknown of a candidate, no older one is taken in its place.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
 use super::HoldReason;
+use super::consult::Asked;
 use super::decide::Subject;
 use super::facts::digest_of;
 use crate::image::{Digest, Tag};
-use crate::ledger::{Recorded, Runs};
+use crate::ledger::{HeldVersion, Recorded, Runs};
 use crate::manifest::Standing;
-use crate::policy::gate::checks::{self, About, Check, Inquiry, Judged};
+use crate::policy::gate::checks::Inquiry;
 use crate::policy::gate::{Finding, GateName, Since, Verdict};
 use crate::policy::select::Exclusion;
 use crate::policy::{After, Candidates, Deliver, Environment, EnvironmentName, Same};
@@ -82,18 +82,11 @@ pub(super) struct Screen<'a> {
     pub(super) facts: &'a ImageFacts,
     /// Of each environment before; empty where candidates come from the registry.
     pub(super) before: Vec<RanIn<'a>>,
+    /// Who agreed to which version, by the file with the holds.
+    pub(super) approved: &'a BTreeMap<&'a HeldVersion, BTreeSet<String>>,
     /// What servers said that checks ask.
     pub(super) answers: &'a BTreeMap<Inquiry, Answer>,
     pub(super) now: Timestamp,
-}
-
-/// What has to be asked.
-#[derive(Debug, Default)]
-struct Asked {
-    /// Before anything can be decided.
-    first: BTreeSet<Question>,
-    /// Since what is known may have changed; it holds until then.
-    anew: BTreeSet<Question>,
 }
 
 /// Why a candidate may not come.
@@ -104,12 +97,6 @@ enum Barrier {
 
 /// A candidate that ran before: by its version in each of the environments, in their order.
 type RanAs<'r> = Vec<(&'r EnvironmentName, &'r Ran)>;
-
-impl Asked {
-    fn all(self) -> impl Iterator<Item = Question> {
-        self.first.into_iter().chain(self.anew)
-    }
-}
 
 impl<'a> RanIn<'a> {
     /// What ran in `environment`, where `standing` stands at its sites.
@@ -420,7 +407,7 @@ impl Screen<'_> {
         ran_as: &RanAs<'_>,
         questions: &mut BTreeSet<Question>,
     ) -> Result<Vec<Finding>, HoldReason> {
-        let gates = &self.subject.environment.gates;
+        let Environment { gates, deliver, .. } = self.subject.environment;
         let mut findings = Vec::new();
         if let Some(soak) = gates.soak {
             findings.extend(ran_as.iter().map(|(environment, ran)| match ran.since {
@@ -440,55 +427,12 @@ impl Screen<'_> {
             let built = described.map(|described| described.platforms.as_slice());
             findings.push(platforms.judge(built));
         }
+        // What people merge, they approve at the forge.
+        if let (Some(approvals), Deliver::Commit { .. }) = (&gates.approvals, deliver) {
+            let digest = self.digest(tag, ran_as, questions)?;
+            findings.push(self.agreed(approvals, (tag, &digest)));
+        }
         Ok(findings)
-    }
-
-    /// What servers say of a version, all of which are asked where an answer is too old to promote by.
-    fn checked(
-        &self,
-        (tag, digest): (&Tag, &Digest),
-        asked: &mut Asked,
-    ) -> Result<Finding, HoldReason> {
-        let Subject {
-            policy,
-            environment,
-            name,
-            ..
-        } = self.subject;
-        let after = environment.after.as_ref();
-        let about = About {
-            policy: &policy.name,
-            environment: &environment.name,
-            before: after.and_then(|after| after.environments.first()),
-            tag,
-            digest,
-            is_followed: environment.rules[name].followed().is_some(),
-        };
-        let mut judged: Vec<(&Check, Judged)> = Vec::new();
-        let (mut answered, mut next) = (self.now, None);
-        for check in &environment.gates.checks {
-            let inquiry = check.inquiry(&about);
-            let answer = self.answers.get(&inquiry);
-            let answer = answer.map(|answer| (answer, check.judge(answer.told())));
-            match answer {
-                Some((answer, found)) if answer.counts(check.every, self.now) => {
-                    answered = answered.min(answer.at);
-                    next = next.into_iter().chain([answer.due(check.every)]).min();
-                    judged.push((check, found));
-                }
-                Some((_, found)) if found.verdict != Verdict::Passed => {
-                    asked.anew.insert(Question::Check(inquiry));
-                    judged.push((check, found));
-                }
-                Some(_) | None => {
-                    asked.first.insert(Question::Check(inquiry));
-                }
-            }
-        }
-        match judged.len() == environment.gates.checks.len() {
-            true => Ok(checks::found(&judged, (answered, next))),
-            false => Err(HoldReason::FactsPending),
-        }
     }
 
     /// The digest of a candidate, or the question for it.

@@ -70,7 +70,7 @@ pub(crate) struct BranchName {
 }
 
 /// A reading of the outside world.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fact<T> {
     Known(T),
     /// The reading failed; `why` is a whole message for people.

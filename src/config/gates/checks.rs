@@ -174,12 +174,6 @@ impl Leaf for Pattern {
     }
 }
 
-impl Leaf for CheckName {
-    fn parse(text: &str) -> Result<Self, Refusal> {
-        Ok(text.parse()?)
-    }
-}
-
 /// The value of a header: one line.
 #[derive(Clone, Debug)]
 pub(in crate::config) struct HeaderValue(String);

@@ -2,9 +2,10 @@
 //!
 //! Not here: what a gate says of a version (`policy`).
 
+mod approvals;
 mod checks;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use globset::{Glob, GlobMatcher};
 use jiff::SignedDuration;
@@ -21,6 +22,7 @@ use crate::policy::gate::{
     Window, Windows,
 };
 use crate::probe::Server;
+use approvals::{ApprovalsEntry, approvals};
 use checks::{CheckEntry, checks};
 
 /// Shortest age that a gate may ask for: less is none.
@@ -48,13 +50,14 @@ shape! {
         freeze: Option<OneOrMany<FreezeEntry>> = "freeze",
         /// What the image must be built for, all of it: `[linux/amd64, linux/arm64]`.
         platforms: Option<OneOrMany<Placed<Platform>>> = "platforms",
+        /// How many people must agree: `{ count: 2, from: [release-managers, ann] }`.
+        approvals: Option<Block<ApprovalsEntry>> = "approvals",
         /// What other servers are to say of the version, over HTTP or by Prometheus; they are asked once nothing else is waited for.
         checks: Option<Vec<Block<CheckEntry>>> = "checks",
     } also {
         Later = "healthy",
         Later = "signature",
         Later = "attestations",
-        Later = "approvals",
     }
 
     /// Hours of the week.
@@ -228,6 +231,8 @@ pub(super) struct Known<'a> {
     pub(super) is_after: bool,
     /// The servers that the settings name; `None` where they cannot be read.
     pub(super) servers: Option<&'a BTreeMap<String, Server>>,
+    /// The people of each group of the settings; `None` where they cannot be read.
+    pub(super) groups: Option<&'a BTreeMap<String, BTreeSet<String>>>,
 }
 
 /// What the gates of an environment mean.
@@ -241,6 +246,7 @@ pub(super) fn gates(written: Option<&GatesEntry>, known: &Known<'_>, faults: &mu
         windows,
         freeze,
         platforms,
+        approvals: written_approvals,
         checks: written_checks,
     } = written.clone();
     if let Some(soak) = soak.as_ref().filter(|_| !known.is_after) {
@@ -273,6 +279,7 @@ pub(super) fn gates(written: Option<&GatesEntry>, known: &Known<'_>, faults: &mu
             let platforms = platforms.into_iter();
             Platforms(platforms.map(|platform| platform.value.value).collect())
         }),
+        approvals: approvals(written_approvals, known, faults),
         checks: checks(written_checks, known, faults),
     }
 }

@@ -462,6 +462,7 @@ impl Town {
                     title,
                     body,
                     state: RequestState::Open,
+                    approvals: None,
                 });
                 self.told.extend(build.map(|build| (self.ids, build)));
                 self.tell(|| format!("towpath opens #{}", self.ids));

@@ -4,6 +4,7 @@
 //! Invariant: a gate is a pure function of its options, facts and time; what cannot be read is `Unknown`, and holds.
 
 mod age;
+mod approvals;
 pub(crate) mod checks;
 mod clock;
 mod freeze;
@@ -17,6 +18,7 @@ use jiff::Timestamp;
 use checks::Check;
 
 pub(crate) use age::{MinAge, Since, Soak};
+pub(crate) use approvals::{Approvals, Approvers};
 pub(crate) use freeze::{Freeze, FreezeEnd, FreezeError};
 pub(crate) use platforms::{Platform, Platforms};
 pub(crate) use windows::{DAYS, Days, Hours, Window, Windows};
@@ -30,6 +32,7 @@ pub(crate) struct Gates {
     /// Those of the policy and those of the settings.
     pub(crate) freezes: Vec<Freeze>,
     pub(crate) platforms: Option<Platforms>,
+    pub(crate) approvals: Option<Approvals>,
     /// All must pass; none is no gate.
     pub(crate) checks: Vec<Check>,
 }
@@ -42,6 +45,7 @@ pub(crate) enum GateName {
     Windows,
     Freeze,
     Platforms,
+    Approvals,
     Checks,
 }
 
@@ -79,10 +83,11 @@ impl Gates {
             windows: _,
             freezes: _,
             platforms,
+            approvals,
             checks,
         } = self;
         let are_known = soak.is_some() || min_age.is_some() || platforms.is_some();
-        are_known || !checks.is_empty()
+        are_known || approvals.is_some() || !checks.is_empty()
     }
 
     /// What those find that judge the moment and no version, each gate once.
@@ -133,6 +138,7 @@ impl GateName {
             Self::Windows => "windows",
             Self::Freeze => "freeze",
             Self::Platforms => "platforms",
+            Self::Approvals => "approvals",
             Self::Checks => "checks",
         }
     }
