@@ -23,6 +23,12 @@ pub(super) struct Asked {
 }
 
 impl Asked {
+    /// How many questions are for servers.
+    pub(super) fn servers(&self) -> usize {
+        let is_check = |question: &&Question| matches!(question, Question::Check(_));
+        self.first.iter().filter(is_check).count()
+    }
+
     pub(super) fn all(self) -> impl Iterator<Item = Question> {
         self.first.into_iter().chain(self.anew)
     }

@@ -24,7 +24,7 @@ use crate::world::{Answer, Description, Fact, ImageFacts, Question};
 /// eight at a time, a round waits for less than three seconds.
 const ASKED_MAX: usize = 20;
 
-/// Most candidates that checks may bar before no older one is tried: with one check a minute for each, a server is asked once in
+/// Most candidates about which servers are asked before no older one is tried: with one check a minute for each, a server is asked once in
 /// twelve seconds about one image in one environment.
 const CHECKED_MAX: usize = 5;
 
@@ -168,7 +168,8 @@ impl Screen<'_> {
         for tag in tags {
             match self.judge(tag, asked) {
                 // Nothing is decided before all is known of those that are newer.
-                Err(HoldReason::FactsPending) if asked.first.len() < ASKED_MAX => {}
+                Err(HoldReason::FactsPending)
+                    if asked.first.len() < ASKED_MAX && asked.servers() < unchecked => {}
                 Err(reason) => return Err(reason),
                 Ok(Ok(passed)) => {
                     let nexts = passed.findings.iter().filter_map(|finding| finding.next);
