@@ -40,6 +40,8 @@ mod cluster;
 
 // Which signatures are genuine.
 mod verify;
+// What other servers say of a version.
+mod probe;
 
 // What people write.
 mod config;

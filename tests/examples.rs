@@ -19,6 +19,7 @@ fn check(args: &[&str]) -> Output {
         .env("DEPLOY_TOKEN", "x")
         .env("CODE_TOKEN", "x")
         .env("REGISTRY_PASSWORD", "x")
+        .env("PROMETHEUS_TOKEN", "x")
         .output()
         .expect("the program was built for this test")
 }

@@ -14,6 +14,7 @@ use crate::git::{self, Remote};
 use crate::login::{Clock, Environment, SourcesByPath};
 use crate::plan::{Dialect, HidesBy, Origins, Web};
 use crate::policy::{ConnectionName, RepositoryName};
+use crate::probe::{self, ProbeError};
 use crate::registry::{self, Connection, HostOptions, Options};
 use crate::render::{Renderer, in_path};
 use crate::world::RepositoryAddress;
@@ -132,6 +133,15 @@ pub(super) fn argo_cd(settings: &ArgoCdSettings) -> cluster::Options {
         refresh,
         pace: cluster::Pace::polling(poll_interval),
         environment: Environment::default(),
+        clock: Clock(daemon::now),
+    }
+}
+
+/// How the servers of checks are asked, as the settings say.
+pub(super) fn probe(settings: &Settings) -> probe::Options {
+    probe::Options {
+        servers: settings.servers.clone(),
+        pace: probe::Pace::default(),
         clock: Clock(daemon::now),
     }
 }
@@ -264,6 +274,17 @@ pub(super) fn unconnected(name: &ConnectionName, error: ClusterError) -> Failure
     let failure = Failure::from(
         anyhow::Error::new(error)
             .context(format!("failed to set up the Argo CD connection `{name}`")),
+    );
+    match hint {
+        Some(hint) => failure.with_hint(hint),
+        None => failure,
+    }
+}
+
+pub(super) fn unprobed(error: ProbeError) -> Failure {
+    let hint = error.hint();
+    let failure = Failure::from(
+        anyhow::Error::new(error).context("failed to set up what asks the servers of checks"),
     );
     match hint {
         Some(hint) => failure.with_hint(hint),

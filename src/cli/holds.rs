@@ -1,4 +1,4 @@
-//! What the verbs `pin`, `reject`, `stop`, `resume` and `rollback` share: each is one commit on the repository's own branch.
+//! What the verbs `pin`, `reject`, `stop`, `approve`, `resume` and `rollback` share: each is one commit on the repository's own branch.
 //!
 //! Not here: how the file is edited (`config`) and what follows from it (`plan`).
 //! Invariant: the branch moves only from the commit that was read, and what was decided is read again when it moved.
@@ -110,6 +110,11 @@ impl<'a> Writer<'a> {
     /// The name of who decides.
     pub(super) fn by(&self) -> String {
         on_one_line(&self.author.name)
+    }
+
+    /// Who decides, as git writes a person.
+    pub(super) fn person(&self) -> String {
+        on_one_line(&self.author.to_string())
     }
 
     /// Commits what `draft` makes of the branch as it stands, and gives what it told beside; nothing where a person says no.

@@ -4,6 +4,7 @@
 //! plan is not empty (`plan --exit-code`).
 
 mod apply;
+mod approve;
 mod check;
 mod completions;
 mod demo;
@@ -139,6 +140,8 @@ enum Verb {
     Pin(pin::Args),
     /// Reject a version: it does not come to an environment, and the next best may.
     Reject(pin::Args),
+    /// Approve a version: it may come to an environment by commits once enough people agree.
+    Approve(pin::Args),
     /// Stop promotions, in one environment or in many.
     Stop(stop::Args),
     /// Resume promotions: end holds, and let go of what a person undid.
@@ -194,6 +197,7 @@ fn dispatch(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Explain(args) => block_on(explain::run(args)),
         Verb::Pin(args) => block_on(pin::run(args)),
         Verb::Reject(args) => block_on(reject::run(args)),
+        Verb::Approve(args) => block_on(approve::run(args)),
         Verb::Stop(args) => block_on(stop::run(args)),
         Verb::Resume(args) => block_on(resume::run(args)),
         Verb::Rollback(args) => block_on(rollback::run(args)),

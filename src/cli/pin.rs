@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use super::approve::refuse_uncounted;
 use super::holds::{
     At, Draft, WhyArgs, Writer, WriterArgs, message, named_environment, refuse_unlisted, target,
     uneditable,
@@ -65,6 +66,10 @@ pub(super) async fn hold(
     let environment = named_environment(policy, &environment)?;
     let target = target(policy, environment, image.as_deref())?;
     let until = why.until.map(|until| until.at(now())).transpose()?;
+    let kind = kind(version.clone());
+    if matches!(kind, HoldKind::Approve(_)) && !force {
+        refuse_uncounted(environment)?;
+    }
     let live = setup.connect().await?;
     if !force {
         refuse_unlisted(&live, (policy, environment), (&target, &version)).await?;
@@ -72,9 +77,12 @@ pub(super) async fn hold(
     let writer = Writer::new(&setup, &live, &policy.repository, &writer);
     let hold = Hold {
         target: target.clone(),
-        kind: kind(version.clone()),
+        by: Some(match kind {
+            HoldKind::Approve(_) => writer.person(),
+            HoldKind::Pin(_) | HoldKind::Reject(_) | HoldKind::Stop => writer.by(),
+        }),
+        kind,
         reason: Some(why.reason.clone()),
-        by: Some(writer.by()),
         until,
         line: 0,
     };
@@ -114,6 +122,7 @@ pub(super) async fn commit(writer: &Writer<'_>, hold: &Hold) -> Result<ExitCode,
 /// Whether `other` counts now and holds all that `hold` would, as long.
 fn says_the_same(other: &Hold, hold: &Hold) -> bool {
     let holds_it = match (&other.kind, &hold.kind) {
+        (HoldKind::Approve(that), HoldKind::Approve(this)) => that == this && other.by == hold.by,
         (HoldKind::Reject(those), HoldKind::Reject(these)) => {
             these.iter().all(|one| those.contains(one))
         }
@@ -163,5 +172,9 @@ fn words(hold: &Hold) -> (String, String) {
             )
         }
         HoldKind::Stop => (format!("stop {target}"), format!("stopped {target}")),
+        HoldKind::Approve(version) => (
+            format!("approve {version} for {target}"),
+            format!("approved {version} for {target}"),
+        ),
     }
 }

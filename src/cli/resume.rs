@@ -42,7 +42,9 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
         .write(async |At { text, holds }| {
             let before = text.clone().unwrap_or_default();
             let after = resumed(&before, &holds, &target)?;
-            let covers = |hold: &&Hold| reaches(&hold.target, &target) && hold.is_in_force(now());
+            let covers = |hold: &&Hold| {
+                reaches(&hold.target, &target) && hold.is_in_force(now()) && !hold.is_approval()
+            };
             let (ended, others): (Vec<&Hold>, Vec<&Hold>) = holds
                 .iter()
                 .filter(covers)
@@ -86,7 +88,11 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
 /// nothing else would come of it.
 fn resumed(text: &str, holds: &[Hold], target: &Target) -> Result<String, Failure> {
     let is_one = target.policy.is_some() && target.environment.is_some();
-    if !is_one && !holds.iter().any(|hold| is_ended(&hold.target, target)) {
+    if !is_one
+        && !holds
+            .iter()
+            .any(|hold| is_ended(&hold.target, target) && !hold.is_approval())
+    {
         return Err(anyhow::anyhow!("nothing holds {target} in `{HOLDS_FILE}`").into());
     }
     let mut images: BTreeSet<Option<ImageName>> = BTreeSet::from([None]);

@@ -324,7 +324,9 @@ async fn planned(
 fn words(pin: &Hold) -> String {
     let version = match &pin.kind {
         HoldKind::Pin(version) => version.to_string(),
-        HoldKind::Reject(_) | HoldKind::Stop => unreachable!("a rollback pins"),
+        HoldKind::Reject(_) | HoldKind::Stop | HoldKind::Approve(_) => {
+            unreachable!("a rollback pins")
+        }
     };
     match &pin.target.image {
         Some(image) => format!("{image} {version}"),

@@ -14,8 +14,8 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::edges::{
-    argo_cd, dialect, forge, options, origins, remote, renderer, repository_addresses, unconnected,
-    unmade, unopened,
+    argo_cd, dialect, forge, options, origins, probe, remote, renderer, repository_addresses,
+    unconnected, unmade, unopened, unprobed,
 };
 use super::{Failure, SourceArgs};
 use crate::apply::{MadeBy, Signature};
@@ -31,6 +31,7 @@ use crate::image::Repository;
 use crate::observe::{Listed, Sources, Trouble, Wants};
 use crate::plan::{Dialect, Origins, Scope};
 use crate::policy::{Policy, RepositoryName, SubjectTemplate};
+use crate::probe::Probe;
 use crate::registry::{EventKind, Registry};
 use crate::secret::Guard;
 use crate::web::{self, Bells, Health, HookKind, HookSource, Hooks};
@@ -212,6 +213,8 @@ impl Setup {
             listen: _,
             hooks: _,
             argo_cd,
+            servers,
+            groups: _,
         } = &self.settings;
         *repositories == other.settings.repositories
             && commit.sign == other.settings.commit.sign
@@ -221,6 +224,7 @@ impl Setup {
             && *render == other.settings.render
             && *cache == other.settings.cache
             && *argo_cd == other.settings.argo_cd
+            && *servers == other.settings.servers
     }
 
     /// Opens the mirrors and makes the registry client. Nothing is asked of any server yet.
@@ -283,7 +287,8 @@ impl Setup {
             connections.insert(name.clone(), connection);
         }
         let sources = Sources::new(registry.clone(), (mirrors, histories), (forges, renderer))
-            .with_connections(connections);
+            .with_connections(connections)
+            .with_probe(Probe::new(probe(&self.settings)).map_err(unprobed)?);
         Ok(Live {
             sources: Arc::new(sources),
             registry,

@@ -83,7 +83,7 @@ shape! {
 impl Shape for WrittenOnDegraded {
     fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
         if let Value::Map(_) = &node.value {
-            choose(node, &["rollback"], &[], faults)?;
+            choose(node, &["rollback"], faults)?;
             let entry = RollbackEntry::read(node.get("rollback")?, faults)?;
             return Some(Self::Rollback(entry.grace));
         }

@@ -10,7 +10,7 @@ use super::check_forge::Doubt;
 use super::check_policy::{Check, Context, KnownImage};
 use super::delivery::{delivery, no_head};
 use super::forms;
-use super::gates::gates;
+use super::gates::{Known, gates};
 use super::raw::Environment as RawEnvironment;
 use super::shape::{Block, NamedEntry, Placed};
 use super::tags::WrittenRule;
@@ -98,15 +98,16 @@ impl Check<'_> {
         }
         let argo_cd = self.argo_cd(argo_cd.as_ref(), names);
         let after = self.after(&environment.value, context);
-        let is_connected = self.connections.map(|connections| !connections.is_empty());
+        let known = Known {
+            is_after: after.is_some(),
+            is_connected: self.connections.map(|connections| !connections.is_empty()),
+            servers: self.servers,
+            groups: self.groups,
+        };
         Environment {
             name: name.value.clone(),
             rules,
-            gates: gates(
-                written.as_ref(),
-                (after.is_some(), is_connected),
-                self.faults,
-            ),
+            gates: gates(written.as_ref(), &known, self.faults),
             on_degraded: self.on_degraded(on_degraded.as_ref(), &argo_cd),
             argo_cd,
             after,

@@ -24,6 +24,8 @@ use crate::policy::{
     PolicyName, RepositoryName,
 };
 
+use crate::probe::Server;
+
 /// What one policy must not share with another.
 pub(super) struct Check<'a> {
     pub(super) sources: &'a [Source],
@@ -33,6 +35,10 @@ pub(super) struct Check<'a> {
     pub(super) connections: Option<&'a BTreeSet<ConnectionName>>,
     /// The repositories where a pull request may not come to be.
     pub(super) doubts: &'a BTreeMap<RepositoryName, Doubt>,
+    /// The servers that the settings name; `None` where they cannot be read.
+    pub(super) servers: Option<&'a BTreeMap<String, Server>>,
+    /// The people of each group of the settings; `None` where they cannot be read.
+    pub(super) groups: Option<&'a BTreeMap<String, BTreeSet<String>>>,
     pub(super) faults: &'a mut Faults,
     pub(super) routes: Routes,
     names: BTreeMap<PolicyName, Span>,
@@ -93,6 +99,8 @@ impl<'a> Check<'a> {
             branches: known.map(|known| &known.branches),
             connections: known.map(|known| &known.connections),
             doubts,
+            servers: None,
+            groups: None,
             faults,
             routes: Routes::default(),
             names: BTreeMap::new(),
@@ -237,6 +245,8 @@ impl<'a> Check<'a> {
             shared: of_sample,
             branches: self.branches,
             connections: self.connections,
+            servers: self.servers,
+            groups: self.groups,
             ..Check::new(self.sources, (None, self.doubts), &mut faults)
         };
         check.application(&another(&name), &written);

@@ -16,10 +16,10 @@ use super::settings::{
     ClientCertificate, CommitSettings, Person, ProgramPlace, Proxy, RegistrySettings,
     RenderSettings, Settings,
 };
-use super::shape::Placed;
+use super::shape::{Named, Placed};
 use super::source::Span;
 use crate::login::{DockerConfig, Environment, PullSecrets, Purpose, Source, Which};
-use crate::policy::{ConnectionName, RepositoryName, SubjectTemplate};
+use crate::policy::{ConnectionName, GroupName, RepositoryName, SubjectTemplate};
 use crate::secret::Secret;
 
 /// The branch where none is named.
@@ -41,6 +41,8 @@ pub(super) fn check(raw: raw::Settings, folder: &Path, faults: &mut Faults) -> S
         listen,
         hooks,
         argo_cd,
+        servers,
+        groups,
     } = raw;
     let mut check = Check { folder, faults };
     let shared_login = check.shared_login(docker_config, credentials);
@@ -56,6 +58,8 @@ pub(super) fn check(raw: raw::Settings, folder: &Path, faults: &mut Faults) -> S
         listen,
         hooks: hooks.map(|hooks| check.hooks(hooks, listen)),
         argo_cd: argo_cd.map_or_else(BTreeMap::new, |named| check.argo_cd(named)),
+        servers: servers.map_or_else(BTreeMap::new, |named| check.servers(named)),
+        groups: people(groups),
     };
     for entry in repositories.entries {
         let Some(repository) = entry.value else {
@@ -308,6 +312,19 @@ impl Check<'_> {
         }
         path
     }
+}
+
+/// The people of each group.
+fn people(
+    named: Option<Named<GroupName, Vec<Placed<String>>>>,
+) -> BTreeMap<String, BTreeSet<String>> {
+    let groups = named.into_iter().flat_map(|named| named.entries);
+    let of_group = |people: Vec<Placed<String>>| people.into_iter().map(|one| one.value).collect();
+    let groups = groups.map(|group| {
+        let people = group.value.map(of_group).unwrap_or_default();
+        (group.key.value.as_str().to_owned(), people)
+    });
+    groups.collect()
 }
 
 /// The cluster is not asked: settings are checked elsewhere too.

@@ -14,9 +14,7 @@ use super::raw::{
     ApplicationUpdate, CommitDelivery, ForgeEntry, HelmUpdate, ImageEntry, KustomizationUpdate,
     ManifestUpdate, MarkersUpdate, PullRequestDelivery, YamlUpdate,
 };
-use super::shape::{
-    LATER, Placed, Shape, list, nearest, refuse, shape, text, unexpected, unknown_key,
-};
+use super::shape::{Placed, Shape, list, nearest, refuse, shape, text, unexpected, unknown_key};
 use super::tree::{Node, PlainKind, Scalar, Value, plain_kind};
 use crate::forge::Kind as ForgeKind;
 use crate::manifest::RepoPath;
@@ -110,7 +108,7 @@ impl Shape for Update {
             "application",
             "markers",
         ];
-        match choose(node, &forms, &[], faults)? {
+        match choose(node, &forms, faults)? {
             "kustomization" => KustomizationUpdate::read(node, faults).map(Self::Kustomize),
             "helm" => HelmUpdate::read(node, faults).map(Self::Helm),
             "manifest" => ManifestUpdate::read(node, faults).map(Self::Manifest),
@@ -144,7 +142,7 @@ pub(super) enum Deliver {
 impl Shape for Deliver {
     fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
         if let Value::Map(_) = &node.value {
-            return match choose(node, &["commit", "pull-request"], &[], faults)? {
+            return match choose(node, &["commit", "pull-request"], faults)? {
                 "commit" => CommitDelivery::read(node.get("commit")?, faults).map(Self::Commit),
                 _ => PullRequestDelivery::read(node.get("pull-request")?, faults)
                     .map(|requests| Self::PullRequest(Box::new(requests))),
@@ -334,17 +332,11 @@ shape! {
 pub(super) fn choose(
     node: &Node,
     known: &[&'static str],
-    later: &[&str],
     faults: &mut Faults,
 ) -> Option<&'static str> {
     let Value::Map(entries) = &node.value else {
         return None;
     };
-    if let Some(entry) = entries.iter().find(|e| later.contains(&&*e.key.text)) {
-        let key = &entry.key;
-        faults.error(key.span, format!("`{}` {LATER}", key.text));
-        return None;
-    }
     let mut found = known.iter().filter(|key| node.get(key).is_some());
     match (found.next(), found.next()) {
         (Some(first), None) => Some(first),

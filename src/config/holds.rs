@@ -30,7 +30,7 @@ shape! {
         Option<Placed<ApiVersion>> = "apiVersion",
     }
 
-    /// One decision: exactly one of `pin`, `reject` and `stop`.
+    /// One decision: exactly one of `pin`, `reject`, `stop` and `approve`.
     struct Entry {
         /// The policy. Without it, a `stop` is for all of them.
         policy: Option<Placed<PolicyName>> = "policy",
@@ -44,6 +44,8 @@ shape! {
         reject: Option<OneOrMany<Placed<HeldVersion>>> = "reject",
         /// `true`: nothing moves there.
         stop: Option<bool> = "stop",
+        /// Somebody agrees that this version comes there, which the gate `approvals` counts: a tag, or a digest where a tag is followed.
+        approve: Option<Placed<HeldVersion>> = "approve",
         /// Why; `towpath` says it wherever the hold counts.
         reason: Option<Placed<String>> = "reason",
         /// When the hold ends by itself: `2026-12-27T06:00:00Z`. Default: never.
@@ -183,6 +185,7 @@ fn hold(entry: &Block<Entry>, line: usize, faults: &mut Faults) -> Option<Hold> 
         pin: _,
         reject: _,
         stop: _,
+        approve: _,
         reason,
         until,
         by,
@@ -196,6 +199,11 @@ fn hold(entry: &Block<Entry>, line: usize, faults: &mut Faults) -> Option<Hold> 
         HoldKind::Pin(_) => {
             needs("a pin", "policy", policy.is_some());
             needs("a pin", "environment", environment.is_some());
+        }
+        HoldKind::Approve(_) => {
+            needs("an approval", "policy", policy.is_some());
+            needs("an approval", "environment", environment.is_some());
+            needs("an approval", "by", by.is_some());
         }
         HoldKind::Reject(_) => needs("a rejection", "policy", policy.is_some()),
         HoldKind::Stop => {
@@ -220,27 +228,36 @@ fn hold(entry: &Block<Entry>, line: usize, faults: &mut Faults) -> Option<Hold> 
     })
 }
 
-/// Which of the three an entry is.
+/// Which of the four an entry is.
 fn kind(Block { value, owner, span }: &Block<Entry>, faults: &mut Faults) -> Option<HoldKind> {
-    match (&value.pin, &value.reject, value.stop) {
-        (Some(pin), None, None) => return Some(HoldKind::Pin(pin.value.clone())),
-        (None, Some(OneOrMany(versions)), None) => {
+    let kinds = [
+        value
+            .pin
+            .as_ref()
+            .map(|pin| HoldKind::Pin(pin.value.clone())),
+        value.reject.as_ref().map(|OneOrMany(versions)| {
             let versions = versions.iter().map(|version| version.value.value.clone());
-            return Some(HoldKind::Reject(versions.collect()));
-        }
-        (None, None, Some(true)) => return Some(HoldKind::Stop),
-        (None, None, Some(false)) => {
+            HoldKind::Reject(versions.collect())
+        }),
+        value.stop.map(|_| HoldKind::Stop),
+        value
+            .approve
+            .as_ref()
+            .map(|approve| HoldKind::Approve(approve.value.clone())),
+    ];
+    let mut kinds = kinds.into_iter().flatten();
+    match (kinds.next(), kinds.next()) {
+        (Some(HoldKind::Stop), None) if value.stop == Some(false) => {
             let hint = "to go on, remove the entry";
             faults.error_with_hint(*owner, "`stop` is `true` or not there", hint);
         }
+        (Some(kind), None) => return Some(kind),
         // What is missing beside something wrong may only be misspelled.
-        (None, None, None) if faults.touch(*span) => {}
-        (None, None, None)
-        | (Some(_), Some(_), _)
-        | (Some(_), _, Some(_))
-        | (_, Some(_), Some(_)) => {
-            let message = "a hold is exactly one of `pin`, `reject` and `stop`";
-            let hint = "write `pin: VERSION`, `reject: [VERSION]` or `stop: true`";
+        (None, _) if faults.touch(*span) => {}
+        (None, _) | (Some(_), Some(_)) => {
+            let message = "a hold is exactly one of `pin`, `reject`, `stop` and `approve`";
+            let hint =
+                "write `pin: VERSION`, `reject: [VERSION]`, `stop: true` or `approve: VERSION`";
             faults.error_with_hint(*owner, message, hint);
         }
     }
@@ -380,21 +397,21 @@ holds:
           at: holds[0].polcy
           hint: did you mean `policy`?
 
-        error: a hold is exactly one of `pin`, `reject` and `stop`
+        error: a hold is exactly one of `pin`, `reject`, `stop` and `approve`
           --> .towpath/holds.yaml:4:3
             |
           4 |   - { policy: portal, environment: production }
             |   ^
           at: holds[1]
-          hint: write `pin: VERSION`, `reject: [VERSION]` or `stop: true`
+          hint: write `pin: VERSION`, `reject: [VERSION]`, `stop: true` or `approve: VERSION`
 
-        error: a hold is exactly one of `pin`, `reject` and `stop`
+        error: a hold is exactly one of `pin`, `reject`, `stop` and `approve`
           --> .towpath/holds.yaml:5:3
             |
           5 |   - { policy: portal, environment: production, pin: v1, stop: true }
             |   ^
           at: holds[2]
-          hint: write `pin: VERSION`, `reject: [VERSION]` or `stop: true`
+          hint: write `pin: VERSION`, `reject: [VERSION]`, `stop: true` or `approve: VERSION`
 
         error: expected a text, found a number
           --> .towpath/holds.yaml:6:37

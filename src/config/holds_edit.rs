@@ -7,17 +7,19 @@ use crate::ledger::{Hold, HoldKind, Target};
 
 /// What a new file begins with.
 const HEADER: &str = "\
-# What people decided of versions: `towpath pin`, `reject`, `stop` and `resume` write here, and so may you.
+# What people decided of versions: `towpath pin`, `reject`, `stop`, `approve` and `resume` write here, and so may you.
 ";
 
 /// The keys of the kinds of holds.
 const KINDS: [&str; 3] = ["pin", "reject", "stop"];
 
-/// `text` with `hold` at the end of the list; of a pin, in the place of one that it contradicts. No text is a new file.
+/// `text` with `hold` at the end of the list; of a pin, in the place of one that it contradicts, and of an approval, of what its
+/// author approved there before. No text is a new file.
 pub(crate) fn with_hold(text: Option<&str>, hold: &Hold) -> Result<String, Refusal> {
     let text = text.unwrap_or(HEADER);
     let text = match hold.kind {
         HoldKind::Pin(_) => taken_out(text, &hold.target, &["pin"])?,
+        HoldKind::Approve(_) => without_approvals(text, hold)?,
         HoldKind::Reject(_) | HoldKind::Stop => text.to_owned(),
     };
     let scan = Scan::new(&text)?;
@@ -28,6 +30,23 @@ pub(crate) fn with_hold(text: Option<&str>, hold: &Hold) -> Result<String, Refus
 /// `text` without the entries of exactly `target`.
 pub(crate) fn without_holds(text: &str, target: &Target) -> Result<String, Refusal> {
     taken_out(text, target, &KINDS)
+}
+
+/// `text` without what the author of `hold` approved in the same place.
+fn without_approvals(text: &str, hold: &Hold) -> Result<String, Refusal> {
+    let scan = Scan::new(text)?;
+    edit::edited(&scan, |draft| {
+        let scan = draft.scan();
+        let is_theirs = |item| {
+            let by = scan.pair(item, "by").ok().flatten();
+            let by = by.and_then(|(_, value)| scan.scalar(value));
+            is_about(scan, item, (&hold.target, &["approve"])) && by == hold.by.as_deref()
+        };
+        match place(scan)? {
+            Place::List(list) => draft.take_out(list, is_theirs),
+            Place::Text | Place::Map(_) | Place::Empty(_) => Ok(()),
+        }
+    })
 }
 
 fn taken_out(text: &str, target: &Target, kinds: &[&str]) -> Result<String, Refusal> {
@@ -140,11 +159,13 @@ fn entry(hold: &Hold) -> New {
     text("policy", policy.as_ref().map(ToString::to_string));
     text("environment", environment.as_ref().map(ToString::to_string));
     text("image", image.as_ref().map(ToString::to_string));
-    if let HoldKind::Pin(version) = kind {
-        text("pin", Some(version.to_string()));
+    match kind {
+        HoldKind::Pin(version) => text("pin", Some(version.to_string())),
+        HoldKind::Approve(version) => text("approve", Some(version.to_string())),
+        HoldKind::Reject(_) | HoldKind::Stop => {}
     }
     match kind {
-        HoldKind::Pin(_) => {}
+        HoldKind::Pin(_) | HoldKind::Approve(_) => {}
         HoldKind::Reject(versions) => {
             let versions = versions
                 .iter()
@@ -213,7 +234,7 @@ holds:
             ..hold(HoldKind::Stop)
         };
         insta::assert_snapshot!(with_hold(None, &stop).unwrap(), @r#"
-        # What people decided of versions: `towpath pin`, `reject`, `stop` and `resume` write here, and so may you.
+        # What people decided of versions: `towpath pin`, `reject`, `stop`, `approve` and `resume` write here, and so may you.
         holds:
         - environment: production
           stop: true

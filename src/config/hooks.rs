@@ -142,7 +142,7 @@ impl Shape for ForgeHook {
         let Value::Map(_) = &node.value else {
             return never_written_here(node, "{ hmac: { env: NAME } }", faults);
         };
-        match choose(node, &GUARDS, &[], faults)? {
+        match choose(node, &GUARDS, faults)? {
             "token" => ForgeToken::read(node, faults).map(Self::Token),
             "hmac" => ForgeHmac::read(node, faults).map(Self::Hmac),
             _ => ForgeOpen::read(node, faults).map(Self::Open),
@@ -179,7 +179,7 @@ impl Shape for HookSource {
         let Value::Map(_) = &node.value else {
             return never_written_here(node, "{ token: { env: NAME } }", faults);
         };
-        match choose(node, &GUARDS, &[], faults)? {
+        match choose(node, &GUARDS, faults)? {
             "token" => TokenSource::read(node, faults).map(Self::Token),
             "hmac" => HmacSource::read(node, faults).map(Self::Hmac),
             _ => OpenSource::read(node, faults).map(Self::Open),

@@ -51,7 +51,7 @@ impl Shape for RegistryCredentials {
             return Credentials::read(node, faults).map(Self::Own);
         }
         let forms = [&others[..], &own].concat();
-        match choose(node, &forms, &[], faults)? {
+        match choose(node, &forms, faults)? {
             "aws" => AwsCredentials::read(node, faults).map(|aws| Self::Aws(Box::new(aws))),
             "azure" => AzureCredentials::read(node, faults).map(Self::Azure),
             "github-app" => GithubAppCredentials::read(node, faults).map(Self::GithubApp),
@@ -95,7 +95,7 @@ impl Shape for RepositoryCredentials {
             return Credentials::read(node, faults).map(Self::Own);
         }
         let forms = [&others[..], &own].concat();
-        match choose(node, &forms, &[], faults)? {
+        match choose(node, &forms, faults)? {
             "github-app" => GithubAppCredentials::read(node, faults).map(Self::GithubApp),
             _ => SshCredentials::read(node, faults).map(Self::Ssh),
         }
@@ -132,7 +132,7 @@ impl Shape for SigningCredentials {
             unexpected(node, forms, faults);
             return None;
         };
-        match choose(node, &["ssh-key", "gpg-key"], &[], faults)? {
+        match choose(node, &["ssh-key", "gpg-key"], faults)? {
             "ssh-key" => SshCredentials::read(node, faults).map(Self::Ssh),
             _ => OpenPgpCredentials::read(node, faults).map(Self::OpenPgp),
         }
@@ -158,7 +158,7 @@ impl Shape for ClusterCredentials {
             unexpected(node, "a map such as `{ pull-secret: NAME }`", faults);
             return None;
         };
-        match choose(node, &CLUSTER, &[], faults)? {
+        match choose(node, &CLUSTER, faults)? {
             "pull-secret" => PullSecretCredentials::read(node, faults).map(Self::One),
             "pull-secrets" => PullSecretsCredentials::read(node, faults).map(Self::Several),
             _ => ServiceAccountCredentials::read(node, faults).map(Self::Account),
@@ -336,7 +336,7 @@ impl Shape for Credentials {
         let forms = ["token", "username"];
         let form = match node.get("token").is_none() && node.get("password").is_some() {
             true => "username",
-            false => choose(node, &forms, &[], faults)?,
+            false => choose(node, &forms, faults)?,
         };
         match form {
             "token" => TokenCredentials::read(node, faults).map(Self::Token),
@@ -361,7 +361,7 @@ impl Shape for SecretPlace {
         let Value::Map(_) = &node.value else {
             return never_written_here(node, "{ env: NAME }", faults);
         };
-        match choose(node, &["env", "file"], &[], faults)? {
+        match choose(node, &["env", "file"], faults)? {
             "env" => SecretEnv::read(node, faults).map(Self::Env),
             _ => SecretFile::read(node, faults).map(Self::File),
         }

@@ -1,7 +1,7 @@
 //! The settings and policies that people write: read strictly, checked as a whole, watched for changes.
 //!
 //! Reading order: `files` (which are read), `source` and `tree` (texts with places), `shape`, `raw`, `forms`, `gates`, `hooks`, `blank` and
-//! `nouns` (what may be written; parser and JSON Schema in one), `check_settings`, `check_repository`, `check_forge`, `check_hooks`, `argo_cd`,
+//! `nouns` (what may be written; parser and JSON Schema in one), `check_settings`, `check_repository`, `check_forge`, `check_hooks`, `argo_cd`, `servers`,
 //! `check_aws`, `check_clouds`, `check_route`, `check_policy`, `check_environment`, `check_after`, `check_update`, `claim` and
 //! `tags` (what it means), `fleet` (the same for names that come later), `holds` (of a manifests repository), `problem` (what is
 //! wrong). Not here: what a policy means for a round (`plan`).
@@ -39,6 +39,7 @@ mod nouns;
 mod problem;
 mod raw;
 mod schema;
+mod servers;
 mod settings;
 mod shape;
 mod source;
@@ -296,6 +297,8 @@ fn check(
     let doubts = settings.as_ref().map(check_forge::doubts);
     let doubts = doubts.unwrap_or_default();
     let mut check = check_policy::Check::new(sources, (known.as_ref(), &doubts), faults);
+    check.servers = settings.as_ref().map(|settings| &settings.servers);
+    check.groups = settings.as_ref().map(|settings| &settings.groups);
     check.routes(written.routes);
     let (mut policies, mut fleets) = (Vec::new(), Vec::new());
     for policy in written.policies {

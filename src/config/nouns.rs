@@ -18,8 +18,8 @@ use crate::edit::{Document, Path as YamlPath};
 use crate::image::{RegistryKind, Repository};
 use crate::manifest::{ParseSshAddressError, RepoPath, SshAddress, Write};
 use crate::policy::{
-    ConnectionName, EnvironmentName, FolderPattern, Group, ImageName, ParseSubjectTemplateError,
-    PolicyName, RepositoryName, RouteName, Same, SubjectTemplate,
+    CheckName, ConnectionName, EnvironmentName, FolderPattern, Group, GroupName, ImageName,
+    ParseSubjectTemplateError, PolicyName, RepositoryName, RouteName, Same, SubjectTemplate,
 };
 
 /// The one version of the language.
@@ -509,7 +509,7 @@ macro_rules! leaves {
 }
 
 leaves! {
-    Repository, RepoPath, YamlPath, PolicyName, EnvironmentName, ImageName, RepositoryName, RouteName, FolderPattern, ConnectionName,
+    Repository, RepoPath, YamlPath, PolicyName, EnvironmentName, ImageName, RepositoryName, RouteName, FolderPattern, ConnectionName, GroupName, CheckName,
 }
 
 /// Refuses a word that is none of the known ones.

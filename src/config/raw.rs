@@ -23,6 +23,7 @@ use super::nouns::{
     ApiVersion, BranchName, CommitSubject, Depth, HostName, MarkerPolicy, PageSize, PushOption,
     RegistryName, RequestsInFlight, RequestsPerSecond, WrittenUrl,
 };
+use super::servers::{ServerEntry, ServerName};
 use super::shape::{Block, Named, Placed, shape};
 use super::tags::{Source, WrittenRule};
 use super::templates::{BodyTemplate, TitleTemplate};
@@ -31,8 +32,8 @@ use crate::forge::Kind as ForgeKind;
 use crate::image::RegistryKind;
 use crate::manifest::{RepoPath, Write};
 use crate::policy::{
-    ConnectionName, EnvironmentName, FolderPattern, Group, ImageName, PolicyName, RepositoryName,
-    RouteName, Same,
+    ConnectionName, EnvironmentName, FolderPattern, Group, GroupName, ImageName, PolicyName,
+    RepositoryName, RouteName, Same,
 };
 
 shape! {
@@ -64,6 +65,10 @@ shape! {
         hooks: Option<Block<Hooks>> = "hooks",
         /// Connections to Argo CD, by the names that policies use: what became of promotions in clusters. Default: none.
         argo_cd: Option<Named<ConnectionName, Block<ArgoCdEntry>>> = "argo-cd",
+        /// The servers that checks ask and that need credentials or other settings, by host: `prometheus.example.com`, `prometheus:9090`. Others are asked over https, without a login.
+        servers: Option<Named<ServerName, ServerEntry>> = "servers",
+        /// Groups of people, by names that the gate `approvals` uses: their logins at the forge, or their names or addresses as git knows them.
+        groups: Option<Named<GroupName, Vec<Placed<String>>>> = "groups",
     } also {
         /// The version of the language: `towpath.dev/v1alpha1`.
         Option<Placed<ApiVersion>> = "apiVersion",

@@ -1,6 +1,6 @@
 //! Settings as the program uses them. How they are written is in `raw`; secrets are named here, never held.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use crate::image::RegistryKind;
 use crate::login::{Source, SourcesByPath};
 use crate::manifest::SshAddress;
 use crate::policy::{ConnectionName, RepositoryName, SubjectTemplate};
+use crate::probe::Server;
 use crate::secret::{Guard, Secret, SigningKey, SshLogin};
 
 /// What is true for all policies. Paths are relative to the process's folder, or absolute.
@@ -33,6 +34,10 @@ pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
     pub(crate) hooks: Option<HookSettings>,
     pub(crate) argo_cd: BTreeMap<ConnectionName, ArgoCdSettings>,
+    /// Those that checks ask and that need something, by host.
+    pub(crate) servers: BTreeMap<String, Server>,
+    /// The people of each group.
+    pub(crate) groups: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// A connection to Argo CD.

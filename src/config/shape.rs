@@ -12,9 +12,6 @@ use super::problem::Faults;
 use super::source::Span;
 use super::tree::{Entry, Key, Node, PlainKind, Scalar, Value, plain_kind};
 
-/// What is said of what the language defines and this version cannot do.
-pub(super) const LATER: &str = "is not supported by this version of towpath yet";
-
 /// Longest key for which a nearest known key is sought, in characters.
 const NEAREST_LENGTH_MAX: usize = 40;
 
@@ -23,11 +20,8 @@ pub(super) trait Shape: Sized {
     /// Reads a value; `None` when a fault says why it cannot be.
     fn read(node: &Node, faults: &mut Faults) -> Option<Self>;
 
-    /// The JSON Schema of the same; `None` where not [`Shape::KNOWN`].
+    /// The JSON Schema of the same; `None` where there is none.
     fn schema() -> Option<Json>;
-
-    /// Whether this version does more than know the key by name.
-    const KNOWN: bool = true;
 
     /// What a missing key means; `None` where it must not be missing.
     fn absent() -> Option<Self> {
@@ -325,26 +319,6 @@ impl<K: Leaf, T: Shape> Shape for Named<K, T> {
     }
 }
 
-/// What the language defines and this version cannot do yet.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Later;
-
-impl Shape for Later {
-    const KNOWN: bool = false;
-
-    fn read(_: &Node, _: &mut Faults) -> Option<Self> {
-        Some(Self)
-    }
-
-    fn schema() -> Option<Json> {
-        None
-    }
-
-    fn absent() -> Option<Self> {
-        Some(Self)
-    }
-}
-
 /// A known key of a map, for its schema.
 pub(super) struct Known {
     key: &'static str,
@@ -373,22 +347,21 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Opens a map and reports its unknown keys. `known` marks keys that are only recognised with `false`.
+    /// Opens a map and reports the keys that are not `known`.
     pub(super) fn open(
         node: &'a Node,
-        known: &[(&'static str, bool)],
+        known: &[&'static str],
         faults: &mut Faults,
     ) -> Option<Self> {
         let Value::Map(entries) = &node.value else {
             unexpected(node, "a map", faults);
             return None;
         };
-        let offered: Vec<&'static str> = known.iter().filter(|k| k.1).map(|k| k.0).collect();
-        let is_unknown = |entry: &&Entry| known.iter().all(|(key, _)| entry.key.text != *key);
+        let is_unknown = |entry: &&Entry| !known.contains(&&*entry.key.text);
         let meant = entries
             .iter()
             .filter(is_unknown)
-            .filter_map(|entry| unknown_key(&entry.key, &offered, faults))
+            .filter_map(|entry| unknown_key(&entry.key, known, faults))
             .collect();
         Some(Self {
             node,
@@ -400,13 +373,7 @@ impl<'a> Fields<'a> {
     /// Reads the value of one key; `None` where it is missing and must not be.
     pub(super) fn take<T: Shape>(&self, key: &'static str, faults: &mut Faults) -> Option<T> {
         match self.entries.iter().find(|entry| entry.key.text == key) {
-            Some(entry) => {
-                if !T::KNOWN {
-                    let message = format!("`{key}` {LATER}");
-                    faults.error(entry.key.span, message);
-                }
-                T::read(&entry.node, faults).or_else(T::absent)
-            }
+            Some(entry) => T::read(&entry.node, faults).or_else(T::absent),
             None => T::absent().or_else(|| {
                 if !self.meant.contains(&key) {
                     faults.error(self.node.owner, format!("the key `{key}` is missing"));
@@ -520,8 +487,8 @@ macro_rules! shape {
                 faults: &mut $crate::config::problem::Faults,
             ) -> Option<Self> {
                 let known = [
-                    $(($key, <$type as $crate::config::shape::Shape>::KNOWN),)*
-                    $($(($also_key, <$also_type as $crate::config::shape::Shape>::KNOWN),)*)?
+                    $($key,)*
+                    $($($also_key,)*)?
                 ];
                 let fields = $crate::config::shape::Fields::open(node, &known, faults)?;
                 $(let $field = fields.take::<$type>($key, faults);)*

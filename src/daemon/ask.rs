@@ -1,4 +1,4 @@
-//! Questions of plans, asked in the background: one batch per registry, source and rendering, so that a slow one delays only its own.
+//! Questions of plans, asked in the background: one batch per registry, source, rendering and server of checks, so that a slow one delays only its own.
 //!
 //! Invariant: a question is under way at most once, and may be asked again as soon as it was answered.
 
@@ -57,6 +57,7 @@ enum Asked<'a> {
     History(&'a RepositoryName),
     Manifests(&'a RepositoryName),
     Renderer(&'a Rendering),
+    Server(&'a str),
 }
 
 fn batches<'a>(questions: impl Iterator<Item = &'a Question>) -> Vec<BTreeSet<Question>> {
@@ -71,6 +72,7 @@ fn batches<'a>(questions: impl Iterator<Item = &'a Question>) -> Vec<BTreeSet<Qu
             Question::Ancestry(ancestry) => Asked::Manifests(&ancestry.repository),
             Question::Range(range) => Asked::History(&range.repository),
             Question::Rendered { rendering, .. } => Asked::Renderer(rendering),
+            Question::Check(inquiry) => Asked::Server(inquiry.server()),
         };
         batches.entry(asked).or_default().insert(question.clone());
     }

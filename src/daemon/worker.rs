@@ -17,7 +17,7 @@ use super::round::{Hands, Report, round};
 use super::{Shared, Work, log, metrics};
 use crate::apply::{Delivery, MadeBy, ProposalEnd, ProposalOutcome};
 use crate::observe::{News, Sources, Wants};
-use crate::plan::Scope;
+use crate::plan::{Decided, Scope};
 use crate::policy::{ConnectionName, HEAD_PREFIX, Policy, RepositoryName};
 use crate::web::Health;
 use crate::world::{BranchName, ObjectName, World};
@@ -30,6 +30,9 @@ const GATHER: Duration = Duration::from_millis(20);
 /// How long it gathers at most while wake-ups keep coming: five gaps. By then it is a stream, and what comes later goes
 /// with the next push.
 const GATHER_MAX: Duration = Duration::from_millis(100);
+
+/// How long is slept at most where nothing is to come: a clock that was put on is noticed by then.
+const SLEEP_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// Works for `repository` until `stop`.
 pub(super) async fn work(shared: Arc<Shared>, repository: RepositoryName, index: usize) {
@@ -92,8 +95,9 @@ pub(super) async fn work(shared: Arc<Shared>, repository: RepositoryName, index:
         metrics::round(&repository, &report);
         asking.ask(&shared, &report.plan.questions);
         let patience = Patience::after(&report);
+        let turn = turn(&report.plan.decisions, (work.clock)());
         let place = (&repository, index);
-        wait(&shared, place, (&mut reading, patience, &mut asking)).await;
+        wait(&shared, place, (&mut reading, patience, &mut asking), turn).await;
     }
     asking.end().await;
 }
@@ -150,13 +154,15 @@ async fn read(
             rendered: _,
             applications: _,
             ancestry: _,
+            checks: _,
         } = sources.world(wants);
         (branches, requests, proposals)
     };
     let before = shown();
     sources.fetch(repository, wants).await;
     if wants.proposals.contains_key(repository) {
-        sources.read_requests(repository, (HEAD_PREFIX, now)).await;
+        let prefix = (HEAD_PREFIX, now);
+        sources.read_requests(repository, wants, prefix).await;
     }
     match shown() == before {
         true => News::Same,
@@ -204,6 +210,7 @@ async fn wait(
     shared: &Shared,
     (repository, index): (&RepositoryName, usize),
     (reading, patience, asking): (&mut Reading, Patience, &mut Asking),
+    turn: Instant,
 ) {
     let hears_news = patience == Patience::UntilNews;
     loop {
@@ -220,9 +227,18 @@ async fn wait(
                 return;
             }
             () = sleep_until(reading.due) => return,
+            () = sleep_until(turn), if hears_news => return,
             () = sleep(Health::TURN_EVERY) => {}
         }
     }
+}
+
+/// When time alone may change a decision next, if that is soon.
+fn turn(decisions: &[Decided], now: Timestamp) -> Instant {
+    let nexts = decisions.iter().filter_map(|decided| decided.next);
+    let next = nexts.filter(|next| *next > now).min();
+    let rest = next.and_then(|next| Duration::try_from(next.duration_since(now)).ok());
+    Instant::now() + rest.unwrap_or(SLEEP_MAX).min(SLEEP_MAX)
 }
 
 /// Waits for the wake-ups that come with the first.

@@ -4,10 +4,7 @@
 //! `limit` and `kept`: when it may go, what the answer says of that, and what need not be sent again), then one file for each product. Not here: what a pull request says and when there is one (`plan`), and branches (`git`).
 //! Invariant: nothing is decided here. A product's peculiarity stays in its own file; what it cannot do is said, not skipped.
 
-#![expect(
-    dead_code,
-    reason = "who approved, and that a gate failed, is for gates, which come next"
-)]
+#![expect(dead_code, reason = "that a gate failed is for gates that come next")]
 
 mod address;
 mod alike;

@@ -40,9 +40,11 @@ pub(crate) enum HoldKind {
     Reject(Vec<HeldVersion>),
     /// Nothing moves.
     Stop,
+    /// Somebody agrees to this version, which holds nothing: it may come once enough do.
+    Approve(HeldVersion),
 }
 
-/// An entry of the file.
+/// An entry of the file: a hold, or an approval.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Hold {
     pub(crate) target: Target,
@@ -92,6 +94,11 @@ impl Target {
 }
 
 impl Hold {
+    /// Whether it holds nothing, and lets something come.
+    pub(crate) fn is_approval(&self) -> bool {
+        matches!(self.kind, HoldKind::Approve(_))
+    }
+
     /// Whether it counts at `now`; it ends exactly at `until`.
     pub(crate) fn is_in_force(&self, now: Timestamp) -> bool {
         self.until.is_none_or(|until| now < until)
@@ -232,6 +239,7 @@ impl fmt::Display for HoldKind {
                     .try_for_each(|version| write!(f, " {version}"))
             }
             Self::Stop => f.write_str("stop"),
+            Self::Approve(version) => write!(f, "approve {version}"),
         }
     }
 }
@@ -258,6 +266,7 @@ impl FromStr for Act {
             ("pin", [version]) => Ok(Self::Hold(HoldKind::Pin(version.clone()))),
             ("reject", [_, ..]) => Ok(Self::Hold(HoldKind::Reject(versions))),
             ("stop", []) => Ok(Self::Hold(HoldKind::Stop)),
+            ("approve", [version]) => Ok(Self::Hold(HoldKind::Approve(version.clone()))),
             ("resume", []) => Ok(Self::Resume { stands: None }),
             _ => Err(no_act()),
         }
@@ -266,7 +275,9 @@ impl FromStr for Act {
 
 /// Why a text does not say what becomes of holds.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is none of `pin VERSION`, `reject VERSION`, `stop` and `resume`")]
+#[error(
+    "`{text}` is none of `pin VERSION`, `reject VERSION`, `stop`, `approve VERSION` and `resume`"
+)]
 pub(crate) struct ParseActError {
     text: String,
 }
@@ -318,6 +329,7 @@ mod tests {
                 "v2".parse().unwrap(),
             ])),
             Act::Hold(HoldKind::Stop),
+            Act::Hold(HoldKind::Approve("v1.4.2".parse().unwrap())),
             Act::Resume { stands: None },
             Act::Resume { stands },
         ];

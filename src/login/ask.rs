@@ -250,7 +250,7 @@ pub(crate) fn secure_url(text: &str) -> Option<Url> {
 }
 
 /// What a service says, on one line and not too long.
-pub(super) fn words(text: &str) -> String {
+pub(crate) fn words(text: &str) -> String {
     let spaced = text.split(|c: char| c.is_whitespace() || c.is_control());
     let words: Vec<&str> = spaced.filter(|word| !word.is_empty()).collect();
     words.join(" ").chars().take(WORDS_MAX).collect()

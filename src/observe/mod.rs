@@ -6,6 +6,7 @@
 mod answers;
 mod applications;
 mod branch;
+mod checks;
 mod fleets;
 mod folders;
 mod proposal;
@@ -32,6 +33,7 @@ use crate::image::{Digest, Repository};
 use crate::manifest::CommitId;
 use crate::policy::select::PushUse;
 use crate::policy::{ConnectionName, HEAD_PREFIX, RepositoryName, SourceBranch};
+use crate::probe::Probe;
 use crate::registry::{self, Registry, RegistryError};
 use crate::render::Renderer;
 use crate::world::{
@@ -70,6 +72,8 @@ pub(crate) struct Sources {
     renderer: Option<Renderer>,
     /// To Argo CD; each keeps its own reading.
     connections: BTreeMap<ConnectionName, Connection>,
+    /// `None` where no server is asked.
+    probe: Option<Probe>,
     readings: Mutex<World>,
 }
 
@@ -98,6 +102,7 @@ impl Sources {
             forges,
             renderer,
             connections: BTreeMap::new(),
+            probe: None,
             readings: Mutex::new(World::default()),
         }
     }
@@ -111,6 +116,12 @@ impl Sources {
             connections,
             ..self
         }
+    }
+
+    /// The same with what asks the servers of checks.
+    pub(crate) fn with_probe(self, probe: Probe) -> Self {
+        let probe = Some(probe);
+        Self { probe, ..self }
     }
 
     pub(crate) fn connections(&self) -> impl Iterator<Item = &ConnectionName> {
@@ -184,6 +195,7 @@ impl Sources {
             branches: branches
                 .map(|(name, fact)| (name.clone(), fact.clone()))
                 .collect(),
+            checks: readings.checks.clone(),
             ranges: readings.ranges.clone(),
             rendered: rendered
                 .map(|(rendering, fact)| (rendering.clone(), fact.clone()))
@@ -210,7 +222,7 @@ impl Sources {
                 self.forges
                     .keys()
                     .filter(|repository| wants.proposals.contains_key(*repository))
-                    .map(|repository| self.read_requests(repository, (HEAD_PREFIX, now))),
+                    .map(|repository| self.read_requests(repository, wants, (HEAD_PREFIX, now))),
             )
         });
         let connections = join_all(self.connections.values().map(Connection::read));
@@ -391,6 +403,7 @@ impl Sources {
         let mut vouched = vouched::Asked::new();
         let (mut ranges, mut renderings) = (Vec::new(), Vec::new());
         let mut ancestries = Vec::new();
+        let mut inquiries = Vec::new();
         for question in questions {
             match question {
                 Question::Created { repository, tag } => {
@@ -421,6 +434,7 @@ impl Sources {
                 Question::Rendered { rendering, files } => {
                     renderings.push(self.ask_rendering(rendering, files));
                 }
+                Question::Check(inquiry) => inquiries.push(inquiry),
             }
         }
         let histories = commits
@@ -431,7 +445,8 @@ impl Sources {
         let answers = answers.buffer_unordered(QUESTIONS_AT_ONCE_MAX);
         let of_images = join(answers.collect::<()>(), self.ask_vouched(vouched));
         let of_sources = join3(join_all(histories), join_all(ranges), join_all(ancestries));
-        join3(of_sources, join_all(renderings), of_images).await;
+        let elsewhere = join(join_all(renderings), self.ask_servers(inquiries, clock));
+        join3(of_sources, elsewhere, of_images).await;
     }
 
     fn readings(&self) -> MutexGuard<'_, World> {

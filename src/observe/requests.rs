@@ -1,15 +1,18 @@
 //! Reads the pull requests of proposals: all at first, then what changed.
 //!
-//! Invariant: one list is asked for in each interval, whatever the number of pull requests.
+//! Invariant: one list is asked for in each interval, whatever the number of pull requests; and for those that people have to approve,
+//! who did.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp};
 
-use super::whole_message;
+use super::{Wants, whole_message};
 use crate::forge::{self, Forge, ForgeError};
+use crate::manifest::CommitId;
 use crate::policy::RepositoryName;
 use crate::world::{Fact, PullRequest, PullRequests, RequestState};
 
@@ -29,6 +32,9 @@ const WHOLE_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How much of the body of a pull request that is not open is kept: what is hidden at its end, and the rest is read no more.
 const ENDED_BODY_MAX: usize = 16 << 10;
 
+/// Pull requests whose approvals are asked for at once.
+const APPROVALS_AT_ONCE_MAX: usize = 4;
+
 /// The latest reading of one repository's pull requests.
 #[derive(Default)]
 pub(super) struct Requests(Mutex<Kept>);
@@ -36,6 +42,8 @@ pub(super) struct Requests(Mutex<Kept>);
 #[derive(Default)]
 struct Kept {
     by_number: BTreeMap<u64, forge::PullRequest>,
+    /// Who approved those of them that need it, and the commit that stood there then.
+    approvals: BTreeMap<u64, (Option<CommitId>, Fact<BTreeSet<String>>)>,
     /// When all were listed last.
     whole_at: Option<Timestamp>,
 }
@@ -45,6 +53,7 @@ impl Requests {
     async fn read(
         &self,
         forge: &Forge,
+        approved: Option<&BTreeSet<String>>,
         (prefix, now): (&str, Timestamp),
     ) -> Result<PullRequests, ForgeError> {
         let (since, whole_is_due) = {
@@ -63,6 +72,24 @@ impl Requests {
             true => Some(forge.open_pull_requests(prefix).await?),
             false => None,
         };
+        let needed = self.take_in(open, changed, (approved, now));
+        let approvals = stream::iter(needed).map(async |request| {
+            let approvals = approvals(forge, &request).await;
+            (request.number, (request.head_commit, approvals))
+        });
+        let approvals = approvals.buffered(APPROVALS_AT_ONCE_MAX).collect().await;
+        let mut kept = self.kept();
+        kept.approvals = approvals;
+        Ok(kept.by_branch())
+    }
+
+    /// Takes in what was listed, and gives the open ones on the branches that are `approved` at the forge.
+    fn take_in(
+        &self,
+        open: Option<Vec<forge::PullRequest>>,
+        changed: Vec<forge::PullRequest>,
+        (approved, now): (Option<&BTreeSet<String>>, Timestamp),
+    ) -> Vec<forge::PullRequest> {
         let mut kept = self.kept();
         if let Some(open) = open {
             // A list may lag behind what was written just now.
@@ -79,7 +106,11 @@ impl Requests {
         let horizon = now - LOOK_BACK;
         kept.by_number
             .retain(|_, request| request.state == forge::State::Open || request.updated >= horizon);
-        Ok(kept.by_branch())
+        let needs = |request: &&forge::PullRequest| {
+            let is_open = request.state == forge::State::Open;
+            is_open && approved.is_some_and(|approved| approved.contains(&request.head))
+        };
+        kept.by_number.values().filter(needs).cloned().collect()
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -105,7 +136,11 @@ impl Kept {
         let mut by_branch = PullRequests::new();
         for request in self.by_number.values() {
             let of_branch = by_branch.entry(request.head.clone()).or_default();
-            of_branch.push(fact(request.clone()));
+            // What was pushed since, nobody approved.
+            let approvals = self.approvals.get(&request.number);
+            let approvals = approvals.filter(|(head, _)| *head == request.head_commit);
+            let approvals = approvals.map(|(_, approvals)| approvals.clone());
+            of_branch.push(fact(request.clone(), approvals));
         }
         by_branch
     }
@@ -120,12 +155,15 @@ impl Sources {
     pub(crate) async fn read_requests(
         &self,
         repository: &RepositoryName,
+        wants: &Wants,
         (prefix, now): (&str, Timestamp),
     ) {
         let Some(forge) = self.forges.get(repository) else {
             return;
         };
-        let fact = match self.requests[repository].read(forge, (prefix, now)).await {
+        let approved = wants.approvals.get(repository);
+        let requests = &self.requests[repository];
+        let fact = match requests.read(forge, approved, (prefix, now)).await {
             Ok(requests) => Fact::Known(Arc::new(requests)),
             Err(error) => Fact::Unknown {
                 why: whole_message(&error, error.hint()),
@@ -153,7 +191,22 @@ impl Sources {
     }
 }
 
-fn fact(request: forge::PullRequest) -> PullRequest {
+/// Who approved what stands on the branch of a pull request now.
+async fn approvals(forge: &Forge, request: &forge::PullRequest) -> Fact<BTreeSet<String>> {
+    match forge.approvals(request.number).await {
+        Ok(approvals) => {
+            let is_of_this =
+                |one: &forge::Approval| one.commit.is_none() || one.commit == request.head_commit;
+            let approvals = approvals.into_iter().filter(is_of_this);
+            Fact::Known(approvals.map(|one| one.by).collect())
+        }
+        Err(error) => Fact::Unknown {
+            why: whole_message(&error, error.hint()),
+        },
+    }
+}
+
+fn fact(request: forge::PullRequest, approvals: Option<Fact<BTreeSet<String>>>) -> PullRequest {
     let forge::PullRequest {
         number,
         url,
@@ -178,5 +231,6 @@ fn fact(request: forge::PullRequest) -> PullRequest {
             forge::State::Merged { commit: _, at, by } => RequestState::Merged { at, by },
             forge::State::Closed { at, by } => RequestState::Closed { at, by },
         },
+        approvals,
     }
 }

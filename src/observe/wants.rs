@@ -20,6 +20,8 @@ pub(crate) struct Wants {
     pub(crate) folders: BTreeMap<RepositoryName, BTreeSet<Folders>>,
     /// The branches of the proposals that each manifests repository may have.
     pub(crate) proposals: BTreeMap<RepositoryName, BTreeSet<String>>,
+    /// Those of these that people approve at the forge.
+    pub(crate) approvals: BTreeMap<RepositoryName, BTreeSet<String>>,
     /// The branches of each source repository whose history orders tags.
     pub(crate) sources: BTreeMap<RepositoryName, BTreeSet<String>>,
 }
@@ -54,7 +56,11 @@ impl Wants {
                 if let Deliver::PullRequest(requests) = &environment.deliver {
                     let of_repository = wants.proposals.entry(policy.repository.clone());
                     let head = requests.head(&policy.name, &environment.name);
-                    of_repository.or_default().insert(head);
+                    of_repository.or_default().insert(head.clone());
+                    if environment.gates.approvals.is_some() {
+                        let of_repository = wants.approvals.entry(policy.repository.clone());
+                        of_repository.or_default().insert(head);
+                    }
                 }
                 let branch = environment.branch(&branches[&policy.repository]).to_owned();
                 let files = environment

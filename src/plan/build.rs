@@ -26,6 +26,8 @@ impl Screen<'_> {
             platforms,
             signature,
             attestations,
+            approvals: _,
+            checks: _,
         } = &self.subject.environment.gates;
         let mut findings = Vec::new();
         if platforms.is_none() && signature.is_none() && attestations.is_none() {

@@ -329,6 +329,8 @@ fn chosen<'a>(
         subject,
         facts,
         before: ran_before(subject, desk)?,
+        approved: &held.approved,
+        answers: &world.checks,
         now: desk.now,
     };
     let tags = &desk.tags[repository];

@@ -3,7 +3,7 @@
 //! Not here: how it was read (`observe`), and what becomes of it (`decide`).
 //! Invariant: holds that nobody could read hold everything in their repository.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::Timestamp;
@@ -46,6 +46,8 @@ pub(super) struct Held<'a> {
     pub(super) stop: Option<Ruling>,
     pub(super) pin: Option<(&'a HeldVersion, Ruling)>,
     rejected: Vec<(&'a HeldVersion, Ruling)>,
+    /// Who agreed to which version.
+    pub(super) approved: BTreeMap<&'a HeldVersion, BTreeSet<String>>,
     pub(super) resumed: Option<&'a Resumed>,
 }
 
@@ -277,6 +279,10 @@ impl<'a> Held<'a> {
                 self.pin = Some((version, ruling));
             }
             HoldKind::Pin(_) => {}
+            HoldKind::Approve(version) => {
+                let people = self.approved.entry(version).or_default();
+                people.extend(hold.by.as_deref().map(on_one_line));
+            }
             HoldKind::Reject(versions) => {
                 let each = versions.iter().map(|version| (version, ruling.clone()));
                 self.rejected.extend(each);

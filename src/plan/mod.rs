@@ -9,6 +9,7 @@ mod bundle;
 mod change;
 mod choice;
 mod compare;
+mod consult;
 mod contested;
 mod decide;
 mod describe;

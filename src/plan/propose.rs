@@ -14,7 +14,7 @@ use super::change::{Draft, Overlay, PlannedCommit, commit, draft, hold_promotion
 use super::compare::{makes_the_same, moves_alike, superseded};
 use super::evidence::{evidence, rendered};
 use super::held::resumed;
-use super::proof::gates;
+use super::proof::{NOBODY, gates, judged};
 use super::request::hidden::{self, Flags, Promotions};
 use super::request::{Gate, Proposed, RequestFacts, RequestTemplates, RequestText};
 use super::{Decided, Decision, Ground, HoldReason, Scope, request, seal};
@@ -22,7 +22,7 @@ use crate::ledger::Promotion;
 use crate::manifest::CommitId;
 use crate::policy::gate::Verdict;
 use crate::policy::{Environment, EnvironmentName, PolicyName, PullRequests};
-use crate::world::{BranchName, Proposal, PullRequest, Question, World};
+use crate::world::{BranchName, Fact, Proposal, PullRequest, Question, World};
 
 /// What is to be done about one proposal.
 #[derive(Clone, Debug, PartialEq)]
@@ -146,6 +146,7 @@ impl Proposer<'_, '_> {
             self.hold(decisions, &HoldReason::FactsPending);
             return None;
         }
+        self.keep_times(decisions);
         let drafts = self.drafts(decisions);
         if drafts.is_empty() {
             return self.end(decisions);
@@ -154,8 +155,8 @@ impl Proposer<'_, '_> {
         if self.scope.is_sealed {
             seal::put_on(&mut commit);
         }
-        let options = self.options(decisions);
         if self.lacks_only_the_unknown(&commit, decisions) {
+            let options = self.options(decisions, self.approved());
             self.hold(decisions, &self.awaits());
             return self.merge_no_more(&options);
         }
@@ -168,6 +169,12 @@ impl Proposer<'_, '_> {
                 commit: commit.clone(),
             }),
         };
+        let approved = match &rebuild {
+            Some(_) => NOBODY,
+            None => self.approved(),
+        };
+        self.count_approvals(decisions, approved);
+        let options = self.options(decisions, approved);
         let text = match self.text((&commit, rebuild.is_none()), decisions) {
             Ok(text) => text,
             Err(asked) => {
@@ -258,8 +265,8 @@ impl Proposer<'_, '_> {
         }
     }
 
-    /// Whether the proposal is as `commit` would be but for images of which too little is known to tell: those stay, so that
-    /// a registry that is away for a while dismisses no approval.
+    /// Whether the proposal is as `commit` would be but for images of which too little is known to tell, or that a server said
+    /// other things of before: those stay, so that what is away or sick for a while dismisses no approval.
     fn lacks_only_the_unknown(&self, commit: &PlannedCommit, decisions: &[Decided]) -> bool {
         let Some(tip) = self.standing.proposal else {
             return false;
@@ -268,7 +275,7 @@ impl Proposer<'_, '_> {
             .decided(decisions)
             .filter(|decided| match &decided.decision {
                 Decision::Promote(_) => false,
-                Decision::Hold(reason) => reason.is_unknown(),
+                Decision::Hold(reason) => reason.is_unknown() || reason.is_unproven(),
             });
         let mut standing = Promotion::read(&tip.message);
         let mut is_cut = false;
@@ -378,19 +385,31 @@ impl Proposer<'_, '_> {
     }
 
     /// What is wished at this moment: that the forge merges by itself only while no gate of the moment is closed to what it
-    /// would merge. What people pin comes at once, and what is settled is not there.
-    pub(super) fn options(&self, decisions: &[Decided]) -> PullRequests {
+    /// would merge, and servers say what is expected. What people pin comes at once, and what is settled is not there.
+    pub(super) fn options(
+        &self,
+        decisions: &[Decided],
+        approved: &Fact<BTreeSet<String>>,
+    ) -> PullRequests {
         let may_come = |decided: &Decided| match &decided.decision {
             Decision::Promote(promote) => !matches!(promote.ground, Ground::Pinned { .. }),
             Decision::Hold(reason) => !reason.settles(),
         };
+        let is_unproven = |decided: &Decided| match &decided.decision {
+            Decision::Promote(_) => false,
+            Decision::Hold(reason) => reason.is_unproven(),
+        };
         let is_closed = |environment: &Environment| {
-            let found = environment.gates.judge_moment(self.now);
+            let gates = &environment.gates;
+            let mut found = gates.judge_moment(self.now);
+            found.extend(gates.approvals.as_ref().map(|gate| judged(gate, approved)));
             found.iter().any(|one| one.verdict != Verdict::Passed)
         };
         let mut members = self.bundle.members.iter();
         let is_barred = members.any(|(_, environment, range)| {
-            decisions[range.clone()].iter().any(may_come) && is_closed(environment)
+            let decisions = &decisions[range.clone()];
+            decisions.iter().any(is_unproven)
+                || (decisions.iter().any(may_come) && is_closed(environment))
         });
         match is_barred {
             true => self.without_merging(),

@@ -10,7 +10,7 @@ use super::held::Ruling;
 use crate::image::{Digest, Repository, Tag};
 use crate::ledger::{HeldVersion, Recorded};
 use crate::manifest::CommitId;
-use crate::policy::gate::{Finding, Verdict};
+use crate::policy::gate::{Finding, GateName, Verdict};
 use crate::policy::select::choose::SelectionHold;
 use crate::policy::{EnvironmentName, SourceBranch};
 use crate::world::BranchName;
@@ -263,6 +263,11 @@ impl HoldReason {
             | Self::ForeignCommits { .. }
             | Self::Merged { .. } => false,
         }
+    }
+
+    /// Whether a server said otherwise than expected, or nothing, which its next answer may change.
+    pub(crate) fn is_unproven(&self) -> bool {
+        matches!(self, Self::Gated { finding, .. } if finding.gate == GateName::Checks)
     }
 
     /// When time alone could end it, if that is known.

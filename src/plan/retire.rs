@@ -67,7 +67,7 @@ impl Proposer<'_, '_> {
             });
         if !is_settled {
             let told = self.tell_what_holds(decisions);
-            return told.or_else(|| self.merge_no_more(&self.options(decisions)));
+            return told.or_else(|| self.merge_no_more(&self.options(decisions, self.approved())));
         }
         if self.may_be_merged(decisions) {
             return None;

@@ -8,20 +8,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::HoldReason;
+use super::consult::Asked;
 use super::decide::Subject;
 use super::facts::digest_of;
-use super::health::{Asked, Watch};
+use super::health::{self, Watch};
 use crate::image::{Digest, Tag};
-use crate::ledger::{Recorded, Runs};
+use crate::ledger::{HeldVersion, Recorded, Runs};
 use crate::manifest::{CommitId, Standing};
+use crate::policy::gate::checks::Inquiry;
 use crate::policy::gate::{Condition, Finding, GateName, Since, SoakSince, Verdict};
 use crate::policy::select::Exclusion;
-use crate::policy::{After, Candidates, Environment, EnvironmentName, Same};
-use crate::world::{Description, Fact, ImageFacts, Question};
+use crate::policy::{After, Candidates, Deliver, Environment, EnvironmentName, Same};
+use crate::world::{Answer, Description, Fact, ImageFacts, Question};
 
 /// Most facts that are asked for at once to find the newest candidate of a build that ran before: with a second for each, and
 /// eight at a time, a round waits for less than three seconds.
 const ASKED_MAX: usize = 20;
+
+/// Most candidates about which servers are asked before no older one is tried: with one check a minute for each, a server is asked once in
+/// twelve seconds about one image in one environment.
+const CHECKED_MAX: usize = 5;
 
 /// A version that ran in an environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +89,10 @@ pub(super) struct Screen<'a> {
     pub(super) facts: &'a ImageFacts,
     /// Of each environment before; empty where candidates come from the registry.
     pub(super) before: Vec<RanIn<'a>>,
+    /// Who agreed to which version, by the file with the holds.
+    pub(super) approved: &'a BTreeMap<&'a HeldVersion, BTreeSet<String>>,
+    /// What servers said that checks ask.
+    pub(super) answers: &'a BTreeMap<Inquiry, Answer>,
     pub(super) now: Timestamp,
 }
 
@@ -97,8 +107,8 @@ pub(super) type RanAs<'r> = Vec<(&'r RanIn<'r>, &'r Ran)>;
 
 impl Ran {
     /// It, to ask for its health.
-    pub(super) fn asked(&self) -> Asked<'_> {
-        Asked {
+    pub(super) fn asked(&self) -> health::Asked<'_> {
+        health::Asked {
             tag: &self.tag,
             digest: self.digest.as_ref(),
             stands: self.stands,
@@ -178,25 +188,45 @@ impl Screen<'_> {
         questions: &mut BTreeSet<Question>,
     ) -> Result<Screened, HoldReason> {
         let mut screened = Screened::default();
-        let mut asked = BTreeSet::new();
+        let mut asked = Asked::default();
+        let result = self.screen_each(tags, &mut screened, &mut asked);
+        let is_whole = asked.first.is_empty();
+        questions.extend(asked.all());
+        match is_whole {
+            true => result.map(|()| screened),
+            false => Err(HoldReason::FactsPending),
+        }
+    }
+
+    fn screen_each<'t>(
+        &self,
+        tags: impl Iterator<Item = &'t Tag>,
+        screened: &mut Screened,
+        asked: &mut Asked,
+    ) -> Result<(), HoldReason> {
+        let mut unchecked = CHECKED_MAX;
         for tag in tags {
-            match self.judge(tag, &mut asked) {
+            match self.judge(tag, asked) {
                 // Nothing is decided before all is known of those that are newer.
-                Err(HoldReason::FactsPending) if asked.len() < ASKED_MAX => {}
-                Err(reason) if asked.is_empty() => return Err(reason),
-                Err(_) => break,
+                Err(HoldReason::FactsPending)
+                    if asked.first.len() < ASKED_MAX && asked.servers() < unchecked => {}
+                Err(reason) => return Err(reason),
                 Ok(Ok(passed)) => {
+                    let nexts = passed.findings.iter().filter_map(|finding| finding.next);
+                    screened.next = screened.next.into_iter().chain(nexts).min();
                     screened.passed = Some(passed);
                     break;
                 }
-                Ok(Err(barrier)) => screened.bar(tag, barrier),
+                Ok(Err(barrier)) => {
+                    unchecked -= usize::from(barrier.is_of(GateName::Checks));
+                    screened.bar(tag, barrier);
+                    if unchecked == 0 {
+                        break;
+                    }
+                }
             }
         }
-        if asked.is_empty() {
-            return Ok(screened);
-        }
-        questions.extend(asked);
-        Err(HoldReason::FactsPending)
+        Ok(())
     }
 
     /// The newest digest by which the followed `tag` ran before and that may come, where `standing` is here.
@@ -217,7 +247,12 @@ impl Screen<'_> {
         let newer = first.versions.iter().filter(is_newer).rev();
         for digest in newer.filter_map(|ran| ran.digest.as_ref()) {
             let judged = match self.ran_by_digest(digest) {
-                Ok(ran_as) => self.pass(tag, &ran_as, questions)?,
+                Ok(ran_as) => {
+                    let mut asked = Asked::default();
+                    let judged = self.pass(tag, &ran_as, &mut asked);
+                    questions.extend(asked.all());
+                    judged?
+                }
                 Err(environment) => Err(Barrier::NotRun(environment)),
             };
             match judged {
@@ -252,21 +287,19 @@ impl Screen<'_> {
         tag: &Tag,
         questions: &mut BTreeSet<Question>,
     ) -> Result<Passed, HoldReason> {
-        let judged = self.judge(tag, questions)?;
-        judged.map_err(|barrier| barrier.reason(tag))
+        let mut asked = Asked::default();
+        let judged = self.judge(tag, &mut asked);
+        questions.extend(asked.all());
+        judged?.map_err(|barrier| barrier.reason(tag))
     }
 
     /// Whether `tag` may come, or what bars it.
-    fn judge(
-        &self,
-        tag: &Tag,
-        questions: &mut BTreeSet<Question>,
-    ) -> Result<Result<Passed, Barrier>, HoldReason> {
-        let ran_as = match self.ran_as(tag, questions)? {
+    fn judge(&self, tag: &Tag, asked: &mut Asked) -> Result<Result<Passed, Barrier>, HoldReason> {
+        let ran_as = match self.ran_as(tag, &mut asked.first)? {
             Ok(ran_as) => ran_as,
             Err(environment) => return Ok(Err(Barrier::NotRun(environment))),
         };
-        self.pass(tag, &ran_as, questions)
+        self.pass(tag, &ran_as, asked)
     }
 
     /// How `tag` ran in the environments before, or the first in which it did not.
@@ -370,25 +403,27 @@ impl Screen<'_> {
         }
     }
 
-    /// Whether the gates let `tag` pass.
+    /// Whether the gates let `tag` pass: first those that look at what is known here, and only where nothing else is waited for
+    /// those that ask servers.
     fn pass(
         &self,
         tag: &Tag,
         ran_as: &RanAs<'_>,
-        questions: &mut BTreeSet<Question>,
+        asked: &mut Asked,
     ) -> Result<Result<Passed, Barrier>, HoldReason> {
-        let gates = &self.subject.environment.gates;
-        let mut findings = Vec::new();
-        for (ran_in, ran) in ran_as {
-            self.lived((ran_in, ran), questions, &mut findings)?;
+        let environment = self.subject.environment;
+        let gates = &environment.gates;
+        let mut findings = self.by_facts(tag, ran_as, &mut asked.first)?;
+        let is_shut = match environment.deliver {
+            Deliver::Commit { .. } => Finding::weightiest(&gates.judge_moment(self.now)).is_some(),
+            // What people merge is proposed at any time.
+            Deliver::PullRequest(_) => false,
+        };
+        let waits = is_shut || Finding::weightiest(&findings).is_some();
+        if !gates.checks.is_empty() && !waits {
+            let digest = self.digest(tag, ran_as, &mut asked.first)?;
+            findings.push(self.checked((tag, &digest), asked)?);
         }
-        if let Some(min_age) = gates.min_age {
-            findings.push(match self.since(tag) {
-                Some(since) => min_age.judge(since, self.now),
-                None => unlisted(),
-            });
-        }
-        findings.extend(self.judge_build(tag, ran_as, questions)?);
         match Finding::weightiest(&findings) {
             None => Ok(Ok(Passed {
                 digest: self.ran_digest(ran_as),
@@ -431,6 +466,46 @@ impl Screen<'_> {
             Err(why) => not_begun(environment, &why),
         }));
         Ok(())
+    }
+
+    /// What the gates find that judge by what is known of a version.
+    fn by_facts(
+        &self,
+        tag: &Tag,
+        ran_as: &RanAs<'_>,
+        questions: &mut BTreeSet<Question>,
+    ) -> Result<Vec<Finding>, HoldReason> {
+        let Environment { gates, deliver, .. } = self.subject.environment;
+        let mut findings = Vec::new();
+        for (ran_in, ran) in ran_as {
+            self.lived((ran_in, ran), questions, &mut findings)?;
+        }
+        if let Some(min_age) = gates.min_age {
+            findings.push(match self.since(tag) {
+                Some(since) => min_age.judge(since, self.now),
+                None => unlisted(),
+            });
+        }
+        findings.extend(self.judge_build(tag, ran_as, questions)?);
+        // What people merge, they approve at the forge.
+        if let (Some(approvals), Deliver::Commit { .. }) = (&gates.approvals, deliver) {
+            let digest = self.digest(tag, ran_as, questions)?;
+            findings.push(self.agreed(approvals, (tag, &digest)));
+        }
+        Ok(findings)
+    }
+
+    /// The digest of a candidate, or the question for it.
+    fn digest(
+        &self,
+        tag: &Tag,
+        ran_as: &RanAs<'_>,
+        questions: &mut BTreeSet<Question>,
+    ) -> Result<Digest, HoldReason> {
+        match self.ran_digest(ran_as) {
+            Some(digest) => Ok(digest),
+            None => digest_of(&self.subject.image.repository, tag, self.facts, questions),
+        }
     }
 
     /// The digest by which a candidate is the version that ran before. One that has a tag of its own has a digest of its own.
@@ -478,6 +553,13 @@ impl Screened {
 }
 
 impl Barrier {
+    fn is_of(&self, gate: GateName) -> bool {
+        match self {
+            Self::NotRun(_) => false,
+            Self::Gated(finding) => finding.gate == gate,
+        }
+    }
+
     fn next(&self) -> Option<Timestamp> {
         match self {
             Self::NotRun(_) => None,

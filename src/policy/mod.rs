@@ -189,4 +189,8 @@ names! {
     RepositoryName;
     /// The settings' name of a connection to Argo CD: `main`.
     ConnectionName;
+    /// The settings' name of some people: `release-managers`.
+    GroupName;
+    /// A policy's name of a question to a server: `smoke`.
+    CheckName;
 }

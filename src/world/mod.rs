@@ -5,6 +5,7 @@
 
 mod ancestry;
 mod applications;
+mod checks;
 mod description;
 mod folders;
 mod history;
@@ -24,6 +25,7 @@ use crate::image::{Digest, Repository, Tag};
 use crate::ledger::{Hold, Ledger};
 use crate::manifest::{CommitId, RepoPath};
 use crate::policy::gate::Claim;
+use crate::policy::gate::checks::Inquiry;
 use crate::policy::select::PushUse;
 use crate::policy::{ConnectionName, RepositoryName, SourceBranch};
 
@@ -33,6 +35,7 @@ pub(crate) use applications::{
     ObjectName, Operation, OperationPhase, Readers, RepositoryAddress, Seen, Source, SyncState,
     SyncStatus, SyncWindow, Syncing, WindowKind,
 };
+pub(crate) use checks::Answer;
 pub(crate) use description::{Description, Labels};
 pub(crate) use folders::Folders;
 pub(crate) use range::{CommitRange, RangeCommits, SourceCommit};
@@ -62,6 +65,8 @@ pub(crate) struct World {
     pub(crate) applications: BTreeMap<ConnectionName, Fact<Arc<Applications>>>,
     /// Which commits of manifests repositories have which others behind them; asked because a decision lacked it.
     pub(crate) ancestry: BTreeMap<Ancestry, Fact<bool>>,
+    /// What servers said of what checks asked.
+    pub(crate) checks: BTreeMap<Inquiry, Answer>,
 }
 
 /// A branch of a manifests repository.
@@ -72,7 +77,7 @@ pub(crate) struct BranchName {
 }
 
 /// A reading of the outside world.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fact<T> {
     Known(T),
     /// The reading failed; `why` is a whole message for people.
@@ -175,6 +180,8 @@ pub(crate) enum Question {
         rendering: Rendering,
         files: BTreeMap<RepoPath, Arc<str>>,
     },
+    /// What does a server say that a check asks?
+    Check(Inquiry),
 }
 
 /// What a branch holds at its head.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ancestry::saved::{self as ancestry, SavedAncestry};
 use super::applications::saved::{self as applications, SavedApplications};
+use super::checks::saved::{self as checks, SavedCheck};
 use super::description::saved::{self as description, SavedDescriptions};
 use super::folders::saved::{self as folders, SavedFolders};
 use super::history::saved::{self as history, SavedHold, SavedPromotion, SavedResumed};
@@ -73,6 +74,8 @@ struct SavedWorld {
     applications: BTreeMap<String, SavedApplications>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     ancestry: Vec<SavedAncestry>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    checks: Vec<SavedCheck>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -195,6 +198,7 @@ pub(crate) fn save(world: &World, at: Timestamp) -> String {
         rendered: renderings,
         applications: by_connection,
         ancestry: by_commits,
+        checks: by_inquiry,
     } = world;
     let saved = SavedWorld {
         api_version: API_VERSION.to_owned(),
@@ -240,6 +244,7 @@ pub(crate) fn save(world: &World, at: Timestamp) -> String {
             .iter()
             .map(|(commits, fact)| ancestry::save(commits, fact))
             .collect(),
+        checks: by_inquiry.iter().map(checks::save).collect(),
     };
     serde_yaml::to_string(&saved).expect("a world file has only strings, numbers, lists and maps")
 }
@@ -296,6 +301,10 @@ pub(crate) fn load(text: &str) -> Result<(World, Timestamp), LoadWorldError> {
     for of_commits in saved.ancestry {
         let (commits, fact) = ancestry::load(of_commits)?;
         world.ancestry.insert(commits, fact);
+    }
+    for saved in saved.checks {
+        let (inquiry, answer) = checks::load(saved)?;
+        world.checks.insert(inquiry, answer);
     }
     Ok((world, parse(&saved.at, "a time")?))
 }
@@ -729,6 +738,11 @@ applications:
     at: 2026-03-02T08:59:59Z
     projects:
       argocd/shop: [{ kind: deny, schedule: '0 22 * * *', seconds: 3600, zone: Europe/Rome, applications: ['*'], namespaces: [a], clusters: [b], needs-all: true, lets-people-sync: true }, { kind: allow, schedule: x }]
+checks:
+- { prometheus: { url: https://p.example.com, query: up, headers: { x-scope-orgid: a } }, at: 2026-03-01T00:00:00Z, unknown: away }
+- { prometheus: { url: https://p.example.com, query: up, over: 10m }, at: 2026-03-01T00:00:00Z, series: [{ labels: '{}', lowest: '-inf', highest: '0.25' }], gap: 2026-03-01T00:00:00Z }
+- { http: { method: GET, url: https://s.example.com }, at: 2026-03-01T00:00:00Z, not-before: 2026-03-02T00:00:00Z, status: 503 }
+- { http: { method: POST, url: https://s.example.com, headers: { a: b }, body: c, pointers: [/a] }, at: 2026-03-01T00:00:00Z, status: 200, values: { /a: !number 1.5, /b: !text x, /c: !truth true, /d: 'null', /e: many } }
 ";
 
     #[test]
@@ -738,7 +752,7 @@ applications:
         let counts = (world.sources.len(), world.folders.len(), world.ranges.len());
         assert_eq!(counts, (2, 2, 2));
         assert_eq!(world.rendered.len(), 2);
-        assert_eq!(world.applications.len(), 3);
+        assert_eq!((world.applications.len(), world.checks.len()), (3, 4));
         assert_eq!(load(&save(&world, at)).unwrap(), (world, at));
     }
 

@@ -80,7 +80,7 @@ fn a_pin_is_one_commit_and_goes_down_until_someone_resumes() {
     Towpath-Reason: INC-123: login #2
     ");
     insta::assert_snapshot!(lab.pushed(HOLDS), @r#"
-    # What people decided of versions: `towpath pin`, `reject`, `stop` and `resume` write here, and so may you.
+    # What people decided of versions: `towpath pin`, `reject`, `stop`, `approve` and `resume` write here, and so may you.
     holds:
     - policy: portal
       environment: dev
@@ -114,7 +114,7 @@ fn a_pin_is_one_commit_and_goes_down_until_someone_resumes() {
     Towpath-Stands: web develop-1-0a1b2c3
     ");
     insta::assert_snapshot!(lab.pushed(HOLDS), @"
-    # What people decided of versions: `towpath pin`, `reject`, `stop` and `resume` write here, and so may you.
+    # What people decided of versions: `towpath pin`, `reject`, `stop`, `approve` and `resume` write here, and so may you.
     holds:
     ");
     done(&lab.run(&["apply"]));

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
+mod approvals;
 mod charts;
 mod commits;
 mod daemon;

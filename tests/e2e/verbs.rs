@@ -25,6 +25,7 @@ fn help_names_every_verb() {
       pin          Pin a version: exactly it stands in an environment, older or newer, until someone
                    resumes
       reject       Reject a version: it does not come to an environment, and the next best may
+      approve      Approve a version: it may come to an environment by commits once enough people agree
       stop         Stop promotions, in one environment or in many
       resume       Resume promotions: end holds, and let go of what a person undid
       rollback     Put the version before back, as the environment is delivered, and pin it

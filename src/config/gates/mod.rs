@@ -7,6 +7,11 @@ mod signature;
 
 mod healthy;
 
+mod approvals;
+mod checks;
+
+use std::collections::{BTreeMap, BTreeSet};
+
 use globset::{Glob, GlobMatcher};
 use jiff::SignedDuration;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
@@ -17,13 +22,16 @@ use healthy::{HealthyGate, healthy};
 use super::fleet::Fleet;
 use super::forms::OneOrMany;
 use super::problem::Faults;
-use super::shape::{Block, Later, Leaf, Placed, Refusal, shape};
+use super::shape::{Block, Leaf, Placed, Refusal, shape};
 use crate::policy::Policy;
 use crate::policy::gate::{
     DAYS, Days, Freeze, FreezeEnd, FreezeError, Gates, Hours, MinAge, Platform, Platforms,
     Signature, Soak, Window, Windows,
 };
+use crate::probe::Server;
+use approvals::{ApprovalsEntry, approvals};
 use attestations::{AttestationEntry, attestations};
+use checks::{CheckEntry, checks};
 use signature::{SignerEntry, Signers};
 
 pub(super) use signature::{SignerFiles, TrustRootEntry};
@@ -59,9 +67,10 @@ shape! {
         signature: Option<OneOrMany<Signers<SignerEntry>>> = "signature",
         /// What must have been stated of the image and signed: `{ type: slsaprovenance }`, `{ type: vuln, max-severity: medium }`, or a list of these, all of which it needs.
         attestations: Option<OneOrMany<Signers<AttestationEntry>>> = "attestations",
-    } also {
-        Later = "checks",
-        Later = "approvals",
+        /// How many people must agree: `{ count: 2, from: [release-managers, ann] }`.
+        approvals: Option<Block<ApprovalsEntry>> = "approvals",
+        /// What other servers are to say of the version, over HTTP or by Prometheus; they are asked once nothing else is waited for.
+        checks: Option<Vec<Block<CheckEntry>>> = "checks",
     }
 
     /// Hours of the week.
@@ -243,16 +252,23 @@ impl GatesEntry {
     }
 }
 
-/// What the gates of an environment mean that comes after another (`is_after`), where Argo CD is connected (`is_connected`; `None` where
-/// the settings cannot be read).
-pub(super) fn gates(
-    written: Option<&GatesEntry>,
-    (is_after, is_connected): (bool, Option<bool>),
-    faults: &mut Faults,
-) -> Gates {
+/// What gates need to know of the rest.
+pub(super) struct Known<'a> {
+    /// Whether versions come from another environment.
+    pub(super) is_after: bool,
+    /// Whether Argo CD is connected; `None` where the settings cannot be read.
+    pub(super) is_connected: Option<bool>,
+    /// The servers that the settings name; `None` where they cannot be read.
+    pub(super) servers: Option<&'a BTreeMap<String, Server>>,
+    /// The people of each group of the settings; `None` where they cannot be read.
+    pub(super) groups: Option<&'a BTreeMap<String, BTreeSet<String>>>,
+}
+
+/// What the gates of an environment mean.
+pub(super) fn gates(written: Option<&GatesEntry>, known: &Known<'_>, faults: &mut Faults) -> Gates {
     let Some(written) = written else {
         return Gates {
-            healthy: healthy(None, (is_after, is_connected), faults),
+            healthy: healthy(None, (known.is_after, known.is_connected), faults),
             ..Gates::default()
         };
     };
@@ -265,15 +281,21 @@ pub(super) fn gates(
         platforms,
         signature,
         attestations: attested,
+        approvals: written_approvals,
+        checks: written_checks,
     } = written.clone();
-    if let Some(soak) = soak.as_ref().filter(|_| !is_after) {
+    if let Some(soak) = soak.as_ref().filter(|_| !known.is_after) {
         faults.error_with_hint(
             soak.span,
             "`soak` counts from when a version began to run in the environment before, and there is none",
             "name it with `after`, or write `min-age`, which counts from the push",
         );
     }
-    let healthy = healthy(written_healthy, (is_after, is_connected), faults);
+    let healthy = healthy(
+        written_healthy,
+        (known.is_after, known.is_connected),
+        faults,
+    );
     let windows = windows.map(|OneOrMany(windows)| {
         let windows = windows.into_iter();
         Windows::new(windows.map(|entry| window(entry, faults)).collect())
@@ -304,6 +326,8 @@ pub(super) fn gates(
         }),
         attestations: attested.map(|written| attestations(written, signature.as_ref(), faults)),
         signature,
+        approvals: approvals(written_approvals, known, faults),
+        checks: checks(written_checks, known, faults),
     }
 }
 

@@ -296,7 +296,8 @@ impl Town {
                 | Question::Commit { .. }
                 | Question::Ancestry(_)
                 | Question::Range(_)
-                | Question::Rendered { .. } => {
+                | Question::Rendered { .. }
+                | Question::Check(_) => {
                     panic!("nothing here needs {question:?}")
                 }
             }
@@ -493,6 +494,7 @@ impl Town {
                     title,
                     body,
                     state: RequestState::Open,
+                    approvals: None,
                 });
                 self.told.extend(build.map(|build| (self.ids, build)));
                 self.tell(|| format!("towpath opens #{}", self.ids));

@@ -4,7 +4,9 @@
 //! Invariant: a gate is a pure function of its options, facts and time; what cannot be read is `Unknown`, and holds.
 
 mod age;
+mod approvals;
 mod attestations;
+pub(crate) mod checks;
 mod clock;
 mod freeze;
 mod healthy;
@@ -16,7 +18,10 @@ use std::fmt;
 
 use jiff::Timestamp;
 
+use checks::Check;
+
 pub(crate) use age::{MinAge, Since, Soak, SoakSince};
+pub(crate) use approvals::{Approvals, Approvers};
 pub(crate) use attestations::{
     Attestation, Attestations, Limits, PredicateType, Report, Severity, SeverityLimit,
 };
@@ -41,6 +46,9 @@ pub(crate) struct Gates {
     pub(crate) platforms: Option<Platforms>,
     pub(crate) signature: Option<Signature>,
     pub(crate) attestations: Option<Attestations>,
+    pub(crate) approvals: Option<Approvals>,
+    /// All must pass; none is no gate.
+    pub(crate) checks: Vec<Check>,
 }
 
 /// What a gate is called in policies, in reasons and in commit statuses.
@@ -54,6 +62,8 @@ pub(crate) enum GateName {
     Platforms,
     Signature,
     Attestations,
+    Approvals,
+    Checks,
 }
 
 /// How a gate stands for one version in one environment at one time.
@@ -93,10 +103,13 @@ impl Gates {
             platforms,
             signature,
             attestations,
+            approvals,
+            checks,
         } = self;
         let has_lived = healthy.is_some() || soak.is_some();
         let are_vouched = signature.is_some() || attestations.is_some();
-        has_lived || min_age.is_some() || platforms.is_some() || are_vouched
+        let are_known = has_lived || min_age.is_some() || platforms.is_some() || are_vouched;
+        are_known || approvals.is_some() || !checks.is_empty()
     }
 
     /// What those find that judge the moment and no version, each gate once.
@@ -150,6 +163,8 @@ impl GateName {
             Self::Platforms => "platforms",
             Self::Signature => "signature",
             Self::Attestations => "attestations",
+            Self::Approvals => "approvals",
+            Self::Checks => "checks",
         }
     }
 }

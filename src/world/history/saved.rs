@@ -57,6 +57,8 @@ pub(in crate::world) struct SavedHold {
     image: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pin: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    approve: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     reject: Vec<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -240,6 +242,10 @@ fn save_hold(hold: &Hold) -> SavedHold {
             stop: true,
             ..saved
         },
+        HoldKind::Approve(version) => SavedHold {
+            approve: Some(version.to_string()),
+            ..saved
+        },
     }
 }
 
@@ -268,23 +274,25 @@ fn load_hold(saved: SavedHold) -> Result<Hold, LoadWorldError> {
         environment,
         image,
         pin,
+        approve,
         reject,
         stop,
         reason,
         by,
         until,
     } = saved;
-    let kind = match (pin, &reject[..], stop) {
-        (Some(pin), [], false) => HoldKind::Pin(parse(&pin, "a version")?),
-        (None, [_, ..], false) => {
+    let kind = match (pin, approve, &reject[..], stop) {
+        (Some(pin), None, [], false) => HoldKind::Pin(parse(&pin, "a version")?),
+        (None, Some(approve), [], false) => HoldKind::Approve(parse(&approve, "a version")?),
+        (None, None, [_, ..], false) => {
             let versions = reject.iter().map(|version| parse(version, "a version"));
             HoldKind::Reject(versions.collect::<Result<_, _>>()?)
         }
-        (None, [], true) => HoldKind::Stop,
+        (None, None, [], true) => HoldKind::Stop,
         _ => {
             return Err(LoadWorldError::Value {
                 text: format!("line: {line}"),
-                what: "a hold: exactly one of `pin`, `reject` and `stop`",
+                what: "a hold: exactly one of `pin`, `reject`, `stop` and `approve`",
             });
         }
     };

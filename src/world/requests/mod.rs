@@ -2,11 +2,11 @@
 
 pub(super) mod saved;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::File;
+use super::{Fact, File};
 use crate::manifest::{CommitId, RepoPath};
 
 /// The commit at the tip of a proposal's branch.
@@ -38,6 +38,8 @@ pub(crate) struct PullRequest {
     pub(crate) title: String,
     pub(crate) body: String,
     pub(crate) state: RequestState,
+    /// Who approved what stands on its branch, by their logins; `None` until a gate needs it.
+    pub(crate) approvals: Option<Fact<BTreeSet<String>>>,
 }
 
 /// How far a pull request has come.

@@ -59,6 +59,19 @@ pub(in crate::world) struct SavedRequest {
     at: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     by: Option<String>,
+    /// Missing until a gate needs it.
+    #[serde(
+        rename = "approved-by",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    approved_by: Option<Vec<String>>,
+    #[serde(
+        rename = "approvals-unknown",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    approvals_unknown: Option<String>,
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -156,11 +169,17 @@ fn save_request(request: &PullRequest) -> SavedRequest {
         title,
         body,
         state,
+        approvals,
     } = request.clone();
     let (state, ended) = match state {
         RequestState::Open => (SavedState::Open, None),
         RequestState::Merged { at, by } => (SavedState::Merged, Some((at, by))),
         RequestState::Closed { at, by } => (SavedState::Closed, Some((at, by))),
+    };
+    let (approved_by, approvals_unknown) = match approvals {
+        None => (None, None),
+        Some(Fact::Known(by)) => (Some(by.into_iter().collect()), None),
+        Some(Fact::Unknown { why }) => (None, Some(why)),
     };
     let (at, by) = ended.map_or((None, None), |(at, by)| (Some(at.to_string()), by));
     SavedRequest {
@@ -173,6 +192,8 @@ fn save_request(request: &PullRequest) -> SavedRequest {
         state,
         at,
         by,
+        approved_by,
+        approvals_unknown,
     }
 }
 
@@ -218,5 +239,10 @@ fn load_request(saved: SavedRequest) -> Result<PullRequest, LoadWorldError> {
         title: saved.title,
         body: saved.body,
         state,
+        approvals: match (saved.approved_by, saved.approvals_unknown) {
+            (_, Some(why)) => Some(Fact::Unknown { why }),
+            (Some(by), None) => Some(Fact::Known(by.into_iter().collect())),
+            (None, None) => None,
+        },
     })
 }

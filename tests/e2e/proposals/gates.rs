@@ -17,7 +17,7 @@ impl Story {
     }
 
     /// The policy with `gates` for production, and `options` for its pull requests.
-    fn gated(&self, gates: &str, options: &str) {
+    pub(super) fn gated(&self, gates: &str, options: &str) {
         self.policies(&[("portal", "acme/web")], options);
         let path = "policies/all.yaml";
         let text = std::fs::read_to_string(self.lab.path().join(path)).unwrap();

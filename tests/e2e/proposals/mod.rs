@@ -2,8 +2,10 @@
 //!
 //! Most steps are a run of `apply`, which knows nothing of the runs before it: each is a restart too.
 
+mod approvals;
 mod between;
 mod bundles;
+mod checks;
 mod gates;
 mod healthy;
 mod killed;

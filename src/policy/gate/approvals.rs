@@ -1,0 +1,147 @@
+//! The gate `approvals`: how many people, and who of them, must have agreed to a version.
+
+use std::collections::BTreeSet;
+
+use super::{Finding, GateName, Verdict};
+
+/// How many must have approved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Approvals {
+    /// One at least.
+    pub(crate) count: usize,
+    /// Whose approvals count; `None` for everybody's.
+    pub(crate) from: Option<Approvers>,
+}
+
+/// Whose approvals count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Approvers {
+    /// Groups and people, as the policy names them.
+    pub(crate) named: Vec<String>,
+    /// The people of all of these: logins at a forge, or names or addresses as git knows them.
+    pub(crate) people: BTreeSet<String>,
+}
+
+impl Approvals {
+    /// How a version stands that these people approved, or of which that could not be read, with the reason. `remedy` is how one
+    /// more approves it.
+    pub(crate) fn judge(
+        &self,
+        approved: Result<&BTreeSet<String>, &str>,
+        remedy: Option<&str>,
+    ) -> Finding {
+        let (verdict, why) = match approved {
+            Err(why) => (Verdict::Unknown, why.to_owned()),
+            Ok(approved) => self.count(approved, remedy),
+        };
+        Finding {
+            gate: GateName::Approvals,
+            verdict,
+            why,
+            next: None,
+        }
+    }
+
+    fn count(&self, approved: &BTreeSet<String>, remedy: Option<&str>) -> (Verdict, String) {
+        let counts = |who: &&String| self.from.as_ref().is_none_or(|from| from.has(who));
+        let (those, others): (Vec<&String>, Vec<&String>) = approved.iter().partition(counts);
+        let list = |names: &[&String]| {
+            let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+            names.join(", ")
+        };
+        // Who writes his name otherwise is the same person.
+        let address = |who: &&String| {
+            parts(who)
+                .map_or(who.as_str(), |(_, address)| address)
+                .to_lowercase()
+        };
+        let people: BTreeSet<String> = those.iter().map(address).collect();
+        let missing = self.count.saturating_sub(people.len());
+        if missing == 0 {
+            return (Verdict::Passed, format!("approved by {}", list(&those)));
+        }
+        let missing = match missing {
+            1 => "1 approval is missing".to_owned(),
+            some => format!("{some} approvals are missing"),
+        };
+        let from = self.from.as_ref();
+        let parts = [
+            Some(missing),
+            from.map(|from| format!(", from {}", from.named.join(" or "))),
+            (!those.is_empty()).then(|| format!(", beside {}", list(&those))),
+            (!others.is_empty()).then(|| format!("; not counted: {}", list(&others))),
+            remedy.map(|remedy| format!(": `{remedy}`")),
+        ];
+        let why = parts.into_iter().flatten().collect();
+        (Verdict::Waits, why)
+    }
+}
+
+impl Approvers {
+    /// Whether `who` is one of them: a login, or a person as git writes one, `Ann Example <ann@example.com>`.
+    fn has(&self, who: &str) -> bool {
+        let (name, address) = parts(who).unzip();
+        let names = [Some(who), name, address];
+        let mut people = self.people.iter();
+        people.any(|one| {
+            names
+                .into_iter()
+                .flatten()
+                .any(|name| one.eq_ignore_ascii_case(name))
+        })
+    }
+}
+
+/// Name and address of a person as git writes one.
+fn parts(who: &str) -> Option<(&str, &str)> {
+    who.strip_suffix('>')?.split_once(" <")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Approvals, Approvers, Verdict};
+
+    fn told(count: usize, from: &[&str], approved: &[&str]) -> String {
+        let texts = |texts: &[&str]| texts.iter().map(ToString::to_string).collect();
+        let approvals = Approvals {
+            count,
+            from: (!from.is_empty()).then(|| Approvers {
+                named: vec!["release-managers".to_owned()],
+                people: from.iter().map(ToString::to_string).collect(),
+            }),
+        };
+        let found = approvals.judge(Ok(&texts(approved)), Some("towpath approve"));
+        assert_eq!(found.next, None);
+        format!("{:?}: {}", found.verdict, found.why)
+    }
+
+    #[test]
+    fn as_many_as_it_takes_pass_and_one_fewer_waits() {
+        insta::assert_snapshot!(told(2, &[], &["ann", "bob"]), @"Passed: approved by ann, bob");
+        insta::assert_snapshot!(told(2, &[], &["ann"]), @"Waits: 1 approval is missing, beside ann: `towpath approve`");
+        insta::assert_snapshot!(told(2, &[], &[]), @"Waits: 2 approvals are missing: `towpath approve`");
+        let twice = told(2, &[], &["Ann <a@example.com>", "Ann E <A@example.com>"]);
+        insta::assert_snapshot!(twice, @"Waits: 1 approval is missing, beside Ann <a@example.com>, Ann E <A@example.com>: `towpath approve`");
+    }
+
+    #[test]
+    fn only_those_who_may_are_counted_by_whatever_name_they_have() {
+        insta::assert_snapshot!(told(1, &["ann"], &["bob"]), @"Waits: 1 approval is missing, from release-managers; not counted: bob: `towpath approve`");
+        for name in ["ann", "Ann", "ann <a@example.com>", "A. E. <ann>"] {
+            assert!(told(1, &["ann"], &[name]).starts_with("Passed"), "{name}");
+        }
+        assert!(told(1, &["a@example.com"], &["Ann <A@example.com>"]).starts_with("Passed"));
+        assert!(told(1, &["ann"], &["anna", "Ann E <a@example.com>"]).starts_with("Waits"));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_unknown() {
+        let approvals = Approvals {
+            count: 1,
+            from: None,
+        };
+        let found = approvals.judge(Err("the forge is away"), None);
+        assert_eq!(found.verdict, Verdict::Unknown);
+        assert_eq!(found.why, "the forge is away");
+    }
+}

@@ -1,0 +1,229 @@
+//! What a check expects of an answer over HTTP: its status, and values in its JSON.
+
+use std::fmt;
+
+use regex::Regex;
+
+/// What is expected, all of it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Expect {
+    /// One of these; never empty.
+    pub(crate) status: Vec<Statuses>,
+    pub(crate) json: Vec<Condition>,
+}
+
+/// One status, or a hundred of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Statuses {
+    One(u16),
+    /// `2xx` by its first digit.
+    Class(u16),
+}
+
+/// What is expected of one value in the JSON of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Condition {
+    /// A JSON pointer: <https://www.rfc-editor.org/rfc/rfc6901>.
+    pub(crate) pointer: String,
+    pub(crate) test: Test,
+}
+
+/// How a value is judged.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Test {
+    Equals(Scalar),
+    Matches(Pattern),
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+/// A pattern of a whole text.
+#[derive(Clone, Debug)]
+pub(crate) struct Pattern {
+    text: String,
+    regex: Regex,
+}
+
+/// A value in the JSON of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Scalar {
+    Text(String),
+    Number(f64),
+    Truth(bool),
+    Null,
+    /// A list or a map, of which nothing is told.
+    Many,
+}
+
+impl Expect {
+    /// What is otherwise, if anything is.
+    pub(super) fn otherwise(
+        &self,
+        status: u16,
+        value: impl Fn(&str) -> Option<Scalar>,
+    ) -> Option<String> {
+        if !self.status.iter().any(|expected| expected.has(status)) {
+            let expected: Vec<String> = self.status.iter().map(Statuses::to_string).collect();
+            return Some(format!("answered {status}, not {}", expected.join(" or ")));
+        }
+        self.json.iter().find_map(|condition| {
+            let Condition { pointer, test } = condition;
+            let is = match value(pointer) {
+                None => "is not there".to_owned(),
+                Some(value) if test.takes(&value) => return None,
+                Some(value) => format!("is {value}"),
+            };
+            Some(format!(
+                "answered {status}, and `{pointer}` {is}, not {test}"
+            ))
+        })
+    }
+}
+
+impl Statuses {
+    fn has(self, status: u16) -> bool {
+        match self {
+            Self::One(one) => one == status,
+            Self::Class(digit) => digit == status / 100,
+        }
+    }
+}
+
+impl Test {
+    fn takes(&self, value: &Scalar) -> bool {
+        match (self, value) {
+            (Self::Equals(expected), value) => expected == value,
+            (Self::Matches(pattern), Scalar::Text(text)) => pattern.regex.is_match(text),
+            (Self::AtLeast(least), Scalar::Number(number)) => number >= least,
+            (Self::AtMost(most), Scalar::Number(number)) => number <= most,
+            (Self::Matches(_) | Self::AtLeast(_) | Self::AtMost(_), _) => false,
+        }
+    }
+}
+
+impl Pattern {
+    /// Reads a pattern of a whole text.
+    pub(crate) fn new(text: &str) -> Result<Self, regex::Error> {
+        // By itself first: `a)|(b` is none, whatever stands around it.
+        Regex::new(text)?;
+        let regex = Regex::new(&format!("^(?:{text})$"))?;
+        let text = text.to_owned();
+        Ok(Self { text, regex })
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl fmt::Display for Statuses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::One(status) => status.fmt(f),
+            Self::Class(digit) => write!(f, "{digit}xx"),
+        }
+    }
+}
+
+impl fmt::Display for Test {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Equals(value) => value.fmt(f),
+            Self::Matches(pattern) => write!(f, "like `{}`", pattern.text),
+            Self::AtLeast(least) => write!(f, "{least} or more"),
+            Self::AtMost(most) => write!(f, "{most} or less"),
+        }
+    }
+}
+
+impl fmt::Display for Scalar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => write!(f, "\"{text}\""),
+            Self::Number(number) => number.fmt(f),
+            Self::Truth(truth) => truth.fmt(f),
+            Self::Null => f.write_str("null"),
+            Self::Many => f.write_str("a list or a map"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Condition, Expect, Pattern, Scalar, Statuses, Test};
+
+    fn told(status: u16, test: Test, value: Option<Scalar>) -> String {
+        let expect = Expect {
+            status: vec![Statuses::Class(2), Statuses::One(304)],
+            json: vec![Condition {
+                pointer: "/a".to_owned(),
+                test,
+            }],
+        };
+        let otherwise = expect.otherwise(status, |pointer| {
+            assert_eq!(pointer, "/a");
+            value.clone()
+        });
+        otherwise.unwrap_or_else(|| "as expected".to_owned())
+    }
+
+    fn text(text: &str) -> Scalar {
+        Scalar::Text(text.to_owned())
+    }
+
+    #[test]
+    fn a_status_is_one_or_a_class() {
+        let null = || Test::Equals(Scalar::Null);
+        let told = |status| told(status, null(), Some(Scalar::Null));
+        for status in [200, 299, 304] {
+            assert_eq!(told(status), "as expected");
+        }
+        for status in [199, 300, 305] {
+            assert_eq!(told(status), format!("answered {status}, not 2xx or 304"));
+        }
+    }
+
+    #[test]
+    fn a_value_is_compared_with_its_kind() {
+        let equals = |test: Scalar, value| told(200, Test::Equals(test), value);
+        assert_eq!(equals(text("ok"), Some(text("ok"))), "as expected");
+        let told = equals(text("ok"), Some(text("no")));
+        assert_eq!(told, "answered 200, and `/a` is \"no\", not \"ok\"");
+        let told = equals(text("1"), Some(Scalar::Number(1.0)));
+        assert_eq!(told, "answered 200, and `/a` is 1, not \"1\"");
+        let told = equals(Scalar::Truth(true), None);
+        assert_eq!(told, "answered 200, and `/a` is not there, not true");
+    }
+
+    #[test]
+    fn a_pattern_is_of_the_whole_text() {
+        let like = |value| told(200, Test::Matches(Pattern::new("ok|fine").unwrap()), value);
+        assert_eq!(like(Some(text("fine"))), "as expected");
+        let told = like(Some(text("fine!")));
+        assert_eq!(
+            told,
+            "answered 200, and `/a` is \"fine!\", not like `ok|fine`"
+        );
+        assert!(Pattern::new("a)|(b").is_err());
+    }
+
+    #[test]
+    fn a_bound_of_a_number_passes_itself() {
+        let number = |number| Some(Scalar::Number(number));
+        let least = |value| told(200, Test::AtLeast(2.0), value);
+        let most = |value| told(200, Test::AtMost(2.0), value);
+        assert_eq!(least(number(2.0)), "as expected");
+        assert_eq!(most(number(2.0)), "as expected");
+        let told = least(number(1.99));
+        assert_eq!(told, "answered 200, and `/a` is 1.99, not 2 or more");
+        let told = most(number(2.01));
+        assert_eq!(told, "answered 200, and `/a` is 2.01, not 2 or less");
+        let told = most(Some(Scalar::Many));
+        assert_eq!(
+            told,
+            "answered 200, and `/a` is a list or a map, not 2 or less"
+        );
+    }
+}
