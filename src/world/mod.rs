@@ -9,6 +9,7 @@ mod checks;
 mod description;
 mod folders;
 mod history;
+mod pushes;
 mod range;
 mod rendered;
 mod requests;

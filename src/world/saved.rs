@@ -15,16 +15,14 @@ use super::checks::saved::{self as checks, SavedCheck};
 use super::description::saved::{self as description, SavedDescriptions};
 use super::folders::saved::{self as folders, SavedFolders};
 use super::history::saved::{self as history, SavedHold, SavedPromotion, SavedResumed};
+use super::pushes::saved::{self as pushes, SavedPushes};
 use super::range::saved::{self as range, SavedRange};
 use super::rendered::saved::{self as rendered, SavedRendering};
 use super::requests::saved::{self as requests, SavedProposal, SavedRequests};
 use super::source::saved::{self as source, SavedSource};
 use super::vouched::saved::{self as vouched, SavedClaims};
-use super::{
-    BranchFacts, BranchName, Fact, File, ImageFacts, Listing, Pushes, Shrunk, TagDetails, World,
-};
+use super::{BranchFacts, BranchName, Fact, File, ImageFacts, Listing, Shrunk, TagDetails, World};
 use crate::image::Tag;
-use crate::policy::select::PushUse;
 
 /// The version of the format.
 const API_VERSION: &str = "towpath.dev/v1alpha1";
@@ -102,24 +100,6 @@ struct SavedImage {
 struct SavedShrunk {
     from: usize,
     until: String,
-}
-
-/// What becomes of push times; the times themselves stand at the tags.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct SavedPushes {
-    order: SavedPushUse,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    not_asked: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    unknown: Option<String>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum SavedPushUse {
-    ByDefault,
-    OnRequest,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -338,7 +318,7 @@ fn save_image(facts: &ImageFacts) -> SavedImage {
                 };
                 tags.insert(tag.to_string(), saved);
             }
-            pushes = listing.pushes.as_ref().map(save_pushes);
+            pushes = listing.pushes.as_ref().map(pushes::save);
             let shrunk = listing.shrunk.map(|Shrunk { from, until }| SavedShrunk {
                 from,
                 until: until.to_string(),
@@ -370,39 +350,6 @@ fn save_image(facts: &ImageFacts) -> SavedImage {
         tags,
         described: description::save(described),
         vouched: vouched::save(claims),
-    }
-}
-
-fn save_pushes(Pushes { of_use, times }: &Pushes) -> SavedPushes {
-    SavedPushes {
-        order: match of_use {
-            PushUse::ByDefault => SavedPushUse::ByDefault,
-            PushUse::OnRequest => SavedPushUse::OnRequest,
-        },
-        not_asked: times.is_none(),
-        unknown: match times {
-            Some(Fact::Unknown { why }) => Some(why.clone()),
-            Some(Fact::Known(_)) | None => None,
-        },
-    }
-}
-
-fn load_pushes(saved: SavedPushes, times: BTreeMap<Tag, Timestamp>) -> Pushes {
-    let SavedPushes {
-        order,
-        not_asked,
-        unknown,
-    } = saved;
-    Pushes {
-        of_use: match order {
-            SavedPushUse::ByDefault => PushUse::ByDefault,
-            SavedPushUse::OnRequest => PushUse::OnRequest,
-        },
-        times: match (not_asked, unknown) {
-            (true, _) => None,
-            (false, Some(why)) => Some(Fact::Unknown { why }),
-            (false, None) => Some(Fact::Known(Arc::new(times))),
-        },
     }
 }
 
@@ -456,7 +403,7 @@ fn load_image(saved: SavedImage) -> Result<ImageFacts, LoadWorldError> {
             at: parse(&at, "a time")?,
             tags,
             shrunk,
-            pushes: pushes.map(|saved| load_pushes(saved, pushed)),
+            pushes: pushes.map(|saved| pushes::load(saved, pushed)),
         })),
         (None, None) => Fact::Unknown {
             why: "the world file has no listing of it".to_owned(),
