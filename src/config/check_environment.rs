@@ -10,11 +10,12 @@ use super::check_forge::Doubt;
 use super::check_policy::{Check, Context, KnownImage};
 use super::delivery::{delivery, no_head};
 use super::forms;
-use super::gates::{Known, gates};
+use super::gates::{GatesEntry, Known, gates};
 use super::raw::Environment as RawEnvironment;
 use super::shape::{Block, NamedEntry, Placed};
 use super::tags::WrittenRule;
 use crate::manifest::Write;
+use crate::policy::gate::Gates;
 use crate::policy::select::TagRule;
 use crate::policy::select::choose::Downgrade;
 use crate::policy::{
@@ -98,16 +99,11 @@ impl Check<'_> {
         }
         let argo_cd = self.argo_cd(argo_cd.as_ref(), names);
         let after = self.after(&environment.value, context);
-        let known = Known {
-            is_after: after.is_some(),
-            is_connected: self.connections.map(|connections| !connections.is_empty()),
-            servers: self.servers,
-            groups: self.groups,
-        };
+        let gates = self.gates(written.as_ref(), after.is_some());
         Environment {
             name: name.value.clone(),
             rules,
-            gates: gates(written.as_ref(), &known, self.faults),
+            gates,
             on_degraded: self.on_degraded(on_degraded.as_ref(), &argo_cd),
             argo_cd,
             after,
@@ -119,6 +115,17 @@ impl Check<'_> {
                 Some(false) | None => Downgrade::Forbidden,
             },
         }
+    }
+
+    /// What the gates of an environment mean that comes after another, or not.
+    fn gates(&mut self, written: Option<&GatesEntry>, is_after: bool) -> Gates {
+        let known = Known {
+            is_after,
+            is_connected: self.connections.map(|connections| !connections.is_empty()),
+            servers: self.servers,
+            groups: self.groups,
+        };
+        gates(written, &known, self.faults)
     }
 
     /// Notes an environment that says of some image neither which versions may come nor from where.
