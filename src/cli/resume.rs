@@ -11,7 +11,7 @@ use super::{Failure, print};
 use crate::config::without_holds;
 use crate::daemon::now;
 use crate::ledger::{Act, HOLDS_FILE, Hold, HoldEvent, Target};
-use crate::plan::{sites, written};
+use crate::plan::{sites, written_whole};
 use crate::policy::{ImageName, Policy};
 
 #[derive(clap::Args)]
@@ -136,7 +136,10 @@ fn stands(writer: &Writer<'_>, target: &Target) -> Vec<(ImageName, String)> {
             continue;
         }
         for (_, standing) in listed.standings.into_iter().flatten() {
-            stands.insert((listed.image.clone(), written(&standing).unwrap_or_default()));
+            stands.insert((
+                listed.image.clone(),
+                written_whole(&standing).unwrap_or_default(),
+            ));
         }
     }
     stands.into_iter().collect()

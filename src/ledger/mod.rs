@@ -89,12 +89,13 @@ impl Resumed {
         !promotion.is_since_resumed && self.lifts_what_came(promotion.at, place)
     }
 
-    /// Whether it ends what came of `text` in place of a promotion that came `at` that time.
+    /// Whether it ends what came of `text` in place of a promotion that came `at` that time. A tag alone stands for what it
+    /// stood with.
     pub(crate) fn lifts_what_came(&self, at: Timestamp, (image, text): (&ImageName, &str)) -> bool {
+        let is_tag = |stood: &str| stood.split_once('@').is_some_and(|(tag, _)| tag == text);
         let stood = |stands: &BTreeSet<(ImageName, String)>| {
-            stands
-                .iter()
-                .any(|(name, stood)| name == image && stood == text)
+            let mut here = stands.iter().filter(|(name, _)| name == image);
+            here.any(|(_, stood)| stood == text || is_tag(stood))
         };
         at <= self.at && self.stands.as_ref().is_none_or(stood)
     }

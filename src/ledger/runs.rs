@@ -9,19 +9,25 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
 use super::{Moved, Recorded};
 use crate::image::{Digest, Tag};
 
 /// The versions that an environment ran.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Runs<'a> {
-    /// Each by the promotion that brought it first, in that order, without those that were taken back.
-    runs: Vec<&'a Recorded>,
-    /// Where each version stood in `runs` last, which may have been taken back since.
-    places: BTreeMap<(&'a Tag, Option<&'a Digest>), usize>,
+    /// Each by the place in `all` of the promotion that brought it first, without those that were taken back.
+    runs: Vec<usize>,
+    /// When each version came, whether it was taken back or not.
+    came: BTreeMap<(&'a Tag, Option<&'a Digest>), Came>,
     all: &'a [Arc<Recorded>],
+}
+
+/// The promotions that brought a version, by their places among all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Came {
+    first: usize,
+    /// The one by which it ran last.
+    last: usize,
 }
 
 /// How versions compare, where their rule tells it: `a` to `b`, as both stand in files.
@@ -37,16 +43,16 @@ impl<'a> Runs<'a> {
     ) -> Self {
         let mut runs = Self {
             runs: Vec::new(),
-            places: BTreeMap::new(),
+            came: BTreeMap::new(),
             all: promotions,
         };
         let mut latest: Option<&Recorded> = None;
-        for promotion in promotions {
+        for (place, promotion) in promotions.iter().enumerate() {
             if let Some(latest) = latest {
                 let replaced = promotion.moved.replaced.as_deref().unwrap_or_default();
                 runs.found(&replaced.split(", ").collect::<Vec<_>>(), latest, compare);
             }
-            runs.came(promotion, compare);
+            runs.came(place, compare);
             latest = Some(promotion);
         }
         runs.where_stands(standing, compare)
@@ -62,34 +68,50 @@ impl<'a> Runs<'a> {
     }
 
     /// The promotions, oldest first.
-    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &'a Recorded> + use<'a, '_> {
-        self.runs.iter().copied()
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &'a Recorded> + use<'a, '_> {
+        let all = self.all;
+        self.runs.iter().map(|place| all[*place].as_ref())
     }
 
-    /// When the build `digest` last came, whether it was taken back or not.
-    pub(crate) fn came_at(&self, digest: &Digest) -> Option<Timestamp> {
-        let is_it = |promotion: &&Arc<Recorded>| promotion.moved.digest.as_ref() == Some(digest);
-        Some(self.all.iter().rfind(is_it)?.at)
+    /// The place of the promotion that brought `digest` as `tag` first, whether that was taken back or not: the order of the
+    /// digests of a followed tag. Times would not tell which came before another, since clocks are put back.
+    pub(crate) fn place_of(&self, tag: &Tag, digest: &Digest) -> Option<usize> {
+        Some(self.came.get(&(tag, Some(digest)))?.first)
     }
 
     /// Adds what a promotion brought. What is newer than that was taken back by it.
-    fn came(&mut self, promotion: &'a Recorded, compare: Compare<'_>) {
-        let moved = &promotion.moved;
+    fn came(&mut self, place: usize, compare: Compare<'_>) {
+        let moved = &self.all[place].moved;
         let key = (&moved.tag, moved.digest.as_ref());
-        if let Some(&place) = self.places.get(&key)
-            && self
-                .runs
-                .get(place)
-                .is_some_and(|run| is_same(&run.moved, moved))
-        {
-            self.runs.truncate(place + 1);
-            return;
+        let before = self.came.get(&key).copied();
+        if let Some(Came { last, .. }) = before {
+            let since = match self.runs.binary_search(&last) {
+                Ok(run) if is_same(&self.all[last].moved, moved) => {
+                    self.runs.truncate(run + 1);
+                    return;
+                }
+                Ok(run) | Err(run) => run,
+            };
+            // Digests of a followed tag have no order but that in which they came first.
+            let is_digest = |run: &usize| self.all[*run].moved.tag == moved.tag;
+            if self.runs[since..].iter().all(is_digest) {
+                self.runs.truncate(since);
+            }
         }
-        let is_newer =
-            |run: &Recorded| compare(moved.tag.as_str(), &run.moved.tag) == Some(Ordering::Less);
+        let order = |run: &Recorded| compare(moved.tag.as_str(), &run.moved.tag);
+        let is_known = |tag: &Tag| compare(tag.as_str(), tag).is_some();
+        // What the registry lost may have been a step back.
+        let may_be_older = |run: &Recorded| {
+            moved.tag != run.moved.tag && !is_known(&moved.tag) && is_known(&run.moved.tag)
+        };
+        let is_newer = |run: &Recorded| match order(run) {
+            Some(order) => order == Ordering::Less,
+            None => may_be_older(run),
+        };
         self.take_back(is_newer);
-        self.places.insert(key, self.runs.len());
-        self.runs.push(promotion);
+        let first = before.map_or(place, |before| before.first);
+        self.came.insert(key, Came { first, last: place });
+        self.runs.push(place);
     }
 
     /// Takes back what `texts` say, which were found where the `latest` promotion wrote. Where one of them is what it wrote, the
@@ -115,12 +137,14 @@ impl<'a> Runs<'a> {
 
     /// Takes back the latest, as long as they are meant: older ones stand before newer ones.
     fn take_back(&mut self, is_meant: impl Fn(&Recorded) -> bool) {
-        let kept = self.runs.iter().rposition(|run| !is_meant(run));
+        let all = self.all;
+        let kept = self.runs.iter().rposition(|run| !is_meant(&all[*run]));
         self.runs.truncate(kept.map_or(0, |place| place + 1));
     }
 
     fn position(&self, is_meant: impl Fn(&Moved) -> bool) -> Option<usize> {
-        self.runs.iter().rposition(|run| is_meant(&run.moved))
+        let all = self.all;
+        self.runs.iter().rposition(|run| is_meant(&all[*run].moved))
     }
 }
 
@@ -230,6 +254,32 @@ mod tests {
     fn a_promotion_over_places_that_differ_takes_nothing_back_if_one_had_the_latest() {
         let told = runs(&["v0 -> v1", "v1 -> v2", "hotfix-7, v2 -> v3"], Some("v3"));
         insta::assert_snapshot!(told, @"v1 since 01, v2 since 02, v3 since 03");
+    }
+
+    #[test]
+    fn a_promotion_to_what_nobody_can_order_any_more_takes_back_what_can_be() {
+        insta::assert_snapshot!(runs(&["v0 -> v1", "v1 -> v3", "v3 -> gone", "gone -> v4"], Some("v4")), @"gone since 03, v4 since 04");
+        insta::assert_snapshot!(runs(&["v0 -> gone", "gone -> lost", "lost -> v4"], Some("v4")), @"gone since 01, lost since 02, v4 since 03");
+    }
+
+    #[test]
+    fn a_digest_of_a_followed_tag_that_comes_back_takes_back_what_came_since() {
+        let mut promotions = promotions(&["a -> v1", "b -> v1", "c -> v1", "d -> v1"]);
+        let digests = ["a1", "b2", "c3", "a1"].map(|byte| byte.repeat(32));
+        let replaced = ["00", "00", "b2", "c3"].map(|byte| byte.repeat(32));
+        for (promotion, (to, from)) in promotions.iter_mut().zip(digests.iter().zip(&replaced)) {
+            let moved = &mut Arc::make_mut(promotion).moved;
+            moved.digest = Some(format!("sha256:{to}").parse().unwrap());
+            moved.replaced = Some(format!("sha256:{from}"));
+        }
+        let standing = [format!("sha256:{}", digests[3])];
+        // The first was taken back before the second came.
+        let runs = Runs::of(&promotions, &standing, &compare);
+        let told: Vec<String> = runs
+            .iter()
+            .map(|run| run.at.strftime("%d").to_string())
+            .collect();
+        assert_eq!(told, ["04"]);
     }
 
     /// It was reverted and came again, or a new place got it: nothing tells which, so the later time counts.

@@ -8,9 +8,9 @@ use super::decide::{Notes, Subject};
 use super::facts::{commits_are_known, created_is_known, digest_of, pushes_are_known};
 use super::held::Rejected;
 use super::screen::{Passed, Screen, Screened};
-use super::standing::{Located, current_text, on_one_line, shared, written};
+use super::standing::{Located, current_text, on_one_line, shared, written, written_whole};
 use super::{Ground, HoldReason, Promote};
-use crate::image::Tag;
+use crate::image::{Digest, Tag};
 use crate::ledger::{HeldVersion, Recorded, Resumed};
 use crate::manifest::{Standing, Version, Write};
 use crate::policy::select::choose::{Downgrade, Over, Ranking, Selection, SelectionHold, rank};
@@ -268,7 +268,7 @@ fn step(choice: Choice<'_>, standing: &Standing, notes: &mut Notes) -> Result<St
                 value: written(standing).unwrap_or_default(),
             })
         }
-        Some(recorded) => match is_newer_than_undone(choice, recorded) {
+        Some(recorded) => match is_newer_than_undone(choice, &to, recorded) {
             true if over == Over::Unordered => {
                 let over = Over::Older;
                 Ok(Step::Go { to, over, dated })
@@ -289,13 +289,18 @@ fn known_as(recorded: Option<&Recorded>, standing: &Standing) -> Option<String> 
     tag.or_else(|| standing.digest.clone())
 }
 
-/// Whether the best candidate is newer than the promotion that a person wrote over.
+/// Whether the candidate `to` is newer than the promotion that a person wrote over.
 ///
 /// A tag that is gone from the listing was there, and so made, pushed and seen, when it was promoted.
-fn is_newer_than_undone(choice: Choice<'_>, undone: &Recorded) -> bool {
+fn is_newer_than_undone(choice: Choice<'_>, to: &Tag, undone: &Recorded) -> bool {
     let tag = &undone.moved.tag;
     let (current, downgrade) = (Some(tag.as_str()), Downgrade::Forbidden);
-    let selection = match choice.tags.tags.iter().any(|facts| facts.tag == *tag) {
+    let KnownTags {
+        tags,
+        pushes,
+        histories,
+    } = choice.tags;
+    let selection = match tags.iter().any(|facts| facts.tag == *tag) {
         true => choice.ranking.choose(current, downgrade),
         false => {
             let gone = TagFacts {
@@ -304,10 +309,13 @@ fn is_newer_than_undone(choice: Choice<'_>, undone: &Recorded) -> bool {
                 created: Some(undone.at),
                 first_seen: Some(undone.at),
             };
-            let mut tags = choice.tags.clone();
-            tags.tags.push(gone);
-            let ranking = rank(choice.rule, &tags).without(&choice.rejected.tags());
-            ranking.choose(current, downgrade)
+            let to = tags.iter().filter(|facts| facts.tag == *to).cloned();
+            let known = KnownTags {
+                tags: to.chain([gone]).collect(),
+                pushes: *pushes,
+                histories: histories.clone(),
+            };
+            rank(choice.rule, &known).choose(current, downgrade)
         }
     };
     match selection {
@@ -330,8 +338,13 @@ pub(super) fn is_lifted(
     image: &ImageName,
     (recorded, standing): (&Recorded, &Standing),
 ) -> bool {
-    let text = written(standing).unwrap_or_default();
-    resumed.is_some_and(|resumed| resumed.lifts(recorded, (image, &text)))
+    let lifts = |text: Option<String>| {
+        let text = text.unwrap_or_default();
+        resumed.is_some_and(|resumed| resumed.lifts(recorded, (image, &text)))
+    };
+    // Earlier versions told the tag alone, which tells nothing where it is the promotion's too.
+    let is_told_by_tag = standing.tag.as_deref() != Some(recorded.moved.tag.as_str());
+    lifts(written_whole(standing)) || is_told_by_tag && lifts(written(standing))
 }
 
 /// Whether what stands there is what the promotion wrote.
@@ -395,7 +408,11 @@ pub(super) fn followed(
     if moving.is_empty() {
         return Err(HoldReason::Newest);
     }
-    let undone = recorded.filter(|recorded| recorded.moved.digest.as_ref() == Some(&digest));
+    let undone = recorded.filter(|recorded| {
+        let moved = &recorded.moved;
+        let is_older = |undone: &Digest| screen.came_before(tag, &digest, undone);
+        moved.digest.as_ref() == Some(&digest) || moved.digest.as_ref().is_some_and(is_older)
+    });
     if let Some(recorded) = undone {
         return Err(HoldReason::Undone {
             recorded: Box::new(recorded.clone()),

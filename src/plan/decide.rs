@@ -21,7 +21,7 @@ use crate::image::{Repository, Tag};
 use crate::ledger::{Recorded, Rejections};
 use crate::manifest::{CommitId, Standing};
 use crate::policy::gate::{Condition, Finding};
-use crate::policy::select::choose::{Ranking, Selection, rank};
+use crate::policy::select::choose::{Ranking, Selection, compare_names, rank};
 use crate::policy::select::{Exclusion, KnownTags, TagRule};
 use crate::policy::{
     After, Deliver, Environment, EnvironmentName, ImageName, OnDegraded, Policy, PolicyImage,
@@ -467,8 +467,11 @@ fn ran_in<'a>(
     let places = desk.places(&image.repository, rule);
     let compare = |text: &str, other: &Tag| {
         let place = |text| places.get(text).copied();
-        // The newest stands first.
-        Some(place(other.as_str())?.cmp(&place(text)?))
+        match (place(text), place(other.as_str())) {
+            // The newest stands first.
+            (Some(place), Some(other)) => Some(other.cmp(&place)),
+            (None, _) | (_, None) => compare_names(rule, text, other),
+        }
     };
     let key = (&policy.name, &before.name, name);
     let mut runs = at_head.ledger.runs(key, &standing, &compare);

@@ -58,7 +58,7 @@ pub(crate) use lint::Breach;
 pub(crate) use propose::{ProposalChange, Rebuild, RequestChange};
 pub(crate) use reason::HoldReason;
 pub(crate) use sites::{Listed, sites};
-pub(crate) use standing::{Located, SharedPlace, on_one_line, shared, written};
+pub(crate) use standing::{Located, SharedPlace, on_one_line, shared, written_whole};
 
 /// What one round intends, and why everything else stays where it is.
 #[derive(Debug)]

@@ -242,8 +242,12 @@ impl Screen<'_> {
         };
         // What is older than what stands here never comes again, also where that was taken back since.
         let here = standing.filter_map(|one| one.digest.as_ref()?.parse().ok());
-        let floor = here.filter_map(|digest| first.runs.came_at(&digest)).min();
-        let is_newer = |ran: &&Ran| floor.is_none_or(|floor| ran.since > Some(floor));
+        let place = |digest: &Digest| first.runs.place_of(tag, digest);
+        let floor = here.filter_map(|digest| place(&digest)).min();
+        let is_newer = |ran: &&Ran| {
+            let place = ran.digest.as_ref().and_then(place);
+            floor.is_none_or(|floor| place > Some(floor))
+        };
         let newer = first.versions.iter().filter(is_newer).rev();
         for digest in newer.filter_map(|ran| ran.digest.as_ref()) {
             let judged = match self.ran_by_digest(digest) {
@@ -267,6 +271,15 @@ impl Screen<'_> {
             }
         }
         Ok(newest)
+    }
+
+    /// Whether the followed `tag` pointed to `digest` before it pointed to `other`, as the environment before had them.
+    pub(super) fn came_before(&self, tag: &Tag, digest: &Digest, other: &Digest) -> bool {
+        let place = |ran_in: &RanIn<'_>, digest| ran_in.runs.place_of(tag, digest);
+        self.before.first().is_some_and(|first| {
+            let places = place(first, digest).zip(place(first, other));
+            places.is_some_and(|(place, other)| place < other)
+        })
     }
 
     /// How a build ran in the environments before, or the first in which it did not.
@@ -481,9 +494,9 @@ impl Screen<'_> {
             self.lived((ran_in, ran), questions, &mut findings)?;
         }
         if let Some(min_age) = gates.min_age {
-            findings.push(match self.since(tag) {
-                Some(since) => min_age.judge(since, self.now),
-                None => unlisted(),
+            findings.push(match self.since(tag, ran_as) {
+                Ok(since) => min_age.judge(since, self.now),
+                Err(unknown) => unknown,
             });
         }
         findings.extend(self.judge_build(tag, ran_as, questions)?);
@@ -516,15 +529,24 @@ impl Screen<'_> {
         }
     }
 
-    /// Since when `tag` is in the registry.
-    fn since(&self, tag: &Tag) -> Option<Since> {
+    /// Since when a version is in the registry, as far as that is known. Of a followed tag its digest is the version, which is
+    /// younger than the tag and at least as old as its first run.
+    fn since(&self, tag: &Tag, ran_as: &RanAs<'_>) -> Result<Since, Finding> {
         let Fact::Known(listing) = &self.facts.listing else {
-            return None;
+            return Err(unknown_age("the registry does not list it"));
         };
-        match listing.pushed(tag) {
-            Some(at) => Some(Since::Pushed(at)),
-            None => listing.tags.get(tag).map(|at| Since::FirstSeen(*at)),
+        let pushed = listing.pushed(tag).map(Since::Pushed);
+        let Subject {
+            environment, name, ..
+        } = self.subject;
+        if environment.rules[name].followed().is_some() {
+            let ran = ran_as.iter().filter_map(|(_, ran)| ran.since).min();
+            let since = ran.map(Since::FirstSeen).or(pushed);
+            return since.ok_or_else(|| unknown_age("nobody tells when the tag was moved to it"));
         }
+        let first_seen = || listing.tags.get(tag).map(|at| Since::FirstSeen(*at));
+        let since = pushed.or_else(first_seen);
+        since.ok_or_else(|| unknown_age("the registry does not list it"))
     }
 }
 
@@ -599,11 +621,11 @@ fn not_begun(environment: &EnvironmentName, why: &str) -> Finding {
     }
 }
 
-fn unlisted() -> Finding {
+fn unknown_age(why: &str) -> Finding {
     Finding {
         gate: GateName::MinAge,
         verdict: Verdict::Unknown,
-        why: "the registry does not list it".to_owned(),
+        why: why.to_owned(),
         next: None,
     }
 }

@@ -130,6 +130,15 @@ pub(crate) fn written(standing: &Standing) -> Option<String> {
     Some(on_one_line(text))
 }
 
+/// The same with the digest beside the tag: of a followed tag, the digest alone tells what stands there.
+pub(crate) fn written_whole(standing: &Standing) -> Option<String> {
+    match (&standing.tag, &standing.digest) {
+        (Some(tag), Some(digest)) => Some(on_one_line(&format!("{tag}@{digest}"))),
+        (Some(text), None) | (None, Some(text)) => Some(on_one_line(text)),
+        (None, None) => None,
+    }
+}
+
 /// The places that change with what stands in `file`.
 pub(crate) fn shared<'s>(
     file: &'s RepoPath,

@@ -111,6 +111,26 @@ pub(crate) fn select(
     rank(rule, known).choose(current, downgrade)
 }
 
+/// How `a` compares to `b` where the names tell it: also of tags that no registry lists any more.
+pub(crate) fn compare_names(rule: &TagRule, a: &str, b: &Tag) -> Option<Ordering> {
+    let Order::By(fact) = rule.order() else {
+        return None;
+    };
+    let a: Tag = a.parse().ok()?;
+    let candidate = |tag| {
+        let candidate = Candidate {
+            tag,
+            reading: rule.read(tag).ok()?,
+            commit: None,
+            pushed: None,
+            created: None,
+            first_seen: None,
+        };
+        candidate.knows(fact).then_some(candidate)
+    };
+    Some(compare(fact, &candidate(&a)?, &candidate(b)?))
+}
+
 /// Puts the candidates in order, newest first, and sets the other tags aside.
 pub(crate) fn rank<'a>(rule: &'a TagRule, known: &'a KnownTags) -> Ranking<'a> {
     let KnownTags {
