@@ -1,116 +1,188 @@
 //! What is true of the town, kept from the contents of files alone: trailers, ledgers and plans are not looked at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-/// What one environment ran.
+use super::shape::{Place, Shape};
+use super::text::Build;
+
+/// What one image of one environment ran.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ran {
-    /// Builds that came and were not taken back, with the time.
-    pub(super) since: BTreeMap<u64, Timestamp>,
-    pub(super) current: u64,
+    /// Builds that came and were not taken back, with the time that their commit tells.
+    pub(super) since: BTreeMap<Build, Timestamp>,
+    pub(super) current: Build,
     /// Builds that people took back since the latest promotion: nobody sees it where they bring them back before the next.
-    away: BTreeMap<u64, Timestamp>,
+    away: BTreeMap<Build, Timestamp>,
     /// The newest build that a person took away, until he resumes.
-    pub(super) undone: Option<u64>,
+    pub(super) undone: Option<Build>,
     /// Builds that people rejected here, in the file with the holds and by closing a pull request.
-    pub(super) rejected: Vec<u64>,
-    pub(super) closed: Vec<u64>,
-    pub(super) pin: Option<u64>,
-    pub(super) is_stopped: bool,
-}
-
-/// What all environments ran.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Record {
-    pub(super) environments: BTreeMap<&'static str, Ran>,
+    pub(super) rejected: BTreeSet<Build>,
+    pub(super) closed: BTreeSet<Build>,
+    pub(super) pin: Option<Build>,
+    pub(super) stop: Option<Stopped>,
+    /// A person wrote what no rule can order over a promotion, and did not resume.
+    pub(super) is_hotfixed: bool,
+    /// The build that was promoted last, and all that ever were.
+    promoted: Option<Build>,
+    pub(super) came: BTreeSet<Build>,
     pub(super) promotions: usize,
 }
 
-/// What must be true before a build may come to an environment.
+/// How long a person stopped an environment for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stopped {
+    Until(Timestamp),
+    UntilResumed,
+}
+
+/// What all environments ran.
+#[derive(Clone, Debug)]
+pub(super) struct Record {
+    shape: Shape,
+    pub(super) ran: BTreeMap<Place, Ran>,
+    /// How far the daemon's clock was off at most.
+    pub(super) skew_max: SignedDuration,
+}
+
+/// When a promotion is judged, by the daemon's clock.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Terms {
-    pub(super) before: Option<&'static str>,
-    pub(super) soak: SignedDuration,
+pub(super) struct Moment {
+    pub(super) now: Timestamp,
+    /// When the build was pushed.
+    pub(super) pushed: Timestamp,
+    pub(super) has_arm: bool,
 }
 
 impl Ran {
-    /// A promotion tells what stood there before it.
-    pub(super) fn forget(&mut self) {
-        self.away.clear();
+    pub(super) fn is_stopped(&self, now: Timestamp) -> bool {
+        match self.stop {
+            None => false,
+            Some(Stopped::Until(until)) => now < until,
+            Some(Stopped::UntilResumed) => true,
+        }
+    }
+
+    /// That a person resumes here.
+    pub(super) fn resume(&mut self) {
+        self.undone = None;
+        self.pin = None;
+        self.rejected.clear();
+        self.closed.clear();
+        self.stop = None;
+        self.is_hotfixed = false;
+    }
+
+    /// That a person writes `build`: he takes away what was promoted last, if that is newer.
+    pub(super) fn overwrite(&mut self, build: Build) {
+        let newer = self.promoted.filter(|promoted| *promoted > build);
+        self.undone = self.undone.max(newer);
+        self.is_hotfixed &= build == 0;
     }
 }
 
 impl Record {
-    /// That the program wrote `build` in `environment`, by a commit of its own.
-    pub(super) fn promoted(
-        &mut self,
-        (environment, build): (&'static str, u64),
-        terms: Terms,
-        now: Timestamp,
-    ) {
-        self.promotions += 1;
-        let here = &self.environments[environment];
-        let current = here.current;
-        assert_ne!(
-            current, build,
-            "`{environment}` was written and has it already"
-        );
-        assert!(!here.is_stopped, "`{environment}` is stopped");
-        match here.pin {
-            Some(pin) => assert_eq!(pin, build, "`{environment}` is pinned"),
-            None => {
-                assert!(
-                    build > current,
-                    "`{environment}` went down from {current} to {build}"
-                );
-                let undone = here.undone;
-                assert!(
-                    undone.is_none_or(|undone| build > undone),
-                    "{build} came to `{environment}` though {undone:?} was undone there"
-                );
-                let is_rejected = here.rejected.contains(&build) || here.closed.contains(&build);
-                assert!(!is_rejected, "{build} is rejected in `{environment}`");
-                self.assert_ripe((environment, build), terms, now);
-            }
+    pub(super) fn new(shape: &Shape) -> Self {
+        let ran = shape.places().map(|place| (place, Ran::default()));
+        Self {
+            shape: shape.clone(),
+            ran: ran.collect(),
+            skew_max: SignedDuration::ZERO,
         }
-        self.stands(environment, build, now);
-        self.of(environment).forget();
     }
 
-    /// That `build` ran before as long as it must.
-    pub(super) fn assert_ripe(
-        &self,
-        (environment, build): (&str, u64),
-        terms: Terms,
-        now: Timestamp,
-    ) {
-        let Some(before) = terms.before else { return };
-        let since = self.environments[before].since.get(&build);
-        let Some(since) = since else {
-            panic!("{build} came to `{environment}` and did not run in `{before}`")
-        };
-        let soaked = now.duration_since(*since);
+    pub(super) fn of(&mut self, place: Place) -> &mut Ran {
+        self.ran.get_mut(&place).unwrap()
+    }
+
+    /// That the program writes `build`, by a commit or to a proposal of its own.
+    pub(super) fn assert_may_come(&self, place: Place, build: Build, moment: Moment) {
+        let here = &self.ran[&place];
+        let current = here.current;
+        assert_ne!(current, build, "{place:?} was written and has it already");
+        assert!(!here.is_stopped(moment.now), "{place:?} is stopped");
+        if let Some(pin) = here.pin {
+            assert_eq!(pin, build, "{place:?} is pinned");
+            return;
+        }
+        assert!(!here.is_hotfixed, "{build} came to {place:?} over a hotfix");
         assert!(
-            soaked >= terms.soak,
-            "{build} came to `{environment}` after {soaked:#}"
+            build > current,
+            "{place:?} went down from {current} to {build}"
+        );
+        let undone = here.undone;
+        assert!(
+            undone.is_none_or(|undone| build > undone),
+            "{build} came to {place:?} though {undone:?} was undone there"
+        );
+        let is_rejected = here.rejected.contains(&build) || here.closed.contains(&build);
+        assert!(!is_rejected, "{build} is rejected in {place:?}");
+        self.assert_ripe(place, build, moment);
+    }
+
+    /// That `build` is what it must be, and ran before as long as it must.
+    fn assert_ripe(&self, place: Place, build: Build, moment: Moment) {
+        let stop = &self.shape.stops[place.stop];
+        for before in &stop.after {
+            let before = Place {
+                stop: *before,
+                ..place
+            };
+            let Some(since) = self.ran[&before].since.get(&build) else {
+                panic!("{build} came to {place:?} and did not run in {before:?}")
+            };
+            let soaked = moment.now.duration_since(*since);
+            assert!(
+                soaked >= stop.soak || stop.soak.is_zero(),
+                "{build} came to {place:?} after {soaked:#} in {before:?}"
+            );
+        }
+        // When it was first seen is told by the same clock.
+        let age = moment.now.duration_since(moment.pushed) + self.skew_max * 2;
+        assert!(age >= stop.min_age, "{build} came to {place:?} at {age:#}");
+        assert!(
+            moment.has_arm || !stop.needs_arm,
+            "{build} came to {place:?} and lacks its platform"
         );
     }
 
-    /// That `build` stands in `environment` now, whoever wrote it.
-    pub(super) fn stands(&mut self, environment: &'static str, build: u64, now: Timestamp) {
-        let here = self.environments.entry(environment).or_default();
+    /// That the moment is one at which promotions may come to the environment by a commit.
+    pub(super) fn assert_open(&self, place: Place, now: Timestamp) {
+        let stop = &self.shape.stops[place.stop];
+        if self.ran[&place].pin.is_some() {
+            return;
+        }
+        let openings = &stop.openings;
+        let is_open = openings.is_empty() || openings.iter().any(|opening| opening.is_open(now));
+        assert!(
+            is_open,
+            "something came to {place:?} while its window is closed"
+        );
+        let is_frozen = stop.frost.is_some_and(|frost| frost.is_frozen(now));
+        assert!(!is_frozen, "something came to {place:?} while it is frozen");
+    }
+
+    /// That a promotion of `build` stands there now.
+    pub(super) fn promoted(&mut self, place: Place, build: Build, at: Timestamp) {
+        self.stands(place, build, at);
+        let here = self.of(place);
+        // A promotion tells what stood there before it.
+        here.away.clear();
+        here.promoted = Some(build);
+        here.came.insert(build);
+        here.promotions += 1;
+    }
+
+    /// That `build` stands there now, whoever wrote it.
+    pub(super) fn stands(&mut self, place: Place, build: Build, at: Timestamp) {
+        let here = self.of(place);
         let newer = here.since.split_off(&(build + 1));
         here.away.extend(newer);
         let back = here.away.range(..=build).map(|(build, at)| (*build, *at));
         let back: Vec<_> = back.collect();
         here.since.extend(back);
-        here.since.entry(build).or_insert(now);
+        here.since.entry(build).or_insert(at);
         here.current = build;
-    }
-
-    pub(super) fn of(&mut self, environment: &'static str) -> &mut Ran {
-        self.environments.entry(environment).or_default()
     }
 }
