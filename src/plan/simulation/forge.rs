@@ -95,6 +95,7 @@ impl Town {
                     title,
                     body,
                     state: RequestState::Open,
+                    approvals: None,
                 });
                 self.told
                     .extend(brought.map(|brought| (self.numbers, brought)));

@@ -213,7 +213,8 @@ impl Town {
                 | Question::Commit { .. }
                 | Question::Ancestry(_)
                 | Question::Range(_)
-                | Question::Rendered { .. } => {}
+                | Question::Rendered { .. }
+                | Question::Check(_) => {}
             }
             let facts = registry.refreshed(&self.world.images[repository]);
             self.world.images.insert(repository.clone(), facts);
@@ -269,8 +270,12 @@ impl Town {
         for (path, file) in &commit.files {
             self.branch.files.insert(path.clone(), file.after.clone());
         }
-                | Question::Rendered { .. }
-                | Question::Check(_) => panic!("nothing here needs {question:?}"),
+        let id = self.branch.commit("towpath", &commit.message, clock);
+        self.branch.brought.push(Brought {
+            policy,
+            stop,
+            commit: id,
+            moved: befores,
         });
     }
 
