@@ -13,8 +13,9 @@ use super::facts::{branch_facts, histories, image_facts, known_tags, trusted_lis
 use super::health::{Asked, Connected};
 use super::held::Held;
 use super::pin::{has, pinned};
+use super::ran::{Ran, RanIn};
 use super::recover::{degraded, recovered};
-use super::screen::{Ran, RanIn, Screen};
+use super::screen::Screen;
 use super::standing::{Ask, Located, Standings, current_text, written};
 use super::{Decided, Decision, Ground, HoldReason, Promote, Scope};
 use crate::image::{Repository, Tag};

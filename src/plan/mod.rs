@@ -22,6 +22,7 @@ mod lint;
 mod pin;
 mod proof;
 mod propose;
+mod ran;
 mod reason;
 mod recover;
 pub(crate) mod request;
