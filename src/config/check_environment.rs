@@ -65,6 +65,7 @@ impl Check<'_> {
         }
         self.known_source(tags.as_ref());
         let rules = rules(&context.images, rule, self.branches);
+        self.tells_releases_apart(environment, &rules, context);
         if let Some(write) = write.as_ref().filter(|write| write.value == Write::Tag)
             && rules.values().any(|rule| rule.followed().is_some())
         {
@@ -126,6 +127,26 @@ impl Check<'_> {
             groups: self.groups,
         };
         gates(written, &known, self.faults)
+    }
+
+    /// Refuses a followed tag where images move together.
+    fn tells_releases_apart(
+        &mut self,
+        environment: &Block<RawEnvironment>,
+        rules: &BTreeMap<ImageName, TagRule>,
+        context: &Context<'_>,
+    ) {
+        // One image alone has no other that it could be apart from, and without `tags` the environment before is refused.
+        let moves_together = context.together && context.images.len() > 1;
+        let follows = rules.values().any(|rule| rule.followed().is_some());
+        if moves_together && environment.value.tags.is_some() && follows {
+            let name = &environment.value.name.value;
+            self.faults.error_with_hint(
+                environment.owner,
+                format!("`{name}` follows a tag, and with `together` a release is one tag that all images have: nothing tells which of their digests belong together"),
+                "write a rule that tells versions apart, such as `semver` or `pattern`, or leave `together` out",
+            );
+        }
     }
 
     /// Notes an environment that says of some image neither which versions may come nor from where.

@@ -72,6 +72,8 @@ pub(super) struct Context<'a> {
     pub(super) policy: &'a PolicyName,
     pub(super) repository: Option<&'a RepositoryName>,
     pub(super) images: Vec<NamedEntry<ImageName, KnownImage<'a>>>,
+    /// Whether a release is one tag of all images.
+    pub(super) together: bool,
     /// All of the policy but its name.
     pub(super) spec: Span,
 }
@@ -212,6 +214,7 @@ impl<'a> Check<'a> {
             policy: name,
             repository: repository.as_ref(),
             images: self.images(images, name),
+            together: *together == Some(true),
             spec: *spec,
         };
         let environments = self.environments(environments, &context);
@@ -224,7 +227,7 @@ impl<'a> Check<'a> {
             name: name.clone(),
             repository: repository.clone()?,
             images: context.images.iter().filter_map(image).collect(),
-            together: *together == Some(true),
+            together: context.together,
             environments,
         })
     }
@@ -356,10 +359,6 @@ impl<'a> Check<'a> {
                     "write one rule for all of them under `environments`",
                 );
             }
-        }
-        if images.len() > 1 {
-            let message = "`together` is checked and not acted on by this version of towpath yet: images move one by one";
-            self.faults.warning(owner, message);
         }
         Some(true)
     }

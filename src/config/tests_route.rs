@@ -352,7 +352,7 @@ fn images_move_together_by_one_rule() {
     };
     let images = "{ web: a.b/web, api: a.b/api }";
     assert!(config(&two(images)).policies[0].together);
-    assert_snapshot!(warnings(&two(images)), @"`together` is checked and not acted on by this version of towpath yet: images move one by one");
+    assert_eq!(warnings(&two(images)), "");
     assert_eq!(
         warnings(&two("{ web: a.b/web }")),
         "`together` changes nothing for one image"
@@ -360,8 +360,9 @@ fn images_move_together_by_one_rule() {
     let own = "{ web: a.b/web, api: { repository: a.b/api, tags: { semver: 2.x } } }";
     assert_snapshot!(messages(SETTINGS, &two(own)), @"
     6:27 `api` has `tags` of its own, and with `together` a release is one tag that all images have [write one rule for all of them under `environments`]
-    7:3 `together` is checked and not acted on by this version of towpath yet: images move one by one
     ");
+    let followed = two(images).replace("semver: 1.x", "follow: latest");
+    assert_snapshot!(messages(SETTINGS, &followed), @"9:3 `dev` follows a tag, and with `together` a release is one tag that all images have: nothing tells which of their digests belong together [write a rule that tells versions apart, such as `semver` or `pattern`, or leave `together` out]");
 }
 
 /// The one fleet that there is.

@@ -2,20 +2,21 @@
 //!
 //! Not here: which facts that needs and whether they are there (`decide`), and which candidates may come (`screen`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::decide::{Notes, Subject};
 use super::facts::{commits_are_known, created_is_known, digest_of, pushes_are_known};
 use super::held::Rejected;
 use super::screen::{Passed, Screen, Screened};
 use super::standing::{Located, current_text, on_one_line, shared, written, written_whole};
+use super::together::keeps_back;
 use super::{Ground, HoldReason, Promote};
 use crate::image::{Digest, Tag};
 use crate::ledger::{HeldVersion, Recorded, Resumed};
 use crate::manifest::{Standing, Version, Write};
 use crate::policy::select::choose::{Downgrade, Over, Ranking, Selection, SelectionHold, rank};
 use crate::policy::select::rule::Needs;
-use crate::policy::select::{Dated, Fact as OrderFact, KnownTags, TagFacts, TagRule};
+use crate::policy::select::{Dated, Exclusion, Fact as OrderFact, KnownTags, TagFacts, TagRule};
 use crate::policy::{Candidates, ImageName};
 use crate::world::{ImageFacts, Listing, World};
 
@@ -79,6 +80,52 @@ pub(super) fn order_is_known(
     }
 }
 
+/// Promotes the newest candidate that may come to the images that this one moves with, too. Where there is none, why the newest may
+/// not is the reason to hold.
+pub(super) fn with_bars(
+    choice: Choice<'_>,
+    bars: &BTreeMap<Tag, Exclusion>,
+    sites: Vec<(Located, Standing)>,
+    notes: &mut Notes,
+) -> Result<Promote, HoldReason> {
+    if bars.is_empty() {
+        return with_rejections(choice, sites, notes);
+    }
+    let newer = newer(choice, &sites);
+    let left = choice.ranking.without(bars);
+    let choice = Choice {
+        ranking: &left,
+        ..choice
+    };
+    let decision = with_rejections(choice, sites, notes);
+    let has_none = match &decision {
+        Err(HoldReason::Newest) => true,
+        Err(HoldReason::NoChoice(hold)) => {
+            matches!(
+                hold,
+                SelectionHold::NoCandidate { .. } | SelectionHold::Below { .. }
+            )
+        }
+        Ok(_) | Err(_) => false,
+    };
+    match keeps_back(&newer, bars) {
+        Some((tag, reason)) if has_none => {
+            notes.candidate = Some(tag);
+            Err(reason)
+        }
+        Some(_) | None => decision,
+    }
+}
+
+/// The candidates that are newer than what stands at some site.
+fn newer<'a>(choice: Choice<'a>, sites: &[(Located, Standing)]) -> Vec<&'a Tag> {
+    let newer = sites.iter().map(|(_, standing)| {
+        let current = known_as(choice.recorded, standing);
+        choice.ranking.newer_than(current.as_deref())
+    });
+    newer.max_by_key(Vec::len).unwrap_or_default()
+}
+
 /// Promotes the newest candidate that nobody rejected. Where one that was rejected would come instead or stands there, that
 /// is the reason to hold.
 pub(super) fn with_rejections(
@@ -103,7 +150,8 @@ pub(super) fn with_rejections(
     let instead = whole
         .flatten()
         .find_map(|tag| Some((rejected.tag(&tag)?.clone(), tag)));
-    let left = ranking.without(&rejected.tags());
+    notes.barred = rejected.tags();
+    let left = ranking.without(&notes.barred);
     let choice = Choice {
         ranking: &left,
         ..choice
@@ -131,20 +179,16 @@ fn screened(
     if screen.is_open() {
         return ordered(choice, (sites, None), notes);
     }
-    let newer = sites.iter().map(|(_, standing)| {
-        let current = known_as(choice.recorded, standing);
-        ranking.newer_than(current.as_deref())
-    });
-    let newer = newer.max_by_key(Vec::len);
+    let newer = newer(choice, &sites);
     let Screened {
         barred,
         first,
         passed,
         next,
-    } = screen.screen(newer.into_iter().flatten(), &mut notes.questions)?;
+    } = screen.screen(newer.into_iter(), &mut notes.questions)?;
     notes.next = next;
     let left = ranking.without(&barred);
-    notes.barred = barred;
+    notes.barred.extend(barred);
     let choice = Choice {
         ranking: &left,
         ..choice
@@ -185,6 +229,7 @@ fn ordered(
         }
     }
     let Some((tag, dated)) = target else {
+        notes.stays = notes.candidate.clone();
         return Err(HoldReason::Newest);
     };
     notes.candidate = Some(tag.clone());
@@ -210,6 +255,7 @@ fn ordered(
         standing.tag.is_some() || standing.digest.as_deref() != Some(digest.as_str())
     });
     if moving.is_empty() {
+        notes.stays = Some(tag);
         return Err(HoldReason::Newest);
     }
     let ground = moving.iter().map(|(_, _, over)| ground(*over)).max();

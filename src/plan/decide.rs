@@ -7,19 +7,20 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::choice::{Choice, followed, is_lifted, order_is_known, with_rejections};
+use super::choice::{Choice, followed, is_lifted, order_is_known, with_bars};
 use super::contested::{Contested, Owner};
 use super::facts::{branch_facts, histories, image_facts, known_tags, trusted_listing};
 use super::health::{Asked, Connected};
-use super::held::Held;
+use super::held::{Held, Ruling};
 use super::pin::{has, pinned};
 use super::ran::{Ran, RanIn};
 use super::recover::{degraded, recovered};
 use super::screen::Screen;
 use super::standing::{Ask, Located, Standings, current_text, written};
+use super::together::{Judgement, judge_together};
 use super::{Decided, Decision, Ground, HoldReason, Promote, Scope};
 use crate::image::{Repository, Tag};
-use crate::ledger::{Recorded, Rejections};
+use crate::ledger::{HeldVersion, Recorded, Rejections};
 use crate::manifest::{CommitId, Standing};
 use crate::policy::gate::{Condition, Finding};
 use crate::policy::select::choose::{Ranking, Selection, compare_names, rank};
@@ -80,15 +81,19 @@ pub(super) struct Notes {
     pub(super) next: Option<Timestamp>,
     /// The candidates that may not come, or not yet.
     pub(super) barred: BTreeMap<Tag, Exclusion>,
+    /// What stands at all sites, where it is the newest of the candidates that may come.
+    pub(super) stays: Option<Tag>,
+    /// What a person pinned.
+    pub(super) pin: Option<(HeldVersion, Ruling)>,
 }
 
 /// What decisions are made from, and what they share.
-struct Desk<'a> {
+pub(super) struct Desk<'a> {
     world: &'a World,
     scope: &'a Scope<'a>,
     rejections: &'a Rejections,
     now: Timestamp,
-    tags: &'a BTreeMap<&'a Repository, KnownTags>,
+    pub(super) tags: &'a BTreeMap<&'a Repository, KnownTags>,
     standings: &'a Standings<'a>,
     contested: &'a Contested<'a>,
     connected: &'a Connected<'a>,
@@ -107,10 +112,17 @@ pub(super) fn decide_all(
     now: Timestamp,
 ) -> Vec<Judged> {
     at_desk((scope, world, rejections, now), |subjects, desk| {
-        let judged = subjects
-            .iter()
-            .map(|(subject, branch)| decide(*subject, branch, desk));
-        judged.collect()
+        let mut all = Vec::new();
+        for group in subjects.chunk_by(moves_with) {
+            let judged = judge_together(group, desk);
+            let subjects = group.iter().map(|(subject, _)| *subject);
+            all.extend(
+                subjects
+                    .zip(judged)
+                    .map(|(subject, judged)| decide(subject, judged, desk.now)),
+            );
+        }
+        all
     })
 }
 
@@ -123,14 +135,15 @@ pub(super) fn barred(
     now: Timestamp,
 ) -> BTreeMap<Tag, Exclusion> {
     at_desk((scope, world, rejections, now), |subjects, desk| {
-        let mut subjects = subjects.iter();
-        let meant = subjects
-            .find(|(subject, _)| (&subject.environment.name, subject.name) == (environment, image));
-        let mut notes = Notes::default();
-        if let Some((subject, branch)) = meant {
-            drop(judge(*subject, branch, desk, &mut notes));
-        }
-        notes.barred
+        let is_meant = |(subject, _): &(Subject<'_>, BranchName)| {
+            (&subject.environment.name, subject.name) == (environment, image)
+        };
+        let mut groups = subjects.chunk_by(moves_with);
+        let meant = groups.find_map(|group| Some((group, group.iter().position(is_meant)?)));
+        meant.map_or_else(BTreeMap::new, |(group, place)| {
+            let (_, notes) = judge_together(group, desk).swap_remove(place);
+            notes.barred
+        })
     })
 }
 
@@ -193,6 +206,12 @@ fn subjects<'a>(scope: &Scope<'a>) -> Vec<(Subject<'a>, BranchName)> {
     subjects
 }
 
+/// Whether two images, one after the other, move together.
+fn moves_with((a, _): &(Subject<'_>, BranchName), (b, _): &(Subject<'_>, BranchName)) -> bool {
+    a.policy.together
+        && (&a.policy.name, &a.environment.name) == (&b.policy.name, &b.environment.name)
+}
+
 /// The tags of every image whose listing is known.
 fn all_known_tags(world: &World) -> BTreeMap<&Repository, KnownTags> {
     let histories = histories(world);
@@ -203,14 +222,12 @@ fn all_known_tags(world: &World) -> BTreeMap<&Repository, KnownTags> {
     world.images.iter().filter_map(known).collect()
 }
 
-fn decide<'a>(subject: Subject<'a>, branch: &'a BranchName, desk: &mut Desk<'a>) -> Judged {
-    let mut notes = Notes::default();
-    let judged = judge(subject, branch, desk, &mut notes);
-    let decision =
-        match judged.and_then(|promote| now_or_later(promote, subject, desk.now, &mut notes)) {
-            Ok(promote) => Decision::Promote(promote),
-            Err(reason) => Decision::Hold(reason),
-        };
+fn decide(subject: Subject<'_>, (judged, mut notes): Judgement, now: Timestamp) -> Judged {
+    let decision = match judged.and_then(|promote| now_or_later(promote, subject, now, &mut notes))
+    {
+        Ok(promote) => Decision::Promote(promote),
+        Err(reason) => Decision::Hold(reason),
+    };
     let Notes {
         current,
         health,
@@ -218,6 +235,8 @@ fn decide<'a>(subject: Subject<'a>, branch: &'a BranchName, desk: &mut Desk<'a>)
         questions,
         next,
         barred: _,
+        stays: _,
+        pin: _,
     } = notes;
     let until = match &decision {
         Decision::Hold(reason) => reason.until(),
@@ -238,12 +257,14 @@ fn decide<'a>(subject: Subject<'a>, branch: &'a BranchName, desk: &mut Desk<'a>)
     Judged { decided, questions }
 }
 
-fn judge<'a>(
-    subject: Subject<'a>,
-    branch: &'a BranchName,
+/// Judges one image, to which the tags in `bars` may not come, since they may not come to an image that it moves with.
+pub(super) fn judge<'a>(
+    (subject, branch): &'a (Subject<'a>, BranchName),
     desk: &mut Desk<'a>,
+    bars: &BTreeMap<Tag, Exclusion>,
     notes: &mut Notes,
 ) -> Result<Promote, HoldReason> {
+    let subject = *subject;
     let Subject {
         policy,
         environment,
@@ -280,8 +301,9 @@ fn judge<'a>(
             ruling: Box::new(ruling),
         });
     }
-    if let Some(pin) = held.pin {
-        return pinned(pin, subject, sites, (world, notes));
+    if let Some((version, ruling)) = held.pin {
+        notes.pin = Some((version.clone(), ruling.clone()));
+        return pinned((version, ruling), subject, sites, (world, notes));
     }
     let standing: Vec<_> = match environment.on_degraded {
         OnDegraded::Hold => Vec::new(),
@@ -289,7 +311,7 @@ fn judge<'a>(
     };
     let rejected = held.rejected(image_facts(repository, world)?);
     let now = desk.now;
-    let chosen = chosen(subject, (sites, recorded), held, desk, notes);
+    let chosen = chosen(subject, (sites, recorded), held, (desk, bars), notes);
     let brought = recorded.filter(|recorded| {
         let brought = Ran::brought(recorded);
         !standing.is_empty() && standing.iter().all(|(_, standing)| brought.is_at(standing))
@@ -312,7 +334,7 @@ fn chosen<'a>(
     subject: Subject<'a>,
     (sites, recorded): (Vec<(Located, Standing)>, Option<&Recorded>),
     held: Held<'_>,
-    desk: &mut Desk<'a>,
+    (desk, bars): (&mut Desk<'a>, &BTreeMap<Tag, Exclusion>),
     notes: &mut Notes,
 ) -> Result<Promote, HoldReason> {
     let Subject {
@@ -348,7 +370,7 @@ fn chosen<'a>(
             screen: &screen,
         };
         order_is_known(choice, &sites, (listing, facts, world), notes)?;
-        return with_rejections(choice, sites, notes);
+        return with_bars(choice, bars, sites, notes);
     };
     match ranking.choose(None, environment.downgrade) {
         Selection::Hold(hold) => Err(HoldReason::NoChoice(hold)),

@@ -33,6 +33,7 @@ mod seal;
 mod simulation;
 mod sites;
 mod standing;
+mod together;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -262,6 +262,9 @@ impl Proposer<'_, '_> {
                     decided.decision = Decision::Hold(HoldReason::Merged { number: *number });
                 }
             }
+            if policy.together {
+                hold_with_what_was_merged(&mut decisions[range.clone()]);
+            }
         }
     }
 
@@ -512,6 +515,19 @@ impl Proposer<'_, '_> {
             request,
             drop,
         }
+    }
+}
+
+/// Holds what moves together with something that was merged already.
+fn hold_with_what_was_merged(decisions: &mut [Decided]) {
+    let mut merged = decisions
+        .iter()
+        .filter_map(|decided| match &decided.decision {
+            Decision::Hold(reason @ HoldReason::Merged { .. }) => Some(reason.clone()),
+            Decision::Hold(_) | Decision::Promote(_) => None,
+        });
+    if let Some(reason) = merged.next() {
+        hold_promotions(decisions, &reason);
     }
 }
 

@@ -7,12 +7,13 @@ use std::fmt;
 use jiff::Timestamp;
 
 use super::held::Ruling;
+use super::together::Apart;
 use crate::image::{Digest, Repository, Tag};
 use crate::ledger::{HeldVersion, Recorded};
 use crate::manifest::CommitId;
 use crate::policy::gate::{Finding, GateName, Verdict};
 use crate::policy::select::choose::SelectionHold;
-use crate::policy::{EnvironmentName, SourceBranch};
+use crate::policy::{EnvironmentName, ImageName, SourceBranch};
 use crate::world::BranchName;
 
 /// Why an environment stays where it is. Each reason names what would end it.
@@ -111,6 +112,12 @@ pub(crate) enum HoldReason {
     },
     /// What people decided could not be read.
     HoldsUnknown { why: String },
+    /// `tag` would come, and `image`, which moves together with this one, keeps it back.
+    Together {
+        tag: Tag,
+        image: ImageName,
+        why: Apart,
+    },
 }
 
 impl HoldReason {
@@ -121,6 +128,7 @@ impl HoldReason {
             | Self::NotListedYet { .. }
             | Self::FactsPending
             | Self::SourceBehind { .. } => true,
+            Self::Together { why, .. } => why.reason().is_some_and(Self::is_passing),
             Self::NoChoice(_)
             | Self::RegistryUnknown { .. }
             | Self::ListingOld { .. }
@@ -162,6 +170,7 @@ impl HoldReason {
             | Self::AtPin { .. }
             | Self::Merged { .. } => true,
             Self::Gated { finding, .. } => finding.verdict == Verdict::Failed,
+            Self::Together { why, .. } => why.settles(),
             Self::NoChoice(_)
             | Self::TagMoved { .. }
             | Self::NotListedYet { .. }
@@ -205,6 +214,7 @@ impl HoldReason {
             | Self::HoldsUnknown { .. }
             | Self::ForgeUnknown { .. } => true,
             Self::Gated { finding, .. } => finding.verdict == Verdict::Unknown,
+            Self::Together { why, .. } => why.reason().is_some_and(Self::is_unknown),
             Self::Newest
             | Self::Degraded { .. }
             | Self::NoChoice(_)
@@ -247,6 +257,7 @@ impl HoldReason {
                 Verdict::Failed | Verdict::Unknown => true,
                 Verdict::Passed | Verdict::Waits => false,
             },
+            Self::Together { why, .. } => why.reason().is_some_and(Self::is_fault),
             Self::Newest
             | Self::Degraded { .. }
             | Self::NotRun { .. }
@@ -280,6 +291,7 @@ impl HoldReason {
             | Self::PinRefused { ruling, .. } => ruling.until,
             Self::Gated { finding, .. } => finding.next,
             Self::Degraded { until, .. } => *until,
+            Self::Together { why, .. } => why.until(),
             Self::Newest
             | Self::NoChoice(_)
             | Self::NotRun { .. }
@@ -341,6 +353,7 @@ impl HoldReason {
             Self::AtPin { .. } => "at-pin",
             Self::PinRefused { .. } => "pin-refused",
             Self::HoldsUnknown { .. } => "holds-unknown",
+            Self::Together { .. } => "together",
         }
     }
 }
@@ -485,6 +498,10 @@ impl fmt::Display for HoldReason {
             } => write!(f, "`{}` is pinned{ruling}, and {why}", version.short()),
             Self::HoldsUnknown { why } => {
                 write!(f, "what people decided is unknown, so nothing moves: {why}")
+            }
+            Self::Together { tag, image, why } => {
+                write!(f, "`{tag}` waits for `{image}`")?;
+                why.fmt(f)
             }
         }
     }

@@ -4,6 +4,7 @@
 //! Invariant: where something is unknown of a candidate, no older one is taken in its place.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -466,8 +467,7 @@ impl Screened {
                 environment: environment.clone(),
             },
             Barrier::Gated(finding) => Exclusion::Gated {
-                gate: finding.gate,
-                why: finding.why.as_str().into(),
+                finding: Arc::new(finding.clone()),
             },
         };
         self.barred.insert(tag.clone(), exclusion);

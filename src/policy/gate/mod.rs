@@ -67,7 +67,7 @@ pub(crate) enum GateName {
 }
 
 /// How a gate stands for one version in one environment at one time.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[must_use]
 pub(crate) struct Finding {
     pub(crate) gate: GateName,

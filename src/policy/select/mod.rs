@@ -23,8 +23,8 @@ use jiff::Timestamp;
 
 use crate::image::Tag;
 use crate::manifest::NamedCommit;
-use crate::policy::gate::GateName;
-use crate::policy::{EnvironmentName, SourceBranch};
+use crate::policy::gate::{Finding, Verdict};
+use crate::policy::{EnvironmentName, ImageName, SourceBranch};
 pub(crate) use rule::TagRule;
 use shape::Part;
 
@@ -102,10 +102,14 @@ pub(crate) enum Exclusion {
     NotRun {
         environment: EnvironmentName,
     },
-    /// A gate does not let it pass; `why` is what the gate says.
+    /// A gate does not let it pass, or not yet.
     Gated {
-        gate: GateName,
-        why: Arc<str>,
+        finding: Arc<Finding>,
+    },
+    /// An image that moves together with this one does not have it, or it may not come there, for a reason of that image.
+    Together {
+        image: ImageName,
+        why: Option<Arc<Self>>,
     },
     /// A pre-release that nobody asked for, and the word that would ask for it.
     Prerelease {
@@ -145,17 +149,49 @@ enum Number {
 }
 
 impl Exclusion {
+    /// What a gate found, where one keeps the tag back.
+    pub(crate) fn finding(&self) -> Option<&Finding> {
+        let Self::Gated { finding } = self else {
+            return None;
+        };
+        Some(finding)
+    }
+
     fn write(&self, f: &mut fmt::Formatter<'_>, number: Number) -> fmt::Result {
         let (is, does, it, name) = match number {
             Number::One => ("is", "does", "it", "names"),
             Number::Many => ("are", "do", "them", "name"),
+        };
+        let waits = match number {
+            Number::One => "waits",
+            Number::Many => "wait",
         };
         let one = number == Number::One;
         match self {
             Self::Rejected { words } => write!(f, "{is} rejected{words}"),
             Self::NotRun { environment } if one => write!(f, "has not run in `{environment}`"),
             Self::NotRun { environment } => write!(f, "have not run in `{environment}`"),
-            Self::Gated { gate, why } => write!(f, "{does} not pass `{gate}`: {why}"),
+            Self::Gated { finding } => {
+                let Finding {
+                    gate,
+                    verdict,
+                    why,
+                    next: _,
+                } = &**finding;
+                match verdict {
+                    Verdict::Failed => write!(f, "{does} not pass `{gate}`: {why}"),
+                    Verdict::Passed | Verdict::Waits | Verdict::Unknown => {
+                        write!(f, "{waits} for `{gate}`: {why}")
+                    }
+                }
+            }
+            Self::Together { image, why: None } => {
+                write!(f, "{waits} for `{image}`, which does not have {it} yet")
+            }
+            Self::Together {
+                image,
+                why: Some(why),
+            } => write!(f, "{waits} for `{image}`: there it {why}"),
             Self::Prerelease { asks } if one => {
                 write!(f, "is a pre-release (`prerelease: {asks}` would take it)")
             }
