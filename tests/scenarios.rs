@@ -1,5 +1,8 @@
 //! Scenarios: a settings file, policies and a world file in, the printed plan out. A new case needs no Rust.
 //!
+//! Where a scenario has an `explain.txt`, its first line is what is asked, `$ towpath explain POLICY ENVIRONMENT IMAGE VERSION`, and the
+//! rest is what is printed.
+//!
 //! `TOWPATH_BLESS=1 cargo test --test scenarios` writes what the program prints now; read the difference.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it unwraps")]
@@ -27,6 +30,21 @@ fn each_scenario_is_planned_as_written() {
         } else if std::fs::read_to_string(&expected).unwrap_or_default() != printed {
             failures.push(format!("{name}:\n{printed}"));
         }
+        let explanation = folder.join("explain.txt");
+        let Ok(expected) = std::fs::read_to_string(&explanation) else {
+            continue;
+        };
+        let asked = expected.lines().next().unwrap();
+        let words = asked.strip_prefix("$ towpath ").unwrap();
+        let printed = format!(
+            "{asked}\n{}",
+            run(&folder, &words.split(' ').collect::<Vec<_>>())
+        );
+        if bless {
+            std::fs::write(&explanation, &printed).unwrap();
+        } else if expected != printed {
+            failures.push(format!("{name}:\n{printed}"));
+        }
     }
     assert!(
         failures.is_empty(),
@@ -37,17 +55,16 @@ fn each_scenario_is_planned_as_written() {
 
 /// What `plan --diff` prints for a scenario, and its exit code.
 fn plan(folder: &Path) -> String {
+    run(folder, &["plan", "--diff"])
+}
+
+/// What a verb prints for a scenario, and its exit code.
+fn run(folder: &Path, words: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_towpath"))
         .current_dir(folder)
         .env_clear()
-        .args([
-            "plan",
-            "--config",
-            "towpath.yaml",
-            "--world",
-            "world.yaml",
-            "--diff",
-        ])
+        .args(words)
+        .args(["--config", "towpath.yaml", "--world", "world.yaml"])
         .output()
         .unwrap();
     let (stdout, stderr) = (

@@ -1,17 +1,20 @@
 //! `towpath explain`: every tag of one environment's images, and why it is or is not the one.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::plan::{DecisionJson, also, decision_json, sentence};
+use super::plan::{DecisionJson, also, decision_json, load_world, sentence};
 use super::run::Setup;
-use super::{Failure, Output, SourceArgs, print, table};
+use super::{Failure, Output, SourceArgs, explain_version, print, table};
 use crate::daemon::{now, settle};
 use crate::image::{Repository, Tag};
-use crate::plan::{Explained, explain};
+use crate::plan::{Chain, Explained, chain, explain};
+use crate::policy::{Environment, ImageName, Policy};
 use crate::world::{Fact, TagDetails, World};
 
 #[derive(clap::Args)]
@@ -25,42 +28,115 @@ pub(super) struct Args {
     /// One of its environments.
     environment: String,
 
+    /// One of its images.
+    image: Option<String>,
+
+    /// One version of the image, by its tag: its whole way through the environments.
+    #[arg(value_name = "VERSION")]
+    tag: Option<Tag>,
+
+    /// Explain from a world file of `observe --save` instead of the world.
+    #[arg(long, value_name = "FILE")]
+    world: Option<PathBuf>,
+
+    /// Explain as of this time, RFC 3339. [default: now, or when the world file was observed]
+    #[arg(long, value_name = "TIME", requires = "world")]
+    at: Option<Timestamp>,
+
     /// How to print.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
 }
 
 pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
-    let setup = Setup::now(&args.source).await?;
+    let saved = args.world.as_deref().map(load_world).transpose()?;
+    let setup = match &saved {
+        Some((world, _)) => Setup::in_world(&args.source, world)?,
+        None => Setup::now(&args.source).await?,
+    };
     let setup = setup.only(std::slice::from_ref(&args.policy))?;
     let policy = &setup.policies[0];
-    let named =
-        |environment: &&crate::policy::Environment| environment.name.as_str() == args.environment;
-    let Some(environment) = policy.environments.iter().find(named) else {
-        let names: Vec<_> = policy
-            .environments
-            .iter()
-            .map(|environment| format!("`{}`", environment.name))
-            .collect();
-        let message = format!(
-            "policy `{}` has no environment `{}`",
-            policy.name, args.environment
-        );
-        return Err(Failure::usage(message).with_hint(format!("it has {}", names.join(", "))));
+    let environment = environment(policy, &args.environment)?;
+    let image = args.image.as_deref().map(|name| image(policy, name));
+    let image = image.transpose()?;
+    let version = image.zip(args.tag.as_ref());
+    let (world, now) = match saved {
+        Some((world, observed)) => (world, args.at.unwrap_or(observed)),
+        None => (read(&setup, version).await?, now()),
     };
-    let live = setup.connect().await?;
-    live.sources.read_all(&live.wants, now()).await;
-    let _plan = settle(live.hands(&setup)).await;
-    let world = live.sources.world(&live.wants);
-    let explained = explain(&setup.scope(), (policy, environment), (&world, now()));
-    print(&match args.output {
-        Output::Text => explained
-            .iter()
-            .map(|explained| as_text(explained, &world))
-            .collect(),
-        Output::Json => as_json(&explained, &world),
+    let scope = setup.scope();
+    print(&match version {
+        Some((image, tag)) => {
+            let chain = chain(&scope, (policy, image), (&world, now), tag);
+            match args.output {
+                Output::Text => explain_version::as_text(&chain, &environment.name, &world),
+                Output::Json => explain_version::as_json(&chain, &environment.name, &world),
+            }
+        }
+        None => {
+            let mut explained = explain(&scope, (policy, environment), (&world, now));
+            explained.retain(|one| image.is_none_or(|image| one.decided.image == *image));
+            match args.output {
+                Output::Text => explained.iter().map(|one| as_text(one, &world)).collect(),
+                Output::Json => as_json(&explained, &world),
+            }
+        }
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Reads the world until nothing is lacking: what decisions rest on, and what is asked of one version.
+async fn read(setup: &Setup, version: Option<(&ImageName, &Tag)>) -> Result<World, Failure> {
+    let live = setup.connect().await?;
+    live.sources.read_all(&live.wants, now()).await;
+    let hands = live.hands(setup);
+    let _plan = settle(hands).await;
+    let mut asked = BTreeSet::new();
+    loop {
+        let world = live.sources.world(&live.wants);
+        let Some((image, tag)) = version else {
+            return Ok(world);
+        };
+        let Chain { questions, .. } = chain(
+            &setup.scope(),
+            (&setup.policies[0], image),
+            (&world, now()),
+            tag,
+        );
+        let new: BTreeSet<_> = questions.difference(&asked).cloned().collect();
+        if new.is_empty() {
+            return Ok(world);
+        }
+        asked.extend(new.iter().cloned());
+        hands.sources.ask(new, hands.clock).await;
+    }
+}
+
+fn environment<'a>(policy: &'a Policy, name: &str) -> Result<&'a Environment, Failure> {
+    let mut environments = policy.environments.iter();
+    let named = environments.find(|environment| environment.name.as_str() == name);
+    named.ok_or_else(|| {
+        let names = policy.environments.iter().map(|one| one.name.as_str());
+        lacks(policy, ("environment", name), names)
+    })
+}
+
+fn image<'a>(policy: &'a Policy, name: &str) -> Result<&'a ImageName, Failure> {
+    let named = policy.images.keys().find(|image| image.as_str() == name);
+    named.ok_or_else(|| {
+        let names = policy.images.keys().map(ImageName::as_str);
+        lacks(policy, ("image", name), names)
+    })
+}
+
+fn lacks<'a>(
+    policy: &Policy,
+    (what, name): (&str, &str),
+    names: impl Iterator<Item = &'a str>,
+) -> Failure {
+    let names: Vec<_> = names.map(|name| format!("`{name}`")).collect();
+    let message = format!("policy `{}` has no {what} `{name}`", policy.name);
+    Failure::usage(message).with_hint(format!("it has {}", names.join(", ")))
 }
 
 fn as_text(Explained { decided, tags }: &Explained, world: &World) -> String {
@@ -94,7 +170,7 @@ fn as_text(Explained { decided, tags }: &Explained, world: &World) -> String {
 }
 
 /// When a tag was first seen and last pushed, and when its image was created, where that is known.
-fn times(world: &World, repository: &Repository, tag: &Tag) -> [Option<Timestamp>; 3] {
+pub(super) fn times(world: &World, repository: &Repository, tag: &Tag) -> [Option<Timestamp>; 3] {
     let Some(facts) = world.images.get(repository) else {
         return [None; 3];
     };

@@ -10,6 +10,7 @@ mod completions;
 mod demo;
 mod edges;
 mod explain;
+mod explain_version;
 mod failure;
 mod fleets;
 mod history;

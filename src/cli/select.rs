@@ -294,6 +294,7 @@ fn table(verdicts: &[(Tag, Verdict)], chosen: Option<&Tag>) -> String {
 fn is_candidate(verdict: &Verdict) -> bool {
     match verdict {
         Verdict::Newest
+        | Verdict::NewestOfThose
         | Verdict::Older { .. }
         | Verdict::Spelling { .. }
         | Verdict::Tied { .. }

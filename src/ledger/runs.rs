@@ -68,7 +68,7 @@ impl<'a> Runs<'a> {
     }
 
     /// The promotions, oldest first.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &'a Recorded> + use<'a, '_> {
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &'a Recorded> + use<'a, '_> {
         let all = self.all;
         self.runs.iter().map(|place| all[*place].as_ref())
     }

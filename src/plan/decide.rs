@@ -89,14 +89,14 @@ pub(super) struct Notes {
 
 /// What decisions are made from, and what they share.
 pub(super) struct Desk<'a> {
-    world: &'a World,
-    scope: &'a Scope<'a>,
-    rejections: &'a Rejections,
-    now: Timestamp,
+    pub(super) world: &'a World,
+    pub(super) scope: &'a Scope<'a>,
+    pub(super) rejections: &'a Rejections,
+    pub(super) now: Timestamp,
     pub(super) tags: &'a BTreeMap<&'a Repository, KnownTags>,
     standings: &'a Standings<'a>,
     contested: &'a Contested<'a>,
-    connected: &'a Connected<'a>,
+    pub(super) connected: &'a Connected<'a>,
     /// What each rule makes of each listing, once however many policies share the two.
     rankings: BTreeMap<(&'a Repository, &'a TagRule), Ranking<'a>>,
     places: BTreeMap<(&'a Repository, &'a TagRule), Arc<Places<'a>>>,
@@ -148,7 +148,7 @@ pub(super) fn barred(
 }
 
 /// Lays out what decisions are made from.
-fn at_desk<T>(
+pub(super) fn at_desk<T>(
     (scope, world, rejections, now): (&Scope<'_>, &World, &Rejections, Timestamp),
     work: impl for<'a> FnOnce(&'a [(Subject<'a>, BranchName)], &mut Desk<'a>) -> T,
 ) -> T {
@@ -441,7 +441,10 @@ fn health<'a>(
 }
 
 /// What ran in the environments that versions come from.
-fn ran_before<'a>(subject: Subject<'a>, desk: &mut Desk<'a>) -> Result<Vec<RanIn<'a>>, HoldReason> {
+pub(super) fn ran_before<'a>(
+    subject: Subject<'a>,
+    desk: &mut Desk<'a>,
+) -> Result<Vec<RanIn<'a>>, HoldReason> {
     let Some(After { environments, .. }) = &subject.environment.after else {
         return Ok(Vec::new());
     };
@@ -453,7 +456,7 @@ fn ran_before<'a>(subject: Subject<'a>, desk: &mut Desk<'a>) -> Result<Vec<RanIn
     before.map(|before| ran_in(before, subject, desk)).collect()
 }
 
-fn ran_in<'a>(
+pub(super) fn ran_in<'a>(
     before: &'a Environment,
     subject: Subject<'a>,
     desk: &mut Desk<'a>,

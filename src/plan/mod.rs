@@ -6,6 +6,7 @@
 
 mod build;
 mod bundle;
+mod chain;
 mod change;
 mod choice;
 mod compare;
@@ -52,6 +53,7 @@ use crate::world::{BranchName, Question, RepositoryAddress, World};
 pub(crate) use request::source::{Origins, Web};
 pub(crate) use request::{Dialect, Gate, GateVerdict, HidesBy};
 
+pub(crate) use chain::{Chain, Run, Stop, chain};
 pub(crate) use change::{Change, FileChange, PlannedCommit};
 pub(crate) use describe::{also_changes, short};
 pub(crate) use explain::{Explained, explain};

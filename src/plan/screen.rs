@@ -324,27 +324,32 @@ impl Screen<'_> {
         }
     }
 
-    /// Whether the gates let `tag` pass: first those that look at what is known here, and only where nothing else is waited for
-    /// those that ask servers.
+    /// What each gate finds of `tag` that judges a version, or the first environment before in which it did not run.
+    pub(super) fn findings(
+        &self,
+        tag: &Tag,
+        questions: &mut BTreeSet<Question>,
+    ) -> Result<Result<Vec<Finding>, EnvironmentName>, HoldReason> {
+        let mut asked = Asked::default();
+        let found = self.ran_as(tag, &mut asked.first).and_then(|ran_as| {
+            let found = ran_as.map(|ran_as| self.found(tag, &ran_as, &mut asked));
+            match found {
+                Ok(found) => found.map(Ok),
+                Err(environment) => Ok(Err(environment)),
+            }
+        });
+        questions.extend(asked.all());
+        found
+    }
+
+    /// Whether the gates let `tag` pass.
     fn pass(
         &self,
         tag: &Tag,
         ran_as: &RanAs<'_>,
         asked: &mut Asked,
     ) -> Result<Result<Passed, Barrier>, HoldReason> {
-        let environment = self.subject.environment;
-        let gates = &environment.gates;
-        let mut findings = self.by_facts(tag, ran_as, &mut asked.first)?;
-        let is_shut = match environment.deliver {
-            Deliver::Commit { .. } => Finding::weightiest(&gates.judge_moment(self.now)).is_some(),
-            // What people merge is proposed at any time.
-            Deliver::PullRequest(_) => false,
-        };
-        let waits = is_shut || Finding::weightiest(&findings).is_some();
-        if !gates.checks.is_empty() && !waits {
-            let digest = self.digest(tag, ran_as, &mut asked.first)?;
-            findings.push(self.checked((tag, &digest), asked)?);
-        }
+        let findings = self.found(tag, ran_as, asked)?;
         match Finding::weightiest(&findings) {
             None => Ok(Ok(Passed {
                 digest: self.ran_digest(ran_as),
@@ -360,6 +365,30 @@ impl Screen<'_> {
                 }
             }
         }
+    }
+
+    /// What the gates find of `tag` that judge a version: first those that look at what is known here, and only where nothing
+    /// else is waited for those that ask servers.
+    fn found(
+        &self,
+        tag: &Tag,
+        ran_as: &RanAs<'_>,
+        asked: &mut Asked,
+    ) -> Result<Vec<Finding>, HoldReason> {
+        let environment = self.subject.environment;
+        let gates = &environment.gates;
+        let mut findings = self.by_facts(tag, ran_as, &mut asked.first)?;
+        let is_shut = match environment.deliver {
+            Deliver::Commit { .. } => Finding::weightiest(&gates.judge_moment(self.now)).is_some(),
+            // What people merge is proposed at any time.
+            Deliver::PullRequest(_) => false,
+        };
+        let waits = is_shut || Finding::weightiest(&findings).is_some();
+        if !gates.checks.is_empty() && !waits {
+            let digest = self.digest(tag, ran_as, &mut asked.first)?;
+            findings.push(self.checked((tag, &digest), asked)?);
+        }
+        Ok(findings)
     }
 
     /// What those gates find that judge how a version lived in one environment before.

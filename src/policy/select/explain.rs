@@ -15,6 +15,8 @@ use crate::image::Tag;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Newest,
+    /// Of those that may come; others that fit the rule may not, or not yet.
+    NewestOfThose,
     Older {
         than: Tag,
     },
@@ -57,7 +59,11 @@ pub(crate) fn explain_ranking(
         None => Verdict::Newest,
     };
     let judged = candidates.iter().enumerate();
-    let judged = judged.map(|(place, candidate)| (candidate.tag.clone(), of_candidate(place)));
+    let is_barred = ranking.excluded.iter().any(|(why, _)| why.is_bar());
+    let judged = judged.map(|(place, candidate)| match of_candidate(place) {
+        Verdict::Newest if is_barred => (candidate.tag.clone(), Verdict::NewestOfThose),
+        verdict => (candidate.tag.clone(), verdict),
+    });
     let excluded = ranking.excluded.iter();
     let excluded = excluded.map(|(why, tag)| ((*tag).clone(), Verdict::Excluded(why.clone())));
     judged.chain(excluded).collect()
@@ -97,6 +103,7 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Newest => f.write_str("the newest"),
+            Self::NewestOfThose => f.write_str("the newest of those that may come"),
             Self::Older { than } => write!(f, "older than `{than}`"),
             Self::Spelling { of } => write!(f, "another spelling of `{of}`"),
             Self::Tied { with, fact } => write!(f, "has the same {fact} as `{with}`"),

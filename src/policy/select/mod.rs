@@ -157,6 +157,26 @@ impl Exclusion {
         Some(finding)
     }
 
+    /// Whether the tag fits the rule, and what became of it or what people say keeps it back.
+    fn is_bar(&self) -> bool {
+        match self {
+            Self::Rejected { .. }
+            | Self::NotRun { .. }
+            | Self::Gated { .. }
+            | Self::Together { .. } => true,
+            Self::Prerelease { .. }
+            | Self::Outside { .. }
+            | Self::Ignored { .. }
+            | Self::Unreadable { .. }
+            | Self::OffBranch { .. }
+            | Self::Partial
+            | Self::NotVersion
+            | Self::Mismatch { .. }
+            | Self::NotFollowed { .. }
+            | Self::Attachment => false,
+        }
+    }
+
     fn write(&self, f: &mut fmt::Formatter<'_>, number: Number) -> fmt::Result {
         let (is, does, it, name) = match number {
             Number::One => ("is", "does", "it", "names"),
