@@ -17,11 +17,11 @@ const SEEN_MAX: usize = 512;
 
 /// What each Application ran, the image that was seen first before the others.
 #[derive(Debug, Default)]
-pub(super) struct Diary(BTreeMap<ObjectName, Arc<Vec<Seen>>>);
+pub(crate) struct Diary(BTreeMap<ObjectName, Arc<Vec<Seen>>>);
 
 impl Diary {
     /// Notes how an Application is at `now`.
-    pub(super) fn note(&mut self, name: &ObjectName, application: &Application, now: Timestamp) {
+    pub(crate) fn note(&mut self, name: &ObjectName, application: &Application, now: Timestamp) {
         if application.images.is_empty() && !self.0.contains_key(name) {
             return;
         }
@@ -46,7 +46,7 @@ impl Diary {
         self.0.retain(|name, _| is_there(name));
     }
 
-    pub(super) fn all(&self) -> BTreeMap<ObjectName, Arc<Vec<Seen>>> {
+    pub(crate) fn all(&self) -> BTreeMap<ObjectName, Arc<Vec<Seen>>> {
         self.0.clone()
     }
 }

@@ -27,6 +27,8 @@ use api::Api;
 use kept::Kept;
 use kubernetes::Kubernetes;
 
+#[cfg(test)]
+pub(crate) use diary::Diary;
 pub(crate) use error::ClusterError;
 
 /// The name of a Kubernetes API in messages: which one is meant, the connection's own name says.

@@ -44,7 +44,25 @@ pub(crate) enum RejectedBy {
     /// The pull request of this number was closed.
     Closing(u64),
     /// This commit put the version before back, since it was degraded.
-    Rollback(CommitId),
+    Rollback {
+        commit: CommitId,
+        /// As of [`Recorded::is_since_resumed`].
+        is_since_resumed: bool,
+    },
+}
+
+impl Rejection {
+    /// Whether a person who resumed promotions lifted it.
+    pub(crate) fn is_lifted(&self, resumed: &Resumed) -> bool {
+        let is_since_resumed = match self.way {
+            RejectedBy::Closing(_) => false,
+            RejectedBy::Rollback {
+                commit: _,
+                is_since_resumed,
+            } => is_since_resumed,
+        };
+        !is_since_resumed && self.at <= resumed.at
+    }
 }
 
 /// An image in an environment of a policy.
@@ -244,8 +262,11 @@ impl Ledger {
         };
         let is_here = |key: &Key| (&key.0, &key.1) == (&policy, &environment);
         let here = self.promotions.iter_mut().filter(|(key, _)| is_here(key));
-        for latest in here.filter_map(|(_, promotions)| promotions.last_mut()) {
-            Arc::make_mut(latest).is_since_resumed = false;
+        for (_, promotions) in here {
+            let since = promotions.iter_mut().rev();
+            for promotion in since.take_while(|promotion| promotion.is_since_resumed) {
+                Arc::make_mut(promotion).is_since_resumed = false;
+            }
         }
         self.resume((policy, environment), resumed);
     }

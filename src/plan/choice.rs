@@ -270,7 +270,7 @@ fn ordered(
     };
     Ok(Promote {
         findings,
-        ..promote((version, dated), moving, ground)
+        ..promote(choice.subject, (version, dated), moving, ground)
     })
 }
 
@@ -468,29 +468,19 @@ pub(super) fn followed(
         tag: tag.clone(),
         digest: Some(digest),
     };
-    // The digest is the version, so it is what is replaced.
-    let digests: BTreeSet<String> = moving
-        .iter()
-        .filter_map(|(_, standing)| standing.digest.as_deref().map(on_one_line))
-        .collect();
-    let promote = promote((version, None), moving, Ground::OtherDigest);
-    let from = match digests.is_empty() {
-        true => promote.from,
-        false => Some(digests.into_iter().collect::<Vec<_>>().join(", ")),
-    };
     Ok(Promote {
         findings,
-        from,
-        ..promote
+        ..promote(screen.subject, (version, None), moving, Ground::OtherDigest)
     })
 }
 
 pub(super) fn promote(
+    subject: Subject<'_>,
     (to, dated): (Version, Option<Dated>),
     moving: Vec<(Located, Standing)>,
     ground: Ground,
 ) -> Promote {
-    let from = current_text(&moving);
+    let from = replaced(subject, &moving);
     let with = |(located, standing): &(Located, Standing)| {
         shared(&located.file, standing).collect::<Vec<_>>()
     };
@@ -506,5 +496,18 @@ pub(super) fn promote(
         ground,
         findings: Vec::new(),
         moment: Vec::new(),
+    }
+}
+
+/// What is replaced, in one text: where a tag is followed, its digests are the versions.
+fn replaced(subject: Subject<'_>, moving: &[(Located, Standing)]) -> Option<String> {
+    let by_digest = subject.environment.rules[subject.name].followed();
+    let digests = moving
+        .iter()
+        .filter_map(|(_, standing)| standing.digest.as_deref().map(on_one_line));
+    let digests: BTreeSet<String> = digests.filter(|_| by_digest.is_some()).collect();
+    match digests.is_empty() {
+        true => current_text(moving),
+        false => Some(digests.into_iter().collect::<Vec<_>>().join(", ")),
     }
 }

@@ -106,7 +106,10 @@ fn rolled_back(scope: &Scope<'_>, world: &World) -> Rejections {
                         },
                         at: recorded.at,
                         by: None,
-                        way: RejectedBy::Rollback(recorded.came_by().clone()),
+                        way: RejectedBy::Rollback {
+                            commit: recorded.came_by().clone(),
+                            is_since_resumed: recorded.is_since_resumed,
+                        },
                     })
                 });
                 let mut rejected = rejected.peekable();
@@ -243,7 +246,8 @@ impl<'a> Held<'a> {
         let key = (policy.name.clone(), environment.clone(), image.clone());
         let closed = rejections.get(&key).into_iter().flatten();
         let resumed = held.resumed;
-        let closed = closed.filter(|closed| resumed.is_none_or(|resumed| closed.at > resumed.at));
+        let closed =
+            closed.filter(|closed| resumed.is_none_or(|resumed| !closed.is_lifted(resumed)));
         held.rejected.extend(closed.map(|rejection| {
             let Rejection {
                 version,
@@ -254,7 +258,10 @@ impl<'a> Held<'a> {
             let ruling = Ruling {
                 place: match way {
                     RejectedBy::Closing(number) => Place::PullRequest(*number),
-                    RejectedBy::Rollback(commit) => Place::Commit(commit.clone()),
+                    RejectedBy::Rollback {
+                        commit,
+                        is_since_resumed: _,
+                    } => Place::Commit(commit.clone()),
                 },
                 by: by.clone(),
                 reason: None,

@@ -44,7 +44,7 @@ pub(super) fn pinned(
     sites.retain(|(_, standing)| standing.tag.is_some() || standing.digest.as_deref() != digest);
     match sites.is_empty() {
         true => Err(at_pin(ruling)),
-        false => Ok(promote((to, None), sites, Ground::Pinned { line })),
+        false => Ok(promote(subject, (to, None), sites, Ground::Pinned { line })),
     }
 }
 

@@ -25,7 +25,11 @@ pub(super) fn recovered(
     (world, now): (&World, Timestamp),
     notes: &mut Notes,
 ) -> Option<Promote> {
-    due(subject, recorded, notes).filter(|due| *due <= now)?;
+    let due = due(subject, recorded, notes)?;
+    if due > now {
+        notes.next = notes.next.into_iter().chain([due]).min();
+        return None;
+    }
     let before = recorded.moved.replaced.as_deref()?;
     let rule = &subject.environment.rules[subject.name];
     let version = match rule.followed() {
@@ -45,7 +49,7 @@ pub(super) fn recovered(
         notes.candidate = candidate;
         return None;
     };
-    Some(promote((to, None), sites, Ground::Degraded))
+    Some(promote(subject, (to, None), sites, Ground::Degraded))
 }
 
 /// Why nothing comes: `reason`, unless that is that all is done, where it did no good.

@@ -4,6 +4,7 @@
 //! Nothing here is real but the deciding: registry, git, forge, people and clock are in `town`. A seed that fails is printed;
 //! `TOWPATH_SEED=7 cargo test --lib simulation` runs that one alone and tells each step. `TOWPATH_SEEDS` says how many are run.
 
+mod argo;
 mod branch;
 mod calendar;
 mod dice;

@@ -41,6 +41,7 @@ impl Town {
         self.is_calm = true;
         self.is_forge_up = true;
         self.branch.is_up = true;
+        self.argo.is_up = self.shape.has_argo;
         self.skew = SignedDuration::ZERO;
         for registry in self.registries.values_mut() {
             registry.is_up = true;
@@ -115,6 +116,7 @@ impl Town {
         let has_arm = self.dice.happens(80);
         let registry = self.registries.get_mut(&(policy, image)).unwrap();
         let build = registry.push(self.now, has_arm);
+        registry.builds.get_mut(&build).unwrap().is_bad = self.dice.happens(15);
         self.tell(|| format!("build {build} of {policy}/{image} is pushed"));
     }
 
@@ -131,7 +133,11 @@ impl Town {
     fn break_or_mend(&mut self) {
         let Place { policy, image, .. } = self.some_place();
         let registry = self.registries.get_mut(&(policy, image)).unwrap();
-        let told = match self.dice.below(10) {
+        let told = match self.dice.below(11) {
+            10 => {
+                self.argo.is_up = self.shape.has_argo && !self.argo.is_up;
+                format!("Argo CD is up: {}", self.argo.is_up)
+            }
             0..3 => {
                 registry.is_up = !registry.is_up;
                 format!("the registry is up: {}", registry.is_up)
@@ -166,6 +172,7 @@ impl Town {
     fn restart(&mut self) {
         let is_cache_lost = self.dice.happens(30);
         self.tell(|| format!("the daemon starts anew, without its cache: {is_cache_lost}"));
+        self.argo.forget();
         for registry in self.registries.values_mut() {
             match is_cache_lost {
                 true => registry.forget_all(),

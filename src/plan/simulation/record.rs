@@ -4,8 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::argo::{Deployed, Target};
 use super::shape::{Place, Shape};
 use super::text::Build;
+use crate::world::HealthStatus;
+
+/// How long a version must have been healthy, where nothing is said of it.
+const SETTLE: SignedDuration = SignedDuration::from_secs(10);
 
 /// What one image of one environment ran.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +31,12 @@ pub(super) struct Ran {
     pub(super) is_hotfixed: bool,
     /// The build that was promoted last, and all that ever were.
     promoted: Option<Build>,
+    /// What that replaced and when it came, unless it took a degraded one back.
+    replaced: Option<(Build, Timestamp)>,
+    /// What was taken back since it was degraded.
+    rolled_back: BTreeSet<Build>,
+    /// Since when what ran here was healthy with each build, if it was not degraded with it since.
+    healthy: BTreeMap<Build, Timestamp>,
     pub(super) came: BTreeSet<Build>,
     pub(super) promotions: usize,
 }
@@ -42,6 +53,8 @@ pub(super) enum Stopped {
 pub(super) struct Record {
     shape: Shape,
     pub(super) ran: BTreeMap<Place, Ran>,
+    /// Since when each environment is degraded, where one is.
+    degraded: BTreeMap<Target, Timestamp>,
     /// How far the daemon's clock was off at most.
     pub(super) skew_max: SignedDuration,
 }
@@ -70,6 +83,7 @@ impl Ran {
         self.pin = None;
         self.rejected.clear();
         self.closed.clear();
+        self.rolled_back.clear();
         self.stop = None;
         self.is_hotfixed = false;
     }
@@ -88,6 +102,7 @@ impl Record {
         Self {
             shape: shape.clone(),
             ran: ran.collect(),
+            degraded: BTreeMap::new(),
             skew_max: SignedDuration::ZERO,
         }
     }
@@ -116,7 +131,8 @@ impl Record {
             undone.is_none_or(|undone| build > undone),
             "{build} came to {place:?} though {undone:?} was undone there"
         );
-        let is_rejected = here.rejected.contains(&build) || here.closed.contains(&build);
+        let by_people = here.rejected.contains(&build) || here.closed.contains(&build);
+        let is_rejected = by_people || here.rolled_back.contains(&build);
         assert!(!is_rejected, "{build} is rejected in {place:?}");
         self.assert_ripe(place, build, moment);
     }
@@ -129,9 +145,25 @@ impl Record {
                 stop: *before,
                 ..place
             };
-            let Some(since) = self.ran[&before].since.get(&build) else {
+            let ran = &self.ran[&before];
+            let Some(mut since) = ran.since.get(&build) else {
                 panic!("{build} came to {place:?} and did not run in {before:?}")
             };
+            if self.shape.has_argo {
+                let target = (before.policy, before.stop);
+                assert!(
+                    !self.degraded.contains_key(&target),
+                    "{build} came to {place:?} while {before:?} is degraded"
+                );
+                since = ran.healthy.get(&build).unwrap_or_else(|| {
+                    panic!("{build} came to {place:?} and was not healthy in {before:?}")
+                });
+                let settled = moment.now.duration_since(*since);
+                assert!(
+                    settled >= SETTLE,
+                    "{build} came to {place:?} after {settled:#}"
+                );
+            }
             let soaked = moment.now.duration_since(*since);
             assert!(
                 soaked >= stop.soak || stop.soak.is_zero(),
@@ -163,10 +195,70 @@ impl Record {
         assert!(!is_frozen, "something came to {place:?} while it is frozen");
     }
 
+    /// How Argo CD has an environment now.
+    pub(super) fn deployed(&mut self, target: Target, deployed: &Deployed) {
+        let (policy, stop) = target;
+        match deployed.health {
+            HealthStatus::Degraded => self.degraded.insert(target, deployed.since),
+            _ => self.degraded.remove(&target),
+        };
+        for (image, build) in deployed.builds.iter().enumerate() {
+            let here = self.of(Place {
+                policy,
+                stop,
+                image,
+            });
+            match deployed.health {
+                HealthStatus::Degraded => here.healthy.remove(build),
+                HealthStatus::Healthy => {
+                    Some(*here.healthy.entry(*build).or_insert(deployed.since))
+                }
+                _ => None,
+            };
+        }
+    }
+
+    /// Whether `build` is no promotion, but takes one back.
+    pub(super) fn is_rollback(&self, place: Place, build: Build) -> bool {
+        let here = &self.ran[&place];
+        here.pin.is_none() && build < here.current && self.shape.stops[place.stop].grace.is_some()
+    }
+
+    /// That a degraded promotion is taken back by `build`: the one before, once, after the grace.
+    pub(super) fn assert_may_roll_back(&self, place: Place, build: Build, now: Timestamp) {
+        let here = &self.ran[&place];
+        assert!(!here.is_stopped(now), "{place:?} is stopped");
+        assert_eq!(
+            here.promoted,
+            Some(here.current),
+            "a person wrote {place:?}"
+        );
+        let Some((before, came)) = here.replaced else {
+            panic!("{place:?} was taken back before")
+        };
+        assert_eq!(build, before, "another came back to {place:?}");
+        let is_rejected = here.rejected.contains(&build) || here.closed.contains(&build);
+        assert!(!is_rejected, "{build} is rejected in {place:?}");
+        let Some(since) = self.degraded.get(&(place.policy, place.stop)) else {
+            panic!("{place:?} is not degraded")
+        };
+        assert!(*since >= came, "{place:?} was degraded before");
+        let grace = self.shape.stops[place.stop].grace.unwrap();
+        assert!(now.duration_since(*since) >= grace, "{place:?} has time");
+    }
+
+    /// That what stands there is taken back.
+    pub(super) fn rolled_back(&mut self, place: Place) {
+        let here = self.of(place);
+        here.rolled_back.insert(here.current);
+    }
+
     /// That a promotion of `build` stands there now.
     pub(super) fn promoted(&mut self, place: Place, build: Build, at: Timestamp) {
+        let before = self.ran[&place].current;
         self.stands(place, build, at);
         let here = self.of(place);
+        here.replaced = (build > before).then_some((before, at));
         // A promotion tells what stood there before it.
         here.away.clear();
         here.promoted = Some(build);

@@ -35,6 +35,8 @@ pub(super) struct Built {
     pub(super) pushed: Timestamp,
     pub(super) released: Option<Timestamp>,
     pub(super) has_arm: bool,
+    /// Whether what runs it is degraded.
+    pub(super) is_bad: bool,
 }
 
 /// What the daemon keeps.
@@ -70,6 +72,7 @@ impl Registry {
             pushed: now,
             released: None,
             has_arm,
+            is_bad: false,
         };
         self.builds.insert(build, built);
         build

@@ -12,6 +12,9 @@ use crate::config;
 use crate::image::Repository;
 use crate::policy::{Policy, RepositoryName};
 
+/// Where the manifests repository is.
+pub(super) const URL: &str = "https://git.example.com/acme/deploy";
+
 /// One image in one environment of one policy, by their numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
@@ -38,6 +41,8 @@ pub(super) struct Shape {
     pub(super) images: Vec<&'static str>,
     pub(super) stops: Vec<Stop>,
     pub(super) tags: Tags,
+    /// Whether Argo CD is connected, so that versions must be healthy before they go on.
+    pub(super) has_argo: bool,
 }
 
 /// By what the versions of the first environment are known.
@@ -63,6 +68,8 @@ pub(super) struct Stop {
     pub(super) openings: Vec<Opening>,
     pub(super) frost: Option<Frost>,
     pub(super) needs_arm: bool,
+    /// How long a promotion may leave it degraded before it is taken back; `None`: for ever.
+    pub(super) grace: Option<SignedDuration>,
 }
 
 /// How the tag of a release is a build that ran before.
@@ -131,6 +138,7 @@ impl Shape {
                 dice.one_of(&[LINE, LINE, LINE, SHORT, PARALLEL, RINGS])
             }
         };
+        let has_argo = dice.happens(40);
         let last = layout.len() - 1;
         let stops = layout.iter().enumerate().map(|(number, (name, after))| {
             let mut stop = Stop::drawn(dice, (*name, *after), start);
@@ -138,6 +146,9 @@ impl Shape {
                 stop.release = Some(dice.one_of(&[Release::Digest, Release::Revision]));
             }
             stop.writes_digest = tags == Tags::Followed || dice.happens(15);
+            if has_argo && stop.way == Way::Commit && dice.happens(40) {
+                stop.grace = Some(SignedDuration::from_mins(dice.one_of(&[5, 90])));
+            }
             if tags == Tags::Followed && after.is_empty() {
                 // This registry does not tell when a tag was moved.
                 stop.min_age = SignedDuration::ZERO;
@@ -149,6 +160,7 @@ impl Shape {
             policies: vec!["api"],
             images: vec!["web"],
             tags,
+            has_argo,
         };
         match dice.below(10) {
             0 | 1 => shape.images.push("worker"),
@@ -171,12 +183,14 @@ impl Shape {
             openings: Vec::new(),
             frost: None,
             needs_arm: false,
+            grace: None,
         };
         Self {
             policies: vec!["api"],
             images: vec!["web"],
             stops: SHORT.iter().enumerate().map(stop).collect(),
             tags: Tags::Number,
+            has_argo: false,
         }
     }
 
@@ -225,10 +239,16 @@ impl Shape {
 
     /// The same, read.
     pub(super) fn read(&self) -> Vec<Policy> {
-        const SETTINGS: &str = "apiVersion: towpath.dev/v1alpha1\nkind: Settings\nrepositories: { deploy: { url: /tmp/deploy, forge: none } }\npolicies: [policies.yaml]\n";
+        let argo = match self.has_argo {
+            true => "argo-cd: { main: { kubernetes: {} } }\n",
+            false => "",
+        };
+        let written = format!(
+            "apiVersion: towpath.dev/v1alpha1\nkind: Settings\nrepositories: {{ deploy: {{ url: \"{URL}\", forge: none }} }}\npolicies: [policies.yaml]\n{argo}"
+        );
         let folder = tempfile::TempDir::new().unwrap();
         let settings = folder.path().join("towpath.yaml");
-        std::fs::write(&settings, SETTINGS).unwrap();
+        std::fs::write(&settings, written).unwrap();
         std::fs::write(folder.path().join("policies.yaml"), self.written()).unwrap();
         match config::load(&settings) {
             Ok(config) => config.policies,
@@ -277,6 +297,7 @@ impl Stop {
             openings,
             frost,
             needs_arm: seldom(dice, 15),
+            grace: None,
         }
     }
 
@@ -292,6 +313,7 @@ impl Stop {
             openings,
             frost,
             needs_arm,
+            grace,
         } = self;
         writeln!(text, "    - name: {name}").unwrap();
         let mut line = |line: String| writeln!(text, "      {line}").unwrap();
@@ -318,6 +340,12 @@ impl Stop {
         }
         if *way == Way::PullRequest {
             line("deliver: pull-request".to_owned());
+        }
+        if let Some(grace) = grace {
+            let minutes = grace.as_mins();
+            line(format!(
+                "on-degraded: {{ rollback: {{ grace: {minutes}m }} }}"
+            ));
         }
         let duration = |name, time: &SignedDuration| {
             (!time.is_zero()).then(|| format!("{name}: {}m", time.as_mins()))

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Telling;
+use super::argo::{Argo, Target, Written};
 use super::branch::{Branch, Brought};
 use super::dice::Dice;
 use super::record::{Moment, Record};
 use super::registry::Registry;
-use super::shape::{Place, Shape, Way, start};
+use super::shape::{Place, Shape, URL, Way, start};
 use super::text::{self, Build};
 use crate::plan::{Dialect, HidesBy, Origins, Plan, PlannedCommit, Scope};
 use crate::policy::{Policy, RepositoryName, SubjectTemplate};
@@ -40,6 +41,7 @@ pub(super) struct Town {
     /// By policy and image.
     pub(super) registries: BTreeMap<(usize, usize), Registry>,
     pub(super) branch: Branch,
+    pub(super) argo: Argo,
     pub(super) is_forge_up: bool,
     pub(super) proposals: BTreeMap<String, Arc<Proposal>>,
     pub(super) requests: PullRequests,
@@ -62,7 +64,8 @@ impl Town {
         let mut dice = Dice(seed);
         let start = start(&mut dice);
         let shape = Shape::drawn(&mut dice, start);
-        let does_clock_jump = dice.happens(20);
+        // Argo CD tells times of a clock of its own.
+        let does_clock_jump = !shape.has_argo && dice.happens(20);
         let town = Self::of(shape, (dice, start), telling);
         Self {
             does_clock_jump,
@@ -87,6 +90,7 @@ impl Town {
             is_calm: false,
             registries: registries.collect(),
             branch: Branch::new(),
+            argo: Argo::default(),
             is_forge_up: true,
             proposals: BTreeMap::new(),
             requests: PullRequests::new(),
@@ -98,7 +102,7 @@ impl Town {
             branches,
             subject: SubjectTemplate::default(),
             origins: Origins::default(),
-            addresses: BTreeMap::new(),
+            addresses: [(deploy(), RepositoryAddress::of(URL).unwrap())].into(),
             world: World::default(),
             shape,
         };
@@ -123,6 +127,63 @@ impl Town {
         self.branch.commit("ada", "begin", self.now);
         for place in self.shape.places() {
             self.record.stands(place, 1, self.now);
+        }
+        if self.shape.has_argo {
+            self.argo.is_up = true;
+            for target in self.targets() {
+                let file = self.shape.file(target.0, target.1);
+                let written = self.written(target);
+                self.argo.add(target, (URL, &file), written, self.now);
+            }
+        }
+    }
+
+    /// Each environment of each policy.
+    fn targets(&self) -> impl Iterator<Item = Target> + use<> {
+        let (policies, stops) = (self.shape.policies.len(), self.shape.stops.len());
+        (0..policies).flat_map(move |policy| (0..stops).map(move |stop| (policy, stop)))
+    }
+
+    /// What an Application would sync now.
+    fn written(&self, (policy, stop): Target) -> Written {
+        let text = self.branch.text(&self.shape.file(policy, stop));
+        let versions = text::versions(&text).into_iter().enumerate();
+        let images = versions
+            .map(|(image, version)| format!("{}:{version}", self.shape.repository(policy, image)));
+        Written {
+            commit: self.branch.head().unwrap().clone(),
+            images: images.collect(),
+            builds: text::builds(&text),
+        }
+    }
+
+    /// Argo CD goes on, where somebody may look.
+    fn deploy(&mut self) {
+        if !self.argo.is_up {
+            return;
+        }
+        for target in self.targets() {
+            let written = self.written(target);
+            let is_bad = |image: usize, build: Build| {
+                let registry = &self.registries[&(target.0, image)];
+                registry
+                    .builds
+                    .get(&build)
+                    .is_some_and(|built| built.is_bad)
+            };
+            let deployed = self.argo.applications.get_mut(&target).unwrap();
+            let before = (deployed.health, deployed.since);
+            deployed.go_on(written, (&mut self.dice, self.is_calm), (is_bad, self.now));
+            let deployed = self.argo.applications[&target].clone();
+            if before != (deployed.health, deployed.since) {
+                self.tell(|| {
+                    format!(
+                        "{target:?} is {:?} with {:?}",
+                        deployed.health, deployed.builds
+                    )
+                });
+            }
+            self.record.deployed(target, &deployed);
         }
     }
 
@@ -166,6 +227,12 @@ impl Town {
             self.world.images.insert(repository, facts);
         }
         self.observe_repository();
+        if self.shape.has_argo {
+            self.deploy();
+            let applications = self.argo.observe(self.now);
+            let connection = "main".parse().unwrap();
+            self.world.applications.insert(connection, applications);
+        }
     }
 
     /// It reads what it can have written.
@@ -260,9 +327,14 @@ impl Town {
                 stop,
                 image,
             };
-            self.record.assert_open(place, clock);
-            self.record
-                .assert_may_come(place, build, self.moment(place, build));
+            if self.record.is_rollback(place, build) {
+                self.record.assert_may_roll_back(place, build, clock);
+                self.record.rolled_back(place);
+            } else {
+                self.record.assert_open(place, clock);
+                self.record
+                    .assert_may_come(place, build, self.moment(place, build));
+            }
             self.record.promoted(place, build, clock);
             befores.push((image, text::number(&before), before));
             self.tell(|| format!("towpath promotes {build} to {place:?}"));
