@@ -12,10 +12,14 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
 }
 
 /// Refuses an approval that nothing would count.
-pub(super) fn refuse_uncounted(environment: &Environment) -> Result<(), Failure> {
+pub(super) fn refuse_uncounted(environment: &Environment, person: &str) -> Result<(), Failure> {
     let name = &environment.name;
     let (message, hint) = match (&environment.gates.approvals, &environment.deliver) {
-        (Some(_), Deliver::Commit { .. }) => return Ok(()),
+        (Some(gate), Deliver::Commit { .. }) if gate.counts(person) => return Ok(()),
+        (Some(_), Deliver::Commit { .. }) => (
+            format!("`{person}` is not among those whose approval counts for `{name}`"),
+            "add whom you are to `groups` in the settings or `from` of the gate; `--force` approves it all the same",
+        ),
         (Some(_), Deliver::PullRequest(_)) => (
             format!("what comes to `{name}` is approved at the forge"),
             "approve its pull request there",

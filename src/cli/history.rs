@@ -227,14 +227,20 @@ fn rows(name: &BranchName, entry: Entry) -> Vec<Row> {
                     tag,
                     digest,
                     replaced,
-                    rejects: _,
+                    rejects,
                 } = moved;
+                let degraded = replaced.as_deref().filter(|_| *rejects && !is_undone);
                 let (there, promoted) = (replaced.clone(), Some(tag.to_string()));
                 let (from, to) = match is_undone {
                     true => (promoted, there),
                     false => (there, promoted),
                 };
+                let row = row();
                 Row {
+                    what: degraded.map_or(row.what, |_| "rolled back".to_owned()),
+                    reason: degraded
+                        .map(|version| format!("`{}` was degraded", short(version)))
+                        .or(row.reason),
                     image: Some(image.to_string()),
                     from,
                     to,
@@ -242,7 +248,7 @@ fn rows(name: &BranchName, entry: Entry) -> Vec<Row> {
                         .as_ref()
                         .filter(|_| !is_undone)
                         .map(ToString::to_string),
-                    ..row()
+                    ..row
                 }
             };
             let images = promotion.images.iter();

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use super::run::Setup;
 use super::{Failure, SourceArgs, print, table};
 use crate::daemon::{now, settle};
+use crate::policy::gate::checks::Inquiry;
 use crate::world::{self, BranchName, Fact, File, Listing, SourceFacts, World};
 
 #[derive(clap::Args)]
@@ -84,8 +85,41 @@ fn summary(world: &World) -> String {
         let BranchName { repository, branch } = &folders.branch;
         [format!("{repository} {branch} {}", folders.pattern), state]
     });
-    let rows = images.chain(branches).chain(folders).chain(sources);
+    let connections = world.applications.iter().map(|(name, fact)| {
+        let state = match fact {
+            Fact::Known(applications) => format!("{} Applications", applications.all.len()),
+            Fact::Unknown { why } => format!("unknown: {why}"),
+        };
+        [format!("Argo CD {name}"), state]
+    });
+    let forges = world.requests.iter().map(|(name, fact)| {
+        let state = match fact {
+            Fact::Known(requests) => {
+                let all: usize = requests.values().map(Vec::len).sum();
+                format!("{all} pull requests")
+            }
+            Fact::Unknown { why } => format!("unknown: {why}"),
+        };
+        [format!("forge of {name}"), state]
+    });
+    let checks = world.checks.iter().map(|(inquiry, answer)| {
+        let state = match answer.told() {
+            Ok(_) => format!("answered at {}", answer.at),
+            Err(why) => format!("unknown: {why}"),
+        };
+        [asked(inquiry), state]
+    });
+    let repositories = branches.chain(folders).chain(sources).chain(forges);
+    let rows = images.chain(repositories).chain(connections).chain(checks);
     table::render(["SOURCE", "READING"], &rows.collect::<Vec<_>>())
+}
+
+/// What a server was asked by a check.
+fn asked(inquiry: &Inquiry) -> String {
+    match inquiry {
+        Inquiry::Http { url, .. } => url.clone(),
+        Inquiry::Prometheus { url, query, .. } => format!("{url} {query}"),
+    }
 }
 
 /// Why the push times of a listing could not be read, if that is so.
@@ -101,11 +135,15 @@ fn has_unknown(world: &World) -> bool {
         Fact::Known(listing) => pushes_unknown(listing).is_some(),
         Fact::Unknown { .. } => true,
     });
-    let mut branches = world.branches.values();
-    let mut sources = world.sources.values();
-    let mut folders = world.folders.values();
     listings
-        || folders.any(|fact| matches!(fact, Fact::Unknown { .. }))
-        || branches.any(|fact| matches!(fact, Fact::Unknown { .. }))
-        || sources.any(|fact| matches!(fact, Fact::Unknown { .. }))
+        || world.folders.values().any(is_unknown)
+        || world.branches.values().any(is_unknown)
+        || world.sources.values().any(is_unknown)
+        || world.requests.values().any(is_unknown)
+        || world.applications.values().any(is_unknown)
+        || world.checks.values().any(|answer| answer.told().is_err())
+}
+
+fn is_unknown<T>(fact: &Fact<T>) -> bool {
+    matches!(fact, Fact::Unknown { .. })
 }

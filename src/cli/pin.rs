@@ -67,14 +67,14 @@ pub(super) async fn hold(
     let target = target(policy, environment, image.as_deref())?;
     let until = why.until.map(|until| until.at(now())).transpose()?;
     let kind = kind(version.clone());
-    if matches!(kind, HoldKind::Approve(_)) && !force {
-        refuse_uncounted(environment)?;
-    }
     let live = setup.connect().await?;
+    let writer = Writer::new(&setup, &live, &policy.repository, &writer);
+    if matches!(kind, HoldKind::Approve(_)) && !force {
+        refuse_uncounted(environment, &writer.person())?;
+    }
     if !force {
         refuse_unlisted(&live, (policy, environment), (&target, &version)).await?;
     }
-    let writer = Writer::new(&setup, &live, &policy.repository, &writer);
     let hold = Hold {
         target: target.clone(),
         by: Some(match kind {

@@ -184,8 +184,14 @@ fn before_what_stands(
                     continue;
                 };
                 let back = stood.iter().rposition(|version| *version == new);
-                match back.filter(|_| rollbacks.contains(&entry.commit)) {
+                let is_back = moved.rejects || rollbacks.contains(&entry.commit);
+                match back.filter(|_| is_back) {
                     Some(at) => stood.truncate(at + 1),
+                    // What it took the place of was degraded.
+                    None if moved.rejects => {
+                        stood.pop();
+                        stood.push(new);
+                    }
                     None => {
                         let replaced = moved.replaced.and_then(|text| text.parse().ok());
                         stood.extend(replaced.filter(|_| stood.is_empty()));

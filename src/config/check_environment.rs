@@ -83,8 +83,8 @@ impl Check<'_> {
             self.known_forge(deliver, context);
             self.one_branch(deliver);
         }
-        let deliver = deliver.as_ref().map(|deliver| &deliver.value);
-        let deliver = delivery(deliver, names, self.faults);
+        let way = deliver.as_ref();
+        let deliver = delivery(way.map(|deliver| &deliver.value), names, self.faults);
         self.join(&deliver, context, name);
         // What is missing beside something wrong may only be misspelled.
         if update.is_none() && !self.faults.touch(environment.span) {
@@ -101,6 +101,9 @@ impl Check<'_> {
         let argo_cd = self.argo_cd(argo_cd.as_ref(), names);
         let after = self.after(&environment.value, context);
         let gates = self.gates(written.as_ref(), after.is_some());
+        if let Some(way) = way {
+            self.can_be_approved(way, &gates, context);
+        }
         Environment {
             name: name.value.clone(),
             rules,
@@ -253,7 +256,29 @@ impl Check<'_> {
                 );
                 self.faults.warning(deliver.span, message);
             }
-            None => {}
+            Some(Doubt::Nowhere) | None => {}
+        }
+    }
+
+    /// Refuses approvals where nobody could approve a proposal.
+    fn can_be_approved(
+        &mut self,
+        deliver: &Block<forms::Deliver>,
+        gates: &Gates,
+        context: &Context<'_>,
+    ) {
+        let (forms::Deliver::PullRequest(_), Some(repository)) =
+            (&deliver.value, context.repository)
+        else {
+            return;
+        };
+        let has_forge = !matches!(self.doubts.get(repository), Some(Doubt::Nowhere));
+        if gates.approvals.is_some() && !has_forge {
+            let message = format!(
+                "`{repository}` has no forge, so nobody could approve what is proposed here"
+            );
+            let hint = "deliver by commit, which `towpath approve` opens, or leave `approvals` out";
+            self.faults.error_with_hint(deliver.span, message, hint);
         }
     }
 

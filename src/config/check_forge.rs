@@ -18,6 +18,8 @@ pub(super) enum Doubt {
     Unknown(PlaceError),
     /// The API would be asked without a login.
     Anonymous,
+    /// It has no forge: branches are merged by hand.
+    Nowhere,
 }
 
 /// Refuses `sign: forge`, which stands at `place`, where a forge of a repository that policies promote to signs nothing.
@@ -78,7 +80,8 @@ pub(super) fn doubts(settings: &Settings) -> BTreeMap<RepositoryName, Doubt> {
                 },
                 RepositoryUrl::Ssh { .. },
             ) => Doubt::Anonymous,
-            (ForgeSettings::None | ForgeSettings::At { .. }, _) => return None,
+            (ForgeSettings::None, _) => Doubt::Nowhere,
+            (ForgeSettings::At { .. }, _) => return None,
         };
         Some((name.clone(), doubt))
     });

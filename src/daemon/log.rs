@@ -163,7 +163,8 @@ fn log_outcome(outcome: &Outcome) {
                         %repository,
                         branch,
                         commit = commit.short(),
-                        "promoted"
+                        "{}",
+                        if moved.rejects { "rolled back, since it was degraded" } else { "promoted" }
                     );
                 }
             }

@@ -54,7 +54,7 @@ impl Screen<'_> {
             None => tag.as_str(),
         };
         let remedy = format!(
-            "towpath approve {} {} {version}",
+            "towpath approve {} {} {version} --reason '...'",
             policy.name, environment.name
         );
         approvals.judge(Ok(&approved), Some(&remedy))

@@ -332,6 +332,7 @@ impl HoldReason {
             Self::FactsPending => "facts-pending",
             Self::FactUnknown { .. } => "fact-unknown",
             Self::NotRun { .. } => "not-run",
+            Self::Gated { finding, .. } if finding.verdict == Verdict::Unknown => "gate-unknown",
             Self::Gated { finding, .. } => finding.gate.as_str(),
             Self::TagMoved { .. } => "tag-moved",
             Self::PushesUnknown { .. } => "pushes-unknown",

@@ -417,6 +417,27 @@ fn a_rollback_goes_further_back_each_time_and_never_to_what_was_undone() {
 }
 
 #[test]
+fn a_rollback_never_goes_to_what_was_taken_back_since_it_was_degraded() {
+    let lab = promoted();
+    lab.push(&["develop-3-2c3d4e5"]);
+    done(&lab.run(&["apply"]));
+    lab.git(&["clone", "-q", "deploy.git", "degraded"]);
+    lab.git(&["-C", "degraded", "revert", "--no-edit", "HEAD"]);
+    let message = "promote portal to dev: web develop-3-2c3d4e5 -> develop-2-1b2c3d4\n\nTowpath-Policy: portal\nTowpath-Environment: dev\nTowpath-Image: web IMAGE:develop-2-1b2c3d4\nTowpath-Replaces: web develop-3-2c3d4e5\nTowpath-Rejects: web develop-3-2c3d4e5\n";
+    let message = message.replace("IMAGE", &lab.image("acme/web"));
+    lab.git(&["-C", "degraded", "commit", "-q", "--amend", "-m", &message]);
+    lab.git(&["-C", "degraded", "push", "-q"]);
+    let history = lab.run(&["history", "--limit", "1"]).stdout;
+    assert!(history.contains("rolled back"), "{history}");
+    assert!(
+        history.contains("`develop-3-2c3d4e5` was degraded"),
+        "{history}"
+    );
+    done(&lab.run(&["rollback", "portal", "dev", "--reason", "INC-77"]));
+    assert_eq!(stands(&lab), "develop-1-0a1b2c3");
+}
+
+#[test]
 fn a_rollback_of_a_followed_tag_goes_to_the_digest_before_though_the_tag_stays() {
     let mut lab = Lab::portal();
     lab.set("TOWPATH_AUTHOR", "Ada <ada@example.com>");

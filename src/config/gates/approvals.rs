@@ -159,6 +159,8 @@ mod tests {
         12:85 expected at least one, found an empty list
         13:77 expected a map, found a number
         ");
+        let proposed = policy(&["{}"]).replace("gates:", "deliver: pull-request, gates:");
+        assert_snapshot!(messages(&settings(), &proposed), @"8:66 `deploy` has no forge, so nobody could approve what is proposed here [deliver by commit, which `towpath approve` opens, or leave `approvals` out]");
         let wrong = format!("{SETTINGS}groups: {{ A b: [ann], empty: [] }}\n");
         assert_snapshot!(messages(&wrong, &policy(&["{}"])), @"6:11 `A b` is not a name: 1 to 63 lower-case letters, digits, `-` and `.`, starting and ending with a letter or digit");
     }

@@ -42,9 +42,14 @@ impl Approvals {
         }
     }
 
+    /// Whether the approval of `who` counts.
+    pub(crate) fn counts(&self, who: &str) -> bool {
+        self.from.as_ref().is_none_or(|from| from.has(who))
+    }
+
     fn count(&self, approved: &BTreeSet<String>, remedy: Option<&str>) -> (Verdict, String) {
-        let counts = |who: &&String| self.from.as_ref().is_none_or(|from| from.has(who));
-        let (those, others): (Vec<&String>, Vec<&String>) = approved.iter().partition(counts);
+        let (those, others): (Vec<&String>, Vec<&String>) =
+            approved.iter().partition(|who| self.counts(who));
         let list = |names: &[&String]| {
             let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
             names.join(", ")
@@ -69,8 +74,8 @@ impl Approvals {
             Some(missing),
             from.map(|from| format!(", from {}", from.named.join(" or "))),
             (!those.is_empty()).then(|| format!(", beside {}", list(&those))),
-            (!others.is_empty()).then(|| format!("; not counted: {}", list(&others))),
             remedy.map(|remedy| format!(": `{remedy}`")),
+            (!others.is_empty()).then(|| format!("; not counted: {}", list(&others))),
         ];
         let why = parts.into_iter().flatten().collect();
         (Verdict::Waits, why)
@@ -126,7 +131,7 @@ mod tests {
 
     #[test]
     fn only_those_who_may_are_counted_by_whatever_name_they_have() {
-        insta::assert_snapshot!(told(1, &["ann"], &["bob"]), @"Waits: 1 approval is missing, from release-managers; not counted: bob: `towpath approve`");
+        insta::assert_snapshot!(told(1, &["ann"], &["bob"]), @"Waits: 1 approval is missing, from release-managers: `towpath approve`; not counted: bob");
         for name in ["ann", "Ann", "ann <a@example.com>", "A. E. <ann>"] {
             assert!(told(1, &["ann"], &[name]).starts_with("Passed"), "{name}");
         }
