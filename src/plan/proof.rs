@@ -8,7 +8,7 @@ use super::{Decided, Decision, Ground};
 use crate::ledger::{Moved, Promotion};
 use crate::policy::gate::checks::tell_the_same;
 use crate::policy::gate::{Approvals, Finding, GateName, Verdict};
-use crate::world::Fact;
+use crate::world::{Fact, PullRequest};
 
 /// The gate that people are, by `.towpath/holds.yaml`.
 pub(super) const HOLDS: &str = "holds";
@@ -17,9 +17,11 @@ pub(super) const HOLDS: &str = "holds";
 pub(super) const NOBODY: &Fact<BTreeSet<String>> = &Fact::Known(BTreeSet::new());
 
 impl Proposer<'_, '_> {
-    /// Who approved what stands on the branch; nobody where nothing is open, or was pushed just now.
+    /// Who approved what stands on the branch; nobody where nothing is open, or was pushed just now: a forge may not have seen it yet.
     pub(super) fn approved(&self) -> &Fact<BTreeSet<String>> {
-        let open = self.standing.open;
+        let tip = self.standing.proposal.map(|proposal| &proposal.tip);
+        let is_seen = |open: &&PullRequest| open.head.is_none() || open.head.as_ref() == tip;
+        let open = self.standing.open.filter(is_seen);
         let approvals = open.and_then(|open| open.approvals.as_ref());
         approvals.unwrap_or(NOBODY)
     }

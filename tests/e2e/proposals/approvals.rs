@@ -1,6 +1,6 @@
 //! Who approves a proposal at the forge: told in its status, and waited for before the forge merges by itself.
 
-use bed::forge::Word;
+use bed::forge::{Fault, Word};
 
 use super::{HEAD, Story, V2, V3};
 
@@ -79,4 +79,30 @@ fn a_forge_merges_by_itself_once_enough_of_those_who_may_approved_what_stands_th
     );
     assert_eq!(armed(), None);
     story.quiet_round();
+}
+
+#[test]
+fn an_approval_that_a_list_which_lags_behind_tells_is_not_one_of_what_was_pushed_since() {
+    let story = Story::new("");
+    story.gated("gates: { approvals: {} }", "auto-merge: squash");
+    story.lab.push(&[V2]);
+    story.round();
+    story.repository().review(1, "ann", Word::Approved);
+    story.round();
+    assert_eq!(story.approved().0, "success");
+
+    story.forge.fail(Fault::StaleLists, 1);
+    story.lab.push(&[V3]);
+    story.round();
+    assert_eq!(story.proposed(), V3);
+    story.round();
+    assert_eq!(story.approved().0, "pending");
+    assert_eq!(story.repository().pull(1).auto_merge, None);
+
+    story.forge.heal();
+    story.round();
+    assert_eq!(story.approved().0, "pending");
+    story.repository().review(1, "ann", Word::Approved);
+    story.round();
+    assert_eq!(story.approved().0, "success");
 }

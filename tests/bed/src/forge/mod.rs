@@ -160,7 +160,8 @@ impl FakeForge {
     pub fn fail(&self, fault: Fault, times: u32) {
         let mut inner = self.shared.inner();
         if let Fault::StaleLists = fault {
-            let repositories = inner.state.repositories.clone();
+            let mut repositories = inner.state.repositories.clone();
+            repositories.values_mut().for_each(Repository::freeze);
             inner.stale = Some(repositories);
             return;
         }

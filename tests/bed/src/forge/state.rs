@@ -224,6 +224,14 @@ impl Repository {
         }
     }
 
+    /// Keeps what stands on the branches of pull requests now, whatever is pushed later.
+    pub fn freeze(&mut self) {
+        self.look();
+        let pulls = self.pulls.values();
+        let heads = pulls.map(|pull| (pull.head.clone(), pull.head_commit.clone()));
+        self.branches = Branches::Told(heads.collect());
+    }
+
     /// Merges and gives the commit of the base that has it; `None` where it does not merge.
     pub fn merge(&mut self, number: u64, way: Way, (by, at): (&str, i64)) -> Option<String> {
         self.look();
