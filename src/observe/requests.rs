@@ -12,9 +12,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Wants, whole_message};
 use crate::forge::{self, Forge, ForgeError};
+use crate::git::{History, Mirror};
 use crate::manifest::CommitId;
 use crate::policy::RepositoryName;
-use crate::world::{Fact, PullRequest, PullRequests, RequestState};
+use crate::world::{BranchName, Fact, PullRequest, PullRequests, RequestState};
 
 use super::Sources;
 
@@ -52,8 +53,8 @@ impl Requests {
     /// Reads what changed, or all where that is due.
     async fn read(
         &self,
-        forge: &Forge,
-        approved: Option<&BTreeSet<String>>,
+        (forge, mirror): (&Forge, &Mirror),
+        approved: &BTreeMap<String, Option<CommitId>>,
         (prefix, now): (&str, Timestamp),
     ) -> Result<PullRequests, ForgeError> {
         let (since, whole_is_due) = {
@@ -74,8 +75,11 @@ impl Requests {
         };
         let needed = self.take_in(open, changed, (approved, now));
         let approvals = stream::iter(needed).map(async |request| {
-            let approvals = approvals(forge, &request).await;
-            (request.number, (request.head_commit, approvals))
+            // Lists of some forges cut the name of the commit short.
+            let tip = || approved.get(&request.head).cloned().flatten();
+            let head = request.head_commit.clone().or_else(tip);
+            let approvals = approvals((forge, mirror), (request.number, head.as_ref())).await;
+            (request.number, (head, approvals))
         });
         let approvals = approvals.buffered(APPROVALS_AT_ONCE_MAX).collect().await;
         let mut kept = self.kept();
@@ -88,7 +92,7 @@ impl Requests {
         &self,
         open: Option<Vec<forge::PullRequest>>,
         changed: Vec<forge::PullRequest>,
-        (approved, now): (Option<&BTreeSet<String>>, Timestamp),
+        (approved, now): (&BTreeMap<String, Option<CommitId>>, Timestamp),
     ) -> Vec<forge::PullRequest> {
         let mut kept = self.kept();
         if let Some(open) = open {
@@ -108,7 +112,7 @@ impl Requests {
             .retain(|_, request| request.state == forge::State::Open || request.updated >= horizon);
         let needs = |request: &&forge::PullRequest| {
             let is_open = request.state == forge::State::Open;
-            is_open && approved.is_some_and(|approved| approved.contains(&request.head))
+            is_open && approved.contains_key(&request.head)
         };
         kept.by_number.values().filter(needs).cloned().collect()
     }
@@ -138,9 +142,11 @@ impl Kept {
             let of_branch = by_branch.entry(request.head.clone()).or_default();
             // What was pushed since, nobody approved.
             let approvals = self.approvals.get(&request.number);
-            let approvals = approvals.filter(|(head, _)| *head == request.head_commit);
-            let approvals = approvals.map(|(_, approvals)| approvals.clone());
-            of_branch.push(fact(request.clone(), approvals));
+            let is_of_this = |(head, _): &&(Option<CommitId>, _)| {
+                request.head_commit.is_none() || *head == request.head_commit
+            };
+            let (head, approvals) = approvals.filter(is_of_this).cloned().unzip();
+            of_branch.push(fact(request.clone(), (head.flatten(), approvals)));
         }
         by_branch
     }
@@ -161,15 +167,32 @@ impl Sources {
         let Some(forge) = self.forges.get(repository) else {
             return;
         };
-        let approved = wants.approvals.get(repository);
+        let approved = wants.approvals.get(repository).into_iter().flatten();
+        let approved = approved.map(|branch| (branch.clone(), self.tip(repository, branch)));
         let requests = &self.requests[repository];
-        let fact = match requests.read(forge, approved, (prefix, now)).await {
+        let from = (forge, &self.mirrors[repository]);
+        let fact = match requests
+            .read(from, &approved.collect(), (prefix, now))
+            .await
+        {
             Ok(requests) => Fact::Known(Arc::new(requests)),
             Err(error) => Fact::Unknown {
                 why: whole_message(&error, error.hint()),
             },
         };
         self.readings().requests.insert(repository.clone(), fact);
+    }
+
+    /// Where the branch of a proposal stands in git.
+    fn tip(&self, repository: &RepositoryName, branch: &str) -> Option<CommitId> {
+        let name = BranchName {
+            repository: repository.clone(),
+            branch: branch.to_owned(),
+        };
+        match self.readings().proposals.get(&name)? {
+            Fact::Known(proposal) => Some(proposal.tip.clone()),
+            Fact::Unknown { .. } => None,
+        }
     }
 
     /// Has all pull requests of `repository` listed with the next reading: the forge knows one that the latest reading lacks.
@@ -191,13 +214,19 @@ impl Sources {
     }
 }
 
-/// Who approved what stands on the branch of a pull request now.
-async fn approvals(forge: &Forge, request: &forge::PullRequest) -> Fact<BTreeSet<String>> {
-    match forge.approvals(request.number).await {
+/// Who approved `head`, which stands on the branch of a pull request now.
+async fn approvals(
+    (forge, mirror): (&Forge, &Mirror),
+    (number, head): (u64, Option<&CommitId>),
+) -> Fact<BTreeSet<String>> {
+    match forge.approvals(number).await {
         Ok(approvals) => {
-            let is_of_this =
-                |one: &forge::Approval| one.commit.is_none() || one.commit == request.head_commit;
-            let approvals = approvals.into_iter().filter(is_of_this);
+            let made = match head {
+                Some(head) => made(mirror, head).await,
+                None => None,
+            };
+            let approvals = approvals.into_iter();
+            let approvals = approvals.filter(|one| is_of(one, (head, made)));
             Fact::Known(approvals.map(|one| one.by).collect())
         }
         Err(error) => Fact::Unknown {
@@ -206,7 +235,28 @@ async fn approvals(forge: &Forge, request: &forge::PullRequest) -> Fact<BTreeSet
     }
 }
 
-fn fact(request: forge::PullRequest, approvals: Option<Fact<BTreeSet<String>>>) -> PullRequest {
+/// When a commit was made, where the mirror has it.
+async fn made(mirror: &Mirror, commit: &CommitId) -> Option<Timestamp> {
+    let history = mirror.log(commit.clone(), None, 1).await.ok()?;
+    let (History::Since(commits) | History::Whole(commits) | History::Cut(commits)) = history;
+    commits.first().map(|commit| commit.time)
+}
+
+/// Whether somebody approved `head`, which was `made` then: by the commit, or else by the time, as far as the forge tells them.
+/// Some keep approvals of what stood there before.
+fn is_of(approval: &forge::Approval, (head, made): (Option<&CommitId>, Option<Timestamp>)) -> bool {
+    match (&approval.commit, approval.at, made) {
+        (Some(commit), ..) => Some(commit) == head,
+        (None, Some(at), Some(made)) => at >= made,
+        (None, ..) => true,
+    }
+}
+
+/// A pull request as the world has it; `approved` is what stood there when it was asked who approved that.
+fn fact(
+    request: forge::PullRequest,
+    (approved, approvals): (Option<CommitId>, Option<Fact<BTreeSet<String>>>),
+) -> PullRequest {
     let forge::PullRequest {
         number,
         url,
@@ -222,7 +272,7 @@ fn fact(request: forge::PullRequest, approvals: Option<Fact<BTreeSet<String>>>) 
     PullRequest {
         number,
         url,
-        head: head_commit,
+        head: head_commit.or(approved),
         base,
         title,
         body,
@@ -232,5 +282,32 @@ fn fact(request: forge::PullRequest, approvals: Option<Fact<BTreeSet<String>>>) 
             forge::State::Closed { at, by } => RequestState::Closed { at, by },
         },
         approvals,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CommitId, Timestamp, forge, is_of};
+
+    #[test]
+    fn an_approval_counts_for_the_commit_that_it_names_and_else_from_when_that_was_made() {
+        let [head, other]: [CommitId; 2] =
+            ["1", "2"].map(|digit| digit.repeat(40).parse().unwrap());
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let counts = |commit: Option<&CommitId>, second: Option<i64>, made: Option<i64>| {
+            let approval = forge::Approval {
+                by: "ann".to_owned(),
+                at: second.map(at),
+                commit: commit.cloned(),
+            };
+            is_of(&approval, (Some(&head), made.map(at)))
+        };
+        assert!(counts(Some(&head), Some(1), Some(2)));
+        assert!(!counts(Some(&other), Some(3), Some(2)));
+        assert!(!counts(None, Some(1), Some(2)));
+        assert!(counts(None, Some(2), Some(2)));
+        // A forge that tells neither is believed.
+        assert!(counts(None, None, Some(2)));
+        assert!(counts(None, Some(1), None));
     }
 }
