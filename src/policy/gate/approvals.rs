@@ -54,14 +54,7 @@ impl Approvals {
             let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
             names.join(", ")
         };
-        // Who writes his name otherwise is the same person.
-        let address = |who: &&String| {
-            parts(who)
-                .map_or(who.as_str(), |(_, address)| address)
-                .to_lowercase()
-        };
-        let people: BTreeSet<String> = those.iter().map(address).collect();
-        let missing = self.count.saturating_sub(people.len());
+        let missing = self.count.saturating_sub(self.people(&those));
         if missing == 0 {
             return (Verdict::Passed, format!("approved by {}", list(&those)));
         }
@@ -80,21 +73,42 @@ impl Approvals {
         let why = parts.into_iter().flatten().collect();
         (Verdict::Waits, why)
     }
+
+    /// How many people these are.
+    fn people(&self, approved: &[&String]) -> usize {
+        let mut people: Vec<Vec<&String>> = Vec::new();
+        for who in approved {
+            let is_one = |one: &Vec<&String>| one.iter().any(|other| self.are_one(who, other));
+            let (same, mut others): (Vec<_>, _) = people.into_iter().partition(is_one);
+            others.push(same.into_iter().flatten().chain([*who]).collect());
+            people = others;
+        }
+        people.len()
+    }
+
+    /// Whether two are one person: who writes his name otherwise or leaves out the address, or who is named once here and has
+    /// several addresses.
+    fn are_one(&self, one: &str, other: &str) -> bool {
+        let address = |who| parts(who).map_or(who, |(_, address)| address);
+        let mut named = self.from.iter().flat_map(|from| &from.people);
+        address(one).to_lowercase() == address(other).to_lowercase()
+            || is_called(one, other)
+            || is_called(other, one)
+            || named.any(|name| is_called(one, name) && is_called(other, name))
+    }
 }
 
 impl Approvers {
-    /// Whether `who` is one of them: a login, or a person as git writes one, `Ann Example <ann@example.com>`.
     fn has(&self, who: &str) -> bool {
-        let (name, address) = parts(who).unzip();
-        let names = [Some(who), name, address];
-        let mut people = self.people.iter();
-        people.any(|one| {
-            names
-                .into_iter()
-                .flatten()
-                .any(|name| one.eq_ignore_ascii_case(name))
-        })
+        self.people.iter().any(|one| is_called(who, one))
     }
+}
+
+/// Whether `who` has this name: a login, or a person as git writes one, `Ann Example <ann@example.com>`.
+fn is_called(who: &str, name: &str) -> bool {
+    let (own, address) = parts(who).unzip();
+    let mut names = [Some(who), own, address].into_iter().flatten();
+    names.any(|one| one.eq_ignore_ascii_case(name))
 }
 
 /// Name and address of a person as git writes one.
@@ -137,6 +151,22 @@ mod tests {
         }
         assert!(told(1, &["a@example.com"], &["Ann <A@example.com>"]).starts_with("Passed"));
         assert!(told(1, &["ann"], &["anna", "Ann E <a@example.com>"]).starts_with("Waits"));
+    }
+
+    #[test]
+    fn who_approves_by_two_addresses_or_by_the_name_alone_is_one_person() {
+        let twice = ["Ann <a@example.com>", "Ann <ann@home.example>"];
+        insta::assert_snapshot!(told(2, &["ann", "bob"], &twice), @"Waits: 1 approval is missing, from release-managers, beside Ann <a@example.com>, Ann <ann@home.example>: `towpath approve`");
+        assert!(told(2, &["ann", "bob"], &["ann", "Bob <b@example.com>"]).starts_with("Passed"));
+        // Two who share an address, and one whom `from` names twice.
+        let shared = ["Ann <team@example.com>", "Bob <team@example.com>"];
+        assert!(told(2, &["ann", "bob"], &shared).starts_with("Waits"));
+        assert!(told(2, &["ann", "a@example.com", "bob"], &twice).starts_with("Waits"));
+        for alone in ["Ann", "ann", "a@example.com"] {
+            let twice = told(2, &[], &["Ann <a@example.com>", alone]);
+            assert!(twice.starts_with("Waits"), "{alone}");
+        }
+        assert!(told(2, &[], &["Ann", "Bob <b@example.com>"]).starts_with("Passed"));
     }
 
     #[test]
