@@ -43,16 +43,17 @@ impl Screen<'_> {
             name,
             ..
         } = self.subject;
-        let names = [
-            HeldVersion::Tag(tag.clone()),
-            HeldVersion::Digest(digest.clone()),
-        ];
+        let mut names = vec![HeldVersion::Digest(digest.clone())];
+        let version = match environment.rules[name].followed() {
+            // By the name of the tag all its digests would be approved, also those to come.
+            Some(_) => digest.as_str(),
+            None => {
+                names.push(HeldVersion::Tag(tag.clone()));
+                tag.as_str()
+            }
+        };
         let approved = names.iter().filter_map(|name| self.approved.get(name));
         let approved = approved.flatten().cloned().collect();
-        let version = match environment.rules[name].followed() {
-            Some(_) => digest.as_str(),
-            None => tag.as_str(),
-        };
         let remedy = format!(
             "towpath approve {} {} {version} --reason '...'",
             policy.name, environment.name
