@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::signature::{Claim, Matter, Signer, Vouched, any, first};
+use super::signature::{Claim, Matter, Signer, Vouched, Voucher, any, first};
 use super::{Finding, GateName, Verdict};
 
 /// Most vulnerabilities that a sentence names; it counts the others.
@@ -139,7 +139,11 @@ impl Attestations {
 
 impl Attestation {
     fn judge(&self, answers: &[Result<&Vouched, &str>], now: Timestamp) -> Finding {
-        let (verdict, why, next) = match first(&self.signers, answers) {
+        let found = match &self.limits {
+            Some(_) => latest(&self.signers, answers),
+            None => first(&self.signers, answers),
+        };
+        let (verdict, why, next) = match found {
             Ok((signer, by, report)) => {
                 let attested = format!("attested {}", signer.by(by));
                 match (&self.limits, report) {
@@ -171,6 +175,25 @@ impl Attestation {
             why,
             next,
         }
+    }
+}
+
+/// The one whose report is the latest, or why none vouches. What is unknown may be a later one.
+fn latest<'a>(
+    signers: &'a [Signer],
+    answers: &[Result<&'a Vouched, &'a str>],
+) -> Result<Voucher<'a>, Result<String, &'a str>> {
+    if let Some(why) = answers.iter().find_map(|answer| answer.err()) {
+        return Err(Err(why));
+    }
+    let reports = signers.iter().zip(answers).filter_map(|pair| match pair {
+        (signer, Ok(Vouched::Yes { by, report })) => Some((signer, by.as_deref(), report.as_ref())),
+        (_, Ok(Vouched::No { .. }) | Err(_)) => None,
+    });
+    let scanned = |(_, _, report): &Voucher<'_>| report.and_then(|report| report.scanned);
+    match reports.max_by_key(scanned) {
+        Some(latest) => Ok(latest),
+        None => first(signers, answers),
     }
 }
 
@@ -419,6 +442,30 @@ mod tests {
         let found = judged(limits, &bad, NOW);
         assert_eq!((found.verdict, found.next), (Verdict::Failed, None));
         insta::assert_snapshot!(found.why, @"`vuln` names what is worse than allowed: `CVE-2026-4` (unknown), `CVE-2026-5` (critical), `CVE-2026-2` (high), 2 more, attested with the key `SHA256:a`");
+    }
+
+    #[test]
+    fn of_the_reports_of_several_who_may_the_latest_counts_and_one_that_is_unknown_holds() {
+        let mut wanted = attestation("vuln", Some(up_to(Severity::Medium, &[])));
+        wanted.signers.extend(wanted.signers.clone());
+        let wanted = Attestations(vec![wanted]);
+        let old = report(Some("2026-11-19T10:00:00Z"), &[]);
+        let new = report(
+            Some("2026-11-20T10:00:00Z"),
+            &[("CVE-2026-1", Severity::High)],
+        );
+        for answers in [[Ok(&old), Ok(&new)], [Ok(&new), Ok(&old)]] {
+            let found = wanted.judge(&answers, at(NOW));
+            assert_eq!(found.verdict, Verdict::Failed, "{answers:?}");
+        }
+        let none = Vouched::No {
+            why: "nothing stands beside it".to_owned(),
+        };
+        let found = wanted.judge(&[Ok(&none), Ok(&old)], at(NOW));
+        assert_eq!(found.verdict, Verdict::Passed);
+        let found = wanted.judge(&[Ok(&old), Err("it cannot be read")], at(NOW));
+        assert_eq!(found.verdict, Verdict::Unknown);
+        assert_eq!(found.why, "it cannot be read");
     }
 
     #[test]
