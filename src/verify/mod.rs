@@ -57,6 +57,10 @@ pub(crate) enum JudgeError {
     Identity(#[from] IdentityError),
     #[error("the newest report of vulnerabilities cannot be read")]
     Report(#[from] ReportError),
+    #[error(
+        "which report of vulnerabilities is the newest cannot be told, since not all that stands beside the image was read: it is too large"
+    )]
+    Unread,
 }
 
 /// Why something does not vouch for an image.
@@ -141,6 +145,9 @@ pub(crate) fn judge(
         }
     }
     if let Some((by, report)) = newest {
+        if attached.contains(&Attached::TooLarge) {
+            return Err(JudgeError::Unread);
+        }
         let report = Some(report?);
         return Ok(Vouched::Yes { by, report });
     }

@@ -297,7 +297,11 @@ fn a_report_is_read_from_both_forms_of_attestation() {
         proof: None,
     };
     let bundle = made("image", "vulnerabilities.json").into_bytes();
-    for attached in [Attached::Bundle(bundle), Attached::Envelope(envelope)] {
+    let bundle = Attached::Bundle(bundle);
+    // What is not read may be newer.
+    let unread = judge(&claim, image, &[bundle.clone(), Attached::TooLarge]);
+    insta::assert_snapshot!(unread.unwrap_err(), @"which report of vulnerabilities is the newest cannot be told, since not all that stands beside the image was read: it is too large");
+    for attached in [bundle, Attached::Envelope(envelope)] {
         let Vouched::Yes { by: None, report } = judge(&claim, image, &[attached]).unwrap() else {
             panic!("it does not vouch")
         };
