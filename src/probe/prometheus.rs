@@ -141,12 +141,19 @@ fn answered(
         error_type: _,
         error: _,
         warnings,
+        is_partial,
     } = envelope;
     if let Some(warning) = warnings.first() {
         // Thanos and Mimir tell so of stores that they could not reach.
         return Err(ProbeError::Warned {
             host: line.host.clone(),
             words: words(warning),
+        });
+    }
+    if is_partial {
+        return Err(ProbeError::Warned {
+            host: line.host.clone(),
+            words: "a part of its storage did not answer".to_owned(),
         });
     }
     let series = data.filter(|_| status == "success").and_then(series);

@@ -16,6 +16,11 @@ pub(super) struct Envelope {
     pub(super) error: String,
     #[serde(default)]
     pub(super) warnings: Vec<String>,
+    /// VictoriaMetrics': whether some of its storage nodes did not answer.
+    ///
+    /// <https://docs.victoriametrics.com/victoriametrics/cluster-victoriametrics/#cluster-availability>
+    #[serde(default)]
+    pub(super) is_partial: bool,
 }
 
 #[derive(Deserialize)]

@@ -476,6 +476,12 @@ async fn what_prometheus_does_not_answer_wholly_is_no_answer() {
     let mut partly = vector(json!({ "metric": {}, "value": [1, "1"] }));
     partly["warnings"] = json!(["store 10.0.0.1 is away"]);
     assert_snapshot!(told(200, partly).await, @"`HOST` answered with a warning: store 10.0.0.1 is away");
+    // VictoriaMetrics, of storage nodes that are away.
+    let mut partly = vector(json!({ "metric": {}, "value": [1, "1"] }));
+    partly["isPartial"] = json!(true);
+    assert_snapshot!(told(200, partly.clone()).await, @"`HOST` answered with a warning: a part of its storage did not answer");
+    partly["isPartial"] = json!(false);
+    assert!(told(200, partly).await.ends_with(" None"));
     for strange in [
         vector(json!({ "metric": {}, "histogram": [1, { "count": "1" }] })),
         vector(json!({ "metric": {}, "value": [1, "much"] })),
