@@ -27,7 +27,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value as Json;
 use url::Url;
 
-use crate::login::{Clock, authorities, words};
+use crate::login::{Clock, authorities};
 use crate::policy::gate::checks::{Answered, Inquiry, Method, Scalar};
 use crate::secret::{Credentials, Secret, SecretError};
 
@@ -35,6 +35,9 @@ pub(crate) use error::ProbeError;
 
 /// Largest answer: 200 series with 1,000 samples of 30 bytes are 6 MB, and what says whether something works is a page of JSON.
 const ANSWER_BYTES_MAX: usize = 8 << 20;
+
+/// Longest text that is passed on: what says how something is has a line, and a message some. It is compared whole or not at all.
+const TEXT_BYTES_MAX: usize = 2_000;
 
 /// The longest wish for quiet that is believed: a wrong header must not stop an environment for longer than somebody takes to look.
 const QUIET_MAX: Duration = Duration::from_secs(60 * 60);
@@ -359,7 +362,8 @@ fn values(body: &[u8], pointers: &BTreeSet<String>) -> Option<BTreeMap<String, S
             Json::Null => Scalar::Null,
             Json::Bool(truth) => Scalar::Truth(*truth),
             Json::Number(number) => Scalar::Number(number.as_f64()?),
-            Json::String(text) => Scalar::Text(words(text)),
+            Json::String(text) if text.len() > TEXT_BYTES_MAX => Scalar::Long,
+            Json::String(text) => Scalar::Text(text.clone()),
             Json::Array(_) | Json::Object(_) => Scalar::Many,
         };
         Some((pointer.clone(), value))

@@ -85,7 +85,7 @@ shape! {
     struct ConditionEntry {
         /// Where the value stands, as a JSON pointer: `/status`, `/checks/0/name`.
         path: Placed<Pointer> = "path",
-        /// The value: a text, a number, `true` or `false`. Texts are compared by their first 200 characters.
+        /// The value: a text, a number, `true` or `false`. A text of more than 2,000 bytes is never as expected.
         equals: Option<Literal> = "equals",
         /// A regular expression that the whole text matches.
         matches: Option<Placed<Pattern>> = "matches",

@@ -71,6 +71,7 @@ enum SavedScalar {
     Number(f64),
     Truth(bool),
     Null,
+    Long,
     Many,
 }
 
@@ -167,6 +168,7 @@ fn save_scalar(scalar: Scalar) -> SavedScalar {
         Scalar::Number(number) => SavedScalar::Number(number),
         Scalar::Truth(truth) => SavedScalar::Truth(truth),
         Scalar::Null => SavedScalar::Null,
+        Scalar::Long => SavedScalar::Long,
         Scalar::Many => SavedScalar::Many,
     }
 }
@@ -281,6 +283,7 @@ fn load_scalar(saved: SavedScalar) -> Scalar {
         SavedScalar::Number(number) => Scalar::Number(number),
         SavedScalar::Truth(truth) => Scalar::Truth(truth),
         SavedScalar::Null => Scalar::Null,
+        SavedScalar::Long => Scalar::Long,
         SavedScalar::Many => Scalar::Many,
     }
 }

@@ -4,6 +4,9 @@ use std::fmt;
 
 use regex::Regex;
 
+/// Characters of a text that are told: one line.
+const TOLD_LENGTH_MAX: usize = 200;
+
 /// What is expected, all of it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Expect {
@@ -51,6 +54,8 @@ pub(crate) enum Scalar {
     Number(f64),
     Truth(bool),
     Null,
+    /// A text of which too much is there to pass it on.
+    Long,
     /// A list or a map, of which nothing is told.
     Many,
 }
@@ -141,10 +146,19 @@ impl fmt::Display for Test {
 impl fmt::Display for Scalar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Text(text) => write!(f, "\"{text}\""),
+            Self::Text(text) => {
+                let printed = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+                let start: String = printed.clone().take(TOLD_LENGTH_MAX).collect();
+                let rest = match printed.count() > TOLD_LENGTH_MAX {
+                    true => "..",
+                    false => "",
+                };
+                write!(f, "\"{start}{rest}\"")
+            }
             Self::Number(number) => number.fmt(f),
             Self::Truth(truth) => truth.fmt(f),
             Self::Null => f.write_str("null"),
+            Self::Long => f.write_str("a text that is too long"),
             Self::Many => f.write_str("a list or a map"),
         }
     }
@@ -207,6 +221,24 @@ mod tests {
             "answered 200, and `/a` is \"fine!\", not like `ok|fine`"
         );
         assert!(Pattern::new("a)|(b").is_err());
+    }
+
+    #[test]
+    fn a_text_is_compared_whole_and_told_in_short_on_one_line() {
+        let like = |value| told(200, Test::Matches(Pattern::new("[a-z]*").unwrap()), value);
+        let long = format!("{}!", "a".repeat(300));
+        let shown = "a".repeat(200);
+        assert_eq!(
+            like(Some(text(&long))),
+            format!("answered 200, and `/a` is \"{shown}..\", not like `[a-z]*`")
+        );
+        let told = told(200, Test::Equals(text("ok")), Some(text("ok\n")));
+        assert_eq!(told, "answered 200, and `/a` is \"ok \", not \"ok\"");
+        let told = like(Some(Scalar::Long));
+        assert_eq!(
+            told,
+            "answered 200, and `/a` is a text that is too long, not like `[a-z]*`"
+        );
     }
 
     #[test]
