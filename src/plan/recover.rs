@@ -52,13 +52,17 @@ pub(super) fn recovered(
     Some(promote(subject, (to, None), sites, Ground::Degraded))
 }
 
-/// Why nothing comes: `reason`, unless that is that all is done, where it did no good.
+/// Why nothing comes: `reason`, unless that is that all is done, where it did no good. Notes when the version before comes back,
+/// whatever the reason.
 pub(super) fn degraded(
     reason: HoldReason,
     (subject, now): (Subject<'_>, Timestamp),
     recorded: Option<&Recorded>,
-    notes: &Notes,
+    notes: &mut Notes,
 ) -> HoldReason {
+    let due = recorded.and_then(|recorded| due(subject, recorded, notes));
+    let until = due.filter(|due| *due > now);
+    notes.next = notes.next.into_iter().chain(until).min();
     match (reason, &notes.health) {
         (
             HoldReason::Newest,
@@ -66,13 +70,10 @@ pub(super) fn degraded(
                 why,
                 degraded: Some(_),
             }),
-        ) => {
-            let due = recorded.and_then(|recorded| due(subject, recorded, notes));
-            HoldReason::Degraded {
-                why: why.clone(),
-                until: due.filter(|due| *due > now),
-            }
-        }
+        ) => HoldReason::Degraded {
+            why: why.clone(),
+            until,
+        },
         (reason, _) => reason,
     }
 }
