@@ -17,7 +17,7 @@ use super::round::{Hands, Report, round};
 use super::{Shared, Work, log, metrics};
 use crate::apply::{Delivery, MadeBy, ProposalEnd, ProposalOutcome};
 use crate::observe::{News, Sources, Wants};
-use crate::plan::{Decided, Scope};
+use crate::plan::Scope;
 use crate::policy::{ConnectionName, HEAD_PREFIX, Policy, RepositoryName};
 use crate::web::Health;
 use crate::world::{BranchName, ObjectName, World};
@@ -89,13 +89,16 @@ pub(super) async fn work(shared: Arc<Shared>, repository: RepositoryName, index:
                 shared.first_reading_done();
             }
         }
+        let begun = (work.clock)();
         let mut report = round(hands, &shared.stop).await;
         log::report(&report, &mut said);
         compare_now(&work.sources, std::mem::take(&mut report.deployers));
         metrics::round(&repository, &report);
         asking.ask(&shared, &report.plan.questions);
         let patience = Patience::after(&report);
-        let turn = turn(&report.plan.decisions, (work.clock)());
+        let nexts = report.plan.decisions.iter();
+        let nexts = nexts.filter_map(|decided| decided.next);
+        let turn = Instant::now() + rest(nexts, (begun, (work.clock)()));
         let place = (&repository, index);
         wait(&shared, place, (&mut reading, patience, &mut asking), turn).await;
     }
@@ -233,12 +236,12 @@ async fn wait(
     }
 }
 
-/// When time alone may change a decision next, if that is soon.
-fn turn(decisions: &[Decided], now: Timestamp) -> Instant {
-    let nexts = decisions.iter().filter_map(|decided| decided.next);
-    let next = nexts.filter(|next| *next > now).min();
-    let rest = next.and_then(|next| Duration::try_from(next.duration_since(now)).ok());
-    Instant::now() + rest.unwrap_or(SLEEP_MAX).min(SLEEP_MAX)
+/// How long it is until time alone may change a decision of a round that `begun` then, at most [`SLEEP_MAX`]. What came while the
+/// round pushed is due at once.
+fn rest(nexts: impl Iterator<Item = Timestamp>, (begun, now): (Timestamp, Timestamp)) -> Duration {
+    let next = nexts.filter(|next| *next > begun).min();
+    let rest = next.map(|next| Duration::try_from(next.duration_since(now)).unwrap_or_default());
+    rest.unwrap_or(SLEEP_MAX).min(SLEEP_MAX)
 }
 
 /// Waits for the wake-ups that come with the first.
@@ -255,7 +258,21 @@ mod tests {
     use tokio::sync::Notify;
     use tokio::time::{Instant, sleep};
 
-    use super::{GATHER, GATHER_MAX, gather};
+    use super::{GATHER, GATHER_MAX, SLEEP_MAX, Timestamp, gather, rest};
+
+    #[test]
+    fn a_moment_that_came_while_a_round_pushed_is_due_at_once_and_one_before_it_is_over() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let rest = |nexts: &[i64]| {
+            let nexts = nexts.iter().map(|next| at(*next));
+            rest(nexts, (at(100), at(105))).as_secs()
+        };
+        assert_eq!(rest(&[103, 110]), 0);
+        assert_eq!(rest(&[100, 110]), 5);
+        for far in [&[][..], &[100], &[1_000_000]] {
+            assert_eq!(rest(far), SLEEP_MAX.as_secs());
+        }
+    }
 
     /// How long is gathered where wake-ups come with this gap.
     async fn gathered(gap: Duration) -> Duration {
