@@ -9,6 +9,7 @@ use crate::config;
 use crate::git::{Entry, History, LoggedCommit, Mirror, ReadError};
 use crate::ledger::{self, HOLDS_FILE, Hold, Ledger};
 use crate::manifest::{CommitId, RepoPath};
+use crate::policy::RepositoryName;
 use crate::world::{Ancestry, BranchFacts, Fact, File};
 
 /// How far back the history is read: some years of a busy manifests repository (30 commits a day), and well
@@ -162,6 +163,15 @@ const ANCESTRY_MAX: usize = 4096;
 
 impl Sources {
     /// Asks the mirror whether one commit has another behind it, and keeps the answer, which cannot change.
+    /// Forgets of which commits of `repository` it was not known that they have others behind them: Argo CD may have had a commit
+    /// before it was fetched here.
+    pub(super) fn doubt_ancestry(&self, repository: &RepositoryName) {
+        let is_sure = |ancestry: &Ancestry, fact: &mut Fact<bool>| {
+            ancestry.repository != *repository || *fact == Fact::Known(true)
+        };
+        self.readings().ancestry.retain(is_sure);
+    }
+
     pub(super) async fn ask_ancestry(&self, ancestry: Ancestry) {
         let Ancestry {
             repository,

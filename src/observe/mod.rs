@@ -348,6 +348,7 @@ impl Sources {
         };
         match mirror.fetch(&names, &prefixes).await {
             Ok(heads) => {
+                self.doubt_ancestry(repository);
                 let stand: BTreeSet<CommitId> =
                     heads.values().filter_map(Head::commit).cloned().collect();
                 self.forget_renderings(repository, &stand);

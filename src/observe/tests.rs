@@ -15,12 +15,12 @@ use crate::git::{Kept, Mirror, Remote, RemoteUrl};
 use crate::image::{Digest, RegistryKind, Repository, Tag};
 use crate::login::Clock;
 use crate::manifest::{CommitPlace, NamedCommit};
-use crate::policy::SourceBranch;
 use crate::policy::gate::{Claim, Matter, Signer, SignerKey, Vouched};
 use crate::policy::select::PushUse;
+use crate::policy::{RepositoryName, SourceBranch};
 use crate::registry::{HostOptions, Options, PushApi, Registry};
 use crate::verify::PublicKey;
-use crate::world::{Fact, Question};
+use crate::world::{Ancestry, Fact, Question};
 
 /// How long the registry thinks before it says what a tag points at.
 const THINKS: Duration = Duration::from_millis(400);
@@ -253,6 +253,68 @@ fn history() -> (tempfile::TempDir, Sources, String) {
         (BTreeMap::new(), None),
     );
     (folder, sources, head)
+}
+
+/// A manifests repository with one commit on `main`, and what reads it.
+fn manifests() -> (tempfile::TempDir, Sources, Wants) {
+    let folder = tempfile::tempdir().unwrap();
+    let bare = folder.path().join("deploy.git");
+    bed::create_bare(&bare);
+    bed::import(&bare, commit_of("refs/heads/main", 1).as_bytes());
+    let remote = Remote::new(
+        "deploy".to_owned(),
+        RemoteUrl::Local(bare),
+        Clock::default(),
+    );
+    let mirror = Mirror::open(remote, folder.path().join("mirror")).unwrap();
+    let name: RepositoryName = "deploy".parse().unwrap();
+    let branches = BTreeMap::from([("main".to_owned(), BTreeSet::new())]);
+    let wants = Wants {
+        branches: BTreeMap::from([(name.clone(), branches)]),
+        ..Wants::default()
+    };
+    let registry = Registry::new(Options::default());
+    let mirrors = (BTreeMap::from([(name, mirror)]), BTreeMap::new());
+    let sources = Sources::new(registry, mirrors, (BTreeMap::new(), None));
+    (folder, sources, wants)
+}
+
+/// A commit at this second, on what stands there.
+fn commit_of(branch: &str, second: i64) -> String {
+    let from = match second {
+        1 => String::new(),
+        _ => format!("from {branch}^0\n"),
+    };
+    format!("commit {branch}\ncommitter Ada <ada@example.com> {second} +0000\ndata 1\nx\n{from}")
+}
+
+#[tokio::test]
+async fn that_a_commit_is_not_known_to_be_an_ancestor_is_asked_again_after_the_next_fetch() {
+    let (folder, sources, wants) = manifests();
+    let bare = folder.path().join("deploy.git");
+    let name: RepositoryName = "deploy".parse().unwrap();
+    let head = || bed::git(&bare, &["rev-parse", "main"]).parse().unwrap();
+    sources.fetch(&name, &wants).await;
+    let ancestor = head();
+    bed::import(&bare, commit_of("refs/heads/main", 2).as_bytes());
+    let ancestry = Ancestry {
+        repository: name.clone(),
+        ancestor,
+        descendant: head(),
+    };
+    let ask = async || {
+        let question = Question::Ancestry(ancestry.clone());
+        sources.ask(BTreeSet::from([question]), clock).await;
+    };
+    let known = || sources.world(&wants).ancestry.get(&ancestry).cloned();
+    // Argo CD was faster than the fetch.
+    ask().await;
+    assert_eq!(known(), Some(Fact::Known(false)));
+    sources.fetch(&name, &wants).await;
+    assert_eq!(known(), None);
+    ask().await;
+    sources.fetch(&name, &wants).await;
+    assert_eq!(known(), Some(Fact::Known(true)), "that never ends");
 }
 
 fn source(branch: &str) -> SourceBranch {
