@@ -403,6 +403,7 @@ impl Screen<'_> {
         let mut since = Ok(ran.since.map(SoakSince::Came));
         if let (Some(healthy), Some(watch)) = (gates.healthy, &ran_in.watch) {
             let condition = watch.condition(ran.asked(), questions)?;
+            let condition = condition.of_what_came(ran.since);
             findings.push(healthy.judge((environment, &condition), self.now));
             since = match condition {
                 Condition::Healthy { since } => Ok(Some(SoakSince::Healthy(since))),

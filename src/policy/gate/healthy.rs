@@ -39,6 +39,19 @@ impl Default for Healthy {
     }
 }
 
+impl Condition {
+    /// The same of a version that came then. An Application may have been healthy all the while: Argo CD keeps no history of a sync
+    /// of some resources, or of any where it is told so.
+    pub(crate) fn of_what_came(self, came: Option<Timestamp>) -> Self {
+        match (self, came) {
+            (Self::Healthy { since }, Some(came)) => Self::Healthy {
+                since: since.max(came),
+            },
+            (condition, _) => condition,
+        }
+    }
+}
+
 impl Healthy {
     /// How a version stands with which `environment` is in this condition.
     pub(crate) fn judge(

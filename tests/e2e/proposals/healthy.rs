@@ -67,6 +67,9 @@ fn a_reviewer_reads_how_healthy_the_version_is_where_it_runs_and_the_status_foll
     let (story, argo) = Story::after_staging();
     story.shows(&argo, V1, "Healthy");
     story.lab.push(&[V2]);
+    // By a person: what a promotion brought just now would have to settle first.
+    let text = kustomization(&story.lab.image("acme/web"), V2);
+    story.lab.commit("staging", &[(STAGING, &text)]);
     story.round();
     assert_eq!(story.heads().len(), 1, "nothing is proposed before it runs");
 
