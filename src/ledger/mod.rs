@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::image::Tag;
 use crate::manifest::CommitId;
 use crate::policy::{EnvironmentName, ImageName, PolicyName};
 
@@ -154,6 +155,17 @@ impl Ledger {
         self.promotions(policy, environment, image)
             .last()
             .map(Arc::as_ref)
+    }
+
+    /// The latest promotion of `image` to `tag`, if the history that was read has one.
+    pub(crate) fn latest_of(
+        &self,
+        (policy, environment, image): (&PolicyName, &EnvironmentName, &ImageName),
+        tag: &Tag,
+    ) -> Option<&Recorded> {
+        let promotions = self.promotions(policy, environment, image).iter().rev();
+        let mut promotions = promotions.map(Arc::as_ref);
+        promotions.find(|recorded| recorded.moved.tag == *tag)
     }
 
     /// The versions of an image that an environment ran, as far as the history that was read tells, where `standing` has what

@@ -322,8 +322,9 @@ pub(super) fn judge<'a>(
     };
     match brought.filter(|_| !reason.is_unknown()) {
         Some(recorded) => {
-            let sites = (standing, recorded);
-            recovered(subject, sites, &rejected, (world, now), notes).ok_or(reason)
+            let sites = (standing, recorded, &at_head.ledger);
+            let recovered = recovered(subject, sites, &rejected, (world, now), notes);
+            recovered.unwrap_or(Err(reason))
         }
         None => Err(reason),
     }

@@ -11,25 +11,22 @@ use super::held::Rejected;
 use super::pin::wanted;
 use super::standing::Located;
 use super::{Ground, HoldReason, Promote};
-use crate::ledger::{HeldVersion, Recorded};
-use crate::manifest::Standing;
+use crate::image::Tag;
+use crate::ledger::{HeldVersion, Ledger, Recorded};
+use crate::manifest::{Standing, Version, Write};
 use crate::policy::OnDegraded;
 use crate::policy::gate::Condition;
 use crate::world::World;
 
-/// The promotion to the version before, where it is due.
+/// The promotion to the version before, or why it cannot come back, where it is due.
 pub(super) fn recovered(
     subject: Subject<'_>,
-    (sites, recorded): (Vec<(Located, Standing)>, &Recorded),
+    (sites, recorded, ledger): (Vec<(Located, Standing)>, &Recorded, &Ledger),
     rejected: &Rejected,
     (world, now): (&World, Timestamp),
     notes: &mut Notes,
-) -> Option<Promote> {
-    let due = due(subject, recorded, notes)?;
-    if due > now {
-        notes.next = notes.next.into_iter().chain([due]).min();
-        return None;
-    }
+) -> Option<Result<Promote, HoldReason>> {
+    due(subject, recorded, notes).filter(|due| *due <= now)?;
     let before = recorded.moved.replaced.as_deref()?;
     let rule = &subject.environment.rules[subject.name];
     let version = match rule.followed() {
@@ -49,7 +46,41 @@ pub(super) fn recovered(
         notes.candidate = candidate;
         return None;
     };
-    Some(promote(subject, (to, None), sites, Ground::Degraded))
+    let to = as_it_ran(to, (subject, rule.followed()), ledger);
+    Some(to.map(|to| promote(subject, (to, None), sites, Ground::Degraded)))
+}
+
+/// The version as the build that it was here before: no gate judges what its tag points to since.
+fn as_it_ran(
+    to: Version,
+    (subject, followed): (Subject<'_>, Option<&Tag>),
+    ledger: &Ledger,
+) -> Result<Version, HoldReason> {
+    let Subject {
+        policy,
+        environment,
+        name,
+        image,
+    } = subject;
+    let before = ledger.latest_of((&policy.name, &environment.name, name), &to.tag);
+    let before = before.filter(|before| before.moved.repository == image.repository);
+    let ran = before.and_then(|before| before.moved.digest.clone());
+    match (ran, to.digest.clone()) {
+        (Some(ran), Some(now)) if followed.is_none() && ran != now => {
+            match environment.write_of(name) {
+                Write::Digest | Write::TagAndDigest => Ok(Version {
+                    digest: Some(ran),
+                    ..to
+                }),
+                Write::Tag => Err(HoldReason::TagMoved {
+                    tag: to.tag,
+                    ran,
+                    now,
+                }),
+            }
+        }
+        (_, _) => Ok(to),
+    }
 }
 
 /// Why nothing comes: `reason`, unless that is that all is done, where it did no good. Notes when the version before comes back,
