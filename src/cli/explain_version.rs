@@ -112,7 +112,7 @@ fn rows(rows: impl IntoIterator<Item = (String, String)>) -> String {
 fn ran_text(ran: &Result<Option<Run>, HoldReason>) -> String {
     let run = match ran {
         Ok(Some(run)) => run,
-        Ok(None) => return "no, or it was taken back".to_owned(),
+        Ok(None) => return "no, or it was taken back or rejected".to_owned(),
         Err(reason) => return format!("unknown: {reason}"),
     };
     let Run {

@@ -8,7 +8,7 @@ use std::io::{self, BufRead as _, IsTerminal as _};
 use std::path::Path;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 use similar::TextDiff;
 
 use super::run::{Live, Setup};
@@ -268,9 +268,13 @@ impl Until {
     pub(super) fn at(self, now: Timestamp) -> Result<Timestamp, Failure> {
         let at = match self {
             Self::At(at) => at,
-            Self::In(duration) => now
-                .checked_add(duration)
-                .map_err(|_| Failure::usage("`--until` is later than any calendar goes"))?,
+            Self::In(duration) => {
+                let whole = TimestampRound::new()
+                    .smallest(Unit::Second)
+                    .mode(RoundMode::Ceil);
+                let at = now.checked_add(duration).and_then(|at| at.round(whole));
+                at.map_err(|_| Failure::usage("`--until` is later than any calendar goes"))?
+            }
         };
         match at > now {
             true => Ok(at),

@@ -194,7 +194,7 @@ fn gates<'a>(
             Ok(findings)
         }
         Err(environment) => Err(format!(
-            "it has not run in `{environment}`, or was taken back there"
+            "it has not run in `{environment}`, or was taken back or rejected there"
         )),
     }
 }

@@ -403,7 +403,7 @@ impl fmt::Display for HoldReason {
             Self::FactUnknown { tag, why } => write!(f, "facts of `{tag}` are unknown: {why}"),
             Self::NotRun { tag, environment } => write!(
                 f,
-                "`{tag}` has not run in `{environment}`, from where it would come, or was taken back there"
+                "`{tag}` has not run in `{environment}`, from where it would come, or was taken back or rejected there"
             ),
             Self::Gated { tag, finding } => gated(tag, finding, f),
             Self::TagMoved { tag, ran, now } => write!(

@@ -42,6 +42,7 @@ impl Town {
         assert_eq!(standing, rebuild.expected);
         assert!(self.branch.are_holds_read(), "nobody knows what is held");
         let (policy, stop, moved) = self.moved(&rebuild.commit);
+        self.assert_together((policy, stop), &rebuild.commit);
         for (image, _, build) in moved {
             let place = Place {
                 policy,
@@ -166,6 +167,12 @@ impl Town {
             return;
         }
         let brought = self.brought(&proposal);
+        if brought
+            .iter()
+            .any(|(place, build)| !self.is_there(*place, *build))
+        {
+            return;
+        }
         let (policy, stop) = self.environment(path.as_str());
         let now = self.now;
         let request = self.open_request(branch);

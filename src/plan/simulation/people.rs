@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use jiff::{SignedDuration, Timestamp};
 
 use super::record::Stopped;
+use super::registry::Registry;
 use super::shape::{Place, Tags};
 use super::text::{self, Build, HOTFIX};
 use super::town::Town;
@@ -51,6 +52,9 @@ impl Town {
             registry.release(build, self.now);
         }
         for policy in 0..self.shape.policies.len() {
+            if self.shape.is_together {
+                self.complete_releases(policy);
+            }
             for stop in 0..self.shape.stops.len() {
                 self.resume_in(policy, stop);
             }
@@ -93,7 +97,7 @@ impl Town {
         (!builds.is_empty()).then(|| self.dice.one_of(&builds))
     }
 
-    fn is_there(&self, place: Place, build: Build) -> bool {
+    pub(super) fn is_there(&self, place: Place, build: Build) -> bool {
         let registry = &self.registries[&(place.policy, place.image)];
         registry.builds.contains_key(&build)
     }
@@ -118,6 +122,24 @@ impl Town {
         let build = registry.push(self.now, has_arm);
         registry.builds.get_mut(&build).unwrap().is_bad = self.dice.happens(15);
         self.tell(|| format!("build {build} of {policy}/{image} is pushed"));
+        // The other images of a release come with it as a rule.
+        if self.shape.is_together && self.dice.happens(70) {
+            self.complete_releases(policy);
+        }
+    }
+
+    /// All images of a policy have the build that one has.
+    fn complete_releases(&mut self, policy: usize) {
+        let of_policy = |(key, _): &(&(usize, usize), &mut Registry)| key.0 == policy;
+        let newest = self.registries.iter();
+        let newest = newest.filter(|(key, _)| key.0 == policy);
+        let newest = newest.map(|(_, registry)| registry.newest()).max();
+        for (_, registry) in self.registries.iter_mut().filter(of_policy) {
+            while Some(registry.newest()) < newest {
+                let build = registry.push(self.now, true);
+                registry.release(build, self.now);
+            }
+        }
     }
 
     fn release(&mut self) {

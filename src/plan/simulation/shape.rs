@@ -43,6 +43,8 @@ pub(super) struct Shape {
     pub(super) tags: Tags,
     /// Whether Argo CD is connected, so that versions must be healthy before they go on.
     pub(super) has_argo: bool,
+    /// Whether a release is one tag of all images.
+    pub(super) is_together: bool,
 }
 
 /// By what the versions of the first environment are known.
@@ -131,9 +133,7 @@ impl Shape {
             Tags::Followed,
         ]);
         let layout = match tags {
-            // Digests have the order in which they came to the environment directly before, which a person's revert there changes
-            // for what comes after.
-            Tags::Followed => SHORT,
+            Tags::Followed => dice.one_of(&[SHORT, LINE]),
             Tags::Number | Tags::Version | Tags::Pushed => {
                 dice.one_of(&[LINE, LINE, LINE, SHORT, PARALLEL, RINGS])
             }
@@ -161,10 +161,14 @@ impl Shape {
             images: vec!["web"],
             tags,
             has_argo,
+            is_together: false,
         };
         match dice.below(10) {
-            0 | 1 => shape.images.push("worker"),
-            2 => shape.policies.push("shop"),
+            0..3 => {
+                shape.images.push("worker");
+                shape.is_together = tags != Tags::Followed && dice.happens(50);
+            }
+            3 => shape.policies.push("shop"),
             _ => {}
         }
         shape
@@ -191,6 +195,7 @@ impl Shape {
             stops: SHORT.iter().enumerate().map(stop).collect(),
             tags: Tags::Number,
             has_argo: false,
+            is_together: false,
         }
     }
 
@@ -232,7 +237,12 @@ impl Shape {
             let image = |image: &&str| format!("{image}: ghcr.io/acme/{policy}-{image}");
             let images: Vec<String> = self.images.iter().map(image).collect();
             let images = images.join(", ");
-            writeln!(text, "---\nkind: PromotionPolicy\nmetadata: {{ name: {policy} }}\nspec: {{ route: standard, images: {{ {images} }} }}").unwrap();
+            let together = if self.is_together {
+                ", together: true"
+            } else {
+                ""
+            };
+            writeln!(text, "---\nkind: PromotionPolicy\nmetadata: {{ name: {policy} }}\nspec: {{ route: standard, images: {{ {images} }}{together} }}").unwrap();
         }
         text
     }

@@ -321,6 +321,7 @@ impl Town {
         let (policy, stop, moved) = self.moved(commit);
         assert_eq!(self.shape.stops[stop].way, Way::Commit);
         let mut befores = Vec::new();
+        self.assert_together((policy, stop), commit);
         for (image, before, build) in moved {
             let place = Place {
                 policy,
@@ -349,6 +350,28 @@ impl Town {
             commit: id,
             moved: befores,
         });
+    }
+
+    /// That a release comes to all images, where they move together: what a person pinned comes by itself.
+    pub(super) fn assert_together(&self, (policy, stop): Target, commit: &PlannedCommit) {
+        if !self.shape.is_together {
+            return;
+        }
+        let (_, _, moved) = self.moved(commit);
+        let file = commit.files.values().next().unwrap();
+        let builds = text::builds(&file.after);
+        let is_pinned = |image: usize| {
+            let place = Place {
+                policy,
+                stop,
+                image,
+            };
+            self.record.ran[&place].pin.is_some()
+        };
+        for (image, _, build) in moved.into_iter().filter(|(image, _, _)| !is_pinned(*image)) {
+            let is_same = builds.iter().all(|other| *other == build);
+            assert!(is_same, "{build} of {image} comes alone: {builds:?}");
+        }
     }
 
     /// By what a promotion is judged now.
