@@ -11,13 +11,13 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 
 use crate::forge::Forge;
-use crate::git::{Mirror, Person, Pushed};
+use crate::git::{Mirror, Person};
 use crate::manifest::CommitId;
 use crate::plan::{Change, PlannedCommit};
 use crate::policy::RepositoryName;
 use crate::world::BranchName;
 
-use write::{Ground, write};
+use write::{Ground, Written, write};
 
 pub(crate) use proposals::{ProposalEnd, ProposalOutcome, propose};
 pub(crate) use write::WriteError;
@@ -44,8 +44,15 @@ pub(crate) struct Places<'a> {
     pub(crate) mirrors: &'a BTreeMap<RepositoryName, Mirror>,
     pub(crate) forges: &'a BTreeMap<RepositoryName, Forge>,
     pub(crate) signature: &'a Signature,
+    pub(crate) may_write: MayWrite<'a>,
     pub(crate) now: Timestamp,
 }
+
+/// Whether we may write, at the moment in which it is asked: before each write.
+pub(crate) type MayWrite<'a> = &'a (dyn Fn() -> bool + Sync);
+
+/// The answer where a person asked for one round: what is pushed is a compare-and-swap, whoever leads.
+pub(crate) const ALWAYS: MayWrite<'static> = &|| true;
 
 /// What became of one change.
 #[derive(Debug)]
@@ -64,6 +71,8 @@ pub(crate) enum Delivery {
     },
     /// Somebody else moved the branch first; plan again from its new head.
     Moved,
+    /// We may not write any more; nothing was written.
+    Withheld,
     /// The server or the way to it failed; nothing was written.
     Failed {
         error: WriteError,
@@ -101,10 +110,11 @@ async fn push(change: Change, places: Places<'_>) -> Outcome {
         parent: base,
     };
     let result = match write(&branch, ground, &commits, places).await {
-        Ok(Pushed::Done { ids }) => Delivery::Pushed {
+        Ok(Written::Done { ids }) => Delivery::Pushed {
             commits: commits.into_iter().zip(ids).collect(),
         },
-        Ok(Pushed::Moved { head: _ }) => Delivery::Moved,
+        Ok(Written::Moved) => Delivery::Moved,
+        Ok(Written::Withheld) => Delivery::Withheld,
         Err(error) => Delivery::Failed { error, commits },
     };
     Outcome { branch, result }

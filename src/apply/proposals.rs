@@ -7,11 +7,11 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 
 use super::Places;
-use super::write::{Ground, WriteError, write};
+use super::write::{Ground, WriteError, Written, write};
 use crate::forge::{
     Forge, ForgeError, MergeWay, NewPullRequest, PullRequest, Status, Update, Verdict, Wishes,
 };
-use crate::git::{Deleted, Pushed};
+use crate::git::Deleted;
 use crate::manifest::CommitId;
 use crate::plan::request::RequestText;
 use crate::plan::request::hidden::Flags;
@@ -41,6 +41,8 @@ pub(crate) enum ProposalEnd {
     Done,
     /// Somebody else moved the branch first; plan again from its new head.
     Moved,
+    /// We may not write any more; what was not done yet is left to whoever may.
+    Withheld,
     PushFailed(WriteError),
     ForgeFailed(ForgeError),
 }
@@ -72,6 +74,9 @@ impl ProposalOutcome {
     async fn carry_out(&mut self, places: Places<'_>) -> Result<(), ProposalEnd> {
         let mirror = &places.mirrors[&self.change.head.repository];
         let forge = places.forges.get(&self.change.head.repository);
+        if !(places.may_write)() {
+            return Err(ProposalEnd::Withheld);
+        }
         if let Some(forge) = forge {
             let taken_back = self.merge_no_more(forge).await;
             taken_back.map_err(ProposalEnd::ForgeFailed)?;
@@ -79,10 +84,16 @@ impl ProposalOutcome {
         if let Some(rebuild) = self.change.rebuild.clone() {
             self.pushed = Some(push(&self.change, rebuild, places).await?);
         }
+        if !(places.may_write)() {
+            return Err(ProposalEnd::Withheld);
+        }
         if let Some(forge) = forge {
             self.ask(forge).await.map_err(ProposalEnd::ForgeFailed)?;
         }
         if let Some(tip) = self.change.drop.clone() {
+            if !(places.may_write)() {
+                return Err(ProposalEnd::Withheld);
+            }
             let deleted = mirror.delete(self.change.head.branch.clone(), tip).await;
             match deleted.map_err(|error| ProposalEnd::PushFailed(error.into()))? {
                 Deleted::Done => {}
@@ -314,8 +325,9 @@ async fn push(
     } = rebuild;
     let pushed = write(&change.head, Ground { expected, parent }, &[commit], places).await;
     match pushed.map_err(ProposalEnd::PushFailed)? {
-        Pushed::Done { ids } => Ok(ids.into_iter().next_back().expect("one commit was pushed")),
-        Pushed::Moved { .. } => Err(ProposalEnd::Moved),
+        Written::Done { ids } => Ok(ids.into_iter().next_back().expect("one commit was pushed")),
+        Written::Moved => Err(ProposalEnd::Moved),
+        Written::Withheld => Err(ProposalEnd::Withheld),
     }
 }
 

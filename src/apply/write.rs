@@ -50,13 +50,24 @@ pub(super) struct Ground {
     pub(super) parent: CommitId,
 }
 
-/// Makes `commits` and moves the branch to them, if it stands where it must.
+/// What became of a branch.
+pub(super) enum Written {
+    /// It holds these commits now.
+    Done { ids: Vec<CommitId> },
+    /// It does not stand where it must.
+    Moved,
+    /// We may not write.
+    Withheld,
+}
+
+/// Makes `commits` and moves the branch to them, if it stands where it must and we may. Both are asked when all is ready: nothing
+/// but the push is between the answer and the server.
 pub(super) async fn write(
     head: &BranchName,
     ground: Ground,
     commits: &[PlannedCommit],
     places: Places<'_>,
-) -> Result<Pushed, WriteError> {
+) -> Result<Written, WriteError> {
     let mirror = &places.mirrors[&head.repository];
     let Signature {
         author,
@@ -93,7 +104,13 @@ pub(super) async fn write(
         commits: commits.iter().zip(makers).map(new).collect(),
         options: Vec::new(),
     };
-    Ok(mirror.push(push).await?)
+    if !(places.may_write)() {
+        return Ok(Written::Withheld);
+    }
+    Ok(match mirror.push(push).await? {
+        Pushed::Done { ids } => Written::Done { ids },
+        Pushed::Moved { head: _ } => Written::Moved,
+    })
 }
 
 /// Lets `forge` make `commits` on `parent`, for `branch`.

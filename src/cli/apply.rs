@@ -52,7 +52,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
     );
     let failed = failed
         || report.proposals.iter().any(|outcome| match outcome.end {
-            ProposalEnd::Done | ProposalEnd::Moved => false,
+            ProposalEnd::Done | ProposalEnd::Moved | ProposalEnd::Withheld => false,
             ProposalEnd::PushFailed(_) | ProposalEnd::ForgeFailed(_) => true,
         });
     match failed || lost || has_faults(&report.plan) || setup.has_faults() {
@@ -113,6 +113,7 @@ fn outcome_lines(Outcome { branch, result }: &Outcome) -> Vec<String> {
             commits.iter().map(line).collect()
         }
         Delivery::Moved => vec![format!("{place} moved during the round; planned anew")],
+        Delivery::Withheld => vec![format!("{place} is left to whoever leads")],
         Delivery::Failed { error, commits } => {
             let why = whole_message(error, error.hint());
             let line = |planned: &PlannedCommit| {
@@ -161,6 +162,7 @@ fn proposal_lines(outcome: &ProposalOutcome) -> Vec<String> {
     match end {
         ProposalEnd::Done => {}
         ProposalEnd::Moved => lines.push(format!("{place} moved during the round; planned anew")),
+        ProposalEnd::Withheld => lines.push(format!("{place} is left to whoever leads")),
         ProposalEnd::PushFailed(error) => {
             let why = whole_message(error, error.hint());
             lines.push(format!("the push to {place} failed: {why}"));

@@ -87,7 +87,7 @@ fn diffs(report: &Report) -> String {
         .iter()
         .flat_map(|outcome| match &outcome.result {
             Delivery::Pushed { commits } => commits.as_slice(),
-            Delivery::Moved | Delivery::Failed { .. } => &[],
+            Delivery::Moved | Delivery::Withheld | Delivery::Failed { .. } => &[],
         });
     pushed
         .map(|(commit, _)| format!("\n{}", commit_diff(commit)))

@@ -15,6 +15,7 @@ mod failure;
 mod fleets;
 mod history;
 mod holds;
+mod leader;
 mod observe;
 mod pin;
 mod plan;

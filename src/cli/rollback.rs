@@ -11,7 +11,7 @@ use super::history::commits;
 use super::holds::{At, Draft, WhyArgs, Writer, WriterArgs, named_environment, target, uneditable};
 use super::run::{Live, Setup};
 use super::{Failure, print};
-use crate::apply::{Delivery, Places, apply};
+use crate::apply::{ALWAYS, Delivery, Places, apply};
 use crate::config::{holds, with_hold};
 use crate::daemon::now;
 use crate::ledger::{
@@ -346,6 +346,7 @@ async fn deliver(setup: &Setup, live: &Live, changes: Vec<Change>) -> Result<Exi
         mirrors: live.sources.mirrors(),
         forges: live.sources.forges(),
         signature: &setup.signature,
+        may_write: ALWAYS,
         now: now(),
     };
     let outcomes = apply(changes, places).await;
@@ -360,7 +361,7 @@ async fn deliver(setup: &Setup, live: &Live, changes: Vec<Change>) -> Result<Exi
                     .map(|(_, commit)| format!("commit {} on {place}\n", commit.short()));
                 lines.collect()
             }
-            Delivery::Moved => {
+            Delivery::Moved | Delivery::Withheld => {
                 format!("{place} moved meanwhile; the next round of towpath writes the version\n")
             }
             Delivery::Failed { error, commits: _ } => {

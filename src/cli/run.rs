@@ -17,9 +17,11 @@ use super::edges::{
     argo_cd, dialect, forge, options, origins, probe, remote, renderer, repository_addresses,
     unconnected, unmade, unopened, unprobed,
 };
+use super::leader::Leader;
 use super::{Failure, SourceArgs};
-use crate::apply::{MadeBy, Signature};
+use crate::apply::{ALWAYS, MadeBy, Signature};
 use crate::cluster::Connection;
+use crate::cluster::lease::Lead;
 use crate::config::{
     self, CommitSettings, Config, Fleet, ForgeSettings, Problem, RegistrySettings, RenderSettings,
     RepositorySettings, Settings, Signing, Watch,
@@ -212,6 +214,7 @@ impl Setup {
             cache,
             listen: _,
             hooks: _,
+            leadership: _,
             argo_cd,
             servers,
             groups: _,
@@ -304,6 +307,7 @@ impl Live {
             sources: &self.sources,
             wants: &self.wants,
             signature: &setup.signature,
+            may_write: ALWAYS,
             clock: daemon::now,
         }
     }
@@ -322,8 +326,27 @@ impl Live {
 pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let stop = stop_on_signals()?;
     let SourceArgs { config, cache } = args.source;
-    let (mut watch, first) = Watch::start(&config.config);
-    let mut setup = Setup::new(first.map_err(Failure::config)?).with_cache(cache.as_deref());
+    let (watch, first) = Watch::start(&config.config);
+    let setup = Setup::new(first.map_err(Failure::config)?).with_cache(cache.as_deref());
+    let mut leader = Leader::start(&setup.settings).await?;
+    let lead = leader.lead();
+    let ended = tokio::select! {
+        ended = promote(setup, (watch, cache.as_deref()), (lead, stop)) => ended,
+        why = leader.ended() => Err(anyhow::anyhow!("the task that stands for the lead ended: {why}").into()),
+    };
+    // Nothing is under way any more, so the next one may begin.
+    leader.give_up().await;
+    ended?;
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Promotes as `setup` says, and then as what `watch` finds says, until `stop`; while we do not lead, only knows what it would do.
+async fn promote(
+    mut setup: Setup,
+    (mut watch, cache): (Watch, Option<&Path>),
+    (lead, stop): (Lead, CancellationToken),
+) -> Result<(), Failure> {
     let mut live = setup.connect().await?;
     let health = Arc::new(Health::new());
     let listener = web::listen(setup.settings.listen).await?;
@@ -340,7 +363,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
         hooks.open(hook_sources(&setup.settings));
         let generation = stop.child_token();
         let mut daemon = tokio::spawn(daemon::run(
-            work(&setup, &live, (&bells, &moved)),
+            work(&setup, &live, (&bells, &moved, &lead)),
             (board.clone(), health.clone()),
             generation.clone(),
         ));
@@ -356,9 +379,9 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
         };
         generation.cancel();
         let Some(next) = next else { break };
-        let next = next.with_cache(cache.as_deref());
+        let next = next.with_cache(cache);
         next.log_troubles(&setup);
-        warn_of_addresses(served, &setup.settings, &next.settings);
+        warn_of_restart(served, &setup.settings, &next.settings);
         daemon
             .await?
             .map_err(|why| anyhow::anyhow!("the daemon ended: {why}"))?;
@@ -368,8 +391,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
             () = stop.cancelled() => break,
         }
     }
-    tracing::info!("stopped");
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// Goes over to `next`: a new configuration, or other policies of fleets. Edges that it uses as `setup` did stay as they are,
@@ -463,8 +485,11 @@ fn addresses(settings: &Settings) -> Addresses {
     (settings.listen, hooks)
 }
 
-/// Says which new addresses count only after a restart: those that are not served already.
-fn warn_of_addresses(served: Addresses, before: &Settings, next: &Settings) {
+/// Says which new settings count only after a restart: addresses that are not served already, and leadership.
+fn warn_of_restart(served: Addresses, before: &Settings, next: &Settings) {
+    if next.leadership != before.leadership {
+        tracing::warn!("`leadership` changed, which counts after a restart");
+    }
     let (before, next) = (addresses(before), addresses(next));
     if next.0 != before.0 && next.0 != served.0 {
         tracing::warn!(address = %next.0, "`listen` changed, which counts after a restart");
@@ -499,7 +524,10 @@ fn hook_sources(settings: &Settings) -> BTreeMap<HookKind, Vec<HookSource>> {
     registries.chain(forges).collect()
 }
 
-fn work(setup: &Setup, live: &Live, (bells, moved): (&Arc<Bells>, &Arc<Notify>)) -> Work {
+/// What outlasts the work: the bells of events, that of fleets, and whether we lead.
+type Outside<'a> = (&'a Arc<Bells>, &'a Arc<Notify>, &'a Lead);
+
+fn work(setup: &Setup, live: &Live, (bells, moved, lead): Outside<'_>) -> Work {
     let interval_of = |repository: &Repository| {
         // What a mirror copies is read elsewhere, with the settings of that registry.
         let origin = live.sources.origin(repository);
@@ -534,6 +562,7 @@ fn work(setup: &Setup, live: &Live, (bells, moved): (&Arc<Bells>, &Arc<Notify>))
             listed: setup.listed.clone(),
             moved: moved.clone(),
         },
+        lead: lead.clone(),
         clock: daemon::now,
     }
 }
@@ -571,7 +600,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use super::{Setup, hook_sources, work};
+    use super::{Lead, Setup, hook_sources, work};
     use crate::forge;
     use crate::registry::EventKind;
     use crate::web::HookKind;
@@ -622,7 +651,7 @@ spec:
         fs::write(folder.path().join("policies.yaml"), policies).unwrap();
         let setup = Setup::load(&file).ok().unwrap();
         let live = setup.connect().await.ok().unwrap();
-        let outside = (&Arc::default(), &Arc::default());
+        let outside = (&Arc::default(), &Arc::default(), &Lead::Alone);
         let intervals = work(&setup, &live, outside).intervals;
         let minutes = |name: &str| intervals.images[&name.parse().unwrap()];
         let expected = |minutes: u64| Duration::from_secs(minutes * 60);

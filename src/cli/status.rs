@@ -9,7 +9,9 @@ use jiff::Timestamp;
 
 use super::{ConfigArgs, Failure, Output, print, table};
 use crate::config;
-use crate::web::{BranchStatus, ImageStatus, LimitStatus, RegistryStatus, Status};
+use crate::web::{
+    BranchStatus, ImageStatus, LeadershipStatus, LimitStatus, RegistryStatus, Status,
+};
 
 /// How long a daemon may take to answer: it has all at hand, so this is for a busy machine and a slow network.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
@@ -123,11 +125,32 @@ fn as_text(status: &Status) -> String {
     ];
     let registries = table::render(header, &registries);
     let images = table::render(["IMAGE", "LISTED", "TAGS", "ERROR"], &images);
-    let mut tables = vec![registries, images, branches(&status.manifests, "MANIFESTS")];
+    let mut tables: Vec<String> = status.leadership.iter().map(leadership_table).collect();
+    tables.extend([registries, images, branches(&status.manifests, "MANIFESTS")]);
     if !status.sources.is_empty() {
         tables.push(branches(&status.sources, "SOURCE"));
     }
     tables.join("\n")
+}
+
+fn leadership_table(leadership: &LeadershipStatus) -> String {
+    let LeadershipStatus {
+        lease,
+        leader,
+        us,
+        leads,
+    } = leadership;
+    let leader = leader.as_deref().filter(|leader| !leader.is_empty());
+    let row = [
+        lease.clone(),
+        leader.unwrap_or("-").to_owned(),
+        us.clone(),
+        match leads {
+            true => "leads".to_owned(),
+            false => "follows".to_owned(),
+        },
+    ];
+    table::render(["LEASE", "LEADER", "THIS DAEMON", "STANDING"], &[row])
 }
 
 fn registry_row(registry: &RegistryStatus, at: Option<Timestamp>) -> [String; 7] {

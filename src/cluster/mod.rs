@@ -1,14 +1,16 @@
-//! Argo CD, read only: its Applications and the sync windows of its projects, from the Kubernetes API or from its own.
+//! Argo CD, read only: its Applications and the sync windows of its projects, from the Kubernetes API or from its own; and the Lease
+//! by which one of several processes leads.
 //!
 //! Reading order: this file, `kept` (the latest reading), `diary` (what is remembered of those before), `kubernetes` and `api` (the two ways), `nouns` and `wire` (what is
-//! sent). Not here: whether an Application is fit for a promotion (`plan`).
-//! Invariant: nothing is written but the wish for a refresh, and that only where the settings say so.
+//! sent); `lease` stands for itself. Not here: whether an Application is fit for a promotion (`plan`).
+//! Invariant: nothing is written but the wish for a refresh, and that only where the settings say so, and one Lease.
 
 mod api;
 mod diary;
 mod error;
 mod kept;
 mod kubernetes;
+pub(crate) mod lease;
 mod nouns;
 mod wire;
 

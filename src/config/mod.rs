@@ -33,6 +33,7 @@ mod gates;
 mod holds;
 mod holds_edit;
 mod hooks;
+mod leadership;
 mod logins;
 mod mask;
 mod nouns;
@@ -81,8 +82,9 @@ pub(crate) use holds_edit::{with_hold, without_holds};
 pub(crate) use problem::{Problem, Problems, Severity};
 pub(crate) use schema::{Kind, schema};
 pub(crate) use settings::{
-    ArgoCdSettings, CommitSettings, ForgeSettings, HookSource, Person, ProgramPlace, Proxy,
-    RegistrySettings, RenderSettings, RepositorySettings, RepositoryUrl, Settings, Signing,
+    ArgoCdSettings, CommitSettings, ForgeSettings, HookSource, LeadershipSettings, Person,
+    ProgramPlace, Proxy, RegistrySettings, RenderSettings, RepositorySettings, RepositoryUrl,
+    Settings, Signing,
 };
 pub(crate) use watch::Watch;
 

@@ -16,6 +16,7 @@ use super::forms::{
 };
 use super::gates::{GatesEntry, SharedFreeze, TrustRootEntry};
 use super::hooks::{ForgeHook, HookKind, HookSource};
+use super::leadership::LeadershipEntry;
 use super::logins::{
     ClusterCredentials, RegistryCredentials, RepositoryCredentials, SigningCredentials,
 };
@@ -63,6 +64,8 @@ shape! {
         listen: Option<Placed<SocketAddr>> = "listen",
         /// Where registries say that a tag was pushed, and forges that a repository or a pull request changed, so that it counts at once. Default: none is listened to.
         hooks: Option<Block<Hooks>> = "hooks",
+        /// Which of several processes with these settings promotes: whoever holds a Lease of Kubernetes. The others follow. Default: this one is alone.
+        leadership: Option<Block<LeadershipEntry>> = "leadership",
         /// Connections to Argo CD, by the names that policies use: what became of promotions in clusters. Default: none.
         argo_cd: Option<Named<ConnectionName, Block<ArgoCdEntry>>> = "argo-cd",
         /// The servers that checks ask and that need credentials or other settings, by host: `prometheus.example.com`, `prometheus:9090`. Others are asked over https, without a login.

@@ -10,7 +10,7 @@ use url::Url;
 use crate::cluster;
 use crate::forge::{Kind as ForgeKind, Place, PlaceError};
 use crate::image::RegistryKind;
-use crate::login::{Source, SourcesByPath};
+use crate::login::{ClusterWay, Source, SourcesByPath};
 use crate::manifest::SshAddress;
 use crate::policy::{ConnectionName, RepositoryName, SubjectTemplate};
 use crate::probe::Server;
@@ -33,11 +33,23 @@ pub(crate) struct Settings {
     pub(crate) cache: PathBuf,
     pub(crate) listen: SocketAddr,
     pub(crate) hooks: Option<HookSettings>,
+    /// `None`: this process is the only one.
+    pub(crate) leadership: Option<LeadershipSettings>,
     pub(crate) argo_cd: BTreeMap<ConnectionName, ArgoCdSettings>,
     /// Those that checks ask and that need something, by host.
     pub(crate) servers: BTreeMap<String, Server>,
     /// The people of each group.
     pub(crate) groups: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// Which of several processes promotes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LeadershipSettings {
+    /// The name of the Lease.
+    pub(crate) lease: String,
+    /// `None`: that of the pod, or of the kubeconfig's context.
+    pub(crate) namespace: Option<String>,
+    pub(crate) way: ClusterWay,
 }
 
 /// A connection to Argo CD.

@@ -172,6 +172,9 @@ fn log_outcome(outcome: &Outcome) {
         Delivery::Moved => {
             tracing::info!(%repository, branch, "the branch moved during the round; planning anew");
         }
+        Delivery::Withheld => {
+            tracing::info!(%repository, branch, "not pushed, since we lead no more");
+        }
         Delivery::Failed { error, commits } => {
             let why = whole_message(error, error.hint());
             tracing::warn!(%repository, branch, commits = commits.len(), why, "push failed");
@@ -219,6 +222,9 @@ fn log_proposal(outcome: &ProposalOutcome) {
         ProposalEnd::Done => {}
         ProposalEnd::Moved => {
             tracing::info!(%repository, branch, "the branch of a proposal moved during the round; planning anew");
+        }
+        ProposalEnd::Withheld => {
+            tracing::info!(%repository, branch, "a proposal is left to whoever leads");
         }
         ProposalEnd::PushFailed(error) => {
             let why = whole_message(error, error.hint());

@@ -114,7 +114,7 @@ pub(super) fn round(repository: &RepositoryName, report: &Report) {
                 }
             }
             Delivery::Moved => PUSH_CONFLICTS.inc(),
-            Delivery::Failed { .. } => {}
+            Delivery::Withheld | Delivery::Failed { .. } => {}
         }
     }
     proposals.iter().for_each(count_proposal);
@@ -135,7 +135,7 @@ fn count_proposal(outcome: &ProposalOutcome) {
         PROPOSALS.with_label_values(&[asked]).inc();
     }
     match &outcome.end {
-        ProposalEnd::Done => {}
+        ProposalEnd::Done | ProposalEnd::Withheld => {}
         ProposalEnd::Moved => PUSH_CONFLICTS.inc(),
         ProposalEnd::PushFailed(_) | ProposalEnd::ForgeFailed(_) => {
             PROPOSALS.with_label_values(&["failed"]).inc();

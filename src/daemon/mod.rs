@@ -26,6 +26,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::Signature;
+use crate::cluster::lease::Lead;
 use crate::forge::Place;
 use crate::image::Repository;
 use crate::observe::{Listed, Sources, Wants};
@@ -66,6 +67,8 @@ pub(crate) struct Work {
     /// Rung by the events of registries and forges; they outlast the work.
     pub(crate) bells: Arc<Bells>,
     pub(crate) fleets: Fleets,
+    /// Whether we promote, or only know how it stands; it outlasts the work too.
+    pub(crate) lead: Lead,
     pub(crate) clock: fn() -> Timestamp,
 }
 

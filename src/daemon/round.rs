@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::{
-    Delivery, Outcome, Places, ProposalEnd, ProposalOutcome, Signature, apply, propose,
+    Delivery, MayWrite, Outcome, Places, ProposalEnd, ProposalOutcome, Signature, apply, propose,
 };
 use crate::forge::{ForgeError, PullRequest};
 use crate::observe::{Sources, Wants};
@@ -33,6 +33,7 @@ pub(crate) struct Hands<'a> {
     pub(crate) sources: &'a Sources,
     pub(crate) wants: &'a Wants,
     pub(crate) signature: &'a Signature,
+    pub(crate) may_write: MayWrite<'a>,
     pub(crate) clock: fn() -> Timestamp,
 }
 
@@ -64,7 +65,8 @@ pub(crate) async fn settle(hands: Hands<'_>) -> Plan {
     }
 }
 
-/// Decides and applies, again and at once where a branch moved meanwhile.
+/// Decides and applies, again and at once where a branch moved meanwhile. Who may not write decides all the same, so that what a
+/// decision lacks is asked for and people see how it stands; the changes stay in the plan.
 ///
 /// Commits come first: what they change may be what a proposal builds on, so proposals are planned on what they left. One that
 /// is refused holds up no proposal.
@@ -74,12 +76,15 @@ pub(crate) async fn round(hands: Hands<'_>, stop: &CancellationToken) -> Report 
     let mut attempt = 1;
     let plan = loop {
         let mut plan = plan_now(hands);
+        if !(hands.may_write)() {
+            break plan;
+        }
         let changes = std::mem::take(&mut plan.changes);
         let wished = std::mem::take(&mut plan.proposals);
         let done = apply(changes, places(hands)).await;
         let moves = |outcome: &Outcome| match outcome.result {
             Delivery::Pushed { .. } | Delivery::Moved => true,
-            Delivery::Failed { .. } => false,
+            Delivery::Withheld | Delivery::Failed { .. } => false,
         };
         let is_deferred = !wished.is_empty() && done.iter().any(moves);
         let (proposed, is_cut) = match is_deferred {
@@ -135,6 +140,7 @@ fn places(hands: Hands<'_>) -> Places<'_> {
         mirrors: hands.sources.mirrors(),
         forges: hands.sources.forges(),
         signature: hands.signature,
+        may_write: hands.may_write,
         now: (hands.clock)(),
     }
 }
@@ -143,7 +149,7 @@ fn places(hands: Hands<'_>) -> Places<'_> {
 fn deployers_of(outcomes: &[Outcome], hands: Hands<'_>) -> BTreeSet<(ConnectionName, ObjectName)> {
     let pushed = outcomes.iter().filter_map(|outcome| match &outcome.result {
         Delivery::Pushed { commits } => Some((&outcome.branch, commits)),
-        Delivery::Moved | Delivery::Failed { .. } => None,
+        Delivery::Moved | Delivery::Withheld | Delivery::Failed { .. } => None,
     });
     let mut pushed = pushed.peekable();
     if pushed.peek().is_none() {

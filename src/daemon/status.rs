@@ -9,10 +9,13 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Shared;
+use crate::cluster::lease::{Lead, LeaseName};
 use crate::image::Repository;
 use crate::policy::{RepositoryName, SourceBranch};
 use crate::registry::{HostStanding, QuotaStanding};
-use crate::web::{BranchStatus, ImageStatus, LimitStatus, RegistryStatus, Status};
+use crate::web::{
+    BranchStatus, ImageStatus, LeadershipStatus, LimitStatus, RegistryStatus, Status,
+};
 use crate::world::{BranchName, Fact};
 
 /// The daemon that runs now, if one does, for those who ask how it is.
@@ -31,6 +34,7 @@ impl Board {
         // Held to the end: the daemon waits for it before it gives up its sources.
         if let Some(shared) = &*self.lock() {
             let wants = &shared.work.wants;
+            status.leadership = leadership(&shared.work.lead);
             let hosts = shared.work.registry.standings();
             let hosts = hosts
                 .into_iter()
@@ -67,6 +71,22 @@ impl Drop for Shown<'_> {
     fn drop(&mut self) {
         *self.0.lock() = None;
     }
+}
+
+/// Who leads, where there is more than one.
+fn leadership(lead: &Lead) -> Option<LeadershipStatus> {
+    let (lease, standing) = lead.shown()?;
+    let LeaseName {
+        namespace,
+        name,
+        us,
+    } = lease;
+    Some(LeadershipStatus {
+        lease: format!("{namespace}/{name}"),
+        leads: standing.leads(),
+        leader: standing.holder,
+        us: us.clone(),
+    })
 }
 
 /// How a registry stands, for people.

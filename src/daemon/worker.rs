@@ -16,6 +16,7 @@ use super::poll::Pace;
 use super::round::{Hands, Report, round};
 use super::{Shared, Work, log, metrics};
 use crate::apply::{Delivery, MadeBy, ProposalEnd, ProposalOutcome};
+use crate::cluster::lease::Lead;
 use crate::observe::{News, Sources, Wants};
 use crate::plan::Scope;
 use crate::policy::{ConnectionName, HEAD_PREFIX, Policy, RepositoryName};
@@ -49,23 +50,27 @@ pub(super) async fn work(shared: Arc<Shared>, repository: RepositoryName, index:
     let wants = Wants::of(&policies, &work.branches).with_folders(folders);
     let committer = work.signature.committer.to_string();
     let scope = scope(work, &policies, &committer);
+    let may_write = || work.lead.may_write();
     let hands = Hands {
         scope,
         sources: &work.sources,
         wants: &wants,
         signature: &work.signature,
+        may_write: &may_write,
         clock: work.clock,
     };
     let interval = work.intervals.repositories[&repository];
     let mut reading = Reading {
         pace: Pace::new(interval, work.bells.of_manifests(&repository)),
         due: Instant::now(),
+        lead: work.lead.clone(),
+        term: None,
     };
     let mut said = BTreeMap::new();
     let mut asking = Asking::default();
     let mut first = true;
     while !shared.stop.is_cancelled() {
-        if Instant::now() >= reading.due {
+        if reading.is_due() {
             reading.pace.begin();
             let news = tokio::select! {
                 () = shared.stop.cancelled() => break,
@@ -137,6 +142,19 @@ fn scope<'a>(work: &'a Work, policies: &'a [Policy], committer: &'a str) -> Scop
 struct Reading {
     pace: Pace,
     due: Instant,
+    lead: Lead,
+    /// The term for which it was read, if we led then.
+    term: Option<u64>,
+}
+
+impl Reading {
+    /// Whether it is time. Whoever begins to lead reads before it writes anything what the one before wrote last.
+    fn is_due(&mut self) -> bool {
+        let term = self.lead.term();
+        let begins = term.is_some() && term != self.term;
+        self.term = term;
+        begins || Instant::now() >= self.due
+    }
 }
 
 /// Reads what people do: pull requests last, so that one whose promotion was fetched is not listed as open.
@@ -190,11 +208,12 @@ impl Patience {
             .map(|outcome| (&outcome.branch, &outcome.result))
             .collect();
         let is_done = |result: &&Delivery| match result {
-            Delivery::Pushed { .. } => true,
+            // Who is withheld waits for the lead, which is news.
+            Delivery::Pushed { .. } | Delivery::Withheld => true,
             Delivery::Moved | Delivery::Failed { .. } => false,
         };
         let is_proposed = |outcome: &ProposalOutcome| match outcome.end {
-            ProposalEnd::Done => true,
+            ProposalEnd::Done | ProposalEnd::Withheld => true,
             ProposalEnd::Moved | ProposalEnd::PushFailed(_) | ProposalEnd::ForgeFailed(_) => false,
         };
         let proposals = report.proposals.iter();
@@ -230,6 +249,7 @@ async fn wait(
                 return;
             }
             () = sleep_until(reading.due) => return,
+            () = reading.lead.changed() => return,
             () = sleep_until(turn), if hears_news => return,
             () = sleep(Health::TURN_EVERY) => {}
         }

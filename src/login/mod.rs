@@ -465,7 +465,7 @@ impl Login {
 
 impl Environment {
     /// The value of `name`, if it has one that is not empty.
-    fn var(&self, name: &str) -> Option<String> {
+    pub(crate) fn var(&self, name: &str) -> Option<String> {
         let value = match self {
             Self::Process => std::env::var(name).ok(),
             #[cfg(test)]

@@ -29,7 +29,9 @@ pub(crate) use bells::Rung;
 pub(crate) use bells::{Bell, Bells};
 pub(crate) use door::{HookKind, HookSource};
 pub(crate) use hooks::Hooks;
-pub(crate) use wire::{BranchStatus, ImageStatus, LimitStatus, RegistryStatus, Status};
+pub(crate) use wire::{
+    BranchStatus, ImageStatus, LeadershipStatus, LimitStatus, RegistryStatus, Status,
+};
 
 /// How long a worker may go without a turn before it counts as stuck: the longest fetch and push together,
 /// 15 minutes each, doubled. It turns at least every [`Health::TURN_EVERY`] when all is well.

@@ -17,12 +17,29 @@ pub(crate) struct Status {
     pub(crate) at: String,
     /// The version of the daemon.
     pub(crate) version: String,
+    /// Who leads, where there is more than one. Older daemons say nothing of it.
+    #[serde(default)]
+    pub(crate) leadership: Option<LeadershipStatus>,
     pub(crate) registries: Vec<RegistryStatus>,
     pub(crate) images: Vec<ImageStatus>,
     pub(crate) manifests: Vec<BranchStatus>,
     /// The histories that order tags. Older daemons say nothing of them.
     #[serde(default)]
     pub(crate) sources: Vec<BranchStatus>,
+}
+
+/// Who leads.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct LeadershipStatus {
+    /// The Lease, as `NAMESPACE/NAME`.
+    pub(crate) lease: String,
+    /// Whoever holds it, as it was read last.
+    pub(crate) leader: Option<String>,
+    /// By which name this daemon stands for it.
+    pub(crate) us: String,
+    /// Whether this daemon leads.
+    pub(crate) leads: bool,
 }
 
 /// A registry that has been asked.
@@ -91,6 +108,7 @@ impl Status {
             kind: "Status".to_owned(),
             at,
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            leadership: None,
             registries: Vec::new(),
             images: Vec::new(),
             manifests: Vec::new(),

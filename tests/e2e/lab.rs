@@ -29,6 +29,8 @@ pub(crate) struct Lab {
     render: Option<String>,
     /// What stands behind `argo-cd:`, if anything.
     argo_cd: Option<String>,
+    /// What stands behind `leadership:`, if anything.
+    leadership: Option<String>,
     /// What stands behind `servers:`, if anything.
     servers: Option<String>,
     /// What the program finds in its environment.
@@ -61,6 +63,7 @@ impl Lab {
             commit: None,
             render: None,
             argo_cd: None,
+            leadership: None,
             servers: None,
             environment: BTreeMap::new(),
         };
@@ -121,6 +124,12 @@ impl Lab {
     /// Sets what stands behind `argo-cd:`.
     pub(crate) fn argo_cd(&mut self, settings: &str) {
         self.argo_cd = Some(settings.to_owned());
+        self.configure();
+    }
+
+    /// Sets what stands behind `leadership:`.
+    pub(crate) fn leadership(&mut self, settings: &str) {
+        self.leadership = Some(settings.to_owned());
         self.configure();
     }
 
@@ -225,10 +234,14 @@ impl Lab {
         let render = render.map_or_else(String::new, |render| format!("render: {render}\n"));
         let argo_cd = self.argo_cd.as_ref();
         let argo_cd = argo_cd.map_or_else(String::new, |argo_cd| format!("argo-cd: {argo_cd}\n"));
+        let leadership = self.leadership.as_ref();
+        let leadership = leadership.map_or_else(String::new, |leadership| {
+            format!("leadership: {leadership}\n")
+        });
         let servers = self.servers.as_ref();
         let servers = servers.map_or_else(String::new, |servers| format!("servers: {servers}\n"));
         let text = format!(
-            "apiVersion: towpath.dev/v1alpha1\nkind: Settings\npolicies: [policies]\ncache: cache\nlisten: 127.0.0.1:0\nrepositories:\n  deploy: {{ {}, poll-interval: {interval} }}\n{source}registries:\n{registries}{hooks}{commit}{render}{argo_cd}{servers}",
+            "apiVersion: towpath.dev/v1alpha1\nkind: Settings\npolicies: [policies]\ncache: cache\nlisten: 127.0.0.1:0\nrepositories:\n  deploy: {{ {}, poll-interval: {interval} }}\n{source}registries:\n{registries}{hooks}{commit}{render}{argo_cd}{leadership}{servers}",
             self.repository,
         );
         self.write("towpath.yaml", &text);

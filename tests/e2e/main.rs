@@ -14,6 +14,7 @@ mod health;
 mod history;
 mod holds;
 mod lab;
+mod leadership;
 mod manifests;
 mod one_round;
 mod proposals;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 
+use super::leases::{self, LEASES};
 use super::{Argo, is_selected, reply};
 use crate::forge::Request;
 
@@ -19,6 +20,7 @@ pub(super) fn status(code: u16, message: &str) -> Json {
         401 => "Unauthorized",
         403 => "Forbidden",
         404 => "NotFound",
+        409 => "Conflict",
         410 => "Expired",
         429 => "TooManyRequests",
         _ => "InternalError",
@@ -32,6 +34,15 @@ pub(super) fn status(code: u16, message: &str) -> Json {
 pub(super) fn answer(argo: &Argo, request: &Request, stream: &TcpStream) -> std::io::Result<()> {
     let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
     let (namespace, resource, name) = match path[..] {
+        [
+            "apis",
+            "coordination.k8s.io",
+            "v1",
+            "namespaces",
+            "argocd",
+            LEASES,
+            ref name @ ..,
+        ] => return leases::answer(argo, request, name.first().copied(), stream),
         ["apis", "argoproj.io", "v1alpha1", resource] => (None, resource, None),
         [
             "apis",

@@ -1,11 +1,12 @@
 //! Argo CD in this process: its objects, served as the Kubernetes API does and as its own API does, and made to fail.
 //!
-//! Reading order: this file (what a test may do), `kubernetes`, `api`. What is said is written after
+//! Reading order: this file (what a test may do), `kubernetes`, `leases`, `api`. What is said is written after
 //! <https://kubernetes.io/docs/reference/using-api/api-concepts/>, and after Argo CD's sources; the contract runs on a real
 //! API server too.
 
 mod api;
 mod kubernetes;
+mod leases;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -18,6 +19,8 @@ use serde_json::{Value as Json, json};
 
 use crate::forge::Request;
 use crate::forge::server::read;
+
+pub use leases::LEASES;
 
 /// The resources that there are.
 pub const APPLICATIONS: &str = "applications";
@@ -127,19 +130,32 @@ impl Argo {
     }
 
     /// Makes or changes an object, which gets the next version; a name without a namespace is in `argocd`.
-    pub fn put(&self, resource: &str, mut object: Json) {
+    pub fn put(&self, resource: &str, object: Json) {
+        self.put_if(resource, object, |_| true);
+    }
+
+    /// The same where what stands there `is_so`, and gives what stands there then.
+    fn put_if(
+        &self,
+        resource: &str,
+        mut object: Json,
+        is_so: impl Fn(Option<&Json>) -> bool,
+    ) -> Option<Json> {
         let mut state = self.state();
-        state.version += 1;
-        let version = state.version;
         if object["metadata"].get("namespace").is_none() {
             object["metadata"]["namespace"] = json!("argocd");
         }
-        object["metadata"]["resourceVersion"] = json!(version.to_string());
         let key = key(resource, &object);
+        if !is_so(state.objects.get(&key)) {
+            return None;
+        }
+        state.version += 1;
+        object["metadata"]["resourceVersion"] = json!(state.version.to_string());
         let before = state.objects.insert(key, object.clone());
         let kind = before.map_or("ADDED", |_| "MODIFIED");
-        state.tell(kind, resource, object);
+        state.tell(kind, resource, object.clone());
         self.shared.changed.notify_all();
+        Some(object)
     }
 
     /// Takes an object of `argocd` away.

@@ -1,0 +1,168 @@
+//! Two daemons and one repository: one leads, the other follows and takes over.
+
+use std::time::Instant;
+
+use bed::argo::{Argo, LEASES};
+use bed::{GitServer, Process, install_hook, say};
+
+use crate::daemon::get;
+use crate::lab::{Lab, promotions};
+
+const OVERLAY: &str = "apps/portal/overlays/dev/kustomization.yaml";
+
+/// A lab whose daemons share a Lease.
+struct Story {
+    lab: Lab,
+    argo: Argo,
+}
+
+impl Story {
+    fn new() -> Self {
+        let mut lab = Lab::portal();
+        let argo = Argo::new("token");
+        argo.serve_kubernetes(&lab.path().join("kubeconfig"));
+        lab.leadership("{ kubeconfig: kubeconfig, namespace: argocd }");
+        Self { lab, argo }
+    }
+
+    /// Starts a daemon in a pod of this name, and waits until it knows everything and who leads.
+    fn start(&self, pod: &str, standing: &str) -> Process {
+        let mut command = self.lab.command(&["run", "--cache", pod]);
+        command.env("POD_NAME", pod);
+        let log = self.lab.path().join(format!("{pod}.log"));
+        let daemon = Process::start(command, &log);
+        daemon.wait_until("readiness", || get(&daemon, "/readyz").contains("200 OK"));
+        daemon.wait_until(standing, || says(&daemon, standing));
+        daemon
+    }
+
+    fn runs(&self, tag: &str) -> bool {
+        self.lab.pushed(OVERLAY).contains(tag)
+    }
+
+    fn promotes(&self, daemon: &Process, tag: &str) {
+        self.lab.push(&[tag]);
+        daemon.wait_until(tag, || self.runs(tag));
+        daemon.wait_until("what it says of it", || promoted(daemon, tag));
+    }
+
+    /// The pod that holds the Lease.
+    fn holder(&self) -> String {
+        let lease = self.argo.get(LEASES, "towpath").unwrap();
+        let holder = lease["spec"]["holderIdentity"].as_str().unwrap();
+        holder.split('_').next().unwrap().to_owned()
+    }
+
+    fn is_sound(&self) {
+        let promotions = promotions(&self.lab);
+        let once = promotions.values().all(|&count| count == 1);
+        assert!(once, "{promotions:?}");
+        let fsck = ["-C", "deploy.git", "fsck", "--strict", "--no-dangling"];
+        assert_eq!(self.lab.git(&fsck), "");
+    }
+}
+
+fn says(daemon: &Process, standing: &str) -> bool {
+    daemon.log().contains(&format!("{standing} lease="))
+}
+
+fn promoted(daemon: &Process, tag: &str) -> bool {
+    let (log, to) = (daemon.log(), format!("to={tag}"));
+    let mut lines = log.lines();
+    lines.any(|line| line.contains("promoted") && line.contains(&to))
+}
+
+fn gauge(daemon: &Process, value: &str) -> bool {
+    let metrics = get(daemon, "/metrics");
+    metrics.contains(&format!("\ntowpath_leader {value}\n"))
+}
+
+#[test]
+fn a_leader_that_is_killed_is_followed_by_one_who_knows_everything() {
+    let story = Story::new();
+    let one = story.start("one", "leads");
+    let two = story.start("two", "follows");
+    assert!(gauge(&one, "1"));
+    assert!(gauge(&two, "0"));
+    story.promotes(&one, "develop-2-1b2c3d4");
+
+    one.signal("KILL");
+    let killed = Instant::now();
+    story.lab.push(&["develop-3-2c3d4e5"]);
+    two.wait_until("the lead", || says(&two, "leads"));
+    let led = killed.elapsed();
+    two.wait_until("its promotion", || story.runs("develop-3-2c3d4e5"));
+    say(&format!(
+        "FIGURE: killed, the other leads after {led:.1?} and has promoted after {:.1?}",
+        killed.elapsed()
+    ));
+    two.wait_until("what it says of it", || promoted(&two, "develop-3-2c3d4e5"));
+    assert!(!promoted(&two, "develop-2-1b2c3d4"));
+    assert!(gauge(&two, "1"));
+    assert_eq!(story.holder(), "two");
+    story.is_sound();
+}
+
+#[test]
+fn a_leader_that_is_asked_to_end_hands_over_and_the_status_says_who_leads() {
+    let story = Story::new();
+    let mut one = story.start("one", "leads");
+    let two = story.start("two", "follows");
+    let table = |daemon: &Process| {
+        let address = crate::daemon::address_of(daemon, "listening");
+        let ran = story.lab.run(&["status", "--address", &address]);
+        let row = ran.stdout.lines().nth(1).unwrap_or_default().to_owned();
+        let words: Vec<String> = row.split_whitespace().map(str::to_owned).collect();
+        words
+    };
+    let row = table(&two);
+    assert_eq!(row[0], "argocd/towpath");
+    assert!(row[1].starts_with("one_"), "{row:?}");
+    assert!(row[2].starts_with("two_"), "{row:?}");
+    assert_eq!(row[3], "follows");
+    assert_eq!(table(&one)[3], "leads");
+
+    one.signal("TERM");
+    let asked = Instant::now();
+    two.wait_until("the lead", || says(&two, "leads"));
+    say(&format!(
+        "FIGURE: asked to end, the other leads after {:.1?}",
+        asked.elapsed()
+    ));
+    assert_eq!(one.wait(), Some(0), "{}", one.log());
+    assert!(one.log().contains("gave the lease up"), "{}", one.log());
+    story.promotes(&two, "develop-2-1b2c3d4");
+    story.is_sound();
+}
+
+#[test]
+fn a_leader_that_is_paused_in_the_middle_of_a_push_does_no_harm_when_it_goes_on() {
+    let mut story = Story::new();
+    let server = GitServer::start();
+    story.lab.serve_from(&server);
+    let repository = story.lab.path().join("deploy.git");
+    // The first push is on its way until somebody lets it go on; it cannot know what happens meanwhile.
+    install_hook(
+        &repository,
+        "pre-receive",
+        "if mkdir began 2>/dev/null; then while [ ! -e on ]; do sleep 0.1; done; fi",
+    );
+    let one = story.start("one", "leads");
+    let two = story.start("two", "follows");
+    story.lab.push(&["develop-2-1b2c3d4"]);
+    one.wait_until("its push", || repository.join("began").exists());
+
+    one.signal("STOP");
+    two.wait_until("the lead", || says(&two, "leads"));
+    two.wait_until("its promotion", || story.runs("develop-2-1b2c3d4"));
+    std::fs::write(repository.join("on"), "").unwrap();
+    one.signal("CONT");
+    one.wait_until("that it leads no more", || says(&one, "leads no more"));
+    one.wait_until("that it follows", || gauge(&one, "0"));
+    assert_eq!(story.holder(), "two");
+
+    story.promotes(&two, "develop-3-2c3d4e5");
+    assert!(!promoted(&one, "develop-2-1b2c3d4"), "{}", one.log());
+    assert!(!promoted(&one, "develop-3-2c3d4e5"), "{}", one.log());
+    story.is_sound();
+}
