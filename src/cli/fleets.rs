@@ -49,6 +49,7 @@ impl Setup {
         let written = (&self.plain[..], &self.fleets[..]);
         let Expansion { policies, troubles } = expand(written, &self.branches, &self.listed);
         (self.policies, self.troubles) = (policies, troubles);
+        self.drop_others();
         self
     }
 

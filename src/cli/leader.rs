@@ -6,13 +6,14 @@ use crate::daemon;
 use crate::login::{Clock, Environment};
 
 use super::Failure;
+use super::shard::Shard;
 
 /// This process among others, or alone.
 pub(super) struct Leader(Option<Election>);
 
 impl Leader {
-    /// Begins to stand for the lead. Nobody waits for it: until it comes, we follow.
-    pub(super) async fn start(settings: &Settings) -> Result<Self, Failure> {
+    /// Begins to stand for the lead, of a shard where there are some. Nobody waits for it: until it comes, we follow.
+    pub(super) async fn start(settings: &Settings, shard: Option<Shard>) -> Result<Self, Failure> {
         let Some(leadership) = &settings.leadership else {
             return Ok(Self(None));
         };
@@ -25,7 +26,10 @@ impl Leader {
         let options = Options {
             way,
             namespace,
-            name: lease,
+            name: match shard {
+                Some(shard) => shard.lease(&lease),
+                None => lease,
+            },
             us: us(&environment),
             pace: Pace::default(),
             environment,

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs::DirBuilder;
-use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::process::ExitCode;
@@ -18,6 +17,8 @@ use super::edges::{
     unconnected, unmade, unopened, unprobed,
 };
 use super::leader::Leader;
+use super::restart::{Addresses, warn_of_restart};
+use super::shard::{Shard, WrittenShard};
 use super::{Failure, SourceArgs};
 use crate::apply::{ALWAYS, MadeBy, Signature};
 use crate::cluster::Connection;
@@ -30,6 +31,7 @@ use crate::daemon::{self, Board, Fleets, Hands, Intervals, Work};
 use crate::forge::{Forge, Place, Traffic};
 use crate::git::{self, Mirror, Remote};
 use crate::image::Repository;
+use crate::login::Environment;
 use crate::observe::{Listed, Sources, Trouble, Wants};
 use crate::plan::{Dialect, Origins, Scope};
 use crate::policy::{Policy, RepositoryName, SubjectTemplate};
@@ -43,6 +45,10 @@ use crate::world::RepositoryAddress;
 pub(super) struct Args {
     #[command(flatten)]
     source: SourceArgs,
+
+    /// Promote a part of all policies, the second of five; `auto/5` takes the number from the end of the pod's name.
+    #[arg(long, env = "TOWPATH_SHARD", value_name = "NUMBER/COUNT")]
+    shard: Option<WrittenShard>,
 }
 
 /// Checked settings and policies, nothing connected yet.
@@ -60,6 +66,8 @@ pub(super) struct Setup {
     pub(super) troubles: Vec<Trouble>,
     /// The branch of each manifests repository.
     pub(super) branches: BTreeMap<RepositoryName, String>,
+    /// The part of all policies that these are, if they are not all.
+    pub(super) shard: Option<Shard>,
     subject: SubjectTemplate,
     /// How the forge of each repository writes; those without one are missing.
     forges: BTreeMap<RepositoryName, Dialect>,
@@ -140,6 +148,7 @@ impl Setup {
             },
             policies,
             fleets,
+            shard: None,
             listed: Listed::new(),
             troubles: Vec::new(),
         }
@@ -326,12 +335,15 @@ impl Live {
 pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let stop = stop_on_signals()?;
     let SourceArgs { config, cache } = args.source;
+    let here = |shard: WrittenShard| shard.here(&Environment::default());
+    let shard = args.shard.map(here).transpose()?;
     let (watch, first) = Watch::start(&config.config);
     let setup = Setup::new(first.map_err(Failure::config)?).with_cache(cache.as_deref());
-    let mut leader = Leader::start(&setup.settings).await?;
+    let mut leader = Leader::start(&setup.settings, shard).await?;
     let lead = leader.lead();
+    let setup = setup.of_shard(shard);
     let ended = tokio::select! {
-        ended = promote(setup, (watch, cache.as_deref()), (lead, stop)) => ended,
+        ended = promote(setup, (watch, cache.as_deref(), shard), (lead, stop)) => ended,
         why = leader.ended() => Err(anyhow::anyhow!("the task that stands for the lead ended: {why}").into()),
     };
     // Nothing is under way any more, so the next one may begin.
@@ -344,7 +356,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
 /// Promotes as `setup` says, and then as what `watch` finds says, until `stop`; while we do not lead, only knows what it would do.
 async fn promote(
     mut setup: Setup,
-    (mut watch, cache): (Watch, Option<&Path>),
+    (mut watch, cache, shard): (Watch, Option<&Path>, Option<Shard>),
     (lead, stop): (Lead, CancellationToken),
 ) -> Result<(), Failure> {
     let mut live = setup.connect().await?;
@@ -357,7 +369,7 @@ async fn promote(
     tokio::spawn(web::serve(listener, health.clone(), status));
     let bells = Arc::new(Bells::default());
     let hooks = serve_hooks(&setup.settings, &bells).await?;
-    let served = addresses(&setup.settings);
+    let served = Addresses::of(&setup.settings);
     let moved = Arc::new(Notify::new());
     loop {
         hooks.open(hook_sources(&setup.settings));
@@ -372,7 +384,9 @@ async fn promote(
                 ended?.map_err(|why| anyhow::anyhow!("the daemon ended: {why}"))?;
                 None
             }
-            next = next_setup(&mut watch) => Some(next.with_folders(&setup.listed)),
+            next = next_setup(&mut watch) => {
+                Some(next.of_shard(shard).with_folders(&setup.listed))
+            }
             () = moved.notified() => {
                 Some(setup.clone().with_folders(&live.sources.world(&live.wants).folders))
             }
@@ -475,28 +489,6 @@ async fn serve_hooks(settings: &Settings, bells: &Arc<Bells>) -> Result<Arc<Hook
         tokio::spawn(hooks.clone().serve(listener));
     }
     Ok(hooks)
-}
-
-/// Where health and metrics are served, and where the hooks are.
-type Addresses = (SocketAddr, Option<SocketAddr>);
-
-fn addresses(settings: &Settings) -> Addresses {
-    let hooks = settings.hooks.as_ref().map(|hooks| hooks.listen);
-    (settings.listen, hooks)
-}
-
-/// Says which new settings count only after a restart: addresses that are not served already, and leadership.
-fn warn_of_restart(served: Addresses, before: &Settings, next: &Settings) {
-    if next.leadership != before.leadership {
-        tracing::warn!("`leadership` changed, which counts after a restart");
-    }
-    let (before, next) = (addresses(before), addresses(next));
-    if next.0 != before.0 && next.0 != served.0 {
-        tracing::warn!(address = %next.0, "`listen` changed, which counts after a restart");
-    }
-    if next.1 != before.1 && next.1 != served.1 {
-        tracing::warn!("the address of `hooks` changed, which counts after a restart");
-    }
 }
 
 /// Who may tell of news, as the settings say.

@@ -51,6 +51,8 @@ mod tests;
 #[cfg(test)]
 mod tests_argo_cd;
 #[cfg(test)]
+mod tests_leadership;
+#[cfg(test)]
 mod tests_route;
 #[cfg(test)]
 mod tests_signers;

@@ -6,7 +6,7 @@ use bed::argo::{Argo, LEASES};
 use bed::{GitServer, Process, install_hook, say};
 
 use crate::daemon::get;
-use crate::lab::{Lab, promotions};
+use crate::lab::{Lab, portal_policy, promotions};
 
 const OVERLAY: &str = "apps/portal/overlays/dev/kustomization.yaml";
 
@@ -164,5 +164,50 @@ fn a_leader_that_is_paused_in_the_middle_of_a_push_does_no_harm_when_it_goes_on(
     story.promotes(&two, "develop-3-2c3d4e5");
     assert!(!promoted(&one, "develop-2-1b2c3d4"), "{}", one.log());
     assert!(!promoted(&one, "develop-3-2c3d4e5"), "{}", one.log());
+    story.is_sound();
+}
+
+#[test]
+fn a_shard_promotes_its_own_repositories_and_knows_no_other() {
+    let mut story = Story::new();
+    // `deploy` falls to the first of four, `code` to the third.
+    story
+        .lab
+        .git(&["clone", "-q", "--bare", "deploy.git", "code.git"]);
+    let code = story.lab.path().join("code.git").display().to_string();
+    story.lab.source(&format!("url: {code}"));
+    let image = story.lab.image("acme/web");
+    let folder = "apps/portal/overlays/dev";
+    let own = portal_policy("portal", &image, folder);
+    let others =
+        portal_policy("other", &image, folder).replace("repository: deploy", "repository: code");
+    story.lab.policies(&format!("{own}---\n{others}"));
+    story.lab.set("TOWPATH_SHARD", "auto/4");
+    let first = story.start("towpath-0", "leads");
+    let third = story.start("towpath-2", "leads");
+    for (lease, pod) in [
+        ("towpath-1-of-4", "towpath-0"),
+        ("towpath-3-of-4", "towpath-2"),
+    ] {
+        let lease = story.argo.get(LEASES, lease).unwrap();
+        let holder = lease["spec"]["holderIdentity"].as_str().unwrap();
+        assert!(holder.starts_with(&format!("{pod}_")), "{holder}");
+    }
+
+    story.promotes(&first, "develop-2-1b2c3d4");
+    third.wait_until("its own promotion", || {
+        let other = ["-C", "code.git", "show", &format!("main:{OVERLAY}")];
+        story.lab.git(&other).contains("develop-2-1b2c3d4")
+    });
+    for (daemon, pod, repository) in [
+        (&first, "towpath-0", "deploy"),
+        (&third, "towpath-2", "code"),
+    ] {
+        let mirrors = std::fs::read_dir(story.lab.path().join(pod).join("mirrors")).unwrap();
+        let mirrors: Vec<_> = mirrors.map(|mirror| mirror.unwrap().file_name()).collect();
+        assert_eq!(mirrors, [repository]);
+        let promoted = daemon.log().matches("promoted").count();
+        assert_eq!(promoted, 1, "{}", daemon.log());
+    }
     story.is_sound();
 }
