@@ -41,6 +41,7 @@ fn the_examples_have_no_problems_and_no_warnings() {
     );
     for (file, holds) in [
         ("config/smallest.yaml", "1 policy, 3 environments, 1 image"),
+        ("config/replicas.yaml", "1 policy, 1 environment, 1 image"),
         (
             "config/fleet.yaml",
             "1 fleet, 2 policies, 9 environments, 3 images",
@@ -94,6 +95,7 @@ fn each_example_names_the_schema_for_editors() {
         "config/by-commits.yaml",
         "config/holds.yaml",
         "config/smallest.yaml",
+        "config/replicas.yaml",
         "config/fleet.yaml",
     ];
     for file in files.chain(settings.map(|name| root().join(name))) {

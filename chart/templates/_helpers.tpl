@@ -28,8 +28,18 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- default (include "towpath.fullname" .) .Values.serviceAccount.name }}
 {{- end }}
 
+{{- /* How Deployments, claims and Leases of one shard are called; the dict has `root` and `shard`. */ -}}
+{{- define "towpath.shardName" -}}
+{{- $name := include "towpath.fullname" .root }}
+{{- if gt (int .root.Values.shards) 1 }}
+{{- printf "%s-%d" $name .shard }}
+{{- else }}
+{{- $name }}
+{{- end }}
+{{- end }}
+
 {{- define "towpath.readsCluster" -}}
-{{- or (not (empty .Values.pullSecrets.names)) (not (empty .Values.pullSecrets.serviceAccount)) (not (empty .Values.argoCd.namespaces)) }}
+{{- or (gt (int .Values.replicas) 1) (not (empty .Values.pullSecrets.names)) (not (empty .Values.pullSecrets.serviceAccount)) (not (empty .Values.argoCd.namespaces)) }}
 {{- end }}
 
 {{- define "towpath.image" -}}
@@ -55,6 +65,9 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $_ := set $own "listen" "0.0.0.0:8080" }}
 {{- if .Values.settings.hooks }}
 {{- $_ := set $own "hooks" (dict "listen" "0.0.0.0:8081") }}
+{{- end }}
+{{- if gt (int .Values.replicas) 1 }}
+{{- $_ := set $own "leadership" (dict "lease" (include "towpath.fullname" .)) }}
 {{- end }}
 {{- merge $own .Values.settings | toYaml }}
 {{- end }}

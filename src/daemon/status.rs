@@ -76,13 +76,9 @@ impl Drop for Shown<'_> {
 /// Who leads, where there is more than one.
 fn leadership(lead: &Lead) -> Option<LeadershipStatus> {
     let (lease, standing) = lead.shown()?;
-    let LeaseName {
-        namespace,
-        name,
-        us,
-    } = lease;
+    let LeaseName { lease, us } = lease;
     Some(LeadershipStatus {
-        lease: format!("{namespace}/{name}"),
+        lease: lease.clone(),
         leads: standing.leads(),
         leader: standing.holder,
         us: us.clone(),

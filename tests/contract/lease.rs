@@ -102,6 +102,26 @@ impl Real {
         Some(real)
     }
 
+    /// Lets `reader` do what the chart's Role lets its pods do, and no more.
+    async fn let_lead(&self) {
+        let group = "/apis/rbac.authorization.k8s.io/v1/namespaces/argocd";
+        let rule = |verbs: &[&str]| json!({ "apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": verbs });
+        let mut named = rule(&["get", "update"]);
+        named["resourceNames"] = json!(["towpath"]);
+        let role = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": { "name": "towpath" },
+            "rules": [rule(&["create"]), named],
+        });
+        let binding = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": { "name": "towpath" },
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "towpath" },
+            "subjects": [{ "apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "reader" }],
+        });
+        self.make(&format!("{group}/roles"), &role).await.unwrap();
+        let place = format!("{group}/rolebindings");
+        self.make(&place, &binding).await.unwrap();
+    }
+
     async fn make(&self, place: &str, object: &Json) -> Result<Json, kube::Error> {
         let object = object.to_string().into_bytes();
         let request = kube::core::Request::new(place).create(&Default::default(), object);
@@ -300,7 +320,9 @@ async fn one_of_several_leads_and_the_next_takes_over_on_a_real_api_server() {
         return;
     };
     contract(&real).await;
-    // Who may do nothing leads nothing, and is told which right it lacks.
+    // Who may do nothing leads nothing, and is told which right it lacks. The rights of the chart are enough to make the
+    // Lease, to hold it and to give it up.
+    real.delete().await;
     let mut api = super::LeaseApi::new(
         (
             way(&real.server.kubeconfig("reader")),
@@ -314,6 +336,13 @@ async fn one_of_several_leads_and_the_next_takes_over_on_a_real_api_server() {
     let error = api.read().await.unwrap_err();
     assert_snapshot!(error, @r#"Kubernetes forbids us to get the Lease `argocd/towpath`: leases.coordination.k8s.io "towpath" is forbidden: User "reader" cannot get resource "leases" in API group "coordination.k8s.io" in the namespace "argocd""#);
     assert_snapshot!(error.hint().unwrap(), @"allow it by a Role with the verb `get` on `leases` of the group `coordination.k8s.io`, bound to us");
+    real.let_lead().await;
+    let reader = options(&real.server.kubeconfig("reader"), "reader");
+    let reader = Election::start(reader).await.unwrap();
+    leads(&reader.lead()).await;
+    renewed(&real).await;
+    reader.give_up().await;
+    assert_eq!(real.lease().await["spec"]["holderIdentity"], "");
 }
 
 #[tokio::test]

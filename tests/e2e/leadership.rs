@@ -74,7 +74,9 @@ fn promoted(daemon: &Process, tag: &str) -> bool {
 
 fn gauge(daemon: &Process, value: &str) -> bool {
     let metrics = get(daemon, "/metrics");
-    metrics.contains(&format!("\ntowpath_leader {value}\n"))
+    metrics.contains(&format!(
+        "\ntowpath_leader{{lease=\"argocd/towpath\"}} {value}\n"
+    ))
 }
 
 #[test]
@@ -170,7 +172,7 @@ fn a_leader_that_is_paused_in_the_middle_of_a_push_does_no_harm_when_it_goes_on(
 #[test]
 fn a_shard_promotes_its_own_repositories_and_knows_no_other() {
     let mut story = Story::new();
-    // `deploy` falls to the first of four, `code` to the third.
+    // `deploy` falls to the second of two, `code` to the first.
     story
         .lab
         .git(&["clone", "-q", "--bare", "deploy.git", "code.git"]);
@@ -178,31 +180,29 @@ fn a_shard_promotes_its_own_repositories_and_knows_no_other() {
     story.lab.source(&format!("url: {code}"));
     let image = story.lab.image("acme/web");
     let folder = "apps/portal/overlays/dev";
-    let own = portal_policy("portal", &image, folder);
+    let portal = portal_policy("portal", &image, folder);
     let others =
         portal_policy("other", &image, folder).replace("repository: deploy", "repository: code");
-    story.lab.policies(&format!("{own}---\n{others}"));
-    story.lab.set("TOWPATH_SHARD", "auto/4");
-    let first = story.start("towpath-0", "leads");
-    let third = story.start("towpath-2", "leads");
+    story.lab.policies(&format!("{portal}---\n{others}"));
+    story.lab.set("TOWPATH_SHARD", "auto/2");
+    let other = story.start("towpath-0", "leads");
+    let own = story.start("towpath-1", "leads");
     for (lease, pod) in [
-        ("towpath-1-of-4", "towpath-0"),
-        ("towpath-3-of-4", "towpath-2"),
+        ("towpath-1-of-2", "towpath-0"),
+        ("towpath-2-of-2", "towpath-1"),
     ] {
         let lease = story.argo.get(LEASES, lease).unwrap();
         let holder = lease["spec"]["holderIdentity"].as_str().unwrap();
         assert!(holder.starts_with(&format!("{pod}_")), "{holder}");
     }
 
-    story.promotes(&first, "develop-2-1b2c3d4");
-    third.wait_until("its own promotion", || {
+    story.promotes(&own, "develop-2-1b2c3d4");
+    other.wait_until("its own promotion", || {
         let other = ["-C", "code.git", "show", &format!("main:{OVERLAY}")];
         story.lab.git(&other).contains("develop-2-1b2c3d4")
     });
-    for (daemon, pod, repository) in [
-        (&first, "towpath-0", "deploy"),
-        (&third, "towpath-2", "code"),
-    ] {
+    for (daemon, pod, repository) in [(&own, "towpath-1", "deploy"), (&other, "towpath-0", "code")]
+    {
         let mirrors = std::fs::read_dir(story.lab.path().join(pod).join("mirrors")).unwrap();
         let mirrors: Vec<_> = mirrors.map(|mirror| mirror.unwrap().file_name()).collect();
         assert_eq!(mirrors, [repository]);

@@ -73,8 +73,8 @@ impl LeaseError {
 pub(super) struct LeaseApi {
     way: ClusterWay,
     environment: Environment,
-    pub(super) namespace: String,
-    pub(super) name: String,
+    namespace: String,
+    name: String,
     /// How long one answer may take.
     answer: Duration,
     /// Made anew where the one before may have been the reason of a failure.
@@ -131,6 +131,11 @@ impl LeaseApi {
         }
     }
 
+    /// What it is called: `NAMESPACE/NAME`.
+    pub(super) fn lease(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+
     /// One that does not exist yet.
     pub(super) fn blank(&self) -> Lease {
         Lease {
@@ -157,7 +162,7 @@ impl LeaseApi {
         verb: &'static str,
         asked: impl Future<Output = Result<A, Error>>,
     ) -> Result<A, LeaseError> {
-        let lease = format!("{}/{}", self.namespace, self.name);
+        let lease = self.lease();
         let Ok(answer) = tokio::time::timeout(self.answer, asked).await else {
             return Err(LeaseError::Silent { verb, lease });
         };

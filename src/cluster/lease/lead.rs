@@ -26,11 +26,11 @@ pub(crate) struct Follower {
     pub(super) told: watch::Receiver<Standing>,
 }
 
-/// Which Lease, and by which name we stand in it.
+/// Which Lease, and by which name we stand for it.
 #[derive(Debug)]
 pub(crate) struct LeaseName {
-    pub(crate) namespace: String,
-    pub(crate) name: String,
+    /// `NAMESPACE/NAME`.
+    pub(crate) lease: String,
     pub(crate) us: String,
 }
 
@@ -54,7 +54,7 @@ impl Standing {
 impl Lead {
     /// That of a process that needs to ask nobody.
     pub(crate) fn alone() -> Self {
-        metrics::leads(true);
+        metrics::begin("", true);
         Self::Alone
     }
 

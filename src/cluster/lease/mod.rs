@@ -97,12 +97,11 @@ impl Election {
         } = options;
         let api = LeaseApi::new((way, environment), (namespace, name), pace.answer).await?;
         let (tell, told) = watch::channel(Standing::default());
-        metrics::leads(false);
         let lease = LeaseName {
-            namespace: api.namespace.clone(),
-            name: api.name.clone(),
+            lease: api.lease(),
             us: us.clone(),
         };
+        metrics::begin(&lease.lease, false);
         let candidate = Candidate {
             us,
             pace,
@@ -181,7 +180,10 @@ impl Candidate {
         match done {
             Ok(followed) => {
                 if self.complaint.take().is_some() {
-                    tracing::info!(lease = self.api.name, "the Lease is read and written again");
+                    tracing::info!(
+                        lease = self.api.lease(),
+                        "the Lease is read and written again"
+                    );
                 }
                 followed.map_or(look, |until| look.min(until))
             }
@@ -285,14 +287,14 @@ impl Candidate {
     }
 
     fn say(&self, before: &Standing, next: &Standing) {
-        let lease = format!("{}/{}", self.api.namespace, self.api.name);
+        let lease = self.api.lease();
         match (before.until.is_some(), next.until.is_some()) {
             (false, true) => {
-                metrics::turned(true);
+                metrics::turned(&lease, true);
                 tracing::info!(lease, us = self.us, "leads");
             }
             (true, false) => {
-                metrics::turned(false);
+                metrics::turned(&lease, false);
                 let holder = next.holder.as_ref().filter(|holder| **holder != self.us);
                 let why = match holder {
                     Some(_) => "somebody else has the lease",
@@ -320,7 +322,7 @@ impl Candidate {
     /// Leaves the lease to whoever comes next, if it is ours.
     async fn resign(mut self) {
         if self.tell.borrow().until.is_some() {
-            metrics::turned(false);
+            metrics::turned(&self.api.lease(), false);
         }
         self.tell.send_modify(|standing| standing.until = None);
         let Some((_, Seen { record, .. })) = &self.known else {
@@ -331,7 +333,7 @@ impl Candidate {
         }
         let given_up = record.given_up(self.now().wall);
         match self.write(&given_up).await {
-            Ok(Some(_)) => tracing::info!(lease = self.api.name, "gave the lease up"),
+            Ok(Some(_)) => tracing::info!(lease = self.api.lease(), "gave the lease up"),
             Ok(None) => {}
             Err(error) => {
                 tracing::warn!(%error, "the lease could not be given up; it ends by itself");
