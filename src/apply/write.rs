@@ -60,14 +60,16 @@ pub(super) enum Written {
     Withheld,
 }
 
-/// Makes `commits` and moves the branch to them, if it stands where it must and we may. Both are asked when all is ready: nothing
-/// but the push is between the answer and the server.
+/// Makes `commits` and moves the branch to them, if it stands where it must and we may, which is asked again when all is ready.
 pub(super) async fn write(
     head: &BranchName,
     ground: Ground,
     commits: &[PlannedCommit],
     places: Places<'_>,
 ) -> Result<Written, WriteError> {
+    if !(places.may_write)() {
+        return Ok(Written::Withheld);
+    }
     let mirror = &places.mirrors[&head.repository];
     let Signature {
         author,

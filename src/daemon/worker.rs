@@ -38,27 +38,12 @@ const SLEEP_MAX: Duration = Duration::from_secs(60 * 60);
 /// Works for `repository` until `stop`.
 pub(super) async fn work(shared: Arc<Shared>, repository: RepositoryName, index: usize) {
     let work = &shared.work;
-    let of_repository = |policy: &&Policy| policy.repository == repository;
-    let policies: Vec<Policy> = work
-        .policies
-        .iter()
-        .filter(of_repository)
-        .cloned()
-        .collect();
+    let policies = policies_of(work, &repository);
     let folders = work.wants.folders.get(&repository);
     let folders = folders.into_iter().flatten().cloned();
     let wants = Wants::of(&policies, &work.branches).with_folders(folders);
     let committer = work.signature.committer.to_string();
     let scope = scope(work, &policies, &committer);
-    let may_write = || work.lead.may_write();
-    let hands = Hands {
-        scope,
-        sources: &work.sources,
-        wants: &wants,
-        signature: &work.signature,
-        may_write: &may_write,
-        clock: work.clock,
-    };
     let interval = work.intervals.repositories[&repository];
     let mut reading = Reading {
         pace: Pace::new(interval, work.bells.of_manifests(&repository)),
@@ -94,6 +79,16 @@ pub(super) async fn work(shared: Arc<Shared>, repository: RepositoryName, index:
                 shared.first_reading_done();
             }
         }
+        // Who leads since a moment ago has not read yet.
+        let may_write = || work.lead.leads_in(reading.term);
+        let hands = Hands {
+            scope,
+            sources: &work.sources,
+            wants: &wants,
+            signature: &work.signature,
+            may_write: &may_write,
+            clock: work.clock,
+        };
         let begun = (work.clock)();
         let mut report = round(hands, &shared.stop).await;
         log::report(&report, &mut said);
@@ -121,6 +116,11 @@ fn compare_now(sources: &Arc<Sources>, applications: BTreeSet<(ConnectionName, O
             log::not_refreshed(&application, &error);
         }
     });
+}
+
+fn policies_of(work: &Work, repository: &RepositoryName) -> Vec<Policy> {
+    let is_of = |policy: &&Policy| policy.repository == *repository;
+    work.policies.iter().filter(is_of).cloned().collect()
 }
 
 /// What is planned of a repository that has `policies`.

@@ -201,14 +201,18 @@ async fn until(lead: &Lead, what: &str, holds: impl Fn(&Lead) -> bool) {
     waited.unwrap_or_else(|_| panic!("waited in vain for {what}: {:?}", lead.shown()));
 }
 
+fn is_leader(lead: &Lead) -> bool {
+    lead.term().is_some()
+}
+
 async fn leads(lead: &Lead) {
-    until(lead, "the lead", Lead::may_write).await;
+    until(lead, "the lead", is_leader).await;
 }
 
 async fn follows(lead: &Lead, whom: &str) {
     let holder = |lead: &Lead| lead.shown().and_then(|(_, standing)| standing.holder);
     until(lead, whom, |lead| {
-        !lead.may_write() && holder(lead).as_deref() == Some(whom)
+        !is_leader(lead) && holder(lead).as_deref() == Some(whom)
     })
     .await;
 }
@@ -238,7 +242,7 @@ async fn contract(cluster: &impl Cluster) {
     let first = cluster.lease().await;
     let two = stands(cluster, "two").await;
     follows(&two.lead(), "one").await;
-    assert!(one.lead().may_write());
+    assert!(is_leader(&one.lead()));
 
     // It is renewed under the same acquisition, and what others wrote beside stays.
     let mut labelled = cluster.lease().await;
@@ -265,7 +269,7 @@ async fn contract(cluster: &impl Cluster) {
     follows(&three.lead(), "two").await;
     two.task.abort();
     leads(&three.lead()).await;
-    assert!(!two.lead().may_write(), "it ceased by its own clock before");
+    assert!(!is_leader(&two.lead()), "it ceased by its own clock before");
     let three_leads = cluster.lease().await;
     assert_eq!(three_leads["spec"]["leaseTransitions"], 2);
 
@@ -367,7 +371,7 @@ async fn of_many_who_stand_at_once_one_leads() {
         holders.iter().all(|holder| *holder == holders[0]),
         "{holders:?}"
     );
-    let leaders = all.iter().filter(|one| one.lead().may_write());
+    let leaders = all.iter().filter(|one| is_leader(&one.lead()));
     assert_eq!(leaders.count(), 1);
 }
 
@@ -394,7 +398,7 @@ async fn a_leader_that_cannot_renew_ceases_to_lead_by_its_own_clock_and_leads_ag
         leads(&one.lead()).await;
         let mut last = fake.lease().await;
         fake.argo.break_with(PLACE, fault.clone());
-        while one.lead().may_write() {
+        while is_leader(&one.lead()) {
             last = fake.lease().await;
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -414,17 +418,34 @@ async fn a_process_that_was_paused_knows_by_its_own_clock_that_it_leads_no_more(
     leads(&lead).await;
     // Nothing else runs on this thread meanwhile, as in a process that was stopped.
     std::thread::sleep(PACE.lead);
-    assert!(!lead.may_write());
+    assert!(!is_leader(&lead));
     assert_eq!(lead.term(), None);
     // And it leads on where nobody else took the lease.
     leads(&lead).await;
-    assert_eq!(lead.term(), Some(2));
+    assert!(!lead.leads_in(Some(1)), "somebody else could have led");
+    assert!(lead.leads_in(Some(2)));
+}
+
+#[test]
+fn the_usual_pace_keeps_what_is_said_of_it() {
+    let Pace {
+        lease,
+        lead,
+        look,
+        answer,
+    } = Pace::default();
+    let jittered = |wait: Duration| wait.mul_f64(1.2);
+    let takes_over = jittered(look) + lease + 2 * Duration::from_millis(100);
+    assert!(takes_over < Duration::from_secs(20), "{takes_over:?}");
+    let two_renewals = jittered(look) + answer + jittered(look / 2) + answer;
+    assert!(two_renewals <= lead, "{two_renewals:?}");
+    assert!(lead + Duration::from_secs(5) <= lease);
 }
 
 #[tokio::test]
 async fn a_process_without_others_always_leads() {
     let mut lead = Lead::alone();
-    assert!(lead.may_write());
+    assert!(is_leader(&lead));
     assert!(lead.shown().is_none());
     let mut waiting = std::pin::pin!(lead.changed());
     let polled = poll_fn(|context| std::task::Poll::Ready(waiting.as_mut().poll(context)));

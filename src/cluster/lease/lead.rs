@@ -58,9 +58,9 @@ impl Lead {
         Self::Alone
     }
 
-    /// Whether we may write at this moment.
-    pub(crate) fn may_write(&self) -> bool {
-        self.term().is_some()
+    /// Whether we lead at this moment, and did ever since `term` began.
+    pub(crate) fn leads_in(&self, term: Option<u64>) -> bool {
+        term.is_some() && self.term() == term
     }
 
     /// The number of the term in which we lead, if we do. Another number tells that somebody else may have led in between.
