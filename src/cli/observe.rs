@@ -85,6 +85,15 @@ fn summary(world: &World) -> String {
         let BranchName { repository, branch } = &folders.branch;
         [format!("{repository} {branch} {}", folders.pattern), state]
     });
+    let rows = images.chain(branches).chain(folders).chain(sources);
+    table::render(
+        ["SOURCE", "READING"],
+        &rows.chain(asked(world)).collect::<Vec<_>>(),
+    )
+}
+
+/// What servers said that know of pull requests, of Applications, and of what checks ask.
+fn asked(world: &World) -> impl Iterator<Item = [String; 2]> {
     let connections = world.applications.iter().map(|(name, fact)| {
         let state = match fact {
             Fact::Known(applications) => format!("{} Applications", applications.all.len()),
@@ -107,15 +116,13 @@ fn summary(world: &World) -> String {
             Ok(_) => format!("answered at {}", answer.at),
             Err(why) => format!("unknown: {why}"),
         };
-        [asked(inquiry), state]
+        [question(inquiry), state]
     });
-    let repositories = branches.chain(folders).chain(sources).chain(forges);
-    let rows = images.chain(repositories).chain(connections).chain(checks);
-    table::render(["SOURCE", "READING"], &rows.collect::<Vec<_>>())
+    forges.chain(connections).chain(checks)
 }
 
 /// What a server was asked by a check.
-fn asked(inquiry: &Inquiry) -> String {
+fn question(inquiry: &Inquiry) -> String {
     match inquiry {
         Inquiry::Http { url, .. } => url.clone(),
         Inquiry::Prometheus { url, query, .. } => format!("{url} {query}"),

@@ -79,11 +79,11 @@ impl Check<'_> {
             policy: context.policy.as_str(),
             environment: name.value.as_str(),
         };
-        if let Some(deliver) = deliver {
+        let way = deliver.as_ref();
+        if let Some(deliver) = way {
             self.known_forge(deliver, context);
             self.one_branch(deliver);
         }
-        let way = deliver.as_ref();
         let deliver = delivery(way.map(|deliver| &deliver.value), names, self.faults);
         self.join(&deliver, context, name);
         // What is missing beside something wrong may only be misspelled.
@@ -101,9 +101,7 @@ impl Check<'_> {
         let argo_cd = self.argo_cd(argo_cd.as_ref(), names);
         let after = self.after(&environment.value, context);
         let gates = self.gates(written.as_ref(), after.is_some());
-        if let Some(way) = way {
-            self.can_be_approved(way, &gates, context);
-        }
+        self.can_be_approved(way, &gates, context);
         Environment {
             name: name.value.clone(),
             rules,
@@ -263,13 +261,14 @@ impl Check<'_> {
     /// Refuses approvals where nobody could approve a proposal.
     fn can_be_approved(
         &mut self,
-        deliver: &Block<forms::Deliver>,
+        deliver: Option<&Block<forms::Deliver>>,
         gates: &Gates,
         context: &Context<'_>,
     ) {
-        let (forms::Deliver::PullRequest(_), Some(repository)) =
-            (&deliver.value, context.repository)
-        else {
+        let (Some(deliver), Some(repository)) = (deliver, context.repository) else {
+            return;
+        };
+        let forms::Deliver::PullRequest(_) = deliver.value else {
             return;
         };
         let has_forge = !matches!(self.doubts.get(repository), Some(Doubt::Nowhere));
