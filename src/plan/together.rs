@@ -67,8 +67,14 @@ pub(super) fn judge_together<'a>(
             }
         }
         if is_stable {
+            // What ends a wait of one image may end that of all.
+            let nexts = judged.iter().filter_map(|(_, notes, _)| notes.next);
+            let whys = bars.iter().flat_map(BTreeMap::values).flatten();
+            let nexts = nexts.chain(whys.filter_map(|why| why.finding()?.next));
+            let next = nexts.min();
             let judged = judged.into_iter().map(|(judgement, mut notes, others)| {
                 notes.barred.extend(others);
+                notes.next = next;
                 (judgement, notes)
             });
             return agreed(group, judged.collect());

@@ -166,7 +166,9 @@ impl Shape {
         match dice.below(10) {
             0..3 => {
                 shape.images.push("worker");
-                shape.is_together = tags != Tags::Followed && dice.happens(50);
+                // What is pushed at one time has no order, and digests that are followed no release.
+                let has_releases = matches!(tags, Tags::Number | Tags::Version);
+                shape.is_together = has_releases && dice.happens(50);
             }
             3 => shape.policies.push("shop"),
             _ => {}
