@@ -31,7 +31,7 @@ fmt:
 	$(CARGO) fmt --all --check
 
 clippy:
-	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy --workspace --all-targets --features figures --locked -- -D warnings
 
 doc:
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --document-private-items --locked
@@ -57,7 +57,7 @@ descriptions: builds
 	scripts/forge-descriptions
 
 bench: servers
-	$(CARGO) bench --locked --bench figures
+	$(CARGO) bench --locked --features figures --bench figures
 
 demo:
 	$(CARGO) run --release --locked -- demo

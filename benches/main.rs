@@ -3,11 +3,12 @@
 //! Run: `make bench`, or `cargo bench --bench figures -- NAME...` for some of them. They are read by people
 //! (`benches/README.md`) and never tested: only the counts of requests and pushes are asserted.
 //! Invariant: the program is measured from outside, as a whole process, with real servers on loopback; only `scan`
-//! and `files` are functions, built here from their sources.
+//! and `files` are functions, built here from their sources, and `decide` is one of the library.
 
-// Within the measuring process, since no verb only scans, and none edits many files.
+// Within the measuring process, since no verb only scans or decides, and none edits many files.
 mod applications;
 mod commits;
+mod decide;
 #[path = "../src/edit/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "the figures use little of it")]
 mod edit;
@@ -31,11 +32,12 @@ use table::Table;
 /// A figure's name, and what measures it.
 type Figure = (&'static str, fn(&mut Table));
 
-const FIGURES: [Figure; 14] = [
+const FIGURES: [Figure; 15] = [
     ("select", helpers::select),
     ("set", helpers::set),
     ("scan", scan::scan),
     ("files", scan::files),
+    ("decide", decide::decide),
     ("one-edit", one_edit::one_edit),
     ("events", events::events),
     ("commits", commits::commits),

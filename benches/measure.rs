@@ -39,6 +39,11 @@ pub(crate) fn memory_peak_kib(process: u32) -> Option<u64> {
     status_kib(process, "VmHWM:")
 }
 
+/// Lets the most memory that this process ever held count from now on: <https://man7.org/linux/man-pages/man5/proc_pid_clear_refs.5.html>.
+pub(crate) fn forget_memory_peak() {
+    std::fs::write("/proc/self/clear_refs", "5").expect("Linux lets a process do so");
+}
+
 /// The memory that a running process holds, in KiB.
 pub(crate) fn memory_kib(process: u32) -> Option<u64> {
     status_kib(process, "VmRSS:")

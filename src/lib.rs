@@ -80,3 +80,5 @@ mod cli;
 
 pub use cli::main;
 pub use demo::registry as demo_registry;
+#[cfg(feature = "figures")]
+pub use plan::figures;

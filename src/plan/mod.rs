@@ -17,6 +17,8 @@ mod describe;
 mod evidence;
 mod explain;
 mod facts;
+#[cfg(feature = "figures")]
+pub mod figures;
 mod health;
 mod held;
 mod lint;
