@@ -175,7 +175,7 @@ pub(super) fn times(world: &World, repository: &Repository, tag: &Tag) -> [Optio
         return [None; 3];
     };
     let (first_seen, pushed) = match &facts.listing {
-        Fact::Known(listing) => (listing.tags.get(tag).copied(), listing.pushed(tag)),
+        Fact::Known(listing) => (listing.tags.get(tag), listing.pushed(tag)),
         Fact::Unknown { .. } => (None, None),
     };
     let created = match facts.tags.get(tag) {

@@ -360,7 +360,7 @@ pub(super) async fn refuse_unlisted(
         live.sources.list(repository, &live.wants, now()).await;
         let facts = live.sources.image(repository);
         let failure = match facts.map(|facts| facts.listing) {
-            Some(Fact::Known(listing)) if listing.tags.contains_key(tag) => continue,
+            Some(Fact::Known(listing)) if listing.tags.contains(tag) => continue,
             Some(Fact::Known(_)) => {
                 let failure: Failure = anyhow::anyhow!("`{repository}` has no tag `{tag}`").into();
                 match policy.images.len() {

@@ -37,8 +37,8 @@ pub(super) fn listing(repository: &Repository, before: Option<&ImageFacts>, afte
 }
 
 fn new_tags(repository: &Repository, before: &Listing, after: &Listing) {
-    let is_new = |tag: &&Tag| !before.tags.contains_key(*tag);
-    let new: Vec<&Tag> = after.tags.keys().filter(is_new).collect();
+    let is_new = |tag: &&Tag| !before.tags.contains(tag);
+    let new: Vec<&Tag> = after.tags.names().filter(is_new).collect();
     if new.len() > NEW_TAGS_SAID_MAX {
         tracing::info!(%repository, tags = new.len(), "many new tags");
         return;

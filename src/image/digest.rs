@@ -8,7 +8,7 @@ use std::str::FromStr;
 /// Grammar: <https://github.com/opencontainers/image-spec/blob/main/descriptor.md#digests>. Only the registered
 /// algorithms `sha256` and `sha512` are accepted, since nothing else can be verified.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Digest(String); // Invariant: `sha256:` and 64, or `sha512:` and 128 lower-case hex digits.
+pub(crate) struct Digest(Box<str>); // Invariant: `sha256:` and 64, or `sha512:` and 128 lower-case hex digits.
 
 /// Why a text is not a digest.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,7 +47,7 @@ impl FromStr for Digest {
                 digest: s.to_owned(),
             });
         }
-        Ok(Self(s.to_owned()))
+        Ok(Self(s.into()))
     }
 }
 

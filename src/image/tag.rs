@@ -10,7 +10,7 @@ const TAG_LENGTH_MAX: usize = 128;
 ///
 /// Grammar: <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests>.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Tag(String); // Invariant: 1 to 128 of [A-Za-z0-9_.-], no leading `.` or `-`.
+pub(crate) struct Tag(Box<str>); // Invariant: 1 to 128 of [A-Za-z0-9_.-], no leading `.` or `-`.
 
 /// Why a text is not a tag.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,7 +37,7 @@ impl FromStr for Tag {
         if !starts_well || s.len() > TAG_LENGTH_MAX || !s.chars().all(allowed) {
             return Err(ParseTagError { tag: s.to_owned() });
         }
-        Ok(Self(s.to_owned()))
+        Ok(Self(s.into()))
     }
 }
 

@@ -16,7 +16,9 @@ use crate::ledger::{HeldVersion, Recorded, Resumed};
 use crate::manifest::{Standing, Version, Write};
 use crate::policy::select::choose::{Downgrade, Over, Ranking, Selection, SelectionHold, rank};
 use crate::policy::select::rule::Needs;
-use crate::policy::select::{Dated, Exclusion, Fact as OrderFact, KnownTags, TagFacts, TagRule};
+use crate::policy::select::{
+    Dated, Exclusion, Fact as OrderFact, KnownTags, TagFacts, TagRule, Tags, Times,
+};
 use crate::policy::{Candidates, ImageName};
 use crate::world::{ImageFacts, Listing, World};
 
@@ -25,7 +27,7 @@ use crate::world::{ImageFacts, Listing, World};
 pub(super) struct Choice<'a> {
     pub(super) subject: Subject<'a>,
     pub(super) rule: &'a TagRule,
-    pub(super) tags: &'a KnownTags,
+    pub(super) tags: &'a dyn Tags,
     pub(super) ranking: &'a Ranking<'a>,
     pub(super) recorded: Option<&'a Recorded>,
     pub(super) rejected: &'a Rejected,
@@ -65,7 +67,7 @@ pub(super) fn order_is_known(
         .filter_map(|(_, standing)| standing.tag.as_deref());
     let recorded = recorded.map(|recorded| recorded.moved.tag.as_str());
     let compared: Vec<&str> = standing.chain(recorded).collect();
-    match rule.needs(tags.pushes) {
+    match rule.needs(tags.pushes()) {
         Needs::Commits => {
             let source = rule.source().expect("a rule by commits has a source");
             let asked = ranking.commits_asked_about(&compared);
@@ -341,12 +343,8 @@ fn known_as(recorded: Option<&Recorded>, standing: &Standing) -> Option<String> 
 fn is_newer_than_undone(choice: Choice<'_>, to: &Tag, undone: &Recorded) -> bool {
     let tag = &undone.moved.tag;
     let (current, downgrade) = (Some(tag.as_str()), Downgrade::Forbidden);
-    let KnownTags {
-        tags,
-        pushes,
-        histories,
-    } = choice.tags;
-    let selection = match tags.iter().any(|facts| facts.tag == *tag) {
+    let tags = choice.tags;
+    let selection = match tags.place_of(tag.as_str()).is_some() {
         true => choice.ranking.choose(current, downgrade),
         false => {
             let gone = TagFacts {
@@ -355,11 +353,23 @@ fn is_newer_than_undone(choice: Choice<'_>, to: &Tag, undone: &Recorded) -> bool
                 created: Some(undone.at),
                 first_seen: Some(undone.at),
             };
-            let to = tags.iter().filter(|facts| facts.tag == *to).cloned();
+            let to = tags.place_of(to.as_str()).map(|place| {
+                let Times {
+                    pushed,
+                    created,
+                    first_seen,
+                } = tags.times(place);
+                TagFacts {
+                    tag: to.clone(),
+                    pushed,
+                    created,
+                    first_seen,
+                }
+            });
             let known = KnownTags {
-                tags: to.chain([gone]).collect(),
-                pushes: *pushes,
-                histories: histories.clone(),
+                tags: to.into_iter().chain([gone]).collect(),
+                pushes: tags.pushes(),
+                histories: tags.histories().clone(),
             };
             rank(choice.rule, &known).choose(current, downgrade)
         }

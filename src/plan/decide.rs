@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::choice::{Choice, followed, is_lifted, order_is_known, with_bars};
 use super::contested::{Contested, Owner};
-use super::facts::{branch_facts, histories, image_facts, known_tags, trusted_listing};
+use super::facts::{ListedTags, branch_facts, histories, image_facts, trusted_listing};
 use super::health::{Asked, Connected};
 use super::held::{Held, Ruling};
 use super::pin::{has, pinned};
@@ -23,8 +23,8 @@ use crate::image::{Repository, Tag};
 use crate::ledger::{HeldVersion, Recorded, Rejections};
 use crate::manifest::{CommitId, Standing};
 use crate::policy::gate::{Condition, Finding};
-use crate::policy::select::choose::{Ranking, Selection, compare_names, rank};
-use crate::policy::select::{Exclusion, KnownTags, TagRule};
+use crate::policy::select::choose::{Ranked, Ranking, Selection, compare_names};
+use crate::policy::select::{Exclusion, Histories, TagRule};
 use crate::policy::{
     After, Deliver, Environment, EnvironmentName, ImageName, OnDegraded, Policy, PolicyImage,
 };
@@ -47,20 +47,11 @@ pub(super) struct Subject<'a> {
 
 impl<'a> Desk<'a> {
     /// What `rule` makes of the listing of `repository`, which is known.
-    fn ranking(&mut self, repository: &'a Repository, rule: &'a TagRule) -> &Ranking<'a> {
-        let tags = self.tags;
-        let ranking = self.rankings.entry((repository, rule));
-        ranking.or_insert_with(|| rank(rule, &tags[repository]))
-    }
-
-    /// The place of each candidate in it, newest first.
-    fn places(&mut self, repository: &'a Repository, rule: &'a TagRule) -> Arc<Places<'a>> {
-        if let Some(places) = self.places.get(&(repository, rule)) {
-            return places.clone();
-        }
-        let places = Arc::new(self.ranking(repository, rule).places());
-        self.places.insert((repository, rule), places.clone());
-        places
+    fn ranking(&mut self, repository: &'a Repository, rule: &'a TagRule) -> Ranking<'a> {
+        let tags = &self.tags[repository];
+        let ranked = self.ranked.entry((repository, rule));
+        let ranked = ranked.or_insert_with(|| Arc::new(Ranked::of(rule, tags)));
+        Ranking::new(rule, tags, ranked.clone())
     }
 }
 
@@ -93,17 +84,13 @@ pub(super) struct Desk<'a> {
     pub(super) scope: &'a Scope<'a>,
     pub(super) rejections: &'a Rejections,
     pub(super) now: Timestamp,
-    pub(super) tags: &'a BTreeMap<&'a Repository, KnownTags>,
+    pub(super) tags: &'a BTreeMap<&'a Repository, ListedTags<'a>>,
     standings: &'a Standings<'a>,
     contested: &'a Contested<'a>,
     pub(super) connected: &'a Connected<'a>,
     /// What each rule makes of each listing, once however many policies share the two.
-    rankings: BTreeMap<(&'a Repository, &'a TagRule), Ranking<'a>>,
-    places: BTreeMap<(&'a Repository, &'a TagRule), Arc<Places<'a>>>,
+    ranked: BTreeMap<(&'a Repository, &'a TagRule), Arc<Ranked>>,
 }
-
-/// The place of each candidate in a ranking, newest first.
-type Places<'a> = BTreeMap<&'a str, usize>;
 
 /// Decides for every image in every environment where it stands.
 pub(super) fn decide_all(
@@ -169,17 +156,17 @@ pub(super) fn at_desk<T>(
         let each = standings.each(subject.environment, subject.name, place);
         each.map(move |(_, standings)| (subject.owner(), branch, standings))
     });
+    let histories = histories(world);
     let mut desk = Desk {
         world,
         scope,
         rejections,
         now,
-        tags: &all_known_tags(world),
+        tags: &listed_tags(world, &histories),
         standings: &standings,
         contested: &Contested::among(written),
         connected: &Connected::of(world),
-        rankings: BTreeMap::new(),
-        places: BTreeMap::new(),
+        ranked: BTreeMap::new(),
     };
     work(&subjects, &mut desk)
 }
@@ -213,11 +200,12 @@ fn moves_with((a, _): &(Subject<'_>, BranchName), (b, _): &(Subject<'_>, BranchN
 }
 
 /// The tags of every image whose listing is known.
-fn all_known_tags(world: &World) -> BTreeMap<&Repository, KnownTags> {
-    let histories = histories(world);
-    let known = |(repository, facts): (_, &ImageFacts)| match &facts.listing {
-        Fact::Known(listing) => Some((repository, known_tags(facts, listing, histories.clone()))),
-        Fact::Unknown { .. } => None,
+fn listed_tags<'a>(
+    world: &'a World,
+    histories: &'a Arc<Histories>,
+) -> BTreeMap<&'a Repository, ListedTags<'a>> {
+    let known = |(repository, facts): (&'a Repository, &'a ImageFacts)| {
+        Some((repository, ListedTags::of(facts, histories)?))
     };
     world.images.iter().filter_map(known).collect()
 }
@@ -358,7 +346,7 @@ fn chosen<'a>(
         now: desk.now,
     };
     let tags = &desk.tags[repository];
-    let ranking = desk.ranking(repository, rule);
+    let ranking = &desk.ranking(repository, rule);
     let Some(tag) = rule.followed() else {
         let choice = Choice {
             subject,
@@ -491,14 +479,10 @@ pub(super) fn ran_in<'a>(
     };
     let sites = sites.iter().map(|(_, standing)| standing);
     let standing: Vec<String> = sites.clone().filter_map(text).collect();
-    let places = desk.places(&image.repository, rule);
+    let ranking = desk.ranking(&image.repository, rule);
     let compare = |text: &str, other: &Tag| {
-        let place = |text| places.get(text).copied();
-        match (place(text), place(other.as_str())) {
-            // The newest stands first.
-            (Some(place), Some(other)) => Some(other.cmp(&place)),
-            (None, _) | (_, None) => compare_names(rule, text, other),
-        }
+        let order = ranking.compare(text, other.as_str());
+        order.or_else(|| compare_names(rule, text, other))
     };
     let key = (&policy.name, &before.name, name);
     let mut runs = at_head.ledger.runs(key, &standing, &compare);

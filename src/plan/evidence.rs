@@ -191,7 +191,7 @@ impl View<'_> {
             Some(Fact::Known(digest)) => Some((replaced, digest.clone())),
             Some(Fact::Unknown { .. }) => None,
             None => {
-                if matches!(&self.facts.listing, Fact::Known(listing) if listing.tags.contains_key(&tag))
+                if matches!(&self.facts.listing, Fact::Known(listing) if listing.tags.contains(&tag))
                 {
                     let repository: Repository = self.moved.repository.clone();
                     questions.insert(Question::Digest { repository, tag });

@@ -5,14 +5,14 @@ use std::slice;
 use jiff::Timestamp;
 
 use super::decide::barred;
-use super::facts::{histories, known_tags};
+use super::facts::{ListedTags, histories};
 use super::held::{Held, rejections};
 use super::{Decided, Scope, plan};
 use crate::image::Tag;
 use crate::policy::select::choose::rank;
 use crate::policy::select::explain::{Verdict, explain_ranking};
 use crate::policy::{Environment, Policy};
-use crate::world::{Fact, World};
+use crate::world::World;
 
 /// The decision for one image, with the tags that it was made from.
 #[derive(Debug)]
@@ -36,9 +36,10 @@ pub(crate) fn explain(
         .map(|decided| {
             let rule = &environment.rules[&decided.image];
             let facts = world.images.get(&decided.repository);
-            let tags = match facts.map(|facts| (facts, &facts.listing)) {
-                Some((facts, Fact::Known(listing))) => {
-                    let known = known_tags(facts, listing, histories(world));
+            let histories = histories(world);
+            let listed = facts.and_then(|facts| Some((facts, ListedTags::of(facts, &histories)?)));
+            let tags = match listed {
+                Some((facts, listed)) => {
                     let subject = (policy, &environment.name, &decided.image);
                     let held = Held::of(scope, (world, &rejections), subject, now);
                     let rejected = held.map(|held| held.rejected(facts)).unwrap_or_default();
@@ -49,10 +50,10 @@ pub(crate) fn explain(
                     let place = (&environment.name, &decided.image);
                     let mut barred = barred(&alone, (world, &rejections), place, now);
                     barred.extend(rejected.tags());
-                    let ranking = rank(rule, &known).without(&barred);
+                    let ranking = rank(rule, &listed).without(&barred);
                     explain_ranking(ranking, decided.current.as_deref())
                 }
-                None | Some((_, Fact::Unknown { .. })) => Vec::new(),
+                None => Vec::new(),
             };
             Explained { decided, tags }
         })

@@ -1,7 +1,7 @@
 //! Facts that a decision rests on: taken from the world if they are there and may be trusted, else a reason to
 //! hold, and the question that would end it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -10,10 +10,10 @@ use super::HoldReason;
 use crate::image::{Digest, Repository, Tag};
 use crate::manifest::NamedCommit;
 use crate::policy::SourceBranch;
-use crate::policy::select::{Histories, KnownTags, TagFacts};
+use crate::policy::select::{Histories, PushUse, Tags, Times};
 use crate::world::{
     BranchFacts, BranchName, Fact, ImageFacts, Listing, Pushes, Question, Shrunk, SourceFacts,
-    World,
+    TagDetails, World,
 };
 
 /// How old a listing may be. Pollers replace or fail a reading within minutes, so an older one means a replayed
@@ -54,7 +54,7 @@ pub(super) fn is_listed(
     (repository, facts): (&Repository, &ImageFacts),
 ) -> Result<bool, HoldReason> {
     match &facts.listing {
-        Fact::Known(listing) => Ok(listing.tags.contains_key(tag)),
+        Fact::Known(listing) => Ok(listing.tags.contains(tag)),
         Fact::Unknown { why } => Err(HoldReason::RegistryUnknown {
             repository: repository.clone(),
             why: why.clone(),
@@ -164,7 +164,7 @@ pub(super) fn commits_are_known(
     for (commit, tag) in asked {
         // What is not listed may not be chosen, and needs no fetch of its own. No tag was seen after the listing, whatever a
         // clock said that was put back since: no fetch would be late enough.
-        let seen = listing.tags.get(&tag).copied().unwrap_or(Timestamp::MIN);
+        let seen = listing.tags.get(&tag).unwrap_or(Timestamp::MIN);
         let seen = seen.min(listing.at);
         match known.map(|facts| (facts.commits.get(&commit), facts.fetched)) {
             Some((Some(NamedCommit::One(_) | NamedCommit::Several { .. }), _)) => continue,
@@ -194,26 +194,63 @@ pub(super) fn histories(world: &World) -> Arc<Histories> {
     Arc::new(world.sources.iter().filter_map(known).collect())
 }
 
-/// What is known of every tag of a listing.
-pub(super) fn known_tags(
-    facts: &ImageFacts,
-    listing: &Listing,
-    histories: Arc<Histories>,
-) -> KnownTags {
-    let created = |tag: &Tag| match facts.tags.get(tag)?.created {
-        Some(Fact::Known(time)) => time,
-        Some(Fact::Unknown { .. }) | None => None,
-    };
-    let of_tag = |(tag, first_seen): (&Tag, &Timestamp)| TagFacts {
-        tag: tag.clone(),
-        pushed: listing.pushed(tag),
-        created: created(tag),
-        first_seen: Some(*first_seen),
-    };
-    KnownTags {
-        tags: listing.tags.iter().map(of_tag).collect(),
-        pushes: listing.pushes.as_ref().map(|pushes| pushes.of_use),
-        histories,
+/// The tags of a listing, with what is known of each in the snapshot.
+#[derive(Clone, Copy)]
+pub(super) struct ListedTags<'a> {
+    pub(super) listing: &'a Listing,
+    details: &'a BTreeMap<Tag, TagDetails>,
+    histories: &'a Arc<Histories>,
+}
+
+impl<'a> ListedTags<'a> {
+    /// `None` where the listing is not known.
+    pub(super) fn of(facts: &'a ImageFacts, histories: &'a Arc<Histories>) -> Option<Self> {
+        let Fact::Known(listing) = &facts.listing else {
+            return None;
+        };
+        Some(Self {
+            listing,
+            details: &facts.tags,
+            histories,
+        })
+    }
+}
+
+impl Tags for ListedTags<'_> {
+    fn count(&self) -> usize {
+        self.listing.tags.len()
+    }
+
+    fn at(&self, place: usize) -> &Tag {
+        &self.listing.tags.at(place).0
+    }
+
+    fn times(&self, place: usize) -> Times {
+        let (tag, first_seen) = self.listing.tags.at(place);
+        let created = self
+            .details
+            .get(tag)
+            .and_then(|details| match details.created {
+                Some(Fact::Known(time)) => time,
+                Some(Fact::Unknown { .. }) | None => None,
+            });
+        Times {
+            pushed: self.listing.pushed(tag),
+            created,
+            first_seen: Some(*first_seen),
+        }
+    }
+
+    fn place_of(&self, tag: &str) -> Option<usize> {
+        self.listing.tags.place_of(tag)
+    }
+
+    fn pushes(&self) -> Option<PushUse> {
+        self.listing.pushes.as_ref().map(|pushes| pushes.of_use)
+    }
+
+    fn histories(&self) -> &Arc<Histories> {
+        self.histories
     }
 }
 

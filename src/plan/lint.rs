@@ -117,7 +117,7 @@ fn breaches_of(scope: &Scope<'_>, world: &World, commit: &PlannedCommit) -> Vec<
     let unlisted = moves.filter(|(_, moved)| {
         let facts = world.images.get(&moved.repository);
         let listing = facts.map(|facts| &facts.listing);
-        !matches!(listing, Some(Fact::Known(listing)) if listing.tags.contains_key(&moved.tag))
+        !matches!(listing, Some(Fact::Known(listing)) if listing.tags.contains(&moved.tag))
     });
     let tags = unlisted.map(|(policy, moved)| Breach::TagNotListed {
         policy: policy.clone(),

@@ -482,7 +482,7 @@ impl Screen<'_> {
             let since = ran.map(Since::FirstSeen).or(pushed);
             return since.ok_or_else(|| unknown_age("nobody tells when the tag was moved to it"));
         }
-        let first_seen = || listing.tags.get(tag).map(|at| Since::FirstSeen(*at));
+        let first_seen = || listing.tags.get(tag).map(Since::FirstSeen);
         let since = pushed.or_else(first_seen);
         since.ok_or_else(|| unknown_age("the registry does not list it"))
     }

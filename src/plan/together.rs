@@ -4,7 +4,7 @@
 //! for all. So the newest release that passes for all comes, however many newer ones wait.
 //! Invariant: where one image is held or unknown, none is promoted, but to what a person pinned.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::{HoldReason, Promote};
 use crate::image::Tag;
 use crate::policy::gate::Verdict;
 use crate::policy::select::Exclusion;
-use crate::world::BranchName;
+use crate::world::{BranchName, SeenTags};
 
 /// Why one image keeps another back that moves together with it.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,14 +86,15 @@ pub(super) fn judge_together<'a>(
 fn lacks(subject: Subject<'_>, group: &[(Subject<'_>, BranchName)], desk: &Desk<'_>) -> Bars {
     let tags = |subject: Subject<'_>| {
         let known = desk.tags.get(&subject.image.repository)?;
-        Some(known.tags.iter().map(|facts| &facts.tag))
+        Some(&known.listing.tags)
     };
     let Some(own) = tags(subject) else {
         return Bars::new();
     };
-    let own: BTreeSet<&Tag> = own.collect();
-    let all = group.iter().filter_map(|(other, _)| tags(*other)).flatten();
-    let lacked = all.filter(|tag| !own.contains(tag));
+    let all = group.iter().filter_map(|(other, _)| tags(*other));
+    let lacked = all
+        .flat_map(SeenTags::names)
+        .filter(|tag| !own.contains(tag));
     lacked.map(|tag| (tag.clone(), None)).collect()
 }
 

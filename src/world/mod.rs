@@ -9,6 +9,7 @@ mod checks;
 mod description;
 mod folders;
 mod history;
+mod listed;
 mod pushes;
 mod range;
 mod rendered;
@@ -39,6 +40,7 @@ pub(crate) use applications::{
 pub(crate) use checks::Answer;
 pub(crate) use description::{Description, Labels};
 pub(crate) use folders::Folders;
+pub(crate) use listed::SeenTags;
 pub(crate) use range::{CommitRange, RangeCommits, SourceCommit};
 pub(crate) use rendered::{Rendered, RenderedFolder, RenderedObject, Rendering};
 pub(crate) use requests::{Proposal, PullRequest, PullRequests, RequestState};
@@ -104,8 +106,7 @@ pub(crate) struct ImageFacts {
 pub(crate) struct Listing {
     /// When the registry answered.
     pub(crate) at: Timestamp,
-    /// Each tag, with the time at which this daemon first saw it.
-    pub(crate) tags: BTreeMap<Tag, Timestamp>,
+    pub(crate) tags: SeenTags,
     /// Set where it is less than half of the last one that was believed.
     pub(crate) shrunk: Option<Shrunk>,
     /// `None`: this registry does not tell when tags were pushed.

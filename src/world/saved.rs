@@ -310,7 +310,7 @@ fn save_image(facts: &ImageFacts) -> SavedImage {
     let mut pushes = None;
     let (unknown, listed, shrunk) = match listing {
         Fact::Known(listing) => {
-            for (tag, first_seen) in &listing.tags {
+            for (tag, first_seen) in listing.tags.iter() {
                 let saved = SavedTag {
                     first_seen: Some(first_seen.to_string()),
                     pushed: listing.pushed(tag).map(|at| at.to_string()),
@@ -401,7 +401,7 @@ fn load_image(saved: SavedImage) -> Result<ImageFacts, LoadWorldError> {
         (Some(why), _) => Fact::Unknown { why },
         (None, Some(at)) => Fact::Known(Arc::new(Listing {
             at: parse(&at, "a time")?,
-            tags,
+            tags: tags.into_iter().collect(),
             shrunk,
             pushes: pushes.map(|saved| pushes::load(saved, pushed)),
         })),

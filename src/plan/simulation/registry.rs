@@ -154,7 +154,7 @@ impl Registry {
         };
         Listing {
             at: now,
-            tags,
+            tags: tags.into_iter().collect(),
             shrunk,
             pushes: (shape.tags == Tags::Pushed).then_some(pushes),
         }

@@ -5,11 +5,9 @@
 
 use std::cmp::Ordering;
 
-use jiff::Timestamp;
-
 use super::rule::TagRule;
 use super::shape::Reading;
-use super::{Dated, Exclusion, Fact, Histories, NamedCommits, TagFacts};
+use super::{Dated, Exclusion, Fact, Histories, NamedCommits, Times};
 use crate::image::Tag;
 use crate::manifest::{CommitPlace, NamedCommit};
 use crate::policy::SourceBranch;
@@ -20,9 +18,7 @@ pub(super) struct Candidate<'a> {
     pub(super) tag: &'a Tag,
     pub(super) reading: Reading,
     pub(super) commit: Option<NamedCommit>,
-    pub(super) pushed: Option<Timestamp>,
-    pub(super) created: Option<Timestamp>,
-    pub(super) first_seen: Option<Timestamp>,
+    pub(super) times: Times,
 }
 
 /// The history that orders the candidates of a rule.
@@ -42,20 +38,16 @@ impl<'a> History<'a> {
 }
 
 impl<'a> Candidate<'a> {
-    pub(super) fn new(facts: &'a TagFacts, reading: Reading, history: Option<History<'_>>) -> Self {
-        let TagFacts {
-            tag,
-            pushed,
-            created,
-            first_seen,
-        } = facts;
+    pub(super) fn new(
+        (tag, times): (&'a Tag, Times),
+        reading: Reading,
+        history: Option<History<'_>>,
+    ) -> Self {
         Self {
             tag,
             commit: commit(tag, &reading, history),
             reading,
-            pushed: *pushed,
-            created: *created,
-            first_seen: *first_seen,
+            times,
         }
     }
 
@@ -87,9 +79,9 @@ impl<'a> Candidate<'a> {
     /// Whether `fact` is known of this tag. What a name says is known of every candidate.
     pub(super) fn knows(&self, fact: Fact) -> bool {
         match fact {
-            Fact::Pushed => self.pushed.is_some(),
-            Fact::Created => self.created.is_some(),
-            Fact::FirstSeen => self.first_seen.is_some(),
+            Fact::Pushed => self.times.pushed.is_some(),
+            Fact::Created => self.times.created.is_some(),
+            Fact::FirstSeen => self.times.first_seen.is_some(),
             Fact::Version => self.reading.version.is_some(),
             Fact::Number => self.reading.number.is_some(),
             Fact::Timestamp => self.reading.timestamp.is_some(),
@@ -100,9 +92,9 @@ impl<'a> Candidate<'a> {
     /// The time that `fact` is, where it is one.
     pub(super) fn dated(&self, fact: Fact) -> Option<Dated> {
         match fact {
-            Fact::Pushed => self.pushed.map(Dated::Pushed),
-            Fact::Created => self.created.map(Dated::Created),
-            Fact::FirstSeen => self.first_seen.map(Dated::FirstSeen),
+            Fact::Pushed => self.times.pushed.map(Dated::Pushed),
+            Fact::Created => self.times.created.map(Dated::Created),
+            Fact::FirstSeen => self.times.first_seen.map(Dated::FirstSeen),
             Fact::Version | Fact::Number | Fact::Timestamp | Fact::Commits => None,
         }
     }
@@ -138,9 +130,9 @@ pub(super) fn compare(fact: Fact, a: &Candidate<'_>, b: &Candidate<'_>) -> Order
                 .then_with(number)
                 .then_with(timestamp)
         }
-        Fact::Pushed => a.pushed.cmp(&b.pushed),
-        Fact::Created => a.created.cmp(&b.created),
-        Fact::FirstSeen => a.first_seen.cmp(&b.first_seen),
+        Fact::Pushed => a.times.pushed.cmp(&b.times.pushed),
+        Fact::Created => a.times.created.cmp(&b.times.created),
+        Fact::FirstSeen => a.times.first_seen.cmp(&b.times.first_seen),
     }
 }
 

@@ -4,14 +4,15 @@
 //! Invariant: a choice is never older than what stands there, unless the caller allows a downgrade.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::slice;
+use std::sync::Arc;
 
-use super::candidate::{Candidate, History, commit, compare};
+use super::candidate::{Candidate, History, compare};
 use super::rule::{Order, TagRule};
 use super::shape::Reading;
-use super::{Dated, Exclusion, Fact, KnownTags, Number, PushUse, TagFacts};
+use super::{Dated, Exclusion, Fact, Number, PushUse, Tags, Times};
 use crate::image::Tag;
 use crate::image::version::Version;
 use crate::manifest::NamedCommit;
@@ -79,17 +80,24 @@ pub(crate) enum SelectionHold {
     Vanished { current: Tag },
 }
 
+/// The order that a rule gives the tags of a listing. It names places and holds no text, so that one of each listing is small.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ranked {
+    /// The places of the candidates among the tags, newest first.
+    places: Box<[u32]>,
+    /// What ordered them.
+    fact: Option<Fact>,
+}
+
 /// All tags of a listing in order, as one rule has it. What stands at a site is not part of it, so sites may share one.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Ranking<'a> {
     rule: &'a TagRule,
-    facts: &'a [TagFacts],
+    tags: &'a dyn Tags,
     history: Option<History<'a>>,
-    /// Newest first.
-    pub(super) candidates: Vec<Candidate<'a>>,
-    /// What ordered them.
-    pub(super) fact: Option<Fact>,
-    pub(super) excluded: Vec<(Exclusion, &'a Tag)>,
+    ranked: Arc<Ranked>,
+    /// The candidates that may not come, and others.
+    barred: BTreeMap<Tag, Exclusion>,
 }
 
 /// What stands at the site, as far as the rule can order it.
@@ -104,7 +112,7 @@ enum Standing<'a> {
 /// The result depends on the set of tags alone. `current` is the text that stands at the site.
 pub(crate) fn select(
     rule: &TagRule,
-    known: &KnownTags,
+    known: &dyn Tags,
     current: Option<&str>,
     downgrade: Downgrade,
 ) -> Selection {
@@ -122,9 +130,7 @@ pub(crate) fn compare_names(rule: &TagRule, a: &str, b: &Tag) -> Option<Ordering
             tag,
             reading: rule.read(tag).ok()?,
             commit: None,
-            pushed: None,
-            created: None,
-            first_seen: None,
+            times: Times::default(),
         };
         candidate.knows(fact).then_some(candidate)
     };
@@ -132,56 +138,115 @@ pub(crate) fn compare_names(rule: &TagRule, a: &str, b: &Tag) -> Option<Ordering
 }
 
 /// Puts the candidates in order, newest first, and sets the other tags aside.
-pub(crate) fn rank<'a>(rule: &'a TagRule, known: &'a KnownTags) -> Ranking<'a> {
-    let KnownTags {
-        tags: facts,
-        pushes,
-        histories,
-    } = known;
-    let history = History::of(rule, histories);
-    let mut candidates = Vec::new();
-    let mut excluded = Vec::new();
-    for facts in facts {
-        let candidate = rule
-            .judge(&facts.tag)
-            .and_then(|reading| Candidate::new(facts, reading, history).on_branch(history));
-        match candidate {
-            Ok(candidate) => candidates.push(candidate),
-            Err(exclusion) => excluded.push((exclusion, &facts.tag)),
-        }
+pub(crate) fn rank<'a>(rule: &'a TagRule, tags: &'a dyn Tags) -> Ranking<'a> {
+    Ranking::new(rule, tags, Arc::new(Ranked::of(rule, tags)))
+}
+
+impl Ranked {
+    pub(crate) fn of(rule: &TagRule, tags: &dyn Tags) -> Self {
+        let history = History::of(rule, tags.histories());
+        let judged = (0..tags.count()).zip(0_u32..).filter_map(|(at, place)| {
+            let candidate = judge(rule, (tags, at), history).ok()?;
+            Some((place, candidate))
+        });
+        let mut candidates: Vec<(u32, Candidate<'_>)> = judged.collect();
+        let known = |fact: Fact| candidates.iter().any(|(_, c)| c.knows(fact));
+        let fact = match rule.order() {
+            Order::Follow => None,
+            Order::By(fact) => Some(fact),
+            Order::Times if tags.pushes() == Some(PushUse::ByDefault) => Some(Fact::Pushed),
+            Order::Times if known(Fact::FirstSeen) && !known(Fact::Created) => {
+                Some(Fact::FirstSeen)
+            }
+            Order::Times => Some(Fact::Created),
+        };
+        let spelling = Spelling::of(rule, None);
+        candidates.sort_unstable_by(|(_, a), (_, b)| newest_first((a, b), fact, &spelling));
+        let places = candidates.into_iter().map(|(place, _)| place).collect();
+        Self { places, fact }
     }
-    let known = |fact: Fact| candidates.iter().any(|c: &Candidate<'_>| c.knows(fact));
-    let fact = match rule.order() {
-        Order::Follow => None,
-        Order::By(fact) => Some(fact),
-        Order::Times if *pushes == Some(PushUse::ByDefault) => Some(Fact::Pushed),
-        Order::Times if known(Fact::FirstSeen) && !known(Fact::Created) => Some(Fact::FirstSeen),
-        Order::Times => Some(Fact::Created),
-    };
-    let mut ranking = Ranking {
-        rule,
-        facts,
-        history,
-        candidates,
-        fact,
-        excluded,
-    };
-    ranking.prefer(None);
-    ranking
+}
+
+/// The candidate at a place, or why the tag there is none.
+fn judge<'a>(
+    rule: &TagRule,
+    (tags, place): (&'a dyn Tags, usize),
+    history: Option<History<'_>>,
+) -> Result<Candidate<'a>, Exclusion> {
+    let tag = tags.at(place);
+    let reading = rule.judge(tag)?;
+    Candidate::new((tag, tags.times(place)), reading, history).on_branch(history)
+}
+
+/// The order of candidates: where several spell one version, the one to take comes first.
+fn newest_first(
+    (a, b): (&Candidate<'_>, &Candidate<'_>),
+    fact: Option<Fact>,
+    spelling: &Spelling<'_>,
+) -> Ordering {
+    let by_fact = fact.map_or(Ordering::Equal, |fact| compare(fact, b, a));
+    by_fact.then_with(|| spelling.rank(b).cmp(&spelling.rank(a)))
 }
 
 impl<'a> Ranking<'a> {
+    /// `ranked` is what the rule makes of these tags.
+    pub(crate) fn new(rule: &'a TagRule, tags: &'a dyn Tags, ranked: Arc<Ranked>) -> Self {
+        Self {
+            rule,
+            tags,
+            history: History::of(rule, tags.histories()),
+            ranked,
+            barred: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn fact(&self) -> Option<Fact> {
+        self.ranked.fact
+    }
+
     /// The same without the candidates that may not come. What stands somewhere keeps its place all the same.
     pub(crate) fn without(&self, barred: &BTreeMap<Tag, Exclusion>) -> Self {
         let mut left = self.clone();
-        left.candidates.retain(|candidate| {
-            let exclusion = barred.get(candidate.tag).cloned();
-            let is_barred = exclusion.is_some();
-            left.excluded
-                .extend(exclusion.map(|exclusion| (exclusion, candidate.tag)));
-            !is_barred
-        });
+        for (tag, exclusion) in barred {
+            let kept = left.barred.entry(tag.clone());
+            kept.or_insert_with(|| exclusion.clone());
+        }
         left
+    }
+
+    /// The places of the candidates, newest first.
+    fn places(&self) -> impl DoubleEndedIterator<Item = usize> {
+        let places = self.ranked.places.iter().map(|place| *place as usize);
+        places.filter(|place| !self.barred.contains_key(self.tags.at(*place)))
+    }
+
+    /// The candidates, newest first; each is read when it is its turn.
+    fn candidates(&self) -> impl DoubleEndedIterator<Item = Candidate<'a>> {
+        self.places().map(|place| {
+            let candidate = judge(self.rule, (self.tags, place), self.history);
+            candidate.expect("it was a candidate when it was ranked")
+        })
+    }
+
+    /// The candidates, where several spell one version the spelling that the site uses first, then the one with `v`.
+    pub(super) fn preferred(&self, current: Option<&Tag>) -> Vec<Candidate<'a>> {
+        let (fact, spelling) = (self.fact(), Spelling::of(self.rule, current));
+        let mut candidates: Vec<_> = self.candidates().collect();
+        candidates.sort_unstable_by(|a, b| newest_first((a, b), fact, &spelling));
+        candidates
+    }
+
+    /// The tags that are no candidates, or may not come.
+    pub(super) fn excluded(&self) -> Vec<(Exclusion, &'a Tag)> {
+        let excluded = (0..self.tags.count()).filter_map(|place| {
+            let tag = self.tags.at(place);
+            let why = match judge(self.rule, (self.tags, place), self.history) {
+                Ok(_) => self.barred.get(tag)?.clone(),
+                Err(why) => why,
+            };
+            Some((why, tag))
+        });
+        excluded.collect()
     }
 
     /// The candidates that are newer than what stands at a site, newest first; all, where that cannot be ordered.
@@ -191,30 +256,38 @@ impl<'a> Ranking<'a> {
             Some(Ok(Standing::Ordered(standing))) => Some(standing),
             Some(Ok(Standing::Nothing | Standing::Unordered) | Err(_)) | None => None,
         };
-        let floor = self.fact.zip(standing.as_deref());
-        let is_newer = |candidate: &&Candidate<'_>| {
-            floor.is_none_or(|(fact, floor)| compare(fact, floor, candidate).is_lt())
-        };
-        let newer = self.candidates.iter().take_while(is_newer);
-        newer.map(|candidate| candidate.tag).collect()
+        match self.fact().zip(standing) {
+            None => self.places().map(|place| self.tags.at(place)).collect(),
+            Some((fact, floor)) => {
+                let is_newer = |c: &Candidate<'_>| compare(fact, &floor, c).is_lt();
+                let newer = self.candidates().take_while(is_newer);
+                newer.map(|candidate| candidate.tag).collect()
+            }
+        }
     }
 
-    /// The place of each candidate, newest first.
-    pub(crate) fn places(&self) -> BTreeMap<&'a str, usize> {
-        let tags = self
-            .candidates
-            .iter()
-            .map(|candidate| candidate.tag.as_str());
-        tags.zip(0..).collect()
+    /// How candidate `a` compares to candidate `b`, two spellings of one version too; `None` where one of them is none.
+    pub(crate) fn compare(&self, a: &str, b: &str) -> Option<Ordering> {
+        let turn = |text: &str| {
+            let place = self.tags.place_of(text)?;
+            let mut places = self.ranked.places.iter();
+            places.position(|other| *other as usize == place)
+        };
+        // The newest stands first.
+        Some(turn(b)?.cmp(&turn(a)?))
     }
 
     /// Chooses the newest candidate; `current` is the text that stands at the site.
     pub(crate) fn choose(&self, current: Option<&str>, downgrade: Downgrade) -> Selection {
         let standing_tag: Option<Tag> = current.and_then(|text| text.parse().ok());
-        let Some(newest) = self.newest(standing_tag.as_ref()) else {
-            return Selection::Hold(no_candidate(self.facts.len(), self.excluded.clone()));
+        let leaders = self.leaders();
+        let spelling = Spelling::of(self.rule, standing_tag.as_ref());
+        let preferred =
+            |a: &&Candidate<'_>, b: &&Candidate<'_>| spelling.rank(a).cmp(&spelling.rank(b));
+        let Some(newest) = leaders.iter().max_by(preferred) else {
+            return Selection::Hold(no_candidate(self.tags.count(), self.excluded()));
         };
-        let Some(fact) = self.fact else {
+        let Some(fact) = self.fact() else {
             let over = match current {
                 None => Over::Nothing,
                 Some(_) => Over::Unordered,
@@ -242,9 +315,10 @@ impl<'a> Ranking<'a> {
             (Some(hold), Downgrade::Forbidden) => return Selection::Hold(hold),
             (Some(_), Downgrade::Allowed) => Standing::Unordered,
         };
-        let held = unknown(&self.candidates, &standing, fact)
+        let held = self
+            .unknown(&leaders, &standing, fact)
             .or_else(|| below(newest, &standing, fact, downgrade))
-            .or_else(|| tie(&self.candidates, &standing, fact));
+            .or_else(|| tie(&leaders, &standing, fact));
         if let Some(hold) = held {
             return Selection::Hold(hold);
         }
@@ -275,32 +349,22 @@ impl<'a> Ranking<'a> {
         let Some(reading) = read_standing(self.rule, tag) else {
             return Ok(Standing::Unordered);
         };
-        let candidate = |facts, reading| Candidate::new(facts, reading, self.history);
-        if let Some(facts) = self.facts.iter().find(|facts| facts.tag == *tag) {
-            return Ok(Standing::Ordered(Box::new(candidate(facts, reading))));
+        let candidate =
+            |place, reading| Candidate::new((tag, self.tags.times(place)), reading, self.history);
+        if let Some(place) = self.tags.place_of(tag.as_str()) {
+            return Ok(Standing::Ordered(Box::new(candidate(place, reading))));
         }
-        let current = Candidate {
-            tag,
-            commit: commit(tag, &reading, self.history),
-            reading,
-            pushed: None,
-            created: None,
-            first_seen: None,
-        };
-        let spelled_otherwise = self.facts.iter().find(|facts| {
-            let other = self.rule.read(&facts.tag);
-            other.is_ok_and(|reading| candidate(facts, reading).is_spelling_of(&current))
+        let current = Candidate::new((tag, Times::default()), reading, self.history);
+        let mut places = 0..self.tags.count();
+        let spelled_otherwise = places.find(|place| {
+            let (tag, times) = (self.tags.at(*place), self.tags.times(*place));
+            let other = self.rule.read(tag);
+            let other = other.map(|reading| Candidate::new((tag, times), reading, self.history));
+            other.is_ok_and(|other| other.is_spelling_of(&current))
         });
         match spelled_otherwise {
-            Some(TagFacts {
-                tag: _,
-                pushed,
-                created,
-                first_seen,
-            }) => Ok(Standing::Ordered(Box::new(Candidate {
-                pushed: *pushed,
-                created: *created,
-                first_seen: *first_seen,
+            Some(place) => Ok(Standing::Ordered(Box::new(Candidate {
+                times: self.tags.times(place),
                 ..current
             }))),
             None => Err(SelectionHold::Vanished {
@@ -324,44 +388,80 @@ impl<'a> Ranking<'a> {
 
     /// The tags whose facts a choice reads: the candidates, and those of `compared` that the rule can order.
     pub(crate) fn asked_about(&self, compared: &[&str]) -> Vec<&'a Tag> {
-        let wanted = |tag: &&Tag| compared.contains(&tag.as_str()) && self.rule.read(tag).is_ok();
-        let excluded = self.excluded.iter().map(|(_, tag)| *tag).filter(wanted);
-        let candidates = self.candidates.iter().map(|candidate| candidate.tag);
-        candidates.chain(excluded).collect()
+        let candidates: BTreeSet<usize> = self.places().collect();
+        let compared = compared.iter().filter_map(|text| self.tags.place_of(text));
+        let compared: BTreeSet<usize> = compared.collect();
+        let others = compared.difference(&candidates).copied();
+        let others = others.filter(|place| self.rule.read(self.tags.at(*place)).is_ok());
+        let places = self.places().chain(others);
+        places.map(|place| self.tags.at(place)).collect()
     }
 
     /// The names of commits that a choice reads, each with a tag that holds it: those of the candidates, whether on the branch
     /// or not, and of what among `compared` the rule can order.
     pub(crate) fn commits_asked_about(&self, compared: &[&str]) -> Vec<(String, Tag)> {
-        let off_branch = |(why, _): &&(Exclusion, &Tag)| matches!(why, Exclusion::OffBranch { .. });
-        let off_branch = self.excluded.iter().filter(off_branch);
-        let off_branch = off_branch.map(|(_, tag)| (*tag).clone());
+        let excluded = self.excluded().into_iter();
+        let off_branch = excluded.filter(|(why, _)| matches!(why, Exclusion::OffBranch { .. }));
+        let off_branch = off_branch.map(|(_, tag)| tag.clone());
         let compared = compared.iter().filter_map(|text| text.parse().ok());
-        let candidates = self.candidates.iter().map(|c| c.tag.clone());
+        let candidates = self.places().map(|place| self.tags.at(place).clone());
         let tags = candidates.chain(off_branch).chain(compared);
         tags.filter_map(|tag| Some((self.rule.commit_in(&tag)?, tag)))
             .collect()
     }
 
-    /// Puts first, where several candidates spell one version, the spelling that the site uses, then the one with `v`.
-    pub(super) fn prefer(&mut self, current: Option<&Tag>) {
-        let (fact, spelling) = (self.fact, Spelling::of(self.rule, current));
-        self.candidates.sort_unstable_by(|a, b| {
-            let by_fact = fact.map_or(Ordering::Equal, |fact| compare(fact, b, a));
-            by_fact.then_with(|| spelling.rank(b).cmp(&spelling.rank(a)))
-        });
+    /// The candidates that are as new as any, in the order of their spelling.
+    fn leaders(&self) -> Vec<Candidate<'a>> {
+        let mut leaders: Vec<Candidate<'a>> = Vec::new();
+        for candidate in self.candidates() {
+            let as_new = |first: &Candidate<'_>| {
+                let order = self.fact().map(|fact| compare(fact, &candidate, first));
+                order.is_none_or(Ordering::is_eq)
+            };
+            if !leaders.first().is_none_or(as_new) {
+                break;
+            }
+            leaders.push(candidate);
+        }
+        leaders
     }
 
-    /// The newest candidate in the spelling that the site uses.
-    fn newest(&self, current: Option<&Tag>) -> Option<&Candidate<'a>> {
-        let first = self.candidates.first()?;
-        let is_as_new = |c: &&Candidate<'_>| {
-            let order = self.fact.map(|fact| compare(fact, c, first));
-            order.is_none_or(Ordering::is_eq)
+    /// Candidates that cannot be ordered hold, rather than count as old: what is not known may be the newest.
+    fn unknown(
+        &self,
+        leaders: &[Candidate<'_>],
+        standing: &Standing<'_>,
+        fact: Fact,
+    ) -> Option<SelectionHold> {
+        let compared = standing.ordered();
+        let alone = match (self.places().take(2).count(), leaders, compared) {
+            (1, _, []) => true,
+            (1, [only], [current]) => only.tag == current.tag,
+            _ => false,
         };
-        let spelling = Spelling::of(self.rule, current);
-        let newest = self.candidates.iter().take_while(is_as_new);
-        newest.max_by(|a, b| spelling.rank(a).cmp(&spelling.rank(b)))
+        if alone {
+            return None;
+        }
+        // What is not known is less than what is, so it stands at the end.
+        let lacking = self.candidates().rev().take_while(|c| !c.knows(fact));
+        let lacking = lacking.map(|c| c.tag);
+        let standing = compared.iter().filter(|c| !c.knows(fact));
+        // Which of several commits is meant is of no weight where even the latest is older than another candidate.
+        let first = leaders.iter().take(1);
+        let vague = first.chain(compared).filter(|c| c.is_ambiguous(fact));
+        let others = standing.chain(vague).map(|c| c.tag);
+        let tag = lacking.min().into_iter().chain(others).min()?.clone();
+        Some(SelectionHold::Unknown { tag, fact })
+    }
+}
+
+impl<'a> Standing<'a> {
+    /// What stands there, where it has a place among the candidates.
+    fn ordered(&self) -> &[Candidate<'a>] {
+        match self {
+            Self::Ordered(current) => slice::from_ref(current.as_ref()),
+            Self::Nothing | Self::Unordered => &[],
+        }
     }
 }
 
@@ -418,30 +518,6 @@ fn no_candidate(seen: usize, mut excluded: Vec<(Exclusion, &Tag)>) -> SelectionH
     SelectionHold::NoCandidate { seen, excluded }
 }
 
-/// Candidates that cannot be ordered hold, rather than count as old: what is not known may be the newest.
-fn unknown(
-    candidates: &[Candidate<'_>],
-    standing: &Standing<'_>,
-    fact: Fact,
-) -> Option<SelectionHold> {
-    let compared = match standing {
-        Standing::Ordered(current) => slice::from_ref(current.as_ref()),
-        Standing::Nothing | Standing::Unordered => &[],
-    };
-    let alone = match (candidates, compared) {
-        ([_], []) => true,
-        ([only], [current]) => only.tag == current.tag,
-        _ => false,
-    };
-    let lacking = candidates.iter().chain(compared).filter(|c| !c.knows(fact));
-    // Which of several commits is meant is of no weight where even the latest is older than another candidate.
-    let first = candidates.iter().take(1);
-    let vague = first.chain(compared).filter(|c| c.is_ambiguous(fact));
-    let tags = lacking.chain(vague).map(|c| c.tag);
-    let tag = tags.min().filter(|_| !alone)?.clone();
-    Some(SelectionHold::Unknown { tag, fact })
-}
-
 fn below(
     newest: &Candidate<'_>,
     standing: &Standing<'_>,
@@ -459,21 +535,11 @@ fn below(
 }
 
 /// Different tags that are equally new, what stands there included.
-fn tie(candidates: &[Candidate<'_>], standing: &Standing<'_>, fact: Fact) -> Option<SelectionHold> {
-    let newest = candidates.first()?;
-    let compared = match standing {
-        Standing::Ordered(current) => slice::from_ref(current.as_ref()),
-        Standing::Nothing | Standing::Unordered => &[],
-    };
-    let equal: Vec<_> = candidates
-        .iter()
-        .take_while(|c| compare(fact, c, newest) == Ordering::Equal)
-        .chain(
-            compared
-                .iter()
-                .filter(|c| compare(fact, c, newest) == Ordering::Equal),
-        )
-        .collect();
+fn tie(leaders: &[Candidate<'_>], standing: &Standing<'_>, fact: Fact) -> Option<SelectionHold> {
+    let newest = leaders.first()?;
+    let compared = standing.ordered().iter();
+    let compared = compared.filter(|c| compare(fact, c, newest) == Ordering::Equal);
+    let equal: Vec<_> = leaders.iter().chain(compared).collect();
     if equal.iter().all(|c| c.is_spelling_of(newest)) {
         return None;
     }

@@ -8,7 +8,7 @@ use std::fmt;
 use super::candidate::{Candidate, compare};
 use super::choose::{Ranking, rank};
 use super::rule::TagRule;
-use super::{Exclusion, Fact, KnownTags};
+use super::{Exclusion, Fact, Tags};
 use crate::image::Tag;
 
 /// What became of one tag.
@@ -39,33 +39,30 @@ pub(crate) enum Verdict {
 /// Explains every tag, newest first, then those that are no candidates.
 pub(crate) fn explain(
     rule: &TagRule,
-    known: &KnownTags,
+    known: &dyn Tags,
     current: Option<&str>,
 ) -> Vec<(Tag, Verdict)> {
     explain_ranking(rank(rule, known), current)
 }
 
 /// The same of a ranking.
-pub(crate) fn explain_ranking(
-    mut ranking: Ranking<'_>,
-    current: Option<&str>,
-) -> Vec<(Tag, Verdict)> {
+pub(crate) fn explain_ranking(ranking: Ranking<'_>, current: Option<&str>) -> Vec<(Tag, Verdict)> {
     let current: Option<Tag> = current.and_then(|text| text.parse().ok());
-    ranking.prefer(current.as_ref());
-    ranking.excluded.sort_unstable();
-    let candidates = &ranking.candidates;
-    let of_candidate = |place: usize| match ranking.fact {
-        Some(fact) => verdict(candidates, place, fact),
+    let candidates = ranking.preferred(current.as_ref());
+    let mut excluded = ranking.excluded();
+    excluded.sort_unstable();
+    let of_candidate = |place: usize| match ranking.fact() {
+        Some(fact) => verdict(&candidates, place, fact),
         None => Verdict::Newest,
     };
     let judged = candidates.iter().enumerate();
-    let is_barred = ranking.excluded.iter().any(|(why, _)| why.is_bar());
+    let is_barred = excluded.iter().any(|(why, _)| why.is_bar());
     let judged = judged.map(|(place, candidate)| match of_candidate(place) {
         Verdict::Newest if is_barred => (candidate.tag.clone(), Verdict::NewestOfThose),
         verdict => (candidate.tag.clone(), verdict),
     });
-    let excluded = ranking.excluded.iter();
-    let excluded = excluded.map(|(why, tag)| ((*tag).clone(), Verdict::Excluded(why.clone())));
+    let excluded = excluded.into_iter();
+    let excluded = excluded.map(|(why, tag)| (tag.clone(), Verdict::Excluded(why)));
     judged.chain(excluded).collect()
 }
 

@@ -44,14 +44,74 @@ pub(crate) struct TagFacts {
     pub(crate) first_seen: Option<Timestamp>,
 }
 
-/// The tags of a whole listing, each once.
+/// The times that are known of one tag, as [`TagFacts`] has them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Times {
+    pub(crate) pushed: Option<Timestamp>,
+    pub(crate) created: Option<Timestamp>,
+    pub(crate) first_seen: Option<Timestamp>,
+}
+
+/// The tags of a whole listing, each once, each at its place. A trait because a snapshot has them as they were read, thousands of
+/// listings that nobody is to copy, and others tell them one by one.
+pub(crate) trait Tags {
+    fn count(&self) -> usize;
+
+    fn at(&self, place: usize) -> &Tag;
+
+    fn times(&self, place: usize) -> Times;
+
+    fn place_of(&self, tag: &str) -> Option<usize>;
+
+    /// Where the registry tells push times: when they order candidates.
+    fn pushes(&self) -> Option<PushUse>;
+
+    /// The same for all listings.
+    fn histories(&self) -> &Arc<Histories>;
+}
+
+/// The tags of a listing that is told one by one.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct KnownTags {
     pub(crate) tags: Vec<TagFacts>,
-    /// Where the registry tells push times: when they order candidates.
     pub(crate) pushes: Option<PushUse>,
-    /// The same for all listings.
     pub(crate) histories: Arc<Histories>,
+}
+
+impl Tags for KnownTags {
+    fn count(&self) -> usize {
+        self.tags.len()
+    }
+
+    fn at(&self, place: usize) -> &Tag {
+        &self.tags[place].tag
+    }
+
+    fn times(&self, place: usize) -> Times {
+        let TagFacts {
+            tag: _,
+            pushed,
+            created,
+            first_seen,
+        } = self.tags[place];
+        Times {
+            pushed,
+            created,
+            first_seen,
+        }
+    }
+
+    fn place_of(&self, tag: &str) -> Option<usize> {
+        self.tags.iter().position(|facts| facts.tag.as_str() == tag)
+    }
+
+    fn pushes(&self) -> Option<PushUse> {
+        self.pushes
+    }
+
+    fn histories(&self) -> &Arc<Histories> {
+        &self.histories
+    }
 }
 
 /// Of each source that is known, what names of commits stand for, as far as that was asked.
