@@ -11,6 +11,7 @@ use super::decide::{Desk, Subject, at_desk, ran_before, ran_in};
 use super::facts::{branch_facts, digest_of};
 use super::held::{Held, rejections};
 use super::ran::{Ran, RanIn};
+use super::remembered::Remembered;
 use super::screen::Screen;
 use super::{Decided, Decision, Explained, HoldReason, Scope, explain};
 use crate::image::{Digest, Tag};
@@ -71,7 +72,8 @@ pub(crate) fn chain(
         digest.ok()
     });
     let rejections = rejections(scope, world);
-    let mut lived = at_desk((scope, world, &rejections, now), |subjects, desk| {
+    let facts = (scope, world, &rejections, now);
+    let mut lived = at_desk(facts, &mut Remembered::default(), |subjects, desk| {
         let of_image = |(subject, _): &&(Subject<'_>, BranchName)| {
             (&subject.policy.name, subject.name) == (&policy.name, image)
         };

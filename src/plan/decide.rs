@@ -15,6 +15,7 @@ use super::held::{Held, Ruling};
 use super::pin::{has, pinned};
 use super::ran::{Ran, RanIn};
 use super::recover::{degraded, recovered};
+use super::remembered::Remembered;
 use super::screen::Screen;
 use super::standing::{Ask, Located, Standings, current_text, written};
 use super::together::{Judgement, judge_together};
@@ -23,7 +24,7 @@ use crate::image::{Repository, Tag};
 use crate::ledger::{HeldVersion, Recorded, Rejections};
 use crate::manifest::{CommitId, Standing};
 use crate::policy::gate::{Condition, Finding};
-use crate::policy::select::choose::{Ranked, Ranking, Selection, compare_names};
+use crate::policy::select::choose::{Ranking, Selection, compare_names};
 use crate::policy::select::{Exclusion, Histories, TagRule};
 use crate::policy::{
     After, Deliver, Environment, EnvironmentName, ImageName, OnDegraded, Policy, PolicyImage,
@@ -49,9 +50,8 @@ impl<'a> Desk<'a> {
     /// What `rule` makes of the listing of `repository`, which is known.
     fn ranking(&mut self, repository: &'a Repository, rule: &'a TagRule) -> Ranking<'a> {
         let tags = &self.tags[repository];
-        let ranked = self.ranked.entry((repository, rule));
-        let ranked = ranked.or_insert_with(|| Arc::new(Ranked::of(rule, tags)));
-        Ranking::new(rule, tags, ranked.clone())
+        let ranked = self.remembered.ranked(rule, tags);
+        Ranking::new(rule, tags, ranked)
     }
 }
 
@@ -85,20 +85,21 @@ pub(super) struct Desk<'a> {
     pub(super) rejections: &'a Rejections,
     pub(super) now: Timestamp,
     pub(super) tags: &'a BTreeMap<&'a Repository, ListedTags<'a>>,
-    standings: &'a Standings<'a>,
+    standings: &'a Standings,
     contested: &'a Contested<'a>,
     pub(super) connected: &'a Connected<'a>,
     /// What each rule makes of each listing, once however many policies share the two.
-    ranked: BTreeMap<(&'a Repository, &'a TagRule), Arc<Ranked>>,
+    remembered: &'a mut Remembered,
 }
 
 /// Decides for every image in every environment where it stands.
 pub(super) fn decide_all(
     scope: &Scope<'_>,
     (world, rejections): (&World, &Rejections),
-    now: Timestamp,
+    (now, remembered): (Timestamp, &mut Remembered),
 ) -> Vec<Judged> {
-    at_desk((scope, world, rejections, now), |subjects, desk| {
+    let facts = (scope, world, rejections, now);
+    at_desk(facts, remembered, |subjects, desk| {
         let mut all = Vec::new();
         for group in subjects.chunk_by(moves_with) {
             let judged = judge_together(group, desk);
@@ -121,7 +122,8 @@ pub(super) fn barred(
     (environment, image): (&EnvironmentName, &ImageName),
     now: Timestamp,
 ) -> BTreeMap<Tag, Exclusion> {
-    at_desk((scope, world, rejections, now), |subjects, desk| {
+    let facts = (scope, world, rejections, now);
+    at_desk(facts, &mut Remembered::default(), |subjects, desk| {
         let is_meant = |(subject, _): &(Subject<'_>, BranchName)| {
             (&subject.environment.name, subject.name) == (environment, image)
         };
@@ -137,6 +139,7 @@ pub(super) fn barred(
 /// Lays out what decisions are made from.
 pub(super) fn at_desk<T>(
     (scope, world, rejections, now): (&Scope<'_>, &World, &Rejections, Timestamp),
+    remembered: &mut Remembered,
     work: impl for<'a> FnOnce(&'a [(Subject<'a>, BranchName)], &mut Desk<'a>) -> T,
 ) -> T {
     let subjects = subjects(scope);
@@ -149,7 +152,7 @@ pub(super) fn at_desk<T>(
             image,
         })
     });
-    let standings = Standings::read(asks, world);
+    let standings = Standings::read(asks, world, remembered);
     let known = |(_, branch): &&(Subject<'_>, BranchName)| branch_facts(branch, world).is_ok();
     let written = subjects.iter().filter(known).flat_map(|(subject, branch)| {
         let place = (branch, &subject.image.repository);
@@ -166,7 +169,7 @@ pub(super) fn at_desk<T>(
         standings: &standings,
         contested: &Contested::among(written),
         connected: &Connected::of(world),
-        ranked: BTreeMap::new(),
+        remembered,
     };
     work(&subjects, &mut desk)
 }

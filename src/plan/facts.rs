@@ -1,7 +1,7 @@
 //! Facts that a decision rests on: taken from the world if they are there and may be trusted, else a reason to
 //! hold, and the question that would end it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -13,7 +13,7 @@ use crate::policy::SourceBranch;
 use crate::policy::select::{Histories, PushUse, Tags, Times};
 use crate::world::{
     BranchFacts, BranchName, Fact, ImageFacts, Listing, Pushes, Question, Shrunk, SourceFacts,
-    TagDetails, World,
+    World,
 };
 
 /// How old a listing may be. Pollers replace or fail a reading within minutes, so an older one means a replayed
@@ -198,7 +198,7 @@ pub(super) fn histories(world: &World) -> Arc<Histories> {
 #[derive(Clone, Copy)]
 pub(super) struct ListedTags<'a> {
     pub(super) listing: &'a Listing,
-    details: &'a BTreeMap<Tag, TagDetails>,
+    pub(super) facts: &'a ImageFacts,
     histories: &'a Arc<Histories>,
 }
 
@@ -210,7 +210,7 @@ impl<'a> ListedTags<'a> {
         };
         Some(Self {
             listing,
-            details: &facts.tags,
+            facts,
             histories,
         })
     }
@@ -228,7 +228,8 @@ impl Tags for ListedTags<'_> {
     fn times(&self, place: usize) -> Times {
         let (tag, first_seen) = self.listing.tags.at(place);
         let created = self
-            .details
+            .facts
+            .tags
             .get(tag)
             .and_then(|details| match details.created {
                 Some(Fact::Known(time)) => time,

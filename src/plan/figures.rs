@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Decision, Origins, Scope, plan};
+use super::{Decision, Origins, Remembered, Scope, plan_again};
 use crate::edit::Reach;
 use crate::image::{Digest, Repository, Tag};
 use crate::ledger::{Ledger, Moved, Recorded};
@@ -40,6 +40,7 @@ pub struct ManyPolicies {
     policies: Vec<Policy>,
     world: World,
     now: Timestamp,
+    remembered: Remembered,
 }
 
 impl Default for ManyPolicies {
@@ -49,13 +50,14 @@ impl Default for ManyPolicies {
             policies: (0..POLICIES).map(policy).collect(),
             world: world(now),
             now,
+            remembered: Remembered::default(),
         }
     }
 }
 
 impl ManyPolicies {
     /// Decides them all, and gives how many decisions promote.
-    pub fn decide(&self) -> usize {
+    pub fn decide(&mut self) -> usize {
         let branches = BTreeMap::from([(deploy(), "main".to_owned())]);
         let scope = Scope {
             policies: &self.policies,
@@ -68,7 +70,7 @@ impl ManyPolicies {
             committer: "towpath <towpath@localhost>",
             is_sealed: false,
         };
-        let plan = plan(&scope, &self.world, self.now);
+        let plan = plan_again(&scope, &self.world, self.now, &mut self.remembered);
         assert_eq!(plan.decisions.len(), ENVIRONMENTS.len() * POLICIES);
         assert!(plan.questions.is_empty(), "{:?}", plan.questions.first());
         let decisions = plan.decisions.iter().map(|decided| &decided.decision);

@@ -28,6 +28,7 @@ mod propose;
 mod ran;
 mod reason;
 mod recover;
+mod remembered;
 pub(crate) mod request;
 mod retire;
 mod screen;
@@ -63,6 +64,7 @@ pub(crate) use health::deployers;
 pub(crate) use lint::Breach;
 pub(crate) use propose::{ProposalChange, Rebuild, RequestChange};
 pub(crate) use reason::HoldReason;
+pub(crate) use remembered::Remembered;
 pub(crate) use sites::{Listed, sites};
 pub(crate) use standing::{Located, SharedPlace, on_one_line, shared, written_whole};
 
@@ -149,8 +151,19 @@ pub(crate) enum Ground {
 
 /// Decides everything from `world` as it stands at `now`.
 pub(crate) fn plan(scope: &Scope<'_>, world: &World, now: Timestamp) -> Plan {
+    plan_again(scope, world, now, &mut Remembered::default())
+}
+
+/// The same, sooner where readings are still those of the plan before.
+pub(crate) fn plan_again(
+    scope: &Scope<'_>,
+    world: &World,
+    now: Timestamp,
+    remembered: &mut Remembered,
+) -> Plan {
     let rejections = held::rejections(scope, world);
-    let mut decisions = decide::decide_all(scope, (world, &rejections), now);
+    let mut decisions = decide::decide_all(scope, (world, &rejections), (now, remembered));
+    remembered.forget_unused();
     let mut questions: BTreeSet<Question> = decisions
         .iter_mut()
         .flat_map(|outcome| std::mem::take(&mut outcome.questions))

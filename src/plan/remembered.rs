@@ -85,9 +85,8 @@ impl Remembered {
     ) -> Option<Arc<SiteStandings>> {
         let of_file = self.files.get_mut(&address(text))?;
         let mut sites = of_file.sites.iter_mut();
-        let known = sites.find(|known| {
-            (&known.site, &known.file, &known.image) == (site, file, image)
-        })?;
+        let known =
+            sites.find(|known| (&known.site, &known.file, &known.image) == (site, file, image))?;
         known.is_used = true;
         Some(known.standings.clone())
     }
@@ -119,7 +118,9 @@ impl Remembered {
             !of_rule.is_empty()
         });
         self.files.retain(|_, of_file| {
-            of_file.sites.retain_mut(|site| mem::take(&mut site.is_used));
+            of_file
+                .sites
+                .retain_mut(|site| mem::take(&mut site.is_used));
             !of_file.sites.is_empty()
         });
     }

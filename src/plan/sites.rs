@@ -3,6 +3,7 @@
 use super::Scope;
 use super::contested::Contested;
 use super::facts::branch_facts;
+use super::remembered::Remembered;
 use super::standing::{Ask, Located, SiteStandings, Standings, on_one_line};
 use crate::image::Repository;
 use crate::manifest::{self, Site, Standing, Version, Write};
@@ -37,7 +38,7 @@ pub(crate) fn sites(scope: &Scope<'_>, policy: &Policy, world: &World) -> Vec<Li
             })
         })
     });
-    let standings = Standings::read(asks, world);
+    let standings = Standings::read(asks, world, &mut Remembered::default());
     let known = |(_, branch): &(_, &BranchName)| branch_facts(branch, world).is_ok();
     let written = of_environment()
         .filter(known)

@@ -1,8 +1,11 @@
 //! What stands at the sites of one image in one environment.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
+use std::ptr;
+use std::sync::Arc;
 
+use super::remembered::Remembered;
 use crate::edit;
 use crate::image::Repository;
 use crate::manifest::{self, RepoPath, Site, SiteError, Standing};
@@ -26,7 +29,7 @@ pub(crate) struct SharedPlace {
 }
 
 /// A site of one image on one branch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy)]
 pub(super) struct Ask<'a> {
     pub(super) branch: &'a BranchName,
     pub(super) site: &'a Site,
@@ -36,8 +39,14 @@ pub(super) struct Ask<'a> {
 /// What stands at the places of one site, or why it cannot be read.
 pub(crate) type SiteStandings = Result<Vec<(Located, Standing)>, String>;
 
-/// What stands at every site.
-pub(super) struct Standings<'a>(BTreeMap<Ask<'a>, SiteStandings>);
+/// What stands at every site, by the addresses of the site and of the image in their policy, which are nowhere twice.
+pub(super) struct Standings(HashMap<(*const Site, *const Repository), Arc<SiteStandings>>);
+
+impl Ask<'_> {
+    fn key(&self) -> (*const Site, *const Repository) {
+        (ptr::from_ref(self.site), ptr::from_ref(self.image))
+    }
+}
 
 impl fmt::Display for SharedPlace {
     /// `apps/values.yaml:12 worker.image.tag`, on one line whatever the keys hold.
@@ -48,43 +57,51 @@ impl fmt::Display for SharedPlace {
     }
 }
 
-impl<'a> Standings<'a> {
-    /// Reads the sites, each file once however many sites are in it.
-    pub(super) fn read(asks: impl IntoIterator<Item = Ask<'a>>, world: &World) -> Self {
-        let mut known = BTreeMap::new();
-        let mut files: BTreeMap<_, (&str, Vec<Ask<'a>>)> = BTreeMap::new();
+impl Standings {
+    /// Reads the sites, each file once however many sites are in it, and none of which that is remembered.
+    pub(super) fn read<'a>(
+        asks: impl IntoIterator<Item = Ask<'a>>,
+        world: &World,
+        remembered: &mut Remembered,
+    ) -> Self {
+        let mut known = HashMap::new();
+        let mut unread: BTreeMap<_, (&Arc<str>, Vec<Ask<'a>>)> = BTreeMap::new();
         for ask in asks {
             let Some(Fact::Known(facts)) = world.branches.get(ask.branch) else {
                 continue;
             };
             match find_file(ask.site, facts) {
-                Ok((file, text)) => {
-                    let (_, asks) = files
-                        .entry((ask.branch, file))
-                        .or_insert((text, Vec::new()));
-                    asks.push(ask);
-                }
+                Ok((file, text)) => match remembered.standings(text, (ask.site, file, ask.image)) {
+                    Some(standings) => {
+                        known.insert(ask.key(), standings);
+                    }
+                    None => {
+                        let of_file = unread.entry((ask.branch, file));
+                        of_file.or_insert((text, Vec::new())).1.push(ask);
+                    }
+                },
                 Err(why) => {
-                    known.insert(ask, Err(why));
+                    known.insert(ask.key(), Arc::new(Err(why)));
                 }
             }
         }
-        for ((_, file), (text, asks)) in files {
+        for ((_, file), (text, asks)) in unread {
             let scan = manifest::scan(file, text);
-            let standings = asks.into_iter().map(|ask| {
+            for ask in asks {
                 let standings = match &scan {
                     Ok(scan) => manifest::read(ask.site, (file, scan), ask.image),
                     Err(error) => Err(error.clone()),
                 };
-                (ask, located(ask.site, file, standings))
-            });
-            known.extend(standings);
+                let standings = Arc::new(located(ask.site, file, standings));
+                remembered.read(text, (ask.site, file, ask.image), standings.clone());
+                known.insert(ask.key(), standings);
+            }
         }
         Self(known)
     }
 
     /// What stands at the sites of `image` in `environment`, of which the branch is known.
-    pub(super) fn of(
+    pub(super) fn of<'a>(
         &self,
         environment: &'a Environment,
         name: &'a ImageName,
@@ -98,7 +115,7 @@ impl<'a> Standings<'a> {
     }
 
     /// The same for each site by itself.
-    pub(super) fn each(
+    pub(super) fn each<'a>(
         &self,
         environment: &'a Environment,
         name: &'a ImageName,
@@ -110,7 +127,7 @@ impl<'a> Standings<'a> {
                 site,
                 image,
             };
-            (site, &self.0[&ask])
+            (site, self.0[&ask.key()].as_ref())
         })
     }
 }
@@ -185,7 +202,10 @@ fn located(
 }
 
 /// The one file of `site` that exists, as text.
-fn find_file<'a>(site: &Site, facts: &'a BranchFacts) -> Result<(&'a RepoPath, &'a str), String> {
+fn find_file<'a>(
+    site: &Site,
+    facts: &'a BranchFacts,
+) -> Result<(&'a RepoPath, &'a Arc<str>), String> {
     let mut found = None;
     let files = site.files();
     for path in &files {
@@ -194,7 +214,7 @@ fn find_file<'a>(site: &Site, facts: &'a BranchFacts) -> Result<(&'a RepoPath, &
         };
         let text = match file {
             File::Missing => continue,
-            File::Text(text) => text.as_ref(),
+            File::Text(text) => text,
             File::NotUtf8 => return Err(format!("`{path}` is not UTF-8")),
             File::Symlink => {
                 return Err(format!(

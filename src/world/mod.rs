@@ -116,8 +116,13 @@ pub(crate) struct Listing {
 impl Listing {
     /// When `tag` was last pushed, where that is known.
     pub(crate) fn pushed(&self, tag: &Tag) -> Option<Timestamp> {
+        self.push_times()?.get(tag).copied()
+    }
+
+    /// The push times, where they are known.
+    pub(crate) fn push_times(&self) -> Option<&Arc<BTreeMap<Tag, Timestamp>>> {
         match &self.pushes.as_ref()?.times {
-            Some(Fact::Known(times)) => times.get(tag).copied(),
+            Some(Fact::Known(times)) => Some(times),
             Some(Fact::Unknown { .. }) | None => None,
         }
     }

@@ -122,7 +122,7 @@ pub(crate) type NamedCommits = BTreeMap<String, NamedCommit>;
 
 /// When push times order candidates. A registry is of one kind or the other for good: whether its push times can be
 /// read at the moment never changes what orders.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum PushUse {
     /// Wherever neither the rule nor the names say what orders.
     ByDefault,
