@@ -3,7 +3,7 @@
 //! Not here: what the policies alone tell of that (`config`). Only the files tell that an alias and its anchor are one
 //! place, or an item by its index and by its name.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::standing::{Located, SiteStandings};
 use crate::edit::Path;
@@ -17,11 +17,20 @@ pub(super) type Owner<'a> = (&'a PolicyName, &'a EnvironmentName, &'a ImageName)
 /// Who would write what.
 #[derive(Default)]
 pub(super) struct Contested<'a> {
+    /// Who writes each file: most belong to one alone, and nothing in these is contested.
+    files: HashMap<(&'a BranchName, &'a RepoPath), Writers<'a>>,
     /// By the place itself; the line tells documents apart.
     written: BTreeMap<(Spot<'a>, usize), BTreeSet<Owner<'a>>>,
     written_in_any_document: BTreeMap<Spot<'a>, BTreeSet<Owner<'a>>>,
     /// What changes with it by an alias.
     changed: BTreeMap<Spot<'a>, BTreeSet<Owner<'a>>>,
+}
+
+/// Who writes a file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Writers<'a> {
+    One(Owner<'a>),
+    Several,
 }
 
 /// What tells one place of a branch from another, but for documents.
@@ -33,8 +42,21 @@ impl<'a> Contested<'a> {
         written: impl IntoIterator<Item = (Owner<'a>, &'a BranchName, &'a SiteStandings)>,
     ) -> Self {
         let mut all = Self::default();
+        let written: Vec<_> = written.into_iter().collect();
+        for (owner, branch, standings) in &written {
+            for (located, _) in standings.iter().flatten() {
+                let one = Writers::One(*owner);
+                let writers = all.files.entry((branch, &located.file)).or_insert(one);
+                if *writers != one {
+                    *writers = Writers::Several;
+                }
+            }
+        }
         for (owner, branch, standings) in written {
             for (located, standing) in standings.iter().flatten() {
+                if !all.has_several_writers(branch, &located.file) {
+                    continue;
+                }
                 let Some(spot) = spot(branch, located, standing) else {
                     continue;
                 };
@@ -52,6 +74,13 @@ impl<'a> Contested<'a> {
         all
     }
 
+    fn has_several_writers(&self, branch: &BranchName, file: &RepoPath) -> bool {
+        match self.files.get(&(branch, file)) {
+            Some(Writers::Several) => true,
+            Some(Writers::One(_)) | None => false,
+        }
+    }
+
     /// Who else would write one of `sites` or change it, in words; nobody, most of the time.
     pub(super) fn by_another(
         &self,
@@ -62,6 +91,9 @@ impl<'a> Contested<'a> {
             owners?.iter().copied().find(|other| *other != owner)
         };
         for (located, standing) in sites {
+            if !self.has_several_writers(branch, &located.file) {
+                continue;
+            }
             let Some(spot) = spot(branch, located, standing) else {
                 continue;
             };

@@ -2,6 +2,7 @@
 //!
 //! Each step either yields what the next one needs or a [`HoldReason`]; the first reason wins.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -483,9 +484,14 @@ pub(super) fn ran_in<'a>(
     let sites = sites.iter().map(|(_, standing)| standing);
     let standing: Vec<String> = sites.clone().filter_map(text).collect();
     let ranking = desk.ranking(&image.repository, rule);
-    let compare = |text: &str, other: &Tag| {
-        let order = ranking.compare(text, other.as_str());
-        order.or_else(|| compare_names(rule, text, other))
+    let compare = |text: &str, other: &Tag| match compare_names(rule, text, other) {
+        // Two spellings of one version have an order where both are candidates.
+        Some(Ordering::Equal) if text != other.as_str() => {
+            let order = ranking.compare(text, other.as_str());
+            order.or(Some(Ordering::Equal))
+        }
+        Some(order) => Some(order),
+        None => ranking.compare(text, other.as_str()),
     };
     let key = (&policy.name, &before.name, name);
     let mut runs = at_head.ledger.runs(key, &standing, &compare);

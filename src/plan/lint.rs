@@ -1,7 +1,7 @@
 //! A second look at a finished plan, in every test and in production: what must hold of any plan, whatever
 //! the decisions were.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 
 use super::{Change, PlannedCommit, ProposalChange, Scope};
@@ -53,12 +53,26 @@ impl fmt::Display for Breach {
     }
 }
 
+/// The environments of the policies that promote.
+type Environments<'a> = HashMap<(&'a PolicyName, &'a EnvironmentName), &'a Environment>;
+
 /// Finds breaches, and drops the changes that hold one.
 pub(super) fn lint(
     scope: &Scope<'_>,
     world: &World,
     (changes, proposals): (&mut Vec<Change>, &mut Vec<ProposalChange>),
 ) -> Vec<Breach> {
+    let of_changes = changes.iter().flat_map(|change| &change.commits);
+    let rebuilt = proposals.iter().filter_map(|p| p.rebuild.as_ref());
+    let planned = of_changes.chain(rebuilt.map(|rebuild| &rebuild.commit));
+    let promotions = planned.flat_map(|commit| &commit.promotions);
+    let promoted: HashSet<PolicyName> = promotions.map(|p| p.policy.clone()).collect();
+    let policies = scope.policies.iter();
+    let policies = policies.filter(|policy| promoted.contains(&policy.name));
+    let environments: Environments<'_> = policies
+        .flat_map(|policy| policy.environments.iter().map(move |e| (policy, e)))
+        .map(|(policy, environment)| ((&policy.name, &environment.name), environment))
+        .collect();
     let mut breaches = Vec::new();
     let mut is_sound = |commits: &[&PlannedCommit]| {
         let before = breaches.len();
@@ -78,7 +92,7 @@ pub(super) fn lint(
             }
         }
         for commit in commits {
-            breaches.extend(breaches_of(scope, world, commit));
+            breaches.extend(breaches_of(&environments, world, commit));
         }
         breaches.len() == before
     };
@@ -90,17 +104,16 @@ pub(super) fn lint(
     breaches
 }
 
-fn breaches_of(scope: &Scope<'_>, world: &World, commit: &PlannedCommit) -> Vec<Breach> {
-    let makes = |policy: &Policy, environment: &Environment| {
-        let mut promotions = commit.promotions.iter();
-        promotions.any(|p| (&p.policy, &p.environment) == (&policy.name, &environment.name))
-    };
-    let sites: BTreeSet<RepoPath> = scope
-        .policies
+fn breaches_of(
+    environments: &Environments<'_>,
+    world: &World,
+    commit: &PlannedCommit,
+) -> Vec<Breach> {
+    let sites: BTreeSet<RepoPath> = commit
+        .promotions
         .iter()
-        .flat_map(|policy| policy.environments.iter().map(move |e| (policy, e)))
-        .filter(|(policy, environment)| makes(policy, environment))
-        .flat_map(|(_, environment)| &environment.update)
+        .filter_map(|promotion| environments.get(&(&promotion.policy, &promotion.environment)))
+        .flat_map(|environment| &environment.update)
         .flat_map(|update| update.site.files())
         .collect();
     let policy = &commit.promotions[0].policy;

@@ -73,7 +73,7 @@ pub(crate) struct World {
 }
 
 /// A branch of a manifests repository.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct BranchName {
     pub(crate) repository: RepositoryName,
     pub(crate) branch: String,

@@ -145,12 +145,15 @@ pub(crate) fn rank<'a>(rule: &'a TagRule, tags: &'a dyn Tags) -> Ranking<'a> {
 impl Ranked {
     pub(crate) fn of(rule: &TagRule, tags: &dyn Tags) -> Self {
         let history = History::of(rule, tags.histories());
-        let judged = (0..tags.count()).zip(0_u32..).filter_map(|(at, place)| {
-            let candidate = judge(rule, (tags, at), history).ok()?;
-            Some((place, candidate))
-        });
-        let mut candidates: Vec<(u32, Candidate<'_>)> = judged.collect();
-        let known = |fact: Fact| candidates.iter().any(|(_, c)| c.knows(fact));
+        let mut candidates = Vec::new();
+        let mut places = Vec::new();
+        for (at, place) in (0..tags.count()).zip(0_u32..) {
+            if let Ok(candidate) = judge(rule, (tags, at), history) {
+                places.push((place, candidates.len()));
+                candidates.push(candidate);
+            }
+        }
+        let known = |fact: Fact| candidates.iter().any(|c: &Candidate<'_>| c.knows(fact));
         let fact = match rule.order() {
             Order::Follow => None,
             Order::By(fact) => Some(fact),
@@ -161,8 +164,10 @@ impl Ranked {
             Order::Times => Some(Fact::Created),
         };
         let spelling = Spelling::of(rule, None);
-        candidates.sort_unstable_by(|(_, a), (_, b)| newest_first((a, b), fact, &spelling));
-        let places = candidates.into_iter().map(|(place, _)| place).collect();
+        places.sort_unstable_by(|(_, a), (_, b)| {
+            newest_first((&candidates[*a], &candidates[*b]), fact, &spelling)
+        });
+        let places = places.into_iter().map(|(place, _)| place).collect();
         Self { places, fact }
     }
 }
@@ -175,7 +180,12 @@ fn judge<'a>(
 ) -> Result<Candidate<'a>, Exclusion> {
     let tag = tags.at(place);
     let reading = rule.judge(tag)?;
-    Candidate::new((tag, tags.times(place)), reading, history).on_branch(history)
+    // Most rules look at names alone, and to find the times of millions of tags takes long.
+    let times = match rule.is_by_time() {
+        true => tags.times(place),
+        false => Times::default(),
+    };
+    Candidate::new((tag, times), reading, history).on_branch(history)
 }
 
 /// The order of candidates: where several spell one version, the one to take comes first.

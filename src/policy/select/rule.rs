@@ -178,6 +178,15 @@ impl TagRule {
         }
     }
 
+    /// Whether a time may order the candidates.
+    pub(super) fn is_by_time(&self) -> bool {
+        match self.order() {
+            Order::By(Fact::Pushed | Fact::Created | Fact::FirstSeen) | Order::Times => true,
+            Order::By(Fact::Version | Fact::Number | Fact::Timestamp | Fact::Commits)
+            | Order::Follow => false,
+        }
+    }
+
     pub(super) fn order(&self) -> Order {
         match &self.kind {
             Kind::Follow(_) => Order::Follow,
@@ -288,13 +297,18 @@ fn is_attachment(tag: &str) -> bool {
         };
         hex.len() >= length_min && hex.bytes().all(|b| b.is_ascii_hexdigit())
     };
-    let of_cosign = match tag.rsplit_once('.') {
-        Some((before, "sig" | "att" | "sbom")) => before.rfind("sha").map(|at| &before[at..]),
-        Some(_) | None => None,
+    let mut suffixes = [".sig", ".att", ".sbom"].iter();
+    let of_cosign = suffixes.find_map(|suffix| {
+        let before = tag.strip_suffix(suffix)?;
+        before.rfind("sha").map(|at| &before[at..])
+    });
+    // Asked first, since hardly a tag begins so.
+    let names_digest = tag.starts_with("sha") && {
+        let stem = tag.split('.').next().unwrap_or(tag);
+        is_digest(stem, HEX_LENGTH_MIN)
     };
-    let stem = tag.split('.').next().unwrap_or(tag);
     // A person's shorthand with cosign's suffix is meant for the same.
-    is_digest(stem, HEX_LENGTH_MIN) || of_cosign.is_some_and(|text| is_digest(text, 1))
+    names_digest || of_cosign.is_some_and(|text| is_digest(text, 1))
 }
 
 #[cfg(test)]

@@ -5,13 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use regex::{Captures, Regex};
+use regex::Regex;
 
 use super::{Exclusion, did_you_mean};
 use crate::image::Tag;
@@ -20,6 +20,9 @@ use crate::image::version::{Version, parse_number};
 /// The compiled expressions that some shape uses. The policies of a fleet share a few patterns, and each takes about
 /// 50 kB and 0.2 ms to compile: for 1,000 policies that would be half of the memory, and most of the start.
 static COMPILED: Mutex<BTreeMap<String, Weak<Regex>>> = Mutex::new(BTreeMap::new());
+
+/// Digits of the name of a commit, shortened or whole; the expression of `{sha}` has the same.
+const SHA_LENGTHS: RangeInclusive<usize> = 7..=64;
 
 /// A named part of a tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,9 +42,104 @@ pub(crate) enum Part {
 #[derive(Clone, Debug)]
 pub(super) struct Shape {
     regex: Arc<Regex>,
-    parts: Vec<Part>,
+    /// The same, where the shape can be read so.
+    straight: Option<Straight>,
+    /// Each with the number of its group, which is found sooner than its name.
+    parts: Vec<(Part, usize)>,
     /// How the rule spells it, for people: `` the pattern `develop-{sha}` ``.
     spelled: Arc<str>,
+}
+
+/// Where each part stands in a tag, by its number.
+#[derive(Debug, Default, PartialEq)]
+struct Spans([Option<(usize, usize)>; Part::ALL.len()]);
+
+impl Spans {
+    fn of(&self, part: Part) -> Option<Range<usize>> {
+        self.0[part as usize].map(|(start, end)| start..end)
+    }
+}
+
+/// A pattern whose parts end where a character comes that they cannot have. It is read from left to right without a guess, in a
+/// tenth of the time that its regular expression takes, and millions of tags are read.
+#[derive(Clone, Debug)]
+struct Straight(Vec<Piece>);
+
+/// A piece of such a pattern.
+#[derive(Clone, Debug)]
+enum Piece {
+    Text(Box<str>),
+    Part(Part, Kind),
+}
+
+/// The characters that a part has.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Digits,
+    Hex,
+}
+
+impl Kind {
+    fn has(self, byte: u8) -> bool {
+        match self {
+            Self::Digits => byte.is_ascii_digit(),
+            Self::Hex => byte.is_ascii_hexdigit(),
+        }
+    }
+
+    /// How many of them a part has.
+    fn lengths(self) -> RangeInclusive<usize> {
+        match self {
+            Self::Digits => 1..=usize::MAX,
+            Self::Hex => SHA_LENGTHS,
+        }
+    }
+}
+
+impl Straight {
+    /// `None` where a part could end at several places.
+    fn of(pattern: &str) -> Option<Self> {
+        let mut pieces = Vec::new();
+        let mut rest = pattern;
+        while let Some((text, after)) = rest.split_once('{') {
+            let (name, after) = after.split_once('}')?;
+            let part = Part::named(name)?;
+            let kind = match part {
+                Part::Number | Part::Major | Part::Minor | Part::Patch => Kind::Digits,
+                Part::Sha => Kind::Hex,
+                Part::Timestamp | Part::Version | Part::Branch | Part::Any => return None,
+            };
+            if after.bytes().next().is_some_and(|next| kind.has(next)) {
+                return None;
+            }
+            pieces.push(Piece::Text(text.into()));
+            pieces.push(Piece::Part(part, kind));
+            rest = after;
+        }
+        pieces.push(Piece::Text(rest.into()));
+        Some(Self(pieces))
+    }
+
+    /// Where the parts stand in `tag`, where the whole of it matches.
+    fn spans(&self, tag: &str) -> Option<Spans> {
+        let mut spans = Spans::default();
+        let mut at = 0;
+        for piece in &self.0 {
+            match piece {
+                Piece::Text(text) => {
+                    tag[at..].starts_with(&**text).then_some(())?;
+                    at += text.len();
+                }
+                Piece::Part(part, kind) => {
+                    let length = tag[at..].bytes().take_while(|byte| kind.has(*byte)).count();
+                    kind.lengths().contains(&length).then_some(())?;
+                    spans.0[*part as usize] = Some((at, at + length));
+                    at += length;
+                }
+            }
+        }
+        (at == tag.len()).then_some(spans)
+    }
 }
 
 /// What the name of one tag says.
@@ -180,7 +278,8 @@ impl Shape {
             return Err(problems);
         }
         let spelled = format!("the pattern `{pattern}`");
-        compile(&expression, &named, spelled).map_err(|problem| vec![problem])
+        let straight = Straight::of(pattern);
+        compile((&expression, straight), &named, spelled).map_err(|problem| vec![problem])
     }
 
     /// Compiles a regular expression, which must match whole tags; its named groups are parts.
@@ -208,11 +307,11 @@ impl Shape {
             return Err(problems);
         }
         let spelled = format!("the regular expression `{text}`");
-        compile(text, &named, spelled).map_err(|problem| vec![problem])
+        compile((text, None), &named, spelled).map_err(|problem| vec![problem])
     }
 
     pub(super) fn has(&self, part: Part) -> bool {
-        self.parts.contains(&part)
+        self.parts.iter().any(|(other, _)| *other == part)
     }
 
     /// Whether the parts spell a version, whole or partial.
@@ -222,29 +321,51 @@ impl Shape {
 
     /// What the parts of `tag` say, where the whole of it matches.
     pub(super) fn read(&self, tag: &str) -> Result<Reading, Exclusion> {
-        let Some(found) = self.regex.captures(tag) else {
+        let spans = match &self.straight {
+            Some(straight) => straight.spans(tag),
+            None => self.spans(tag),
+        };
+        let Some(spans) = spans else {
             return Err(Exclusion::Mismatch {
                 shape: Arc::clone(&self.spelled),
             });
         };
         let mut reading = Reading::default();
-        for &part in &self.parts {
-            let read = read_part(part, &found, &mut reading);
+        for &(part, _) in &self.parts {
+            let read = read_part(part, (tag, &spans), &mut reading);
             read.ok_or(Exclusion::Unreadable { part })?;
         }
         Ok(reading)
     }
+
+    /// Where the parts stand in `tag`, by the regular expression.
+    fn spans(&self, tag: &str) -> Option<Spans> {
+        let found = self.regex.captures(tag)?;
+        let mut spans = Spans::default();
+        for &(part, group) in &self.parts {
+            spans.0[part as usize] = found.get(group).map(|text| (text.start(), text.end()));
+        }
+        Some(spans)
+    }
 }
 
 fn compile(
-    expression: &str,
+    (expression, straight): (&str, Option<Straight>),
     named: &[(usize, Part)],
     spelled: String,
 ) -> Result<Shape, ShapeProblem> {
     let regex = shared(format!(r"\A(?:{expression})\z")).map_err(|e| too_large(&e))?;
+    let group = |part: Part| {
+        let mut names = regex.capture_names();
+        // `{any}` may stand several times, and nothing is read from it.
+        names
+            .position(|name| name == Some(part.name()))
+            .unwrap_or(0)
+    };
     Ok(Shape {
-        regex,
-        parts: named.iter().map(|&(_, part)| part).collect(),
+        parts: named.iter().map(|&(_, part)| (part, group(part))).collect(),
+        regex: regex.clone(),
+        straight,
         spelled: spelled.into(),
     })
 }
@@ -382,35 +503,32 @@ impl PatternReader {
 }
 
 /// Reads one part into `reading`; `None` where its text is not what the name promises.
-fn read_part(part: Part, found: &Captures<'_>, reading: &mut Reading) -> Option<()> {
+fn read_part(part: Part, (tag, spans): (&str, &Spans), reading: &mut Reading) -> Option<()> {
     if part == Part::Any {
         return Some(());
     }
-    let text = found.name(part.name())?;
+    let at = spans.of(part)?;
+    let text = &tag[at.clone()];
     match part {
-        Part::Number => reading.number = Some(parse_long_number(text.as_str())?),
-        Part::Timestamp => reading.timestamp = Some(parse_timestamp(text.as_str())?),
+        Part::Number => reading.number = Some(parse_long_number(text)?),
+        Part::Timestamp => reading.timestamp = Some(parse_timestamp(text)?),
         Part::Version => {
-            reading.version = Some(text.as_str().parse().ok()?);
-            reading.version_at = text.range();
+            reading.version = Some(text.parse().ok()?);
+            reading.version_at = at;
         }
         Part::Major => {
-            let number = |part: Part| {
-                let text = found.name(part.name());
-                text.map_or(Some(0), |text| parse_number(text.as_str()))
-            };
+            let number = |part: Part| spans.of(part).map_or(Some(0), |at| parse_number(&tag[at]));
             let (minor, patch) = (number(Part::Minor)?, number(Part::Patch)?);
             reading.version = Some(Version::new(number(Part::Major)?, minor, patch));
-            let last = found
-                .name(Part::Patch.name())
-                .or(found.name(Part::Minor.name()));
-            reading.version_at = text.start()..last.unwrap_or(text).end();
+            let last = spans.of(Part::Patch).or_else(|| spans.of(Part::Minor));
+            let end = last.map_or(at.end, |last| last.end);
+            reading.version_at = at.start..end;
         }
         Part::Sha => {
-            let hex = text.as_str().bytes().all(|b| b.is_ascii_hexdigit());
-            let valid = hex && (7..=64).contains(&text.len());
+            let hex = text.bytes().all(|b| b.is_ascii_hexdigit());
+            let valid = hex && SHA_LENGTHS.contains(&text.len());
             valid.then_some(())?;
-            reading.sha_at = text.range();
+            reading.sha_at = at;
         }
         // Read with the major number.
         Part::Minor | Part::Patch => {}
@@ -450,6 +568,8 @@ fn parse_timestamp(text: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+
+    use proptest::{prop_assert_eq, proptest};
 
     use super::{Shape, ShapeProblem, parse_timestamp};
 
@@ -539,6 +659,42 @@ mod tests {
         }
         for text in ["20240230030405", "20240102T0304Z", "", "2024010203040x"] {
             assert_eq!(parse_timestamp(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn patterns_with_parts_that_end_by_themselves_are_read_without_a_regular_expression() {
+        let is_straight = |pattern| Shape::of_pattern(pattern).unwrap().straight.is_some();
+        for pattern in [
+            "main-{number}-{sha}",
+            "{major}.{minor}",
+            "{sha}_{number}",
+            "latest",
+        ] {
+            assert!(is_straight(pattern), "{pattern}");
+        }
+        for pattern in [
+            "v{version}",
+            "{timestamp}",
+            "{branch}-{number}",
+            "{sha}-{any}",
+        ] {
+            assert!(!is_straight(pattern), "{pattern}");
+        }
+        assert!(!is_straight("{number}0-{sha}") && !is_straight("{sha}a"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_pattern_says_the_same_with_its_regular_expression_and_without(
+            pattern in "(main-|x)?\\{(number|sha|major)\\}([-._]([a-g0-2]?)(\\{(sha|minor|patch)\\})?)?",
+            tag in "(main-|x)?[0-9a-g]{1,70}([-._][0-9a-g]{0,70})?",
+        ) {
+            if let Ok(shape) = Shape::of_pattern(&pattern)
+                && let Some(straight) = &shape.straight
+            {
+                prop_assert_eq!(straight.spans(&tag), shape.spans(&tag));
+            }
         }
     }
 
