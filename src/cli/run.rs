@@ -5,7 +5,7 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
@@ -33,7 +33,7 @@ use crate::git::{self, Mirror, Remote};
 use crate::image::Repository;
 use crate::login::Environment;
 use crate::observe::{Listed, Sources, Trouble, Wants};
-use crate::plan::{Dialect, Origins, Scope};
+use crate::plan::{Dialect, Origins, Remembered, Scope};
 use crate::policy::{Policy, RepositoryName, SubjectTemplate};
 use crate::probe::Probe;
 use crate::registry::{EventKind, Registry};
@@ -83,6 +83,7 @@ pub(super) struct Live {
     pub(super) sources: Arc<Sources>,
     registry: Registry,
     pub(super) wants: Wants,
+    remembered: Mutex<Remembered>,
 }
 
 impl Setup {
@@ -305,6 +306,7 @@ impl Setup {
             sources: Arc::new(sources),
             registry,
             wants,
+            remembered: Mutex::default(),
         })
     }
 }
@@ -318,6 +320,7 @@ impl Live {
             signature: &setup.signature,
             may_write: ALWAYS,
             clock: daemon::now,
+            remembered: &self.remembered,
         }
     }
 

@@ -3,6 +3,7 @@
 //! Invariant: a round reads nothing from registries; what a decision lacks is a question for the caller.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -13,7 +14,7 @@ use crate::apply::{
 };
 use crate::forge::{ForgeError, PullRequest};
 use crate::observe::{Sources, Wants};
-use crate::plan::{Change, Plan, ProposalChange, Scope, deployers, plan};
+use crate::plan::{Change, Plan, ProposalChange, Remembered, Scope, deployers, plan_again};
 use crate::policy::{ConnectionName, RepositoryName};
 use crate::world::{ObjectName, Question};
 
@@ -35,6 +36,8 @@ pub(crate) struct Hands<'a> {
     pub(crate) signature: &'a Signature,
     pub(crate) may_write: MayWrite<'a>,
     pub(crate) clock: fn() -> Timestamp,
+    /// Of the plans before. No two plans are made at once, so none waits for it.
+    pub(crate) remembered: &'a Mutex<Remembered>,
 }
 
 /// What a round did.
@@ -191,9 +194,9 @@ async fn refresh(hands: Hands<'_>, (done, proposed): (&[Outcome], &[ProposalOutc
 }
 
 fn plan_now(hands: Hands<'_>) -> Plan {
-    plan(
-        &hands.scope,
-        &hands.sources.world(hands.wants),
-        (hands.clock)(),
-    )
+    let world = hands.sources.world(hands.wants);
+    let remembered = hands.remembered.lock();
+    // A plan that panicked left it whole: each entry is good by itself.
+    let mut remembered = remembered.unwrap_or_else(PoisonError::into_inner);
+    plan_again(&hands.scope, &world, (hands.clock)(), &mut remembered)
 }

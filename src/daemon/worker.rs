@@ -4,7 +4,7 @@
 //! Invariant: `stop` is looked at between rounds, and in one between proposals, so that a push is never cut in half by us.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -18,7 +18,7 @@ use super::{Shared, Work, log, metrics};
 use crate::apply::{Delivery, MadeBy, ProposalEnd, ProposalOutcome};
 use crate::cluster::lease::Lead;
 use crate::observe::{News, Sources, Wants};
-use crate::plan::Scope;
+use crate::plan::{Remembered, Scope};
 use crate::policy::{ConnectionName, HEAD_PREFIX, Policy, RepositoryName};
 use crate::web::Health;
 use crate::world::{BranchName, ObjectName, World};
@@ -44,6 +44,7 @@ pub(super) async fn work(shared: Arc<Shared>, repository: RepositoryName, index:
     let wants = Wants::of(&policies, &work.branches).with_folders(folders);
     let committer = work.signature.committer.to_string();
     let scope = scope(work, &policies, &committer);
+    let remembered = Mutex::new(Remembered::default());
     let interval = work.intervals.repositories[&repository];
     let mut reading = Reading {
         pace: Pace::new(interval, work.bells.of_manifests(&repository)),
@@ -88,6 +89,7 @@ pub(super) async fn work(shared: Arc<Shared>, repository: RepositoryName, index:
             signature: &work.signature,
             may_write: &may_write,
             clock: work.clock,
+            remembered: &remembered,
         };
         let begun = (work.clock)();
         let mut report = round(hands, &shared.stop).await;

@@ -64,7 +64,14 @@ async fn read_at(
     };
     let holds = holds.map_or(Fact::Known(Vec::new()), |entry| read_holds(file(entry)));
     let files = entries.into_iter();
-    let files = files.map(|(path, entry)| (path, file(entry))).collect();
+    let known = |path: &RepoPath| before?.files.get(path).cloned();
+    let files = files.map(|(path, entry)| {
+        let read = file(entry);
+        // The text that was known, where it is the same: what was made of it is known again by that.
+        let kept = known(&path).filter(|known| *known == read);
+        (path, kept.unwrap_or(read))
+    });
+    let files = files.collect();
     let ledger = read_ledger(mirror, (branch, &head), before).await?;
     Ok(BranchFacts {
         head: Some(head),

@@ -37,8 +37,8 @@ use crate::probe::Probe;
 use crate::registry::{self, Registry, RegistryError};
 use crate::render::Renderer;
 use crate::world::{
-    BranchFacts, BranchName, Description, Fact, ImageFacts, Listing, Pushes, Question, Shrunk,
-    TagDetails, World,
+    BranchFacts, BranchName, Description, Fact, ImageFacts, Listing, Pushes, Question, SeenTags,
+    Shrunk, TagDetails, World,
 };
 
 use answers::Asked;
@@ -255,8 +255,12 @@ impl Sources {
                 let tags = listed
                     .tags
                     .into_iter()
-                    .map(|listed| (listed.tag, listed.first_seen))
-                    .collect();
+                    .map(|listed| (listed.tag, listed.first_seen));
+                let tags: SeenTags = tags.collect();
+                let tags = match self.image(repository).map(|facts| facts.listing) {
+                    Some(Fact::Known(before)) => tags.or_as_before(&before.tags),
+                    Some(Fact::Unknown { .. }) | None => tags,
+                };
                 Fact::Known(Arc::new(Listing {
                     at: now,
                     tags,

@@ -41,8 +41,11 @@ impl<'a> Contested<'a> {
     pub(super) fn among(
         written: impl IntoIterator<Item = (Owner<'a>, &'a BranchName, &'a SiteStandings)>,
     ) -> Self {
-        let mut all = Self::default();
         let written: Vec<_> = written.into_iter().collect();
+        let mut all = Self {
+            files: HashMap::with_capacity(written.len()),
+            ..Self::default()
+        };
         for (owner, branch, standings) in &written {
             for (located, _) in standings.iter().flatten() {
                 let one = Writers::One(*owner);

@@ -30,7 +30,7 @@ use crate::policy::select::{Exclusion, Histories, TagRule};
 use crate::policy::{
     After, Deliver, Environment, EnvironmentName, ImageName, OnDegraded, Policy, PolicyImage,
 };
-use crate::world::{BranchName, Fact, ImageFacts, Question, World};
+use crate::world::{BranchName, ImageFacts, Question, World};
 
 /// A decision, and what it would have liked to know.
 pub(super) struct Judged {

@@ -27,6 +27,9 @@ use crate::world::{BranchFacts, BranchName, Fact, File, ImageFacts, Listing, Tag
 /// How many there are.
 pub const POLICIES: usize = 10_000;
 
+/// How many of the images and files changed, where there is news.
+const NEWS: usize = 300;
+
 /// Of each image: development builds, and a release for each tenth.
 const BUILDS: usize = 455;
 const RELEASES_EVERY: usize = 10;
@@ -56,6 +59,42 @@ impl Default for ManyPolicies {
 }
 
 impl ManyPolicies {
+    /// As after a start: nothing was planned before.
+    pub fn forget(&mut self) {
+        self.remembered = Remembered::default();
+    }
+
+    /// All images are listed again, and some hundreds of them and of the files have changed since.
+    pub fn change(&mut self) {
+        self.now += SignedDuration::from_secs(1);
+        for (number, facts) in self.world.images.values_mut().enumerate() {
+            let Fact::Known(listing) = &facts.listing else {
+                continue;
+            };
+            let mut listing = Listing::clone(listing);
+            listing.at = self.now;
+            if number % (POLICIES / NEWS) == 1 {
+                let other = format!("other-{}", self.now.as_second());
+                let new = (other.parse().expect("a tag"), self.now);
+                listing.tags = listing.tags.iter().cloned().chain([new]).collect();
+            }
+            facts.listing = Fact::Known(Arc::new(listing));
+        }
+        for branch in self.world.branches.values_mut() {
+            let Fact::Known(facts) = branch else {
+                continue;
+            };
+            let mut facts = BranchFacts::clone(facts);
+            let files = facts.files.values_mut();
+            for file in files.step_by(ENVIRONMENTS.len() * POLICIES / NEWS) {
+                if let File::Text(text) = file {
+                    *text = format!("{text}# Changed.\n").into();
+                }
+            }
+            *branch = Fact::Known(Arc::new(facts));
+        }
+    }
+
     /// Decides them all, and gives how many decisions promote.
     pub fn decide(&mut self) -> usize {
         let branches = BTreeMap::from([(deploy(), "main".to_owned())]);

@@ -8,7 +8,7 @@ use super::{Change, PlannedCommit, ProposalChange, Scope};
 use crate::image::Tag;
 use crate::ledger::Promotion;
 use crate::manifest::RepoPath;
-use crate::policy::{Environment, EnvironmentName, Policy, PolicyName};
+use crate::policy::{Environment, EnvironmentName, PolicyName};
 use crate::world::{Fact, World};
 
 /// A rule that a planned commit broke: a bug of ours. The commit's branch gets no change this round.

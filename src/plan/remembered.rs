@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::mem;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::facts::ListedTags;
 use super::standing::SiteStandings;
 use crate::image::{Repository, Tag};
@@ -16,7 +18,6 @@ use crate::policy::select::choose::Ranked;
 use crate::policy::select::rule::Needs;
 use crate::policy::select::{NamedCommits, PushUse, TagRule, Tags as _};
 use crate::world::{SeenTags, TagDetails};
-use jiff::Timestamp;
 
 /// What plans made of readings. It belongs to whom plans again and again.
 #[derive(Default)]

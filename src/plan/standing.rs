@@ -64,7 +64,8 @@ impl Standings {
         world: &World,
         remembered: &mut Remembered,
     ) -> Self {
-        let mut known = HashMap::new();
+        let asks: Vec<Ask<'a>> = asks.into_iter().collect();
+        let mut known = HashMap::with_capacity(asks.len());
         let mut unread: BTreeMap<_, (&Arc<str>, Vec<Ask<'a>>)> = BTreeMap::new();
         for ask in asks {
             let Some(Fact::Known(facts)) = world.branches.get(ask.branch) else {

@@ -43,6 +43,14 @@ impl SeenTags {
         self.0.iter()
     }
 
+    /// These; where `before` are the same, those, which who knows them knows again by their address.
+    pub(crate) fn or_as_before(self, before: &Self) -> Self {
+        match self == *before {
+            true => before.clone(),
+            false => self,
+        }
+    }
+
     /// Where they are in memory: as long as these are kept, none but those that share them are there.
     pub(crate) fn address(&self) -> usize {
         Arc::as_ptr(&self.0).addr()

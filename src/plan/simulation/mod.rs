@@ -17,13 +17,14 @@ mod text;
 mod town;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use jiff::SignedDuration;
 
-use super::{Decided, Decision, Plan, plan};
+use super::{Decided, Decision, Plan, plan, plan_again};
 use dice::Dice;
 use shape::{Place, Shape};
 use town::{Applied, Town};
@@ -157,6 +158,13 @@ fn round(town: &mut Town) -> Option<Vec<Decided>> {
 fn decide(town: &mut Town) -> Plan {
     for _ in 0..ASKS_MAX {
         let plan = plan(&town.scope(), town.world(), town.clock());
+        // What plans before remember makes no difference.
+        let mut remembered = mem::take(&mut town.remembered);
+        let again = plan_again(&town.scope(), town.world(), town.clock(), &mut remembered);
+        assert_eq!(again.decisions, plan.decisions);
+        assert_eq!(again.changes, plan.changes);
+        assert_eq!(again.questions, plan.questions);
+        town.remembered = remembered;
         if plan.questions.is_empty() {
             return plan;
         }

@@ -9,7 +9,9 @@ use super::shape::{Release, Shape, Tags};
 use super::text::{Build, digest, tag};
 use crate::image::{Digest, Repository, Tag};
 use crate::policy::select::PushUse;
-use crate::world::{Description, Fact, ImageFacts, Labels, Listing, Pushes, Shrunk, TagDetails};
+use crate::world::{
+    Description, Fact, ImageFacts, Labels, Listing, Pushes, SeenTags, Shrunk, TagDetails,
+};
 
 /// How long a listing that lost more than half of its tags is not believed.
 const SHRUNK_FOR: SignedDuration = SignedDuration::from_hours(1);
@@ -44,6 +46,7 @@ pub(super) struct Built {
 struct Kept {
     /// When it saw each tag first.
     seen: BTreeMap<Tag, Timestamp>,
+    listed: SeenTags,
     shrunk_since: Option<Timestamp>,
     asked: BTreeMap<Tag, TagDetails>,
     described: BTreeMap<Digest, Fact<Description>>,
@@ -142,6 +145,9 @@ impl Registry {
             true => seen.clone_from(&tags),
             false => seen.extend(tags.clone()),
         }
+        let listed_tags: SeenTags = tags.into_iter().collect();
+        let listed_tags = listed_tags.or_as_before(&self.daemon.listed);
+        self.daemon.listed = listed_tags.clone();
         let times = match self.is_silent {
             true => Fact::Unknown {
                 why: "the registry tells no times".to_owned(),
@@ -154,7 +160,7 @@ impl Registry {
         };
         Listing {
             at: now,
-            tags: tags.into_iter().collect(),
+            tags: listed_tags,
             shrunk,
             pushes: (shape.tags == Tags::Pushed).then_some(pushes),
         }

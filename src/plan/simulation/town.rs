@@ -13,7 +13,7 @@ use super::record::{Moment, Record};
 use super::registry::Registry;
 use super::shape::{Place, Shape, URL, Way, start};
 use super::text::{self, Build};
-use crate::plan::{Dialect, HidesBy, Origins, Plan, PlannedCommit, Scope};
+use crate::plan::{Dialect, HidesBy, Origins, Plan, PlannedCommit, Remembered, Scope};
 use crate::policy::{Policy, RepositoryName, SubjectTemplate};
 use crate::world::{BranchName, Fact, Proposal, PullRequests, Question, RepositoryAddress, World};
 
@@ -56,6 +56,8 @@ pub(super) struct Town {
     origins: Origins,
     addresses: BTreeMap<RepositoryName, RepositoryAddress>,
     world: World,
+    /// Of the plans before.
+    pub(super) remembered: Remembered,
 }
 
 impl Town {
@@ -104,6 +106,7 @@ impl Town {
             origins: Origins::default(),
             addresses: [(deploy(), RepositoryAddress::of(URL).unwrap())].into(),
             world: World::default(),
+            remembered: Remembered::default(),
             shape,
         };
         town.tell(|| town.shape.written());
