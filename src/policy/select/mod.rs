@@ -1,7 +1,7 @@
 //! Which tags are candidates, and which of two is newer.
 //!
 //! Reading order: `rule` (what a policy says), `check` (from its text), `constraint`, `prerelease` and `shape` (its parts),
-//! `candidate` (what orders them), `choose` (the choice) and `explain` (what became of every tag).
+//! `candidate` (what orders them), `choose` (the choice), `told` (its words) and `explain` (what became of every tag).
 //! Invariant: the order of the candidates is total, and a choice depends on the set of tags alone, never on their order.
 
 mod candidate;
@@ -14,6 +14,7 @@ mod prerelease;
 mod properties;
 pub(crate) mod rule;
 mod shape;
+mod told;
 
 use std::collections::BTreeMap;
 use std::fmt;
