@@ -1,15 +1,20 @@
 //! `towpath check`: says everything that is wrong with the settings and policies, or that nothing is.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use serde_json::{Value as Json, json};
 
-use super::{ConfigArgs, Failure, Output, print, write_to};
+use super::run::Setup;
+use super::{Failure, Output, SourceArgs, print, write_to};
 use crate::config::{Config, Problem, Problems, Severity, check_holds, load};
+use crate::plan::sites;
+use crate::policy::Policy;
 
 /// The exit code when the settings or policies cannot be used.
 const INVALID: u8 = 3;
@@ -17,19 +22,23 @@ const INVALID: u8 = 3;
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    config: ConfigArgs,
+    source: SourceArgs,
 
     /// A file with holds, such as `.towpath/holds.yaml` in a clone; checked against the policies.
     #[arg(long, value_name = "FILE")]
     holds: Option<PathBuf>,
+
+    /// Also fetch the manifests repositories, and tell which places of the policies are not there.
+    #[arg(long)]
+    sites: bool,
 
     /// How to print: `text` for people on stderr, `json` for editors and CI on stdout.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
 }
 
-pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
-    let file = &args.config.config;
+pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
+    let file = &args.source.config.config;
     let mut checked = load(file);
     if let (Ok(config), Some(holds)) = (&mut checked, &args.holds) {
         let text = fs::read_to_string(holds);
@@ -37,6 +46,16 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
         match check_holds(holds, &text, (&config.policies, &config.fleets)) {
             Ok((_, problems)) => config.warnings.extend(problems.list),
             Err(problems) => checked = Err(problems),
+        }
+    }
+    if let (Ok(config), true) = (&mut checked, args.sites) {
+        let missing = missing(&args.source).await?;
+        if !missing.is_empty() {
+            let warnings = mem::take(&mut config.warnings);
+            checked = Err(Problems {
+                list: warnings.into_iter().chain(missing).collect(),
+                omitted: 0,
+            });
         }
     }
     match args.output {
@@ -47,6 +66,33 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Failure> {
         Ok(_) => ExitCode::SUCCESS,
         Err(_) => ExitCode::from(INVALID),
     })
+}
+
+/// The places of all policies that are not there at the heads of their branches, or cannot be written.
+async fn missing(source: &SourceArgs) -> Result<Vec<Problem>, Failure> {
+    let setup = Setup::now(source).await?;
+    let live = setup.connect().await?;
+    let repositories = setup.policies.iter().map(|policy| &policy.repository);
+    for repository in repositories.collect::<BTreeSet<_>>() {
+        live.sources.fetch(repository, &live.wants).await;
+    }
+    let world = live.sources.world(&live.wants);
+    let of_policy = |policy: &Policy| {
+        let listed = sites(&setup.scope(), policy, &world).into_iter();
+        let missing = listed.filter_map(|listed| {
+            let why = listed.standings.err().or(listed.refused)?;
+            let (environment, image) = (&listed.environment, &listed.image);
+            Some(Problem {
+                severity: Severity::Error,
+                file: source.config.config.clone(),
+                place: None,
+                message: format!("{} {environment} {image}: {why}", policy.name),
+                hint: None,
+            })
+        });
+        missing.collect::<Vec<_>>()
+    };
+    Ok(setup.policies.iter().flat_map(of_policy).collect())
 }
 
 fn print_text(file: &Path, checked: &Result<Config, Problems>) -> Result<(), Failure> {

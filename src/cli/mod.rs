@@ -192,7 +192,7 @@ pub fn main() -> ExitCode {
 fn dispatch(verb: Verb) -> Result<ExitCode, Failure> {
     match verb {
         Verb::Demo(args) => block_on(demo::run(args)),
-        Verb::Check(args) => check::run(args),
+        Verb::Check(args) => block_on(check::run(args)),
         Verb::Plan(args) => block_on(plan::run(args)),
         Verb::Apply(args) => block_on(apply::run(args)),
         Verb::Run(args) => block_on(run::run(args)),

@@ -1,6 +1,6 @@
 //! The other verbs as people meet them: help, errors, exit codes.
 
-use crate::lab::Lab;
+use crate::lab::{Lab, portal_policy};
 
 #[test]
 fn help_names_every_verb() {
@@ -334,4 +334,28 @@ fn a_plan_and_an_explanation_name_what_changes_by_an_alias() {
     // Of web in dev, which no alias says, and in production.
     insta::assert_snapshot!(also(0), @"[]");
     insta::assert_snapshot!(also(2), @r#"[{"file":"values.yaml","line":6,"path":"migration.image.tag"}]"#);
+}
+
+#[test]
+fn a_place_that_is_not_there_is_found_by_a_check_that_looks() {
+    let lab = Lab::portal();
+    let (image, there) = (lab.image("acme/web"), "apps/portal/overlays/dev");
+    lab.policies(&format!(
+        "{}---\n{}",
+        portal_policy("portal", &image, there),
+        portal_policy("shop", &image, "apps/shop/overlays/dev")
+    ));
+    let ran = lab.run(&["check"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let ran = lab.run(&["check", "--sites"]);
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    insta::assert_snapshot!(ran.stderr, @"
+    error: shop dev web: none of `apps/shop/overlays/dev/kustomization.yaml`, `apps/shop/overlays/dev/kustomization.yml`, `apps/shop/overlays/dev/Kustomization` exists
+      --> towpath.yaml
+
+    towpath.yaml: 1 problem
+    ");
+    lab.policies(&portal_policy("portal", &image, there));
+    let ran = lab.run(&["check", "--sites"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
 }
