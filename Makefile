@@ -51,6 +51,7 @@ deny:
 
 chart: builds
 	scripts/check-chart
+	scripts/check-install
 
 # What is missing for it is left out, loudly; `scripts/forge-descriptions --fetch` brings what no registry has.
 descriptions: builds

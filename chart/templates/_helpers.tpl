@@ -22,6 +22,17 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{ include "towpath.selector" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- /* The labels of the pods of one shard; the dict has `root` and `shard`. */ -}}
+{{- define "towpath.shardSelector" -}}
+{{- include "towpath.selector" .root }}
+{{- if gt (int .root.Values.shards) 1 }}
+towpath.dev/shard: {{ .shard | quote }}
+{{- end }}
 {{- end }}
 
 {{- define "towpath.serviceAccount" -}}
@@ -38,6 +49,25 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
+{{- /* Whether something tells of news: `true`, or nothing. */ -}}
+{{- define "towpath.hooks" -}}
+{{- $settings := .Values.existingSettings.configMap | empty | ternary .Values.settings .Values.existingSettings }}
+{{- if $settings.hooks }}true{{ end }}
+{{- end }}
+
+{{- /* The Service and path that an Ingress or an HTTPRoute leads to; the dict has `root` and `what`. */ -}}
+{{- define "towpath.wayIn" -}}
+{{- $name := include "towpath.fullname" .root }}
+{{- if eq .what "pages" }}
+{{- dict "service" $name "port" .root.Values.service.port "path" "/" | toJson }}
+{{- else }}
+{{- if not (include "towpath.hooks" .root) }}
+{{- fail "something is to lead to hooks, and the settings have no `hooks`" }}
+{{- end }}
+{{- dict "service" (printf "%s-hooks" $name) "port" .root.Values.hooksService.port "path" "/hooks/" | toJson }}
+{{- end }}
+{{- end }}
+
 {{- define "towpath.readsCluster" -}}
 {{- or (gt (int .Values.replicas) 1) (not (empty .Values.pullSecrets.names)) (not (empty .Values.pullSecrets.serviceAccount)) (not (empty .Values.argoCd.namespaces)) }}
 {{- end }}
@@ -48,6 +78,10 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- else }}
 {{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) }}
 {{- end }}
+{{- end }}
+
+{{- define "towpath.settingsMap" -}}
+{{- default (printf "%s-settings" (include "towpath.fullname" .)) .Values.existingSettings.configMap }}
 {{- end }}
 
 {{- define "towpath.policies" -}}
