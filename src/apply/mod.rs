@@ -48,7 +48,7 @@ pub(crate) struct Places<'a> {
     pub(crate) now: Timestamp,
 }
 
-/// Whether we may write, at the moment in which it is asked: before each write.
+/// Whether we may write, at the moment in which it is asked: before each push, and before what is done at a forge for one proposal.
 pub(crate) type MayWrite<'a> = &'a (dyn Fn() -> bool + Sync);
 
 /// The answer where a person asked for one round: what is pushed is a compare-and-swap, whoever leads.

@@ -169,7 +169,6 @@ pub(super) fn file(entry: Entry) -> File {
 const ANCESTRY_MAX: usize = 4096;
 
 impl Sources {
-    /// Asks the mirror whether one commit has another behind it, and keeps the answer, which cannot change.
     /// Forgets of which commits of `repository` it was not known that they have others behind them: Argo CD may have had a commit
     /// before it was fetched here.
     pub(super) fn doubt_ancestry(&self, repository: &RepositoryName) {
@@ -179,6 +178,7 @@ impl Sources {
         self.readings().ancestry.retain(is_sure);
     }
 
+    /// Asks the mirror whether one commit has another behind it, and keeps the answer, which cannot change.
     pub(super) async fn ask_ancestry(&self, ancestry: Ancestry) {
         let Ancestry {
             repository,

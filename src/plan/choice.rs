@@ -179,18 +179,32 @@ fn screened(
         ranking, screen, ..
     } = choice;
     if screen.is_open() {
-        return ordered(choice, (sites, None), notes);
+        return ordered(choice, (sites, BTreeMap::new()), notes);
     }
     let newer = newer(choice, &sites);
+    let mut screened = screen.screen(newer.into_iter(), &mut notes.questions)?;
+    let mut left = ranking.without(&screened.barred);
+    // What would come though it was not judged is judged too. Each turn judges one, and there are not more than are listed.
+    while !screened.is_cut()
+        && let Some(tag) = unjudged(choice, &left, (&sites, &screened))
+    {
+        screen.screen_also(&tag, &mut screened, &mut notes.questions)?;
+        left = ranking.without(&screened.barred);
+    }
+    let is_cut = screened.is_cut();
     let Screened {
         barred,
         first,
         passed,
         next,
-    } = screen.screen(newer.into_iter(), &mut notes.questions)?;
+        ..
+    } = screened;
     notes.next = next;
-    let left = ranking.without(&barred);
     notes.barred.extend(barred);
+    if let (true, Some((tag, reason))) = (is_cut, &first) {
+        notes.candidate = Some(tag.clone());
+        return Err(reason.clone());
+    }
     let choice = Choice {
         ranking: &left,
         ..choice
@@ -204,10 +218,27 @@ fn screened(
     }
 }
 
-/// Promotes the newest candidate to the sites that have an older version.
+/// What the rule would have come to some site from `left`, and no gate was asked about.
+fn unjudged(
+    choice: Choice<'_>,
+    left: &Ranking<'_>,
+    (sites, screened): (&[(Located, Standing)], &Screened),
+) -> Option<Tag> {
+    let downgrade = choice.subject.environment.downgrade;
+    let mut coming = sites.iter().filter_map(|(_, standing)| {
+        let current = known_as(choice.recorded, standing);
+        match left.choose(current.as_deref(), downgrade) {
+            Selection::Choose { tag, .. } => Some(tag),
+            Selection::Newest { .. } | Selection::Hold(_) => None,
+        }
+    });
+    coming.find(|tag| !screened.passed.contains_key(tag))
+}
+
+/// Promotes the newest candidate to the sites that have an older version. Where gates judge, it is one of those that passed.
 fn ordered(
     choice: Choice<'_>,
-    (sites, passed): (Vec<(Located, Standing)>, Option<Passed>),
+    (sites, mut passed): (Vec<(Located, Standing)>, BTreeMap<Tag, Passed>),
     notes: &mut Notes,
 ) -> Result<Promote, HoldReason> {
     let mut moving: Vec<(Located, Standing, Over)> = Vec::new();
@@ -237,7 +268,7 @@ fn ordered(
     notes.candidate = Some(tag.clone());
     let repository = &choice.subject.image.repository;
     let facts = choice.screen.facts;
-    let Passed { digest, findings } = passed.unwrap_or_default();
+    let Passed { digest, findings } = passed.remove(&tag).unwrap_or_default();
     let digest = match (
         digest,
         choice.subject.environment.write_of(choice.subject.name),
@@ -347,10 +378,12 @@ fn is_newer_than_undone(choice: Choice<'_>, to: &Tag, undone: &Recorded) -> bool
     let selection = match tags.place_of(tag.as_str()).is_some() {
         true => choice.ranking.choose(current, downgrade),
         false => {
+            let by_creation = choice.ranking.fact() == Some(OrderFact::Created);
             let gone = TagFacts {
                 tag: tag.clone(),
                 pushed: Some(undone.at),
-                created: Some(undone.at),
+                // A single known time would make creation the order of what has none.
+                created: by_creation.then_some(undone.at),
                 first_seen: Some(undone.at),
             };
             let to = tags.place_of(to.as_str()).map(|place| {

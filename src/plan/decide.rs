@@ -30,7 +30,7 @@ use crate::policy::select::{Exclusion, Histories, TagRule};
 use crate::policy::{
     After, Deliver, Environment, EnvironmentName, ImageName, OnDegraded, Policy, PolicyImage,
 };
-use crate::world::{BranchName, ImageFacts, Question, World};
+use crate::world::{BranchName, Fact, ImageFacts, Question, World};
 
 /// A decision, and what it would have liked to know.
 pub(super) struct Judged {
@@ -470,7 +470,14 @@ pub(super) fn ran_in<'a>(
     })?;
     let named = (policy, &before.name, name);
     let held = Held::of(desk.scope, (world, rejections), named, desk.now)?;
-    let rejected = held.rejected(image_facts(&image.repository, world)?);
+    let facts = image_facts(&image.repository, world)?;
+    let rejected = held.rejected(facts);
+    if let Fact::Unknown { why } = &facts.listing {
+        return Err(HoldReason::RegistryUnknown {
+            repository: image.repository.clone(),
+            why: why.clone(),
+        });
+    }
     let rule = &before.rules[name];
     let text = |standing: &Standing| match rule.followed() {
         // The digest is the version.

@@ -278,7 +278,9 @@ impl HoldReason {
 
     /// Whether a server said otherwise than expected, or nothing, which its next answer may change.
     pub(crate) fn is_unproven(&self) -> bool {
-        matches!(self, Self::Gated { finding, .. } if finding.gate == GateName::Checks)
+        let is_of_checks = |finding: &Finding| finding.gate == GateName::Checks;
+        matches!(self, Self::Gated { finding, .. } if is_of_checks(finding))
+            || matches!(self, Self::Together { why, .. } if why.finding().is_some_and(is_of_checks))
     }
 
     /// When time alone could end it, if that is known.

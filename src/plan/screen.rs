@@ -37,8 +37,10 @@ pub(super) struct Screened {
     pub(super) barred: BTreeMap<Tag, Exclusion>,
     /// The one of these to tell of, and why it may not.
     pub(super) first: Option<(Tag, HoldReason)>,
-    /// The newest that may.
-    pub(super) passed: Option<Passed>,
+    /// Those that may; no other one comes.
+    pub(super) passed: BTreeMap<Tag, Passed>,
+    /// How many were refused by servers.
+    refused: usize,
     /// When time alone may let one pass.
     pub(super) next: Option<Timestamp>,
 }
@@ -106,32 +108,45 @@ impl Screen<'_> {
         }
     }
 
+    /// Judges one more, which would come and is not among those that were judged: another spelling of a version, or an older one
+    /// where the policy allows to go down.
+    pub(super) fn screen_also(
+        &self,
+        tag: &Tag,
+        screened: &mut Screened,
+        questions: &mut BTreeSet<Question>,
+    ) -> Result<(), HoldReason> {
+        let mut asked = Asked::default();
+        let judged = self.judge(tag, &mut asked);
+        questions.extend(asked.all());
+        match judged? {
+            Ok(passed) => screened.pass(tag, passed),
+            Err(barrier) => screened.bar(tag, barrier),
+        }
+        Ok(())
+    }
+
     fn screen_each<'t>(
         &self,
         tags: impl Iterator<Item = &'t Tag>,
         screened: &mut Screened,
         asked: &mut Asked,
     ) -> Result<(), HoldReason> {
-        let mut unchecked = CHECKED_MAX;
         for tag in tags {
+            let unchecked = CHECKED_MAX - screened.refused;
             match self.judge(tag, asked) {
                 // Nothing is decided before all is known of those that are newer.
                 Err(HoldReason::FactsPending)
                     if asked.first.len() < ASKED_MAX && asked.servers() < unchecked => {}
                 Err(reason) => return Err(reason),
                 Ok(Ok(passed)) => {
-                    let nexts = passed.findings.iter().filter_map(|finding| finding.next);
-                    screened.next = screened.next.into_iter().chain(nexts).min();
-                    screened.passed = Some(passed);
+                    screened.pass(tag, passed);
                     break;
                 }
-                Ok(Err(barrier)) => {
-                    unchecked -= usize::from(barrier.is_of(GateName::Checks));
-                    screened.bar(tag, barrier);
-                    if unchecked == 0 {
-                        break;
-                    }
-                }
+                Ok(Err(barrier)) => screened.bar(tag, barrier),
+            }
+            if screened.is_cut() {
+                break;
             }
         }
         Ok(())
@@ -489,7 +504,19 @@ impl Screen<'_> {
 }
 
 impl Screened {
+    /// Whether so many were refused by servers that no other one is tried.
+    pub(super) fn is_cut(&self) -> bool {
+        self.refused >= CHECKED_MAX
+    }
+
+    fn pass(&mut self, tag: &Tag, passed: Passed) {
+        let nexts = passed.findings.iter().filter_map(|finding| finding.next);
+        self.next = self.next.into_iter().chain(nexts).min();
+        self.passed.insert(tag.clone(), passed);
+    }
+
     fn bar(&mut self, tag: &Tag, barrier: Barrier) {
+        self.refused += usize::from(barrier.is_of(GateName::Checks));
         let next = barrier.next();
         self.next = self.next.into_iter().chain(next).min();
         let exclusion = match &barrier {

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use super::decide::{Desk, Notes, Subject, judge};
 use super::{HoldReason, Promote};
 use crate::image::Tag;
-use crate::policy::gate::Verdict;
+use crate::policy::gate::{Finding, Verdict};
 use crate::policy::select::Exclusion;
 use crate::world::{BranchName, SeenTags};
 
@@ -105,11 +105,13 @@ fn of_others(
     bars: &[Bars],
 ) -> BTreeMap<Tag, Exclusion> {
     let mut all = BTreeMap::new();
+    let own = &bars[place];
     for (other, ((subject, _), bars)) in group.iter().zip(bars).enumerate() {
         if other == place {
             continue;
         }
-        for (tag, why) in bars {
+        // What bars it here is judged anew in each turn, so that it is asked about what ends that.
+        for (tag, why) in bars.iter().filter(|(tag, _)| !own.contains_key(*tag)) {
             all.entry(tag.clone())
                 .or_insert_with(|| Exclusion::Together {
                     image: subject.name.clone(),
@@ -218,6 +220,14 @@ impl Apart {
         match self {
             Self::Held(reason) => Some(reason),
             Self::Lacks | Self::Barred(_) | Self::Newer(_) => None,
+        }
+    }
+
+    /// What a gate of the other image found, where one keeps the release back.
+    pub(super) fn finding(&self) -> Option<&Finding> {
+        match self {
+            Self::Barred(why) => why.finding(),
+            Self::Lacks | Self::Newer(_) | Self::Held(_) => None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Weeks of pushes, faults, decisions of people and restarts, from a seed: what must hold at each step, and that all goes on
 //! once the faults end.
 //!
-//! Nothing here is real but the deciding: registry, git, forge, people and clock are in `town`. A seed that fails is printed;
+//! Nothing here is real but the deciding: registry, git, forge, Argo CD, people and clock are in `town`. A seed that fails is printed;
 //! `TOWPATH_SEED=7 cargo test --lib simulation` runs that one alone and tells each step. `TOWPATH_SEEDS` says how many are run.
 
 mod argo;
@@ -51,6 +51,9 @@ const FAST_BUILDS: usize = 5;
 const FAST_LISTED: SignedDuration = SignedDuration::from_mins(15);
 const FAST_ROUNDS: usize = 7 * 24 * 4;
 const FAST_SOAK: SignedDuration = SignedDuration::from_hours(24);
+
+/// Of so many plans in a hundred, one that remembers nothing is made beside.
+const COMPARED_PERCENT: usize = 10;
 
 /// Rounds of questions before a plan must be complete.
 const ASKS_MAX: usize = 20;
@@ -157,18 +160,20 @@ fn round(town: &mut Town) -> Option<Vec<Decided>> {
 /// The plan, once all its questions are answered.
 fn decide(town: &mut Town) -> Plan {
     for _ in 0..ASKS_MAX {
-        let plan = plan(&town.scope(), town.world(), town.clock());
-        // What plans before remember makes no difference.
         let mut remembered = mem::take(&mut town.remembered);
-        let again = plan_again(&town.scope(), town.world(), town.clock(), &mut remembered);
-        assert_eq!(again.decisions, plan.decisions);
-        assert_eq!(again.changes, plan.changes);
-        assert_eq!(again.questions, plan.questions);
+        let made = plan_again(&town.scope(), town.world(), town.clock(), &mut remembered);
         town.remembered = remembered;
-        if plan.questions.is_empty() {
-            return plan;
+        // What plans before remember makes no difference.
+        if town.dice.happens(COMPARED_PERCENT) {
+            let anew = plan(&town.scope(), town.world(), town.clock());
+            assert_eq!(made.decisions, anew.decisions);
+            assert_eq!(made.changes, anew.changes);
+            assert_eq!(made.questions, anew.questions);
         }
-        town.answer(&plan.questions);
+        if made.questions.is_empty() {
+            return made;
+        }
+        town.answer(&made.questions);
     }
     panic!("its questions do not end")
 }

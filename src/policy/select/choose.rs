@@ -206,7 +206,7 @@ impl<'a> Ranking<'a> {
         }
     }
 
-    pub(super) fn fact(&self) -> Option<Fact> {
+    pub(crate) fn fact(&self) -> Option<Fact> {
         self.ranked.fact
     }
 
