@@ -3,6 +3,7 @@
 //! Not here: which facts that needs and whether they are there (`decide`), and which candidates may come (`screen`).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::decide::{Notes, Subject};
 use super::facts::{commits_are_known, created_is_known, digest_of, pushes_are_known};
@@ -153,6 +154,7 @@ pub(super) fn with_rejections(
         .flatten()
         .find_map(|tag| Some((rejected.tag(&tag)?.clone(), tag)));
     notes.barred = rejected.tags();
+    notes.barred.extend(passed_over(choice, &sites));
     let left = ranking.without(&notes.barred);
     let choice = Choice {
         ranking: &left,
@@ -166,6 +168,26 @@ pub(super) fn with_rejections(
         }
         (decision, _) => decision,
     }
+}
+
+/// What is not newer than the version that was taken back last since it was degraded: that had taken its place, or a person undid it
+/// before.
+fn passed_over(choice: Choice<'_>, sites: &[(Located, Standing)]) -> BTreeMap<Tag, Exclusion> {
+    let back = choice.recorded.filter(|recorded| recorded.moved.rejects);
+    let degraded = back.and_then(|recorded| recorded.moved.replaced.as_deref()?.parse().ok());
+    let Some(degraded) = degraded.filter(|tag: &Tag| choice.rejected.tag(tag).is_some()) else {
+        return BTreeMap::new();
+    };
+    let newer_still = choice.ranking.newer_than(Some(degraded.as_str()));
+    let words: Arc<str> =
+        format!(" with `{degraded}`, which is newer and was degraded here").into();
+    let all = newer(choice, sites).into_iter();
+    let all = all.filter(|tag| **tag != degraded && !newer_still.contains(tag));
+    let rejected = all.map(|tag| {
+        let words = words.clone();
+        (tag.clone(), Exclusion::Rejected { words })
+    });
+    rejected.collect()
 }
 
 /// Promotes the newest candidate that may come from the environments before and that the gates let pass. Where newer ones
