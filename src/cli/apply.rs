@@ -9,7 +9,7 @@ use super::plan::{as_text, has_faults};
 use super::run::Setup;
 use super::{Failure, SourceArgs, print};
 use crate::apply::{Delivery, Outcome, ProposalEnd, ProposalOutcome};
-use crate::daemon::{Report, not_refreshed, now, round, settle};
+use crate::daemon::{Report, deployers_of, not_refreshed, now, round, settle};
 use crate::manifest::CommitId;
 use crate::observe::whole_message;
 use crate::plan::{PlannedCommit, RequestChange};
@@ -34,7 +34,8 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let hands = live.hands(&setup);
     let planned = settle(hands).await;
     let report = round(hands, &CancellationToken::new()).await;
-    for (application, error) in live.sources.compare_now(report.deployers.clone()).await {
+    let deployers = deployers_of(&report.outcomes, hands);
+    for (application, error) in live.sources.compare_now(deployers).await {
         not_refreshed(&application, &error);
     }
     print(&(as_text(&planned, false) + &setup.troubles_text()))?;

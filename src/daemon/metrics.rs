@@ -99,7 +99,6 @@ pub(super) fn round(repository: &RepositoryName, report: &Report) {
         plan,
         outcomes,
         proposals,
-        deployers: _,
         duration,
     } = report;
     ROUND_SECONDS.observe(duration.as_secs_f64());

@@ -40,7 +40,7 @@ use crate::world::RepositoryAddress;
 
 pub(crate) use clock::now;
 pub(crate) use log::not_refreshed;
-pub(crate) use round::{Hands, Report, round, settle};
+pub(crate) use round::{Hands, Report, deployers_of, round, settle};
 pub(crate) use status::{Board, registry_status};
 
 /// What a running daemon works with; a new configuration makes a new one.

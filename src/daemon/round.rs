@@ -49,8 +49,6 @@ pub(crate) struct Report {
     /// What became of every change, lost races included.
     pub(crate) outcomes: Vec<Outcome>,
     pub(crate) proposals: Vec<ProposalOutcome>,
-    /// The Applications of Argo CD that deploy what was pushed.
-    pub(crate) deployers: BTreeSet<(ConnectionName, ObjectName)>,
     pub(crate) duration: Duration,
 }
 
@@ -111,7 +109,6 @@ pub(crate) async fn round(hands: Hands<'_>, stop: &CancellationToken) -> Report 
     };
     Report {
         plan,
-        deployers: deployers_of(&outcomes, hands),
         outcomes,
         proposals,
         duration: started.elapsed(),
@@ -148,8 +145,11 @@ fn places(hands: Hands<'_>) -> Places<'_> {
     }
 }
 
-/// The Applications that deploy what was pushed to branches that they read.
-fn deployers_of(outcomes: &[Outcome], hands: Hands<'_>) -> BTreeSet<(ConnectionName, ObjectName)> {
+/// The Applications that deploy what was pushed to branches that they read, as far as they are known.
+pub(crate) fn deployers_of(
+    outcomes: &[Outcome],
+    hands: Hands<'_>,
+) -> BTreeSet<(ConnectionName, ObjectName)> {
     let pushed = outcomes.iter().filter_map(|outcome| match &outcome.result {
         Delivery::Pushed { commits } => Some((&outcome.branch, commits)),
         Delivery::Moved | Delivery::Withheld | Delivery::Failed { .. } => None,

@@ -13,9 +13,9 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::ask::Asking;
 use super::poll::Pace;
-use super::round::{Hands, Report, round};
+use super::round::{Hands, Report, deployers_of, round};
 use super::{Shared, Work, log, metrics};
-use crate::apply::{Delivery, MadeBy, ProposalEnd, ProposalOutcome};
+use crate::apply::{Delivery, MadeBy, Outcome, ProposalEnd, ProposalOutcome};
 use crate::cluster::lease::Lead;
 use crate::observe::{News, Sources, Wants};
 use crate::plan::{Remembered, Scope};
@@ -31,6 +31,10 @@ const GATHER: Duration = Duration::from_millis(20);
 /// How long it gathers at most while wake-ups keep coming: five gaps. By then it is a stream, and what comes later goes
 /// with the next push.
 const GATHER_MAX: Duration = Duration::from_millis(100);
+
+/// After this long Argo CD has looked at git by itself, as it does by default:
+/// <https://argo-cd.readthedocs.io/en/stable/faq/#how-often-does-argo-cd-check-for-changes-to-my-git-or-helm-repository>.
+const LOOKS_BY_ITSELF: Duration = Duration::from_secs(180);
 
 /// How long is slept at most where nothing is to come: a clock that was put on is noticed by then.
 const SLEEP_MAX: Duration = Duration::from_secs(60 * 60);
@@ -54,6 +58,7 @@ pub(super) async fn work(shared: Arc<Shared>, repository: RepositoryName, index:
     };
     let mut said = BTreeMap::new();
     let mut asking = Asking::default();
+    let mut untold = Untold::default();
     let mut first = true;
     while !shared.stop.is_cancelled() {
         if reading.is_due() {
@@ -94,17 +99,41 @@ pub(super) async fn work(shared: Arc<Shared>, repository: RepositoryName, index:
         let begun = (work.clock)();
         let mut report = round(hands, &shared.stop).await;
         log::report(&report, &mut said);
-        compare_now(&work.sources, std::mem::take(&mut report.deployers));
         metrics::round(&repository, &report);
         asking.ask(&shared, &report.plan.questions);
         let patience = Patience::after(&report);
         let nexts = report.plan.decisions.iter();
         let nexts = nexts.filter_map(|decided| decided.next);
         let turn = Instant::now() + rest(nexts, (begun, (work.clock)()));
+        untold.add(report.outcomes);
+        if let Some(pushed) = untold.take(&work.sources) {
+            compare_now(&work.sources, deployers_of(&pushed, hands));
+        }
         let place = (&repository, index);
         wait(&shared, place, (&mut reading, patience, &mut asking), turn).await;
     }
     asking.end().await;
+}
+
+/// What was pushed while it was not known which Applications there are: as they come to be known, there is another round.
+#[derive(Default)]
+struct Untold(Vec<(Instant, Outcome)>);
+
+impl Untold {
+    fn add(&mut self, outcomes: Vec<Outcome>) {
+        let now = Instant::now();
+        self.0
+            .retain(|(pushed, _)| now.duration_since(*pushed) < LOOKS_BY_ITSELF);
+        self.0
+            .extend(outcomes.into_iter().map(|outcome| (now, outcome)));
+    }
+
+    /// All of it, once that is known.
+    fn take(&mut self, sources: &Sources) -> Option<Vec<Outcome>> {
+        let Self(untold) = self;
+        let is_due = !untold.is_empty() && sources.knows_applications();
+        is_due.then(|| untold.drain(..).map(|(_, outcome)| outcome).collect())
+    }
 }
 
 /// Asks Argo CD to look at what was pushed; no round waits for that, and it is tried once, since Argo CD looks by itself soon.

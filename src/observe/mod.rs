@@ -124,6 +124,12 @@ impl Sources {
         Self { probe, ..self }
     }
 
+    /// Whether all connections show their Applications.
+    pub(crate) fn knows_applications(&self) -> bool {
+        let mut connections = self.connections.values();
+        connections.all(|connection| matches!(connection.shown(), Some(Fact::Known(_))))
+    }
+
     pub(crate) fn connections(&self) -> impl Iterator<Item = &ConnectionName> {
         self.connections.keys()
     }

@@ -70,22 +70,6 @@ fn a_client_that_never_ends_its_request_does_not_keep_it_from_ending() {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
-    let lab = Lab::portal();
-    let mut daemon = lab.start();
-    let _client = half_a_request(&daemon);
-    daemon.signal("TERM");
-    daemon.wait_until("the first signal", || daemon.log().contains("stopping"));
-    daemon.signal("TERM");
-    let asked = Instant::now();
-    while !daemon.has_ended() {
-        assert!(asked.elapsed() < Duration::from_secs(2), "{}", daemon.log());
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    assert_eq!(daemon.wait(), Some(1), "{}", daemon.log());
-}
-
-#[test]
 fn a_new_configuration_is_taken_while_a_registry_owes_an_answer() {
     let lab = Lab::portal();
     let host = registry_that_stalls();

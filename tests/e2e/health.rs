@@ -1,6 +1,6 @@
 //! From environment to environment by what Argo CD says of the one before.
 
-use bed::argo::{APPLICATIONS, Argo};
+use bed::argo::{APPLICATIONS, Argo, Fault};
 use serde_json::json;
 
 use crate::lab::{Lab, kustomization};
@@ -104,6 +104,19 @@ fn a_version_goes_on_when_argo_cd_shows_it_healthy_and_argo_cd_is_told_of_each_p
         .git(&["-C", "deploy.git", "log", "-1", "--format=%B", "main"]);
     let gate = "Towpath-Gate: web healthy: it has been healthy in `staging` since ";
     assert!(message.contains(gate), "{message}");
+}
+
+#[test]
+fn argo_cd_is_told_of_a_push_that_came_before_its_first_answer() {
+    let story = Story::new();
+    story.shows("v1.0.0", ("Synced", "Healthy"));
+    story.argo.break_with("/", Fault::Silence);
+    story.lab.push(&["v1.1.0"]);
+    let daemon = story.lab.start();
+    daemon.wait_until("the promotion to staging", || story.runs(STAGING, "v1.1.0"));
+    assert!(!story.is_refresh_wished());
+    story.argo.heal();
+    daemon.wait_until("the wish for a refresh", || story.is_refresh_wished());
 }
 
 #[test]
