@@ -3,6 +3,7 @@
 //! Not here: the order of environments (`check_after`), and the places that are written (`check_update`).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::artifact::ArtifactKind;
 use super::blank::{Name, Names};
@@ -134,7 +135,7 @@ impl Check<'_> {
     fn tells_releases_apart(
         &mut self,
         environment: &Block<RawEnvironment>,
-        rules: &BTreeMap<ImageName, TagRule>,
+        rules: &BTreeMap<ImageName, Arc<TagRule>>,
         context: &Context<'_>,
     ) {
         // One image alone has no other that it could be apart from, and without `tags` the environment before is refused.
@@ -341,7 +342,7 @@ fn rules(
     images: &[NamedEntry<ImageName, KnownImage<'_>>],
     tags: Option<&WrittenRule>,
     branches: Option<&BTreeMap<RepositoryName, String>>,
-) -> BTreeMap<ImageName, TagRule> {
+) -> BTreeMap<ImageName, Arc<TagRule>> {
     let rule = |NamedEntry { key, value }: &NamedEntry<ImageName, KnownImage<'_>>| {
         let image = value.as_ref()?;
         let rule = image.tags.or(tags)?.rule(branches);
@@ -349,7 +350,7 @@ fn rules(
             ArtifactKind::Image => rule,
             ArtifactKind::Chart => rule.of_chart(),
         };
-        Some((key.value.clone(), rule))
+        Some((key.value.clone(), Arc::new(rule)))
     };
     images.iter().filter_map(rule).collect()
 }

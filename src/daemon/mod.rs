@@ -31,7 +31,6 @@ use crate::forge::Place;
 use crate::image::Repository;
 use crate::observe::{Listed, Sources, Wants};
 use crate::plan::{Dialect, Origins};
-use crate::policy::select::TagRule;
 use crate::policy::{ConnectionName, Policy, RepositoryName, SubjectTemplate};
 use crate::registry::Registry;
 use crate::web::{Bells, Health};
@@ -242,7 +241,7 @@ fn readers(policies: &[Policy]) -> BTreeMap<RepositoryName, BTreeSet<RepositoryN
     let mut readers: BTreeMap<RepositoryName, BTreeSet<RepositoryName>> = BTreeMap::new();
     for policy in policies {
         let rules = policy.environments.iter().flat_map(|e| e.rules.values());
-        for source in rules.filter_map(TagRule::source) {
+        for source in rules.filter_map(|rule| rule.source()) {
             let of_source = readers.entry(source.repository.clone()).or_default();
             of_source.insert(policy.repository.clone());
         }

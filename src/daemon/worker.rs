@@ -97,7 +97,7 @@ pub(super) async fn work(shared: Arc<Shared>, repository: RepositoryName, index:
             remembered: &remembered,
         };
         let begun = (work.clock)();
-        let mut report = round(hands, &shared.stop).await;
+        let report = round(hands, &shared.stop).await;
         log::report(&report, &mut said);
         metrics::round(&repository, &report);
         asking.ask(&shared, &report.plan.questions);

@@ -189,7 +189,7 @@ fn environment(
     };
     Environment {
         name: name.parse().expect("a name"),
-        rules: BTreeMap::from([(image(), rule.clone())]),
+        rules: BTreeMap::from([(image(), Arc::new(rule.clone()))]),
         after,
         gates,
         argo_cd: ArgoCd::Nothing,

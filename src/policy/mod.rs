@@ -14,6 +14,7 @@ pub(crate) mod template;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::image::Repository;
 use crate::manifest::{Site, Write};
@@ -52,7 +53,7 @@ pub(crate) struct Environment {
     pub(crate) name: EnvironmentName,
     /// The rule of each image of the policy; where versions come from other environments and none is written, that of the
     /// first of these.
-    pub(crate) rules: BTreeMap<ImageName, TagRule>,
+    pub(crate) rules: BTreeMap<ImageName, Arc<TagRule>>,
     /// The environments that versions come from; `None` where they come from the registry alone.
     pub(crate) after: Option<After>,
     pub(crate) gates: Gates,
