@@ -3,12 +3,16 @@
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
 use rcgen::KeyPair;
-use serde_json::json;
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::argo::write_kubeconfig;
+use crate::process::READY_WITHIN;
+use crate::push::client;
 use crate::{Authority, Process, built, free_port, program};
 
 /// A running API server.
@@ -17,6 +21,7 @@ pub struct ApiServer {
     _etcd: Process,
     _server: Process,
     folder: TempDir,
+    client: Client,
     url: String,
     ca_file: PathBuf,
 }
@@ -54,6 +59,8 @@ impl ApiServer {
                 "--disable-admission-plugins=ServiceAccount",
                 "--endpoint-reconciler-type=none",
             ])
+            // Debian's etcd cannot say how far a watch has come, and clients that are promised it wait for a long time.
+            .arg("--feature-gates=WatchList=false")
             .arg("--service-account-issuer=https://kubernetes.default.svc")
             .arg(option("--cert-dir=", at))
             .arg(option("--tls-cert-file=", &certificate.certificate))
@@ -69,6 +76,7 @@ impl ApiServer {
         Some(Self {
             _etcd: etcd.0,
             _server: server,
+            client: client(Some(&authority.ca_file)),
             url: format!("https://{address}"),
             ca_file: authority.ca_file.clone(),
             folder,
@@ -81,6 +89,40 @@ impl ApiServer {
         let cluster = json!({ "server": self.url, "certificate-authority": self.ca_file });
         write_kubeconfig(&file, &cluster, &json!({ "token": user }));
         file
+    }
+
+    /// A folder that lives as long as the server does.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// What `admin` reads at `path`, or `None` where there is nothing.
+    pub async fn get(&self, path: &str) -> Option<Value> {
+        let answer = self.ask(Method::GET, path, String::new()).await;
+        answer.ok()
+    }
+
+    /// Makes an object, in YAML or JSON, as soon as the server takes such: it may not know the kind yet.
+    pub async fn create(&self, path: &str, object: &(impl ToString + ?Sized)) {
+        let start = Instant::now();
+        while let Err(words) = self.ask(Method::POST, path, object.to_string()).await {
+            assert!(start.elapsed() < READY_WITHIN, "{path}: {words}");
+        }
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: String) -> Result<Value, String> {
+        let request = self.client.request(method, format!("{}{path}", self.url));
+        let request = request.bearer_auth("admin");
+        let request = request
+            .header("content-type", "application/yaml")
+            .body(body);
+        let answer = request.send().await.map_err(|error| error.to_string())?;
+        let status = answer.status();
+        let text = answer.text().await.map_err(|error| error.to_string())?;
+        match status.is_success() {
+            true => Ok(serde_json::from_str(&text).unwrap_or_default()),
+            false => Err(text),
+        }
     }
 }
 

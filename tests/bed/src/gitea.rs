@@ -26,15 +26,20 @@ const BOT: &str = "bot";
 /// <https://docs.gitea.com/development/oauth2-provider#scopes>.
 const BOT_SCOPES: &str = "write:repository,write:issue,read:user";
 
+/// The name of its settings, in its folder.
+const SETTINGS: &str = "gitea.ini";
+
 /// Addresses that were given out in this process, from `127.0.0.2` on.
 static GIVEN_OUT: AtomicU8 = AtomicU8::new(0);
 
 /// A running Gitea with two users and no repository.
 #[must_use = "the server ends when this is dropped"]
 pub struct Gitea {
-    _process: Process,
-    _folder: TempDir,
+    process: Option<Process>,
+    program: PathBuf,
+    folder: TempDir,
     client: Client,
+    address: SocketAddr,
     /// Where it is: `http://127.0.0.2:41213`.
     pub url: String,
     /// Has every right, owns the repositories, and reviews.
@@ -66,19 +71,35 @@ impl Gitea {
         let last = 2 + GIVEN_OUT.fetch_add(1, Ordering::Relaxed) % 250;
         let address = SocketAddr::new(Ipv4Addr::new(127, 0, 0, last).into(), free_port());
         let settings = write_settings(folder.path(), &program, address);
-        let mut command = Command::new(&program);
-        command.arg("web").arg("--config").arg(&settings);
-        let process = Process::start(command, &folder.path().join("log"));
-        process.wait_until("Gitea to listen", || TcpStream::connect(address).is_ok());
+        let process = start(&program, folder.path(), address);
         let account = |name, more: &[&str]| create_account(&program, &settings, (name, more));
         Some(Self {
             owner: account(OWNER, &["--admin", "--access-token-scopes", "all"]),
             bot: account(BOT, &["--access-token-scopes", BOT_SCOPES]),
-            _process: process,
-            _folder: folder,
+            process: Some(process),
+            program,
+            folder,
             client: client(None),
+            address,
             url: format!("http://{address}"),
         })
+    }
+
+    /// Ends Gitea; all that it has stays.
+    pub fn stop(&mut self) {
+        self.process = None;
+    }
+
+    /// Starts what [`Gitea::stop`] ended, at the same address.
+    pub fn resume(&mut self) {
+        let process = start(&self.program, self.folder.path(), self.address);
+        self.process = Some(process);
+    }
+
+    /// Where a repository lies; hooks of a test's own belong in `hooks/NAME.d`, beside Gitea's.
+    pub fn folder(&self, repository: &str) -> PathBuf {
+        let repositories = self.folder.path().join("data/gitea-repositories");
+        repositories.join(OWNER).join(format!("{repository}.git"))
     }
 
     /// Where git finds a repository.
@@ -222,6 +243,14 @@ impl MergeWay {
     }
 }
 
+fn start(program: &Path, folder: &Path, address: SocketAddr) -> Process {
+    let mut command = Command::new(program);
+    command.args(["web", "--config"]).arg(folder.join(SETTINGS));
+    let process = Process::start(command, &folder.join("log"));
+    process.wait_until("Gitea to listen", || TcpStream::connect(address).is_ok());
+    process
+}
+
 fn write_settings(folder: &Path, program: &Path, address: SocketAddr) -> PathBuf {
     let beside = program.parent().expect("a program is in a folder");
     let settings = include_str!("gitea.ini")
@@ -229,7 +258,7 @@ fn write_settings(folder: &Path, program: &Path, address: SocketAddr) -> PathBuf
         .replace("{static}", &beside.display().to_string())
         .replace("{ip}", &address.ip().to_string())
         .replace("{port}", &address.port().to_string());
-    let file = folder.join("gitea.ini");
+    let file = folder.join(SETTINGS);
     std::fs::write(&file, settings).expect("the folder can be written");
     file
 }

@@ -3,8 +3,10 @@
 
 mod apiserver;
 pub mod argo;
+pub mod argocd;
 pub mod aws;
 mod built;
+mod cluster;
 mod crane;
 pub mod forge;
 mod git;
@@ -23,6 +25,7 @@ mod zot;
 
 pub use apiserver::ApiServer;
 pub use built::{Module, built, corpus, say};
+pub use cluster::{Cluster, NODE};
 pub use crane::CraneRegistry;
 pub use git::{GitServer, create_bare, git, git_at, import, install_hook};
 pub use gpg::Keyring;
