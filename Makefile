@@ -3,10 +3,12 @@
 CARGO ?= cargo
 IMAGE ?= towpath:dev
 
-.PHONY: help test check fmt clippy doc deny fuzz chart servers builds descriptions bench demo schema image
+.PHONY: help test e2e story check fmt clippy doc deny fuzz chart servers builds descriptions bench demo schema image
 
 help:
 	@echo 'make test     all tests, with real servers on loopback (installs what is missing)'
+	@echo 'make e2e      the whole story, from the registry to production, on real servers: kube-apiserver, Argo CD, Gitea'
+	@echo '              (builds what is missing once, half an hour on two cores)'
 	@echo 'make check    what CI runs: format, lints, documentation, dependencies, chart, tests'
 	@echo 'make descriptions'
 	@echo '              the fakes of forges against what the products publish of their APIs (wants node and npm)'
@@ -19,7 +21,18 @@ help:
 test: servers builds
 	TOWPATH_WITHOUT="$$(scripts/test-builds --missing)" $(CARGO) test --workspace --locked
 
-check: fmt clippy doc deny fuzz chart descriptions test
+# Whatever cannot be built fails it by name.
+e2e: servers
+	TOWPATH_SLOW_BUILDS=1 scripts/test-builds
+	$(TELL)
+
+# The same where its programs are there; elsewhere it says what is not.
+story: servers builds
+	TOWPATH_WITHOUT="$$(scripts/test-builds --missing)" $(TELL)
+
+TELL = $(CARGO) test --locked --test e2e whole_story -- --ignored --nocapture
+
+check: fmt clippy doc deny fuzz chart descriptions story test
 
 servers:
 	scripts/test-servers

@@ -26,3 +26,4 @@ mod secrets;
 mod signatures;
 mod steady;
 mod verbs;
+mod whole_story;
