@@ -39,6 +39,8 @@ pub(crate) enum Tree {
     Applications,
     /// This many values files of 25 lines, all written by each policy.
     Values(usize),
+    /// One such file for each policy.
+    Each,
 }
 
 /// Whether the registry wants tokens.
@@ -296,14 +298,16 @@ impl Fleet {
         let mut stream = "feature done\ncommit refs/heads/main\ncommitter Ada <ada@example.com> 1 +0000\ndata 4\nseed\n".to_owned();
         match self.plan.tree {
             Tree::Applications => self.add_applications(&mut stream),
-            Tree::Values(count) => {
-                let image = self.image(0);
-                for n in 0..count {
-                    add_file(&mut stream, &values_path(n), &values(n, &image));
-                }
-            }
+            Tree::Values(count) => self.add_values(&mut stream, count),
+            Tree::Each => self.add_values(&mut stream, self.plan.policies),
         }
         stream + "done\n"
+    }
+
+    fn add_values(&self, stream: &mut String, count: usize) {
+        for n in 0..count {
+            add_file(stream, &values_path(n), &values(n, &self.image(n)));
+        }
     }
 
     fn add_applications(&self, stream: &mut String) {
@@ -366,9 +370,10 @@ impl Fleet {
             let update = match tree {
                 Tree::Applications => format!("apps/app-{n:04}/overlays/dev"),
                 Tree::Values(count) => {
-                    let site = |n| format!("{{ helm: {}, at: image }}", values_path(n));
-                    format!("[{}]", (0..count).map(site).collect::<Vec<_>>().join(", "))
+                    let sites: Vec<String> = (0..count).map(values_site).collect();
+                    format!("[{}]", sites.join(", "))
                 }
+                Tree::Each => values_site(n),
             };
             let policy = format!(
                 "apiVersion: towpath.dev/v1alpha1\nkind: PromotionPolicy\nmetadata: {{ name: app-{n:04} }}\nspec:\n  repository: deploy\n  images: {{ app: {image} }}\n  environments:\n    - name: dev\n      tags: {{ pattern: \"develop-{{number}}-{{sha}}\" }}\n      update: {update}\n"
@@ -392,6 +397,10 @@ fn tag(number: usize) -> String {
 
 fn values_path(n: usize) -> String {
     format!("apps/app-{n:05}/values.yaml")
+}
+
+fn values_site(n: usize) -> String {
+    format!("{{ helm: {}, at: image }}", values_path(n))
 }
 
 /// A values file of 25 lines with one image.

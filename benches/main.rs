@@ -15,6 +15,7 @@ mod edit;
 mod events;
 mod fleet;
 mod helpers;
+mod home;
 mod idle;
 mod large;
 mod measure;
@@ -27,12 +28,17 @@ mod thousand;
 
 use std::process::ExitCode;
 
+use mimalloc::MiMalloc;
 use table::Table;
+
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// A figure's name, and what measures it.
 type Figure = (&'static str, fn(&mut Table));
 
-const FIGURES: [Figure; 15] = [
+const FIGURES: [Figure; 16] = [
     ("select", helpers::select),
     ("set", helpers::set),
     ("scan", scan::scan),
@@ -46,6 +52,7 @@ const FIGURES: [Figure; 15] = [
     ("large", large::large),
     ("crowd", large::crowd),
     ("idle", idle::idle),
+    ("home", home::home),
     ("proposals", proposals::proposals),
     ("applications", applications::applications),
 ];
