@@ -16,6 +16,7 @@ mod fleets;
 mod history;
 mod holds;
 mod leader;
+mod log;
 mod observe;
 mod pin;
 mod plan;
@@ -34,14 +35,13 @@ mod status;
 mod stop;
 mod table;
 
-use std::io::{self, IsTerminal as _};
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use tracing_subscriber::EnvFilter;
-
 use failure::Failure;
+use log::Log;
 
 /// Promotes container images through environments by commits to a manifests git repository.
 #[derive(Parser)]
@@ -74,7 +74,7 @@ struct Global {
     )]
     log_format: LogFormat,
 
-    /// What is logged: a level, or tracing filters such as `towpath=debug`. [default: info for run, else warn]
+    /// What is logged: a level, or tracing filters such as `towpath=debug`. [default: for run as the settings say, else warn]
     #[arg(
         long,
         global = true,
@@ -181,21 +181,20 @@ pub fn main() -> ExitCode {
     };
     // Whoever installed one before us chose for the whole process.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let daemon = matches!(verb, Verb::Run(_));
-    let result = start_logging(&global, daemon).and_then(|()| dispatch(verb));
+    let result = Log::start(&global, &verb).and_then(|log| dispatch(verb, log));
     result.unwrap_or_else(|failure| {
         let _ = write_to(io::stderr().lock(), &failure.to_string());
         failure.exit_code()
     })
 }
 
-fn dispatch(verb: Verb) -> Result<ExitCode, Failure> {
+fn dispatch(verb: Verb, log: Log) -> Result<ExitCode, Failure> {
     match verb {
         Verb::Demo(args) => block_on(demo::run(args)),
         Verb::Check(args) => block_on(check::run(args)),
         Verb::Plan(args) => block_on(plan::run(args)),
         Verb::Apply(args) => block_on(apply::run(args)),
-        Verb::Run(args) => block_on(run::run(args)),
+        Verb::Run(args) => block_on(run::run(args, log)),
         Verb::Registry(args) => block_on(registry::run(args)),
         Verb::Status(args) => block_on(status::run(args)),
         Verb::Explain(args) => block_on(explain::run(args)),
@@ -223,24 +222,6 @@ fn block_on(work: impl Future<Output = Result<ExitCode, Failure>>) -> Result<Exi
     // What still runs was left behind on purpose; nothing waits for it.
     runtime.shutdown_background();
     result
-}
-
-fn start_logging(global: &Global, daemon: bool) -> Result<(), Failure> {
-    let default = if daemon { "info" } else { "warn" };
-    let directives = global.log.as_deref().unwrap_or(default);
-    let filter = EnvFilter::try_new(directives)
-        .map_err(|error| Failure::usage(format!("`{directives}` is no log filter: {error}")))?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr);
-    match global.log_format {
-        LogFormat::Text => log
-            .with_ansi(io::stderr().is_terminal())
-            .with_target(false)
-            .init(),
-        LogFormat::Json => log.json().flatten_event(true).with_target(false).init(),
-    }
-    Ok(())
 }
 
 /// Writes `text` to stdout.

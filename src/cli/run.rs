@@ -17,6 +17,7 @@ use super::edges::{
     unconnected, unmade, unopened, unprobed,
 };
 use super::leader::Leader;
+use super::log::Log;
 use super::restart::{Addresses, warn_of_restart};
 use super::shard::{Shard, WrittenShard};
 use super::{Failure, SourceArgs};
@@ -225,6 +226,7 @@ impl Setup {
             listen: _,
             hooks: _,
             leadership: _,
+            log: _,
             argo_cd,
             servers,
             groups: _,
@@ -335,18 +337,19 @@ impl Live {
 }
 
 /// Promotes until a signal, and then to the end of the change at hand.
-pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
+pub(super) async fn run(args: Args, log: Log) -> Result<ExitCode, Failure> {
     let stop = stop_on_signals()?;
     let SourceArgs { config, cache } = args.source;
     let here = |shard: WrittenShard| shard.here(&Environment::default());
     let shard = args.shard.map(here).transpose()?;
     let (watch, first) = Watch::start(&config.config);
     let setup = Setup::new(first.map_err(Failure::config)?).with_cache(cache.as_deref());
+    log.take(&setup.settings);
     let mut leader = Leader::start(&setup.settings, shard).await?;
     let lead = leader.lead();
     let setup = setup.of_shard(shard);
     let ended = tokio::select! {
-        ended = promote(setup, (watch, cache.as_deref(), shard), (lead, stop)) => ended,
+        ended = promote(setup, (watch, cache.as_deref(), shard), (lead, stop), &log) => ended,
         why = leader.ended() => Err(anyhow::anyhow!("the task that stands for the lead ended: {why}").into()),
     };
     // Nothing is under way any more, so the next one may begin.
@@ -361,6 +364,7 @@ async fn promote(
     mut setup: Setup,
     (mut watch, cache, shard): (Watch, Option<&Path>, Option<Shard>),
     (lead, stop): (Lead, CancellationToken),
+    log: &Log,
 ) -> Result<(), Failure> {
     let mut live = setup.connect().await?;
     let health = Arc::new(Health::new());
@@ -407,6 +411,7 @@ async fn promote(
             changed = change(live, setup, next) => (live, setup) = changed?,
             () = stop.cancelled() => break,
         }
+        log.take(&setup.settings);
     }
     Ok(())
 }

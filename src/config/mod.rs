@@ -34,6 +34,7 @@ mod holds;
 mod holds_edit;
 mod hooks;
 mod leadership;
+mod log;
 mod logins;
 mod mask;
 mod nouns;
@@ -84,9 +85,9 @@ pub(crate) use holds_edit::{with_hold, without_holds};
 pub(crate) use problem::{Problem, Problems, Severity};
 pub(crate) use schema::{Kind, schema};
 pub(crate) use settings::{
-    ArgoCdSettings, CommitSettings, ForgeSettings, HookSource, LeadershipSettings, Person,
-    ProgramPlace, Proxy, RegistrySettings, RenderSettings, RepositorySettings, RepositoryUrl,
-    Settings, Signing,
+    ArgoCdSettings, CommitSettings, ForgeSettings, HookSource, LeadershipSettings, LogSettings,
+    Person, ProgramPlace, Proxy, RegistrySettings, RenderSettings, RepositorySettings,
+    RepositoryUrl, Settings, Signing,
 };
 pub(crate) use watch::Watch;
 

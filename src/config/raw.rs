@@ -17,6 +17,7 @@ use super::forms::{
 use super::gates::{GatesEntry, SharedFreeze, TrustRootEntry};
 use super::hooks::{ForgeHook, HookKind, HookSource};
 use super::leadership::LeadershipEntry;
+use super::log::LogEntry;
 use super::logins::{
     ClusterCredentials, RegistryCredentials, RepositoryCredentials, SigningCredentials,
 };
@@ -66,6 +67,8 @@ shape! {
         hooks: Option<Block<Hooks>> = "hooks",
         /// Which of several processes with these settings promotes: whoever holds a Lease of Kubernetes. The others follow. Default: this one is alone.
         leadership: Option<Block<LeadershipEntry>> = "leadership",
+        /// What the daemon logs, as long as `--log` and TOWPATH_LOG do not say. A change counts at once. Default: `level: info`.
+        log: Option<Block<LogEntry>> = "log",
         /// Connections to Argo CD, by the names that policies use: what became of promotions in clusters. Default: none.
         argo_cd: Option<Named<ConnectionName, Block<ArgoCdEntry>>> = "argo-cd",
         /// The servers that checks ask and that need credentials or other settings, by host: `prometheus.example.com`, `prometheus:9090`. Others are asked over https, without a login.

@@ -35,6 +35,8 @@ pub(crate) struct Settings {
     pub(crate) hooks: Option<HookSettings>,
     /// `None`: this process is the only one.
     pub(crate) leadership: Option<LeadershipSettings>,
+    /// `None`: nobody said.
+    pub(crate) log: Option<LogSettings>,
     pub(crate) argo_cd: BTreeMap<ConnectionName, ArgoCdSettings>,
     /// Those that checks ask and that need something, by host.
     pub(crate) servers: BTreeMap<String, Server>,
@@ -50,6 +52,60 @@ pub(crate) struct LeadershipSettings {
     /// `None`: that of the pod, or of the kubeconfig's context.
     pub(crate) namespace: Option<String>,
     pub(crate) way: ClusterWay,
+}
+
+/// What is logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LogSettings {
+    pub(crate) level: LogLevel,
+    /// By the name of a room.
+    pub(crate) rooms: BTreeMap<&'static str, LogLevel>,
+}
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum LogLevel {
+    Off,
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl LogLevel {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Off,
+        Self::Error,
+        Self::Warn,
+        Self::Info,
+        Self::Debug,
+        Self::Trace,
+    ];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+impl LogSettings {
+    /// The same as a filter of `tracing`. Libraries speak up where they have something to warn of, and never louder than towpath.
+    pub(crate) fn filter(&self) -> String {
+        let Self { level, rooms } = self;
+        let libraries = (*level).min(LogLevel::Warn).as_str();
+        let rooms = rooms
+            .iter()
+            .map(|(room, level)| format!(",towpath::{room}={}", level.as_str()));
+        let rooms: String = rooms.collect();
+        format!("{libraries},towpath={}{rooms}", level.as_str())
+    }
 }
 
 /// A connection to Argo CD.

@@ -149,7 +149,12 @@ impl Line {
             }
         };
         let outcome = request.send().await;
-        self.count(outcome.as_ref().ok().map(Response::status));
+        let status = outcome.as_ref().ok().map(Response::status);
+        self.count(status);
+        // Without its query, which may hold what another page or storage is opened by.
+        let (registry, method, path) = (&self.host, &ask.method, ask.url.path());
+        let status = status.map(|status| status.as_u16());
+        tracing::debug!(%registry, %method, path, status, "asked");
         self.read(outcome.map_err(|source| self.failure(source))?, ask)
             .await
     }

@@ -338,3 +338,57 @@ fn each_metric_stands_in_the_manual_and_each_of_the_manual_is_there() {
     let metrics = counts();
     assert_eq!(in_the_manual(false), served(&metrics, false));
 }
+
+#[test]
+fn the_log_is_turned_up_and_down_by_the_settings_while_it_runs() {
+    let lab = Lab::portal();
+    let settings = std::fs::read_to_string(lab.path().join("towpath.yaml")).unwrap();
+    let daemon = lab.start();
+    daemon.wait_until("readiness", || get(&daemon, "/readyz").contains("200 OK"));
+    let asked = || daemon.log().matches("DEBUG asked").count();
+    assert_eq!(asked(), 0, "{}", daemon.log());
+
+    let turned_up = format!("{settings}log: {{ rooms: {{ registry: debug }} }}\n");
+    lab.write("towpath.yaml", &turned_up);
+    daemon.wait_until("a debug line", || asked() > 0);
+    let debug = daemon.log();
+    let debug = debug.lines().filter(|line| line.contains(" DEBUG "));
+    assert!(debug.into_iter().all(|line| line.contains(" asked ")));
+    assert!(daemon.log().contains("towpath::registry=debug"));
+
+    // Even the line that says so is there, before the log falls silent.
+    let turned_down = format!("{settings}log: {{ level: warn }}\n");
+    lab.write("towpath.yaml", &turned_down);
+    daemon.wait_until("the log to be turned down", || {
+        daemon.log().contains("filter=\"warn,towpath=warn\"")
+    });
+    let polled = || lab.registry.take_requests().values().sum::<u64>() > 0;
+    // One may have been under way.
+    polled();
+    daemon.wait_until("a poll", polled);
+    let (before, lines) = (asked(), daemon.log().lines().count());
+    daemon.wait_until("another poll", polled);
+    daemon.wait_until("a third poll", polled);
+    assert_eq!((asked(), daemon.log().lines().count()), (before, lines));
+
+    lab.write("towpath.yaml", &settings);
+    daemon.wait_until("the log to be as usual", || {
+        daemon.log().contains("filter=\"info\"")
+    });
+}
+
+#[test]
+fn a_log_that_the_command_line_asks_for_wins_over_the_settings() {
+    let mut lab = Lab::portal();
+    lab.set("TOWPATH_LOG", "info");
+    let settings = std::fs::read_to_string(lab.path().join("towpath.yaml")).unwrap();
+    lab.write(
+        "towpath.yaml",
+        &format!("{settings}log: {{ level: debug }}\n"),
+    );
+    let daemon = lab.start();
+    daemon.wait_until("readiness", || get(&daemon, "/readyz").contains("200 OK"));
+    let log = daemon.log();
+    assert!(log.contains("TOWPATH_LOG wins"), "{log}");
+    assert!(!log.contains("DEBUG"), "{log}");
+}
