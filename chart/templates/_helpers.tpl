@@ -69,7 +69,7 @@ towpath.dev/shard: {{ .shard | quote }}
 {{- end }}
 
 {{- define "towpath.readsCluster" -}}
-{{- or (gt (int .Values.replicas) 1) (not (empty .Values.pullSecrets.names)) (not (empty .Values.pullSecrets.serviceAccount)) (not (empty .Values.argoCd.namespaces)) }}
+{{- or (gt (int .Values.replicas) 1) (not (empty .Values.pullSecrets.names)) (not (empty .Values.pullSecrets.serviceAccount)) (not (empty .Values.argoCd.namespaces)) .Values.podEvents }}
 {{- end }}
 
 {{- define "towpath.image" -}}
@@ -102,6 +102,9 @@ towpath.dev/shard: {{ .shard | quote }}
 {{- end }}
 {{- if gt (int .Values.replicas) 1 }}
 {{- $_ := set $own "leadership" (dict "lease" (include "towpath.fullname" .)) }}
+{{- end }}
+{{- if .Values.podEvents }}
+{{- $_ := set $own "pod-events" true }}
 {{- end }}
 {{- merge $own .Values.settings | toYaml }}
 {{- end }}

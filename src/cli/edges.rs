@@ -125,12 +125,14 @@ pub(super) fn argo_cd(settings: &ArgoCdSettings) -> cluster::Options {
         server,
         selector,
         refresh,
+        events,
         poll_interval,
     } = settings.clone();
     cluster::Options {
         server,
         selector,
         refresh,
+        events,
         pace: cluster::Pace::polling(poll_interval),
         environment: Environment::default(),
         clock: Clock(daemon::now),

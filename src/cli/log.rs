@@ -87,7 +87,7 @@ impl Log {
             tracing::info!(
                 filter = wanted,
                 "what is logged was changed by the settings"
-            )
+            );
         };
         if is_shown {
             say();

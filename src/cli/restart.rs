@@ -26,6 +26,9 @@ pub(super) fn warn_of_restart(served: Addresses, before: &Settings, next: &Setti
     if next.leadership != before.leadership {
         tracing::warn!("`leadership` changed, which counts after a restart");
     }
+    if next.pod_events != before.pod_events {
+        tracing::warn!("`pod-events` changed, which counts after a restart");
+    }
     let (before, next) = (Addresses::of(before), Addresses::of(next));
     if next.pages != before.pages && next.pages != served.pages {
         tracing::warn!(address = %next.pages, "`listen` changed, which counts after a restart");

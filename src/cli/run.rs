@@ -16,14 +16,16 @@ use super::edges::{
     argo_cd, dialect, forge, options, origins, probe, remote, renderer, repository_addresses,
     unconnected, unmade, unopened, unprobed,
 };
+use super::hooks::{hook_sources, serve_hooks};
 use super::leader::Leader;
 use super::log::Log;
+use super::pod;
 use super::restart::{Addresses, warn_of_restart};
 use super::shard::{Shard, WrittenShard};
 use super::{Failure, SourceArgs};
 use crate::apply::{ALWAYS, MadeBy, Signature};
-use crate::cluster::Connection;
 use crate::cluster::lease::Lead;
+use crate::cluster::{Connection, Reporter};
 use crate::config::{
     self, CommitSettings, Config, Fleet, ForgeSettings, Problem, RegistrySettings, RenderSettings,
     RepositorySettings, Settings, Signing, Watch,
@@ -37,9 +39,8 @@ use crate::observe::{Listed, Sources, Trouble, Wants};
 use crate::plan::{Dialect, Origins, Remembered, Scope};
 use crate::policy::{Policy, RepositoryName, SubjectTemplate};
 use crate::probe::Probe;
-use crate::registry::{EventKind, Registry};
-use crate::secret::Guard;
-use crate::web::{self, Bells, Health, HookKind, HookSource, Hooks};
+use crate::registry::Registry;
+use crate::web::{self, Bells, Health};
 use crate::world::RepositoryAddress;
 
 #[derive(clap::Args)]
@@ -99,7 +100,7 @@ impl Setup {
         Ok(Self::new(config::load(file).map_err(Failure::config)?))
     }
 
-    fn new(config: Config) -> Self {
+    pub(super) fn new(config: Config) -> Self {
         let Config {
             settings,
             policies,
@@ -157,7 +158,7 @@ impl Setup {
     }
 
     /// Uses `cache`, if there is one, instead of what the settings say.
-    fn with_cache(mut self, cache: Option<&Path>) -> Self {
+    pub(super) fn with_cache(mut self, cache: Option<&Path>) -> Self {
         if let Some(cache) = cache {
             cache.clone_into(&mut self.settings.cache);
         }
@@ -209,7 +210,7 @@ impl Setup {
         }
     }
 
-    fn wants(&self) -> Wants {
+    pub(super) fn wants(&self) -> Wants {
         Wants::of(&self.policies, &self.branches).with_folders(self.folders())
     }
 
@@ -226,6 +227,7 @@ impl Setup {
             listen: _,
             hooks: _,
             leadership: _,
+            pod_events: _,
             log: _,
             argo_cd,
             servers,
@@ -348,8 +350,9 @@ pub(super) async fn run(args: Args, log: Log) -> Result<ExitCode, Failure> {
     let mut leader = Leader::start(&setup.settings, shard).await?;
     let lead = leader.lead();
     let setup = setup.of_shard(shard);
+    let outside = (lead.clone(), pod::reporter(&setup.settings, &lead));
     let ended = tokio::select! {
-        ended = promote(setup, (watch, cache.as_deref(), shard), (lead, stop), &log) => ended,
+        ended = promote(setup, (watch, cache.as_deref(), shard), (outside, stop), &log) => ended,
         why = leader.ended() => Err(anyhow::anyhow!("the task that stands for the lead ended: {why}").into()),
     };
     // Nothing is under way any more, so the next one may begin.
@@ -363,7 +366,7 @@ pub(super) async fn run(args: Args, log: Log) -> Result<ExitCode, Failure> {
 async fn promote(
     mut setup: Setup,
     (mut watch, cache, shard): (Watch, Option<&Path>, Option<Shard>),
-    (lead, stop): (Lead, CancellationToken),
+    ((lead, pod), stop): ((Lead, Option<Reporter>), CancellationToken),
     log: &Log,
 ) -> Result<(), Failure> {
     let mut live = setup.connect().await?;
@@ -382,7 +385,7 @@ async fn promote(
         hooks.open(hook_sources(&setup.settings));
         let generation = stop.child_token();
         let mut daemon = tokio::spawn(daemon::run(
-            work(&setup, &live, (&bells, &moved, &lead)),
+            work(&setup, &live, (&bells, &moved, &lead, &pod)),
             (board.clone(), health.clone()),
             generation.clone(),
         ));
@@ -391,7 +394,7 @@ async fn promote(
                 ended?.map_err(|why| anyhow::anyhow!("the daemon ended: {why}"))?;
                 None
             }
-            next = next_setup(&mut watch) => {
+            next = next_setup(&mut watch, pod.as_ref()) => {
                 Some(next.of_shard(shard).with_folders(&setup.listed))
             }
             () = moved.notified() => {
@@ -408,7 +411,7 @@ async fn promote(
             .map_err(|why| anyhow::anyhow!("the daemon ended: {why}"))?;
         // A mirror may be in the middle of a fetch from a slow server; an end need not wait for that.
         tokio::select! {
-            changed = change(live, setup, next) => (live, setup) = changed?,
+            changed = change(live, setup, next, pod.as_ref()) => (live, setup) = changed?,
             () = stop.cancelled() => break,
         }
         log.take(&setup.settings);
@@ -418,7 +421,12 @@ async fn promote(
 
 /// Goes over to `next`: a new configuration, or other policies of fleets. Edges that it uses as `setup` did stay as they are,
 /// with all that was read; settings that cannot be connected leave the last good ones in force.
-async fn change(mut live: Live, mut setup: Setup, next: Setup) -> Result<(Live, Setup), Failure> {
+async fn change(
+    mut live: Live,
+    mut setup: Setup,
+    next: Setup,
+    pod: Option<&Reporter>,
+) -> Result<(Live, Setup), Failure> {
     let wants = next.wants();
     let uses_the_same = wants.branches.keys().eq(live.wants.branches.keys())
         && wants.sources.keys().eq(live.wants.sources.keys())
@@ -440,11 +448,12 @@ async fn change(mut live: Live, mut setup: Setup, next: Setup) -> Result<(Live, 
         };
     }
     tracing::info!(policies = next.policies.len(), "new configuration");
+    pod::tell_taken(pod, next.policies.len());
     Ok((live, next))
 }
 
 /// Waits for a valid new configuration; an invalid one is reported and changes nothing.
-async fn next_setup(watch: &mut Watch) -> Setup {
+async fn next_setup(watch: &mut Watch, pod: Option<&Reporter>) -> Setup {
     loop {
         match watch.changed().await {
             Ok(config) => return Setup::new(config),
@@ -452,6 +461,7 @@ async fn next_setup(watch: &mut Watch) -> Setup {
                 tracing::error!(
                     "the new configuration is invalid; the last good one goes on\n{problems}"
                 );
+                pod::tell_rejected(pod, &problems);
             }
         }
     }
@@ -488,46 +498,15 @@ fn end_at_once() {
     std::process::exit(1);
 }
 
-/// Listens for registries and forges that tell of news, where the settings say so. Who may is told later.
-async fn serve_hooks(settings: &Settings, bells: &Arc<Bells>) -> Result<Arc<Hooks>, Failure> {
-    let hooks = Arc::new(Hooks::new(bells.clone()));
-    if let Some(settings) = &settings.hooks {
-        let listener = web::listen(settings.listen).await?;
-        tracing::info!(address = %listener.local_addr()?, "hooks are served");
-        tokio::spawn(hooks.clone().serve(listener));
-    }
-    Ok(hooks)
-}
+/// What outlasts the work: the bells of events, that of fleets, whether we lead, and who tells of us.
+type Outside<'a> = (
+    &'a Arc<Bells>,
+    &'a Arc<Notify>,
+    &'a Lead,
+    &'a Option<Reporter>,
+);
 
-/// Who may tell of news, as the settings say.
-fn hook_sources(settings: &Settings) -> BTreeMap<HookKind, Vec<HookSource>> {
-    let Some(hooks) = &settings.hooks else {
-        return BTreeMap::new();
-    };
-    let registry = |source: &config::HookSource| {
-        let config::HookSource { guard, host } = source.clone();
-        HookSource { guard, host }
-    };
-    let registries = hooks.registries.iter().map(|(name, sources)| {
-        let kind = EventKind::named(name).expect("settings and events know the same kinds");
-        let sources = sources.iter().map(registry).collect();
-        (HookKind::Registry(kind), sources)
-    });
-    let forge = |guard: &Guard| HookSource {
-        guard: guard.clone(),
-        host: None,
-    };
-    let forges = hooks.forges.iter().map(|(kind, guards)| {
-        let sources = guards.iter().map(forge).collect();
-        (HookKind::Forge(*kind), sources)
-    });
-    registries.chain(forges).collect()
-}
-
-/// What outlasts the work: the bells of events, that of fleets, and whether we lead.
-type Outside<'a> = (&'a Arc<Bells>, &'a Arc<Notify>, &'a Lead);
-
-fn work(setup: &Setup, live: &Live, (bells, moved, lead): Outside<'_>) -> Work {
+fn work(setup: &Setup, live: &Live, (bells, moved, lead, pod): Outside<'_>) -> Work {
     let interval_of = |repository: &Repository| {
         // What a mirror copies is read elsewhere, with the settings of that registry.
         let origin = live.sources.origin(repository);
@@ -563,6 +542,7 @@ fn work(setup: &Setup, live: &Live, (bells, moved, lead): Outside<'_>) -> Work {
             moved: moved.clone(),
         },
         lead: lead.clone(),
+        pod: pod.clone(),
         clock: daemon::now,
     }
 }
@@ -600,28 +580,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use super::{Lead, Setup, hook_sources, work};
-    use crate::forge;
-    use crate::registry::EventKind;
-    use crate::web::HookKind;
-
-    #[test]
-    fn settings_know_the_hooks_of_every_kind_of_registry_and_forge() {
-        let folder = tempfile::tempdir().unwrap();
-        let hook = |name: &str| format!("    {name}: {{ unauthenticated: true }}\n");
-        let registries = EventKind::ALL.map(|kind| hook(kind.name())).concat();
-        let forges = forge::Kind::ALL.map(|kind| hook(kind.name())).concat();
-        let settings = format!(
-            "apiVersion: towpath.dev/v1alpha1\nkind: Settings\nrepositories: {{ deploy: {{ url: deploy.git }} }}\npolicies: []\nhooks:\n  registry:\n{registries}  forge:\n{forges}"
-        );
-        let file = folder.path().join("towpath.yaml");
-        fs::write(&file, settings).unwrap();
-        let setup = Setup::load(&file).ok().unwrap();
-        let kinds: Vec<HookKind> = hook_sources(&setup.settings).into_keys().collect();
-        let registries = EventKind::ALL.into_iter().map(HookKind::Registry);
-        let forges = forge::Kind::ALL.into_iter().map(HookKind::Forge);
-        assert_eq!(kinds, registries.chain(forges).collect::<Vec<_>>());
-    }
+    use super::{Lead, Setup, work};
 
     #[tokio::test]
     async fn what_a_mirror_copies_is_polled_as_often_as_where_it_is_read() {
@@ -651,7 +610,7 @@ spec:
         fs::write(folder.path().join("policies.yaml"), policies).unwrap();
         let setup = Setup::load(&file).ok().unwrap();
         let live = setup.connect().await.ok().unwrap();
-        let outside = (&Arc::default(), &Arc::default(), &Lead::Alone);
+        let outside = (&Arc::default(), &Arc::default(), &Lead::Alone, &None);
         let intervals = work(&setup, &live, outside).intervals;
         let minutes = |name: &str| intervals.images[&name.parse().unwrap()];
         let expected = |minutes: u64| Duration::from_secs(minutes * 60);

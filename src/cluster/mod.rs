@@ -2,16 +2,18 @@
 //! by which one of several processes leads.
 //!
 //! Reading order: this file, `kept` (the latest reading), `diary` (what is remembered of those before), `kubernetes` and `api` (the two ways), `nouns` and `wire` (what is
-//! sent); `lease` stands for itself. Not here: whether an Application is fit for a promotion (`plan`).
-//! Invariant: nothing is written but the wish for a refresh, and that only where the settings say so, and one Lease.
+//! sent); `rights` (what we may), `events` (what we tell) and `lease` stand for themselves. Not here: whether an Application is fit for a promotion (`plan`).
+//! Invariant: nothing is written but the wish for a refresh and Events, both only where the settings say so, and one Lease.
 
 mod api;
 mod diary;
 mod error;
+mod events;
 mod kept;
 mod kubernetes;
 pub(crate) mod lease;
 mod nouns;
+mod rights;
 mod wire;
 
 use std::fmt;
@@ -32,6 +34,7 @@ use kubernetes::Kubernetes;
 #[cfg(test)]
 pub(crate) use diary::Diary;
 pub(crate) use error::ClusterError;
+pub(crate) use events::{Event, Mood, Reporter};
 
 /// The name of a Kubernetes API in messages: which one is meant, the connection's own name says.
 const KUBERNETES: &str = "Kubernetes";
@@ -43,6 +46,7 @@ pub(crate) struct Options {
     /// The labels that Applications have to have, as Kubernetes writes them: `team=shop,!internal`.
     pub(crate) selector: Option<String>,
     pub(crate) refresh: Refresh,
+    pub(crate) events: Events,
     pub(crate) pace: Pace,
     pub(crate) environment: Environment,
     pub(crate) clock: Clock,
@@ -79,6 +83,13 @@ pub(crate) enum Namespace {
 pub(crate) enum Refresh {
     Never,
     WhenAsked,
+}
+
+/// Whether people are told of promotions by Events on Applications, which only the Kubernetes API has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Events {
+    Never,
+    Told,
 }
 
 /// How long things take.
@@ -123,6 +134,8 @@ pub(crate) struct Connection {
     kept: Kept,
     clock: Clock,
     refresh: Refresh,
+    /// Where Events are wanted.
+    reporter: Option<Reporter>,
 }
 
 enum Way {
@@ -131,9 +144,16 @@ enum Way {
 }
 
 impl Connection {
-    /// Makes ready; nothing is asked yet.
+    /// Makes ready; nothing is asked yet. Where Events are wanted, it runs inside a tokio runtime.
     pub(crate) fn new(options: Options) -> Result<Self, ClusterError> {
         let clock = options.clock;
+        let reporter = match (&options.server, options.events) {
+            (Server::Kubernetes { way, .. }, Events::Told) => {
+                let environment = options.environment.clone();
+                Some(Reporter::start(way.clone(), environment, clock))
+            }
+            (Server::Kubernetes { .. } | Server::ArgoCd { .. }, _) => None,
+        };
         let refresh = options.refresh;
         let stale_after = options.pace.stale_after;
         let (way, places) = match options.server.clone() {
@@ -149,6 +169,7 @@ impl Connection {
             kept: Kept::new(places, stale_after),
             clock,
             refresh,
+            reporter,
         })
     }
 
@@ -177,6 +198,18 @@ impl Connection {
     /// Waits until something was said that was not known before. One who waits is woken. May be dropped at any time.
     pub(crate) async fn changed(&self) {
         self.kept.changed().await;
+    }
+
+    /// Whether the settings want Events.
+    pub(crate) fn tells(&self) -> bool {
+        self.reporter.is_some()
+    }
+
+    /// Tells people who look at `application` of what happened, if the settings want that. Nobody waits for it.
+    pub(crate) fn tell(&self, application: &ObjectName, event: Event) {
+        if let Some(reporter) = &self.reporter {
+            reporter.of_application(application, event);
+        }
     }
 
     /// Whether the settings let us ask for a refresh.

@@ -13,7 +13,7 @@ use super::problem::Faults;
 use super::settings::ArgoCdSettings;
 use super::shape::{Block, Leaf, Named, Placed, Refusal, Shape, shape};
 use super::tree::{Node, Value};
-use crate::cluster::{Namespace, Refresh, Server};
+use crate::cluster::{Events, Namespace, Refresh, Server};
 use crate::login::ClusterWay;
 use crate::policy::ConnectionName;
 
@@ -45,6 +45,8 @@ shape! {
         context: Option<Placed<String>> = "context",
         /// The namespaces with Applications, or `all`. Default: `argocd`.
         namespaces: Option<Namespaces> = "namespaces",
+        /// Whether Kubernetes Events on Applications tell what was promoted there, rolled back, and held until a person acts. Default: `false`.
+        events: Option<bool> = "events",
     }
 
     /// Argo CD's own API.
@@ -130,6 +132,11 @@ impl Check<'_> {
             selector,
             refresh,
         } = value;
+        let wished = kubernetes.as_ref().and_then(|block| block.value.events);
+        let events = match wished {
+            Some(true) => Events::Told,
+            Some(false) | None => Events::Never,
+        };
         let mut poll_interval = POLL_INTERVAL;
         let server = match (kubernetes, api) {
             (Some(kubernetes), None) => self.kubernetes(kubernetes.value),
@@ -160,6 +167,7 @@ impl Check<'_> {
                 Some(true) => Refresh::WhenAsked,
                 Some(false) | None => Refresh::Never,
             },
+            events,
             poll_interval,
         })
     }
@@ -169,6 +177,7 @@ impl Check<'_> {
             kubeconfig,
             context,
             namespaces,
+            events: _,
         } = entry;
         let namespaces = match namespaces {
             Some(Namespaces::All) => vec![Namespace::All],

@@ -41,6 +41,7 @@ pub(super) fn check(raw: raw::Settings, folder: &Path, faults: &mut Faults) -> S
         listen,
         hooks,
         leadership,
+        pod_events,
         log,
         argo_cd,
         servers,
@@ -60,6 +61,7 @@ pub(super) fn check(raw: raw::Settings, folder: &Path, faults: &mut Faults) -> S
         listen,
         hooks: hooks.map(|hooks| check.hooks(hooks, listen)),
         leadership: leadership.map(|block| check.leadership(block.value)),
+        pod_events: pod_events.unwrap_or(false),
         log: log.map(|block| check.log(block.value)),
         argo_cd: argo_cd.map_or_else(BTreeMap::new, |named| check.argo_cd(named)),
         servers: servers.map_or_else(BTreeMap::new, |named| check.servers(named)),
@@ -73,24 +75,7 @@ pub(super) fn check(raw: raw::Settings, folder: &Path, faults: &mut Faults) -> S
             settings.repositories.insert(entry.key.value, repository);
         }
     }
-    let mut named = BTreeSet::new();
-    for entry in registries.into_iter().flat_map(|named| named.entries) {
-        let Some(registry) = entry.value else {
-            continue;
-        };
-        let name = entry.key;
-        if !named.insert(name.value.clone()) {
-            let message = format!("the registry `{}` stands here twice", name.value);
-            check.faults.error(name.span, message);
-        }
-        if let Some(of) = &registry.mirror_of {
-            check.mirror(&name, of);
-            let (mirror, of) = (name.value.to_string(), of.value.to_string());
-            settings.mirrors.insert(mirror, of);
-        }
-        let of_host = settings.registries.entry(name.value.host.clone());
-        check.registry(&name, registry, of_host.or_default());
-    }
+    check.registries(registries, &mut settings);
     for registry in settings.registries.values_mut() {
         if let Some(source) = settings.shared_login.clone() {
             registry.logins.insert(String::new(), source);
@@ -105,6 +90,31 @@ pub(super) struct Check<'a> {
 }
 
 impl Check<'_> {
+    fn registries(
+        &mut self,
+        registries: Option<Named<RegistryName, RegistryEntry>>,
+        settings: &mut Settings,
+    ) {
+        let mut named = BTreeSet::new();
+        for entry in registries.into_iter().flat_map(|named| named.entries) {
+            let Some(registry) = entry.value else {
+                continue;
+            };
+            let name = entry.key;
+            if !named.insert(name.value.clone()) {
+                let message = format!("the registry `{}` stands here twice", name.value);
+                self.faults.error(name.span, message);
+            }
+            if let Some(of) = &registry.mirror_of {
+                self.mirror(&name, of);
+                let (mirror, of) = (name.value.to_string(), of.value.to_string());
+                settings.mirrors.insert(mirror, of);
+            }
+            let of_host = settings.registries.entry(name.value.host.clone());
+            self.registry(&name, registry, of_host.or_default());
+        }
+    }
+
     /// Refuses a mirror of itself.
     fn mirror(&mut self, name: &Placed<RegistryName>, of: &Placed<RegistryName>) {
         let below =

@@ -67,6 +67,8 @@ shape! {
         hooks: Option<Block<Hooks>> = "hooks",
         /// Which of several processes with these settings promotes: whoever holds a Lease of Kubernetes. The others follow. Default: this one is alone.
         leadership: Option<Block<LeadershipEntry>> = "leadership",
+        /// Whether Kubernetes Events on the pod tell that it leads or follows, that new settings were taken or are invalid, and that a push failed. Needs the variables POD_NAME and POD_NAMESPACE. Default: `false`.
+        pod_events: Option<bool> = "pod-events",
         /// What the daemon logs, as long as `--log` and TOWPATH_LOG do not say. A change counts at once. Default: `level: info`.
         log: Option<Block<LogEntry>> = "log",
         /// Connections to Argo CD, by the names that policies use: what became of promotions in clusters. Default: none.

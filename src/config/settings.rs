@@ -35,6 +35,8 @@ pub(crate) struct Settings {
     pub(crate) hooks: Option<HookSettings>,
     /// `None`: this process is the only one.
     pub(crate) leadership: Option<LeadershipSettings>,
+    /// Whether Events on our own pod tell of us.
+    pub(crate) pod_events: bool,
     /// `None`: nobody said.
     pub(crate) log: Option<LogSettings>,
     pub(crate) argo_cd: BTreeMap<ConnectionName, ArgoCdSettings>,
@@ -114,6 +116,7 @@ pub(crate) struct ArgoCdSettings {
     pub(crate) server: cluster::Server,
     pub(crate) selector: Option<String>,
     pub(crate) refresh: cluster::Refresh,
+    pub(crate) events: cluster::Events,
     /// Of Argo CD's own API.
     pub(crate) poll_interval: Duration,
 }

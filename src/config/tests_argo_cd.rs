@@ -6,7 +6,7 @@ use insta::assert_snapshot;
 
 use super::load;
 use super::tests::{POLICY, SETTINGS, folder, messages};
-use crate::cluster::{Namespace, Refresh, Server};
+use crate::cluster::{Events, Namespace, Refresh, Server};
 use crate::login::ClusterWay;
 use crate::secret::Secret;
 
@@ -31,7 +31,7 @@ fn connections_are_read_as_they_are_meant() {
     kubernetes: {{ kubeconfig: kube/prod.yaml, context: prod, namespaces: [argocd, teams] }}
     selector: team=shop,tier!=test
     refresh: true
-  all: {{ kubernetes: {{ namespaces: all }} }}
+  all: {{ kubernetes: {{ namespaces: all, events: true }} }}
   other:
     api: {{ url: 'https://argocd.example.com/root/', token: {{ file: token }}, projects: [shop], poll-interval: 5m }}
 "
@@ -66,6 +66,10 @@ fn connections_are_read_as_they_are_meant() {
         panic!("it is a cluster")
     };
     assert_eq!(*namespaces, [Namespace::All]);
+    assert_eq!(
+        (of("all").events, of("main").events),
+        (Events::Told, Events::Never)
+    );
     let other = Server::ArgoCd {
         url: "https://argocd.example.com/root".parse().unwrap(),
         token: Secret::File(folder.path().join("token")),

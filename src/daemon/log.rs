@@ -101,8 +101,8 @@ pub(super) fn source(before: Option<&Heads>, after: &Heads) {
     }
 }
 
-/// Says what a round did, and which reasons are new since `said`.
-pub(super) fn report(report: &Report, said: &mut Said) {
+/// Says what a round did, and which reasons are new since `said`, and gives those back.
+pub(super) fn report<'r>(report: &'r Report, said: &mut Said) -> Vec<&'r Decided> {
     for outcome in &report.outcomes {
         log_outcome(outcome);
     }
@@ -112,12 +112,19 @@ pub(super) fn report(report: &Report, said: &mut Said) {
     for breach in &report.plan.breaches {
         tracing::error!(%breach, "a plan broke a rule of the house and was dropped; please report this bug");
     }
-    for decided in &report.plan.decisions {
-        log_decision(decided, said);
-    }
+    let decisions = report.plan.decisions.iter();
+    let new = decisions.filter(|decided| log_decision(decided, said) == Novelty::New);
+    new.collect()
 }
 
-fn log_decision(decided: &Decided, said: &mut Said) {
+/// Whether a reason was said before.
+#[derive(PartialEq, Eq)]
+enum Novelty {
+    New,
+    Known,
+}
+
+fn log_decision(decided: &Decided, said: &mut Said) -> Novelty {
     let Decided {
         policy,
         environment,
@@ -130,7 +137,7 @@ fn log_decision(decided: &Decided, said: &mut Said) {
         // All is well: what goes wrong from here on is news, though it be the same as before.
         Decision::Promote(_) | Decision::Hold(HoldReason::Newest) => {
             said.remove(&key);
-            return;
+            return Novelty::Known;
         }
         Decision::Hold(reason) => reason,
     };
@@ -139,7 +146,9 @@ fn log_decision(decided: &Decided, said: &mut Said) {
         let candidate = decided.candidate.as_ref().map(ToString::to_string);
         tracing::info!(%policy, %environment, %image, candidate, reason = text, "holds");
         said.insert(key, text);
+        return Novelty::New;
     }
+    Novelty::Known
 }
 
 fn log_outcome(outcome: &Outcome) {

@@ -13,6 +13,7 @@ mod poll;
 mod round;
 mod source;
 mod status;
+mod tell;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +27,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::Signature;
+use crate::cluster::Reporter;
 use crate::cluster::lease::Lead;
 use crate::forge::Place;
 use crate::image::Repository;
@@ -68,6 +70,8 @@ pub(crate) struct Work {
     pub(crate) fleets: Fleets,
     /// Whether we promote, or only know how it stands; it outlasts the work too.
     pub(crate) lead: Lead,
+    /// Tells of ourselves in Kubernetes, where that is wanted.
+    pub(crate) pod: Option<Reporter>,
     pub(crate) clock: fn() -> Timestamp,
 }
 

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::ask::Asking;
 use super::poll::Pace;
 use super::round::{Hands, Report, deployers_of, round};
-use super::{Shared, Work, log, metrics};
+use super::{Shared, Work, log, metrics, tell};
 use crate::apply::{Delivery, MadeBy, Outcome, ProposalEnd, ProposalOutcome};
 use crate::cluster::lease::Lead;
 use crate::observe::{News, Sources, Wants};
@@ -98,7 +98,8 @@ pub(super) async fn work(shared: Arc<Shared>, repository: RepositoryName, index:
         };
         let begun = (work.clock)();
         let report = round(hands, &shared.stop).await;
-        log::report(&report, &mut said);
+        let held = log::report(&report, &mut said);
+        tell::report(work, (&scope, &wants), &report, &held);
         metrics::round(&repository, &report);
         asking.ask(&shared, &report.plan.questions);
         let patience = Patience::after(&report);

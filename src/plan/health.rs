@@ -15,7 +15,8 @@ use crate::ledger::Promotion;
 use crate::manifest::CommitId;
 use crate::policy::gate::Condition;
 use crate::policy::{
-    ApplicationName, ArgoCd, ConnectionName, Environment, ImageName, Policy, RepositoryName,
+    ApplicationName, ArgoCd, ConnectionName, Environment, EnvironmentName, ImageName, Policy,
+    PolicyName, RepositoryName,
 };
 use crate::world::{
     Ancestry, Application, Applications, BranchName, Fact, HealthStatus, ObjectName,
@@ -37,38 +38,49 @@ pub(super) struct Connected<'a> {
     ancestry: &'a BTreeMap<Ancestry, Fact<bool>>,
 }
 
+/// One image in one environment of a policy.
+pub(crate) type Place<'p> = (&'p PolicyName, &'p EnvironmentName, &'p ImageName);
+
 /// The Applications that deploy what `promotions` changed on `branch`, by connection, as far as they are known.
 pub(crate) fn deployers<'p>(
     scope: &Scope<'_>,
     world: &World,
     (branch, promotions): (&BranchName, impl Iterator<Item = &'p Promotion>),
 ) -> BTreeSet<(ConnectionName, ObjectName)> {
+    let places = promotions.flat_map(|promotion| {
+        let images = promotion.images.keys();
+        images.map(|image| (&promotion.policy, &promotion.environment, image))
+    });
+    let all = deployers_of_each(scope, world, (branch, places));
+    all.into_iter().flatten().collect()
+}
+
+/// Those that deploy each of `places` from `branch`, in their order.
+pub(crate) fn deployers_of_each<'p>(
+    scope: &Scope<'_>,
+    world: &World,
+    (branch, places): (&BranchName, impl Iterator<Item = Place<'p>>),
+) -> Vec<BTreeSet<(ConnectionName, ObjectName)>> {
     let connected = Connected::of(world);
-    let mut found = BTreeSet::new();
-    for promotion in promotions {
+    let of_place = |(policy, environment, image): Place<'p>| {
         let mut policies = scope.policies.iter();
-        let policy = policies.find(|policy| policy.name == promotion.policy);
-        let environment = policy.and_then(|policy| {
-            let mut all = policy.environments.iter();
-            Some((policy, all.find(|one| one.name == promotion.environment)?))
+        let policy = policies.find(|one| one.name == *policy)?;
+        let mut environments = policy.environments.iter();
+        let environment = environments.find(|one| one.name == *environment)?;
+        let named = (environment, image);
+        let watch = connected.watch((scope, policy), named, (branch, None))?;
+        let watched = watch.applications.ok()?.into_iter();
+        let names = watched.map(|one| {
+            let Watched {
+                connection, name, ..
+            } = one;
+            (connection.clone(), name.clone())
         });
-        let Some((policy, environment)) = environment else {
-            continue;
-        };
-        for image in promotion.images.keys() {
-            let named = (environment, image);
-            let watch = connected.watch((scope, policy), named, (branch, None));
-            let watched = watch.and_then(|watch| watch.applications.ok());
-            let names = watched.into_iter().flatten().map(|one| {
-                let Watched {
-                    connection, name, ..
-                } = one;
-                (connection.clone(), name.clone())
-            });
-            found.extend(names);
-        }
-    }
-    found
+        Some(names.collect())
+    };
+    places
+        .map(|place| of_place(place).unwrap_or_default())
+        .collect()
 }
 
 /// The Applications that deploy one image to one environment.

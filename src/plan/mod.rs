@@ -60,7 +60,7 @@ pub(crate) use chain::{Chain, Run, Stop, chain};
 pub(crate) use change::{Change, FileChange, PlannedCommit};
 pub(crate) use describe::{also_changes, short};
 pub(crate) use explain::{Explained, explain};
-pub(crate) use health::deployers;
+pub(crate) use health::{Place, deployers, deployers_of_each};
 pub(crate) use lint::Breach;
 pub(crate) use propose::{ProposalChange, Rebuild, RequestChange};
 pub(crate) use reason::HoldReason;

@@ -159,6 +159,44 @@ impl HoldReason {
         }
     }
 
+    /// Whether nothing moves here until a person acts who has not decided anything yet.
+    pub(crate) fn waits_for_person(&self) -> bool {
+        match self {
+            Self::Degraded { until, .. } => until.is_none(),
+            Self::Gated { finding, .. } => finding.gate == GateName::Approvals,
+            Self::Together { why, .. } => why.reason().is_some_and(Self::waits_for_person),
+            Self::TagMoved { .. }
+            | Self::PushesUntold { .. }
+            | Self::BranchMissing { .. }
+            | Self::SiteRefused { .. }
+            | Self::Proposed { .. }
+            | Self::ForeignCommits { .. }
+            | Self::PinRefused { .. }
+            | Self::HoldsUnknown { .. } => true,
+            Self::Newest
+            | Self::NoChoice(_)
+            | Self::RegistryUnknown { .. }
+            | Self::NotListedYet { .. }
+            | Self::ListingOld { .. }
+            | Self::ListingShrank { .. }
+            | Self::FactsPending
+            | Self::FactUnknown { .. }
+            | Self::NotRun { .. }
+            | Self::PushesUnknown { .. }
+            | Self::SourceUnknown { .. }
+            | Self::SourceBehind { .. }
+            | Self::PushPending { .. }
+            | Self::ManifestsUnknown { .. }
+            | Self::Undone { .. }
+            | Self::Pinned { .. }
+            | Self::ForgeUnknown { .. }
+            | Self::Merged { .. }
+            | Self::Stopped { .. }
+            | Self::Rejected { .. }
+            | Self::AtPin { .. } => false,
+        }
+    }
+
     /// Whether nothing is left to promote, as far as all facts are known.
     pub(crate) fn settles(&self) -> bool {
         match self {

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bed::argo::{APPLICATIONS, Argo, Fault, PROJECTS, write_kubeconfig};
+use bed::argo::{APPLICATIONS, Argo, EVENTS, Fault, PROJECTS, write_kubeconfig};
 use insta::assert_snapshot;
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
-use super::{Connection, Namespace, Options, Pace, Refresh, Server};
+use super::{Connection, Event, Events, Mood, Namespace, Options, Pace, Refresh, Server};
 use crate::login::{Clock, ClusterWay, Environment};
 use crate::secret::Secret;
 use crate::world::{Applications, Fact, HealthStatus, ObjectName, World, save};
@@ -184,6 +184,7 @@ fn options(server: Server) -> Options {
         server,
         selector: None,
         refresh: Refresh::WhenAsked,
+        events: Events::Never,
         pace: PACE,
         environment: Environment::default(),
         clock: Clock(crate::daemon::now),
@@ -1021,4 +1022,138 @@ async fn a_real_api_server_lists_in_pages_watches_refuses_and_takes_a_refresh() 
     };
     let told = fake.told(wrong).await;
     assert_snapshot!(told, @"Kubernetes does not know who we are when asked to list applications in all namespaces (log in to the cluster again; a pod's token is renewed by the kubelet)");
+}
+
+fn promoted(note: &str) -> Event {
+    Event {
+        mood: Mood::Normal,
+        reason: "Promoted",
+        action: "Promoting",
+        note: note.to_owned(),
+    }
+}
+
+/// Tells twice of the same and once of something else, and gives what stands there then, the other first.
+async fn told_of_portal(options: Options, events: impl AsyncFn() -> Vec<Json>) -> [Json; 2] {
+    let connection = Connection::new(Options {
+        events: Events::Told,
+        ..options
+    });
+    let connection = connection.unwrap();
+    for note in ["web 1.4.1 -> 1.4.2", "web 1.4.1 -> 1.4.2", &"ä".repeat(600)] {
+        connection.tell(&named("portal"), promoted(note));
+    }
+    let waiting = async {
+        loop {
+            let mut all = events().await;
+            all.sort_by_key(|event| event["series"]["count"].as_u64());
+            match <[Json; 2]>::try_from(all) {
+                Ok(both) if both[1]["series"]["count"] == 2 => return both,
+                _ => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.unwrap()
+}
+
+fn assert_well_told([other, same]: &[Json; 2], uid: &Json) {
+    assert_eq!(same["note"], "web 1.4.1 -> 1.4.2");
+    assert_eq!(other["note"], "ä".repeat(512));
+    for event in [other, same] {
+        assert_eq!(event["type"], "Normal");
+        assert_eq!(
+            (&event["reason"], &event["action"]),
+            (&json!("Promoted"), &json!("Promoting"))
+        );
+        assert_eq!(event["reportingController"], "towpath.dev/towpath");
+        assert_eq!(event["metadata"]["namespace"], "argocd");
+        assert_eq!(
+            event["regarding"],
+            json!({
+                "apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
+                "namespace": "argocd", "name": "portal", "uid": uid,
+            })
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_told_again_is_one_event_that_counts() {
+    let fake = Stage::new();
+    fake.argo.put(APPLICATIONS, portal());
+    let told = told_of_portal(fake.kubernetes(), async || fake.argo.objects(EVENTS)).await;
+    assert_well_told(&told, &json!("uid-of-portal"));
+}
+
+#[tokio::test]
+async fn an_api_that_refuses_events_loses_them_and_tells_those_that_come_later() {
+    let fake = Stage::new();
+    fake.argo.put(APPLICATIONS, portal());
+    let options = Options {
+        events: Events::Told,
+        ..fake.kubernetes()
+    };
+    let connection = Connection::new(options).unwrap();
+    let refused = Fault::Refused {
+        status: 403,
+        words: "no",
+    };
+    fake.argo.break_with("/apis/events.k8s.io", refused);
+    connection.tell(&named("portal"), promoted("one"));
+    let asked = || {
+        let asked = fake.argo.take_asked();
+        asked.iter().any(|line| line.contains("events.k8s.io"))
+    };
+    let until = async |holds: &dyn Fn() -> bool| {
+        let waiting = async {
+            while !holds() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.unwrap();
+    };
+    until(&asked).await;
+    fake.argo.heal();
+    connection.tell(&named("portal"), promoted("two"));
+    until(&|| !fake.argo.objects(EVENTS).is_empty()).await;
+    let notes = fake.argo.objects(EVENTS);
+    let notes: Vec<&Json> = notes.iter().map(|event| &event["note"]).collect();
+    assert_eq!(notes, ["two"]);
+}
+
+#[tokio::test]
+async fn a_real_api_server_takes_events_with_the_rights_of_the_chart() {
+    let Some(cluster) = RealCluster::start().await else {
+        return;
+    };
+    let place = RealCluster::place(APPLICATIONS);
+    cluster.until_taken(&place, &portal()).await;
+    cluster.let_read().await;
+    let group = "/apis/rbac.authorization.k8s.io/v1/namespaces/argocd";
+    let role = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": { "name": "events" },
+        "rules": [{ "apiGroups": ["events.k8s.io"], "resources": [EVENTS], "verbs": ["create", "patch"] }],
+    });
+    cluster
+        .make(&format!("{group}/roles"), &role)
+        .await
+        .unwrap();
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": { "name": "events" },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "events" },
+        "subjects": [{ "apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "reader" }],
+    });
+    let place = format!("{group}/rolebindings");
+    cluster.make(&place, &binding).await.unwrap();
+    let list = |place: &str| {
+        let request = kube::core::Request::new(place).list(&Default::default());
+        cluster.admin.request::<Json>(request.unwrap())
+    };
+    let events = async || {
+        let all = list("/apis/events.k8s.io/v1/namespaces/argocd/events").await;
+        all.unwrap()["items"].as_array().unwrap().clone()
+    };
+    let told = told_of_portal(cluster.options("reader"), events).await;
+    let portal = list(&RealCluster::place(APPLICATIONS)).await.unwrap();
+    assert_well_told(&told, &portal["items"][0]["metadata"]["uid"]);
 }

@@ -1,6 +1,6 @@
 //! From environment to environment by what Argo CD says of the one before.
 
-use bed::argo::{APPLICATIONS, Argo, Fault};
+use bed::argo::{APPLICATIONS, Argo, EVENTS, Fault};
 use serde_json::json;
 
 use crate::lab::{Lab, kustomization};
@@ -34,7 +34,9 @@ spec:
         ));
         let argo = Argo::new("token");
         argo.serve_kubernetes(&lab.path().join("kubeconfig"));
-        lab.argo_cd("{ main: { kubernetes: { kubeconfig: kubeconfig }, refresh: true } }");
+        lab.argo_cd(
+            "{ main: { kubernetes: { kubeconfig: kubeconfig, events: true }, refresh: true } }",
+        );
         Self { lab, argo }
     }
 
@@ -129,4 +131,75 @@ fn a_program_that_runs_once_asks_argo_cd_first_and_tells_it_of_its_push() {
     assert!(story.runs(STAGING, "v1.1.0"), "{ran:?}");
     assert!(story.runs(PRODUCTION, "v1.0.0"), "{ran:?}");
     assert!(story.is_refresh_wished());
+}
+
+#[test]
+fn people_who_look_at_kubernetes_see_what_was_promoted_and_what_became_of_new_settings() {
+    let mut story = Story::new();
+    let kubeconfig = story.lab.path().join("kubeconfig");
+    let variables = [
+        ("KUBECONFIG", kubeconfig.to_str().unwrap()),
+        ("POD_NAMESPACE", "argocd"),
+        ("POD_NAME", "towpath-0"),
+        ("POD_UID", "7e57"),
+    ];
+    for (name, value) in variables {
+        story.lab.set(name, value);
+    }
+    let settings = std::fs::read_to_string(story.lab.path().join("towpath.yaml")).unwrap();
+    let settings = format!("{settings}pod-events: true\n");
+    story.lab.write("towpath.yaml", &settings);
+    story.shows("v1.0.0", ("Synced", "Healthy"));
+    let daemon = story.lab.start();
+    story.lab.push(&["v1.1.0"]);
+    let told = |reason: &str| {
+        let mut all = story.argo.objects(EVENTS).into_iter();
+        all.find(|event| event["reason"] == reason)
+    };
+    daemon.wait_until("the Event of the promotion", || told("Promoted").is_some());
+    let promoted = told("Promoted").unwrap();
+    assert_eq!(promoted["regarding"]["name"], "portal-staging");
+    let head = story
+        .lab
+        .git(&["-C", "deploy.git", "rev-parse", "--short=7", "main"]);
+    assert_eq!(
+        promoted["note"],
+        format!(
+            "promoted web v1.0.0 -> v1.1.0 in `staging` of policy `portal` by commit {}",
+            head.trim()
+        )
+    );
+
+    daemon.wait_until("the Event of the lead", || told("Leads").is_some());
+    story
+        .lab
+        .write("towpath.yaml", &format!("{settings}nonsense: true\n"));
+    daemon.wait_until("the Event of bad settings", || {
+        told("SettingsRejected").is_some()
+    });
+    story
+        .lab
+        .write("towpath.yaml", &format!("{settings}log: {{}}\n"));
+    daemon.wait_until("the Event of good settings", || {
+        told("SettingsTaken").is_some()
+    });
+    let rejected = told("SettingsRejected").unwrap();
+    assert!(
+        rejected["note"]
+            .as_str()
+            .unwrap()
+            .contains("unknown key `nonsense`")
+    );
+    assert_eq!(rejected["regarding"]["uid"], "7e57");
+    assert_eq!(rejected["type"], "Warning");
+
+    // A degraded Application that nobody rolls back waits for a person.
+    story.shows("v1.1.0", ("Synced", "Degraded"));
+    daemon.wait_until("the Event of the degraded one", || {
+        told("Degraded").is_some()
+    });
+    assert_eq!(
+        told("Degraded").unwrap()["regarding"]["name"],
+        "portal-staging"
+    );
 }

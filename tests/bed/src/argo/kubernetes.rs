@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 
+use super::events::{self, EVENTS};
 use super::leases::{self, LEASES};
 use super::{Argo, is_selected, reply};
 use crate::forge::Request;
@@ -43,6 +44,24 @@ pub(super) fn answer(argo: &Argo, request: &Request, stream: &TcpStream) -> std:
             LEASES,
             ref name @ ..,
         ] => return leases::answer(argo, request, name.first().copied(), stream),
+        [
+            "apis",
+            "events.k8s.io",
+            "v1",
+            "namespaces",
+            "argocd",
+            EVENTS,
+            ref name @ ..,
+        ] => return events::answer(argo, request, name.first().copied(), stream),
+        ["version"] => return reply(stream, 200, &json!({ "gitVersion": "v1.33.1" }), &[]),
+        [
+            "apis",
+            "authorization.k8s.io",
+            "v1",
+            "selfsubjectaccessreviews",
+        ] => {
+            return review(argo, request, stream);
+        }
         ["apis", "argoproj.io", "v1alpha1", resource] => (None, resource, None),
         [
             "apis",
@@ -66,6 +85,7 @@ pub(super) fn answer(argo: &Argo, request: &Request, stream: &TcpStream) -> std:
     match (request.method.as_str(), name) {
         ("GET", None) if is_watch(request) => watch(argo, request, (resource, namespace), stream),
         ("GET", None) => list(argo, request, (resource, namespace), stream),
+        ("GET", Some(name)) => get(argo, (resource, name), stream),
         ("PATCH", Some(name)) => patch(argo, request, (resource, name), stream),
         _ => reply(stream, 405, &status(405, "not allowed here"), &[]),
     }
@@ -143,6 +163,17 @@ fn watch(
     })
 }
 
+/// One object, with the `uid` that an API server gives each.
+fn get(argo: &Argo, (resource, name): (&str, &str), stream: &TcpStream) -> std::io::Result<()> {
+    match argo.get(resource, name) {
+        Some(mut object) => {
+            object["metadata"]["uid"] = json!(format!("uid-of-{name}"));
+            reply(stream, 200, &object, &[])
+        }
+        None => reply(stream, 404, &status(404, "not found"), &[]),
+    }
+}
+
 /// Merges annotations, which is all that is asked for.
 fn patch(
     argo: &Argo,
@@ -161,4 +192,17 @@ fn patch(
     }
     argo.put(resource, object.clone());
     reply(stream, 200, &object, &[])
+}
+
+/// Whoever asks may do all but what [`Argo::deny`] took.
+fn review(argo: &Argo, request: &Request, stream: &TcpStream) -> std::io::Result<()> {
+    let asked = &request.body["spec"]["resourceAttributes"];
+    let right = (asked["verb"].as_str(), asked["resource"].as_str());
+    let (Some(verb), Some(resource)) = right else {
+        return reply(stream, 400, &status(400, "no resource is asked about"), &[]);
+    };
+    let is_denied = argo.state().denied.contains(&format!("{verb} {resource}"));
+    let mut review = request.body.clone();
+    review["status"] = json!({ "allowed": !is_denied });
+    reply(stream, 201, &review, &[])
 }

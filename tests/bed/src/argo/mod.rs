@@ -5,10 +5,11 @@
 //! API server too.
 
 mod api;
+mod events;
 mod kubernetes;
 mod leases;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -20,6 +21,7 @@ use serde_json::{Value as Json, json};
 use crate::forge::Request;
 use crate::forge::server::read;
 
+pub use events::EVENTS;
 pub use leases::LEASES;
 
 /// The resources that there are.
@@ -72,6 +74,8 @@ struct State {
     fault: Option<Fault>,
     /// What is faulty: the beginning of a path, or the verb `watch`. Empty for all.
     faulty: String,
+    /// What a review of our rights says no to: `patch applications`.
+    denied: BTreeSet<String>,
     token: String,
     /// `METHOD target` of each request with the right token.
     asked: Vec<String>,
@@ -97,6 +101,7 @@ impl Argo {
             cuts: 0,
             fault: None,
             faulty: String::new(),
+            denied: BTreeSet::new(),
             token: token.to_owned(),
             asked: Vec::new(),
             watchers: 0,
@@ -217,6 +222,21 @@ impl Argo {
         state.fault = Some(fault);
     }
 
+    /// All objects of a resource.
+    pub fn objects(&self, resource: &str) -> Vec<Json> {
+        self.state()
+            .all(resource, None)
+            .into_iter()
+            .cloned()
+            .collect()
+    }
+
+    /// Tells those who ask for it that they have no such right: `patch applications`.
+    pub fn deny(&self, right: &str) {
+        self.state().denied.insert(right.to_owned());
+    }
+
+    /// Takes the fault away.
     pub fn heal(&self) {
         self.state().fault = None;
         self.shared.changed.notify_all();

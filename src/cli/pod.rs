@@ -1,0 +1,73 @@
+//! Tells of this process by Kubernetes Events on its own pod, where the settings want that.
+
+use crate::cluster::lease::Lead;
+use crate::cluster::{Event, Mood, Reporter};
+use crate::config::{Problems, Settings};
+use crate::daemon;
+use crate::login::{Clock, Environment};
+
+/// Begins to tell, if `settings` want it, and tells from then on when we begin and cease to lead.
+pub(super) fn reporter(settings: &Settings, lead: &Lead) -> Option<Reporter> {
+    if !settings.pod_events {
+        return None;
+    }
+    match Reporter::of_pod(Environment::default(), Clock(daemon::now)) {
+        Ok(reporter) => {
+            tokio::spawn(tell_of_lead(reporter.clone(), lead.clone()));
+            Some(reporter)
+        }
+        Err(error) => {
+            tracing::warn!(%error, "no Events are told of this pod");
+            None
+        }
+    }
+}
+
+async fn tell_of_lead(reporter: Reporter, mut lead: Lead) {
+    let mut led = false;
+    loop {
+        let leads = lead.term().is_some();
+        if leads != led {
+            let (reason, note) = match leads {
+                true => ("Leads", "this process promotes from now on"),
+                false => (
+                    "Follows",
+                    "this process promotes no more, and follows whoever does",
+                ),
+            };
+            reporter.of_us(event(Mood::Normal, (reason, "Leading"), note.to_owned()));
+            led = leads;
+        }
+        lead.changed().await;
+    }
+}
+
+/// Tells that a new configuration is in force.
+pub(super) fn tell_taken(reporter: Option<&Reporter>, policies: usize) {
+    if let Some(reporter) = reporter {
+        let note = format!("a new configuration is in force, with {policies} policies");
+        reporter.of_us(event(Mood::Normal, ("SettingsTaken", "Reloading"), note));
+    }
+}
+
+/// Tells that a new configuration is not in force, and why.
+pub(super) fn tell_rejected(reporter: Option<&Reporter>, problems: &Problems) {
+    if let Some(reporter) = reporter {
+        let note =
+            format!("the new configuration is invalid; the last good one goes on\n{problems}");
+        reporter.of_us(event(
+            Mood::Warning,
+            ("SettingsRejected", "Reloading"),
+            note,
+        ));
+    }
+}
+
+fn event(mood: Mood, (reason, action): (&'static str, &'static str), note: String) -> Event {
+    Event {
+        mood,
+        reason,
+        action,
+        note,
+    }
+}

@@ -1,0 +1,174 @@
+//! What we may do in a cluster, asked without doing it; and which version and which clock its API server has.
+//!
+//! By a SelfSubjectAccessReview for each right, which is answered and kept nowhere:
+//! <https://kubernetes.io/docs/reference/access-authn-authz/authorization/#checking-api-access>. Everybody who is logged in may ask,
+//! unless somebody took `system:basic-user` away.
+
+use std::fmt;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
+use kube::api::{GetParams, PostParams};
+use kube::client::Body;
+use kube::core::Request;
+use kube::{Api, Client, Error};
+use serde_json::Value as Json;
+
+use super::error::ClusterError;
+use super::{KUBERNETES, Namespace};
+use crate::login::{ClusterWay, ClusterWayError, Environment, told_cause, words};
+
+/// Something that may be allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Right {
+    pub(crate) verb: &'static str,
+    /// Empty for what Kubernetes began with.
+    pub(crate) group: &'static str,
+    pub(crate) resource: &'static str,
+    /// `None`: whichever they are called.
+    pub(crate) name: Option<String>,
+    /// `None`: that of the pod, or of the kubeconfig's context.
+    pub(crate) namespace: Option<Namespace>,
+}
+
+impl Right {
+    /// What it is a right to: `secrets/regcred`, `leases.coordination.k8s.io`.
+    pub(crate) fn object(&self) -> String {
+        let Self {
+            verb: _,
+            group,
+            resource,
+            name,
+            namespace: _,
+        } = self;
+        let dot = if group.is_empty() { "" } else { "." };
+        let name = name.as_ref().map(|name| format!("/{name}"));
+        format!("{resource}{dot}{group}{}", name.unwrap_or_default())
+    }
+}
+
+impl fmt::Display for Right {
+    /// `get secrets/regcred`, `create leases.coordination.k8s.io`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.verb, self.object())
+    }
+}
+
+/// Where rights are asked for.
+pub(crate) struct Desk {
+    client: Client,
+    own: String,
+}
+
+/// What an API server tells of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ApiServer {
+    pub(crate) version: Option<String>,
+    pub(crate) clock: Option<Timestamp>,
+}
+
+impl Desk {
+    /// Makes ready; the server may be silent for `answer`.
+    pub(crate) async fn open(
+        way: &ClusterWay,
+        environment: &Environment,
+        answer: Duration,
+    ) -> Result<Self, ClusterWayError> {
+        let (client, own) = way.client(environment, Some(answer)).await?;
+        Ok(Self { client, own })
+    }
+
+    /// Where `right` would be used, in words.
+    pub(crate) fn place(&self, right: &Right) -> Namespace {
+        let own = || Namespace::Named(self.own.clone());
+        right.namespace.clone().unwrap_or_else(own)
+    }
+
+    /// Who answers: <https://kubernetes.io/docs/reference/using-api/health-checks/> says no more than that somebody does.
+    pub(crate) async fn server(&self) -> Result<ApiServer, ClusterError> {
+        let what = "tell its version";
+        let request = Request::new("").get("version", &GetParams::default());
+        let request = request.expect("a plain request can be written");
+        let answer = self.client.send(request.map(Body::from)).await;
+        let answer = answer.map_err(|error| judged(error, what))?;
+        let time = answer.headers().get("date").and_then(|time| {
+            let parser = rfc2822::DateTimeParser::new();
+            parser.parse_timestamp(time.to_str().ok()?).ok()
+        });
+        let status = answer.status();
+        let body = answer.into_body().collect_bytes().await;
+        let body = body.map_err(|error| judged(error, what))?;
+        if !status.is_success() {
+            return Err(ClusterError::Answered {
+                server: KUBERNETES.to_owned(),
+                what: what.to_owned(),
+                code: status.as_u16(),
+                words: words(&String::from_utf8_lossy(&body)),
+            });
+        }
+        let told: Json = serde_json::from_slice(&body).unwrap_or(Json::Null);
+        let version = told.pointer("/gitVersion").and_then(Json::as_str);
+        Ok(ApiServer {
+            version: version.map(str::to_owned),
+            clock: time,
+        })
+    }
+
+    /// Whether we have `right`.
+    pub(crate) async fn may(&self, right: &Right) -> Result<bool, ClusterError> {
+        let Right {
+            verb,
+            group,
+            resource,
+            name,
+            namespace: _,
+        } = right.clone();
+        let review = SelfSubjectAccessReview {
+            spec: SelfSubjectAccessReviewSpec {
+                resource_attributes: Some(ResourceAttributes {
+                    verb: Some(verb.to_owned()),
+                    group: Some(group.to_owned()),
+                    resource: Some(resource.to_owned()),
+                    name,
+                    namespace: match self.place(right) {
+                        Namespace::All => None,
+                        Namespace::Named(name) => Some(name),
+                    },
+                    ..ResourceAttributes::default()
+                }),
+                non_resource_attributes: None,
+            },
+            ..SelfSubjectAccessReview::default()
+        };
+        let api: Api<SelfSubjectAccessReview> = Api::all(self.client.clone());
+        let answer = api.create(&PostParams::default(), &review).await;
+        let answer = answer.map_err(|error| judged(error, "tell what we may do"))?;
+        Ok(answer.status.is_some_and(|status| status.allowed))
+    }
+}
+
+pub(super) fn judged(error: Error, what: &str) -> ClusterError {
+    let (server, what) = (KUBERNETES.to_owned(), what.to_owned());
+    match error {
+        Error::Api(status) => match (status.code, words(&status.message)) {
+            (401, _) => ClusterError::Unauthorized { server, what },
+            (code, words) => ClusterError::Answered {
+                server,
+                what,
+                code,
+                words,
+            },
+        },
+        // What serde says of a value may hold the value.
+        Error::SerdeError(_) => ClusterError::NotUnderstood { server, what },
+        error => ClusterError::Unreachable {
+            server,
+            what,
+            source: told_cause(error),
+        },
+    }
+}
