@@ -123,7 +123,7 @@ fn errors(problems: &Problems) -> usize {
 }
 
 /// What the settings and policies hold, in one line.
-fn summary(config: &Config) -> String {
+pub(super) fn summary(config: &Config) -> String {
     let Config {
         settings,
         policies,
@@ -149,7 +149,7 @@ fn summary(config: &Config) -> String {
     format!("{fleets}{}{warnings}", parts.join(", "))
 }
 
-fn count(number: usize, one: &str, many: &str) -> String {
+pub(super) fn count(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 

@@ -8,6 +8,7 @@ mod approve;
 mod check;
 mod completions;
 mod demo;
+mod doctor;
 mod edges;
 mod explain;
 mod explain_version;
@@ -140,6 +141,8 @@ enum Verb {
     Registry(registry::Args),
     /// Show how a running daemon stands: registries, limits, the age of each reading.
     Status(status::Args),
+    /// Ask everything that the settings name whether it is reachable and lets us do our work; changes nothing.
+    Doctor(doctor::Args),
     /// Show every tag of one environment's images, and why it is or is not the one.
     Explain(explain::Args),
     /// Pin a version: exactly it stands in an environment, older or newer, until someone resumes.
@@ -199,6 +202,7 @@ fn dispatch(verb: Verb, log: Log) -> Result<ExitCode, Failure> {
         Verb::Run(args) => block_on(run::run(args, log)),
         Verb::Registry(args) => block_on(registry::run(args)),
         Verb::Status(args) => block_on(status::run(args)),
+        Verb::Doctor(args) => block_on(doctor::run(args)),
         Verb::Explain(args) => block_on(explain::run(args)),
         Verb::Pin(args) => block_on(pin::run(args)),
         Verb::Reject(args) => block_on(reject::run(args)),

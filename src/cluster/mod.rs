@@ -35,6 +35,7 @@ use kubernetes::Kubernetes;
 pub(crate) use diary::Diary;
 pub(crate) use error::ClusterError;
 pub(crate) use events::{Event, Mood, Reporter};
+pub(crate) use rights::{Desk, Right};
 
 /// The name of a Kubernetes API in messages: which one is meant, the connection's own name says.
 const KUBERNETES: &str = "Kubernetes";

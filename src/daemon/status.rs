@@ -92,6 +92,7 @@ pub(crate) fn registry_status(standing: HostStanding, now: Timestamp) -> Registr
         kind,
         outcomes,
         budget,
+        clock: _,
     } = standing;
     let said = |quota: &QuotaStanding| quota.told.is_some() || quota.quiet_for.is_some();
     let limits = budget.quotas.into_iter().filter(said);

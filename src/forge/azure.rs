@@ -16,6 +16,7 @@ use super::alike::{once_each, unsupported};
 use super::credentials::Shown;
 use super::error::ForgeError;
 use super::http::{Ask, Dialect, Line};
+use super::rights::{self, Addresses, Rights};
 use super::traffic::Traffic;
 use super::turned::{Turned, with};
 use super::wire::azure::{
@@ -273,6 +274,11 @@ impl AzureDevops {
 }
 
 impl Client for AzureDevops {
+    async fn rights(&self, _branch: &str) -> Result<Rights, ForgeError> {
+        let addresses = Addresses::repository(self.url(&[]));
+        rights::ask(&self.line, &self.path, addresses).await
+    }
+
     async fn open_pull_requests(&self, head_prefix: &str) -> Result<Vec<PullRequest>, ForgeError> {
         let active = [("searchCriteria.status", "active")];
         self.list(head_prefix, &active).await

@@ -14,6 +14,7 @@ use super::alike::{once_each, unsupported};
 use super::credentials::Shown;
 use super::error::ForgeError;
 use super::http::{Answer, Ask, Dialect, Line};
+use super::rights::{self, Addresses, Rights};
 use super::traffic::Traffic;
 use super::turned::Turned;
 use super::wire::bitbucket::{
@@ -204,6 +205,11 @@ impl BitbucketCloud {
 }
 
 impl Client for BitbucketCloud {
+    async fn rights(&self, _branch: &str) -> Result<Rights, ForgeError> {
+        let addresses = Addresses::repository(self.url(&[]));
+        rights::ask(&self.line, &self.path, addresses).await
+    }
+
     async fn open_pull_requests(&self, head_prefix: &str) -> Result<Vec<PullRequest>, ForgeError> {
         let mut found = Vec::new();
         for one in self.list(head_prefix, IS_OPEN).await? {

@@ -12,6 +12,7 @@ use super::alike::{cut, once_each, unsupported};
 use super::credentials::Shown;
 use super::error::ForgeError;
 use super::http::{Answer, Ask, Dialect, Line};
+use super::rights::{self, Addresses, Rights};
 use super::traffic::Traffic;
 use super::turned::{Turned, with};
 use super::wire::bitbucket_server::{Errors, Page, PullRequest as Wire, Ref, State as WireState};
@@ -171,6 +172,12 @@ impl BitbucketServer {
 }
 
 impl Client for BitbucketServer {
+    async fn rights(&self, _branch: &str) -> Result<Rights, ForgeError> {
+        let addresses = Addresses::repository(self.url(&[]));
+        let path = format!("{}/{}", self.project, self.name);
+        rights::ask(&self.line, &path, addresses).await
+    }
+
     async fn open_pull_requests(&self, head_prefix: &str) -> Result<Vec<PullRequest>, ForgeError> {
         self.list(head_prefix, ("OPEN", Timestamp::MIN)).await
     }

@@ -10,6 +10,7 @@ use super::alike;
 use super::credentials::Shown;
 use super::error::ForgeError;
 use super::http::{Ask, Dialect, Line, PAGES_MAX};
+use super::rights::{self, Addresses, Rights};
 use super::traffic::Traffic;
 use super::{
     Approval, Client, MergeWay, NewPullRequest, Opened, Options, PullRequest, Status, Update,
@@ -184,6 +185,16 @@ impl Gitea {
 }
 
 impl Client for Gitea {
+    async fn rights(&self, branch: &str) -> Result<Rights, ForgeError> {
+        let addresses = Addresses {
+            branch: Some(self.url(&["branches", branch])),
+            version: Some(self.line.url(&["version"])),
+            token: None,
+            ..Addresses::repository(self.url(&[]))
+        };
+        rights::ask(&self.line, &self.path, addresses).await
+    }
+
     async fn open_pull_requests(&self, head_prefix: &str) -> Result<Vec<PullRequest>, ForgeError> {
         let ask = self.list(&[("state", "open")]);
         self.listed(ask, head_prefix, |_| true).await

@@ -16,6 +16,7 @@ use super::alike::{cut, once_each};
 use super::credentials::Shown;
 use super::error::ForgeError;
 use super::http::{Ask, Dialect, Line};
+use super::rights::{self, Addresses, Rights};
 use super::traffic::Traffic;
 use super::wire::gitlab::{
     Approvals, MergeMethod, MergeRequest, Milestone, Project, State as WireState,
@@ -195,6 +196,16 @@ impl Gitlab {
 }
 
 impl Client for Gitlab {
+    async fn rights(&self, branch: &str) -> Result<Rights, ForgeError> {
+        let addresses = Addresses {
+            branch: Some(self.url(&["repository", "branches", branch])),
+            version: Some(self.line.url(&["version"])),
+            token: Some(self.line.url(&["personal_access_tokens", "self"])),
+            ..Addresses::repository(self.url(&[]))
+        };
+        rights::ask(&self.line, &self.path, addresses).await
+    }
+
     async fn open_pull_requests(&self, head_prefix: &str) -> Result<Vec<PullRequest>, ForgeError> {
         self.list(head_prefix, &[("state", "opened")]).await
     }

@@ -24,6 +24,7 @@ mod limit;
 mod link;
 mod metrics;
 mod place;
+mod rights;
 mod traffic;
 mod turned;
 mod wire;
@@ -49,6 +50,7 @@ pub(crate) use commits::{Chain, Made, NewCommit, NewFile, Signed};
 pub(crate) use error::ForgeError;
 pub(crate) use events::{EventError, Message, News, event, news, signature};
 pub(crate) use place::{Hiding, Kind, Markup, Place, PlaceError};
+pub(crate) use rights::Rights;
 pub(crate) use traffic::Traffic;
 
 /// Longest time for a connection, and for a request from its first byte to the last of its answer: GitHub gives up after
@@ -278,6 +280,11 @@ impl Forge {
         &self.place
     }
 
+    /// What the forge tells of our rights to the repository and its `branch`. Nothing is changed.
+    pub(crate) async fn rights(&self, branch: &str) -> Result<Rights, ForgeError> {
+        on_product!(self, client => client.rights(branch).await)
+    }
+
     /// See [`Client::open_pull_requests`].
     pub(crate) async fn open_pull_requests(
         &self,
@@ -351,6 +358,9 @@ impl Forge {
 
 /// What each product's client does. One request for each, where the product allows it; lists come whole, page after page.
 trait Client {
+    /// What is told of our rights.
+    async fn rights(&self, branch: &str) -> Result<Rights, ForgeError>;
+
     /// Every open pull request of the repository whose branch starts with `head_prefix`.
     async fn open_pull_requests(&self, head_prefix: &str) -> Result<Vec<PullRequest>, ForgeError>;
 

@@ -1,6 +1,9 @@
 //! One way to speak git's smart protocol for the two that there are: HTTP and SSH.
 
-use super::http::{Http, RemoteError, Service, Session};
+use url::Url;
+
+use super::http::{ClientError, Http, RemoteError, Service, Session};
+use super::remote::{Remote, RemoteUrl};
 use super::ssh::{Ssh, Talk};
 
 /// How a repository at a server is spoken to.
@@ -17,6 +20,29 @@ pub(super) enum Pushing {
 }
 
 impl Client {
+    /// How `remote` is spoken to; `None` for a path. Runs inside a tokio runtime.
+    pub(super) fn of(remote: &Remote) -> Result<Option<Self>, ClientError> {
+        Ok(match &remote.url {
+            RemoteUrl::Local(_) => None,
+            RemoteUrl::Http(url) => Some(Self::Http(Http::new(Url::clone(url), remote)?)),
+            RemoteUrl::Ssh(ssh) => {
+                let (address, login) = ssh.as_ref().clone();
+                Some(Self::Ssh(Ssh::new(address, login, remote.timeouts)))
+            }
+        })
+    }
+
+    /// Asks for the refs alone.
+    pub(super) fn refs(&self) -> Result<Vec<u8>, RemoteError> {
+        match self {
+            Self::Http(http) => {
+                let (session, response) = http.refs(Service::UploadPack)?;
+                session.read_all(response)
+            }
+            Self::Ssh(ssh) => ssh.open(Service::UploadPack)?.list(),
+        }
+    }
+
     /// Asks where branches stand and what the server can do.
     pub(super) fn start_push(&self) -> Result<(Pushing, Vec<u8>), RemoteError> {
         match self {

@@ -10,13 +10,11 @@ use std::thread::{self, JoinHandle};
 
 use git2::Repository;
 use tokio::sync::oneshot;
-use url::Url;
 
 use super::below::{Below, Most, below};
 use super::changes::{Changed, ChangesError, changes};
 use super::client::Client;
 use super::fetch::{FetchError, Fetched, Head, Wanted, fetch};
-use super::http::Http;
 use super::join::{JoinError, Packs, join_packs};
 use super::log::{History, Range, log, range};
 use super::made::{executables, raw};
@@ -24,8 +22,7 @@ use super::metrics;
 use super::places::Places;
 use super::push::{Deleted, Push, PushError, Pushed, delete, push};
 use super::read::{Entry, ReadError, folders, read};
-use super::remote::{Remote, RemoteUrl};
-use super::ssh::Ssh;
+use super::remote::Remote;
 use super::store::{OpenError, Store};
 use crate::manifest::{CommitId, NamedCommit, RepoPath};
 
@@ -99,14 +96,7 @@ enum Message {
 impl Mirror {
     /// Opens the mirror in `folder`, or makes one; asks nothing of the server yet. Runs inside a tokio runtime.
     pub(crate) fn open(remote: Remote, folder: PathBuf) -> Result<Self, OpenError> {
-        let client = match &remote.url {
-            RemoteUrl::Local(_) => None,
-            RemoteUrl::Http(url) => Some(Client::Http(Http::new(Url::clone(url), &remote)?)),
-            RemoteUrl::Ssh(ssh) => {
-                let (address, login) = ssh.as_ref().clone();
-                Some(Client::Ssh(Ssh::new(address, login, remote.timeouts)))
-            }
-        };
+        let client = Client::of(&remote)?;
         let store = Store::take(folder, identity(&remote), remote.kept)?;
         let repository = store.open()?;
         let (messages, inbox) = mpsc::channel();

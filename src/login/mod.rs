@@ -225,6 +225,10 @@ impl SourcesByPath {
     pub(crate) fn insert(&mut self, prefix: String, source: Source) {
         self.0.entry(prefix).or_insert(source);
     }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Source> {
+        self.0.values()
+    }
 }
 
 impl Logins {

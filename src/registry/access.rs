@@ -557,6 +557,7 @@ mod tests {
             budget: Budget::new("r.example.com", None, 1),
             timeouts,
             outcomes: Mutex::default(),
+            told_time: Mutex::default(),
         };
         let logins = Logins::new(
             Target::of_host(&line.host),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
 use reqwest::{Method, StatusCode};
 use secrecy::SecretString;
 use url::Url;
@@ -69,6 +70,8 @@ pub(crate) struct HostStanding {
     /// Requests by HTTP status, or `failed`.
     pub(crate) outcomes: BTreeMap<String, u64>,
     pub(crate) budget: Standings,
+    /// What its clock shows now, if it told.
+    pub(crate) clock: Option<Timestamp>,
 }
 
 impl<'a> Question<'a> {
@@ -112,6 +115,7 @@ impl Host {
             ),
             timeouts,
             outcomes: Mutex::default(),
+            told_time: Mutex::default(),
         };
         let elsewhere = (host == DOCKER_HUB.0).then(|| {
             let origin = Url::parse(&format!("https://{DOCKER_HUB_API}/"));
@@ -183,6 +187,7 @@ impl Host {
             kind: *kind,
             outcomes: outcomes.clone(),
             budget: budget.standings(),
+            clock: self.line.clock(),
         }
     }
 

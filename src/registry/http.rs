@@ -4,16 +4,17 @@
 //! `Authorization` never reaches another origin (reqwest drops it on redirects that change host, port or scheme).
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER,
+    ACCEPT, AGE, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER,
 };
 use reqwest::{Body, Method, Response, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::time::Instant;
 use url::Url;
 
 use super::Timeouts;
@@ -50,6 +51,8 @@ pub(super) struct Line {
     pub(super) timeouts: Timeouts,
     /// Requests by status, or `failed`.
     pub(super) outcomes: Mutex<BTreeMap<String, u64>>,
+    /// The time that it told last, and when that was.
+    pub(super) told_time: Mutex<Option<(Timestamp, Instant)>>,
 }
 
 /// One request.
@@ -155,8 +158,26 @@ impl Line {
         let (registry, method, path) = (&self.host, &ask.method, ask.url.path());
         let status = status.map(|status| status.as_u16());
         tracing::debug!(%registry, %method, path, status, "asked");
-        self.read(outcome.map_err(|source| self.failure(source))?, ask)
-            .await
+        let response = outcome.map_err(|source| self.failure(source))?;
+        // What a cache kept has the time at which it was made: <https://www.rfc-editor.org/rfc/rfc9111#section-5.1>.
+        let is_fresh = !response.headers().contains_key(AGE);
+        let time = response.headers().get(DATE).filter(|_| is_fresh);
+        if let Some(time) = time.and_then(|time| date(time.to_str().ok()?)) {
+            let mut told = self.lock_told_time();
+            *told = Some((time, Instant::now()));
+        }
+        self.read(response, ask).await
+    }
+
+    /// What the clock of the registry, or of its token service, shows now, as far as it told.
+    pub(super) fn clock(&self) -> Option<Timestamp> {
+        let (time, heard) = (*self.lock_told_time())?;
+        time.checked_add(heard.elapsed()).ok()
+    }
+
+    fn lock_told_time(&self) -> MutexGuard<'_, Option<(Timestamp, Instant)>> {
+        let told = self.told_time.lock();
+        told.unwrap_or_else(PoisonError::into_inner)
     }
 
     fn count(&self, status: Option<StatusCode>) {

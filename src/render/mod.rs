@@ -25,7 +25,7 @@ use crate::manifest::RepoPath;
 use program::run;
 
 pub(crate) use object::Object;
-pub(crate) use program::in_path;
+pub(crate) use program::{in_path, version};
 pub(crate) use root::{Root, candidates, unread};
 
 /// Most files that a rendering may need: a large chart with all its dependencies has some hundreds.

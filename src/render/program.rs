@@ -52,6 +52,41 @@ pub(crate) fn in_path(name: &str) -> Option<PathBuf> {
     files.into_iter().find(is_program)
 }
 
+/// How long a program may take to say which version it is.
+const VERSION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Which version of `program` is at `file`, in its own words. It has no home, and writes nothing.
+pub(crate) async fn version(program: Program, file: &Path) -> Result<String, RenderError> {
+    let arguments: &[&str] = match program {
+        Program::Kustomize => &["version"],
+        Program::Helm => &["version", "--short"],
+    };
+    let run = Command::new(file)
+        .args(arguments)
+        .current_dir("/")
+        .env_clear()
+        .env("HOME", "/nonexistent")
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let Ok(ran) = tokio::time::timeout(VERSION_TIMEOUT, run).await else {
+        return Err(RenderError::Slow { program });
+    };
+    let ran = ran.map_err(|error| RenderError::NotRun {
+        program,
+        words: error.kind().to_string(),
+    })?;
+    let told = match ran.status.success() {
+        true => &ran.stdout,
+        false => &ran.stderr,
+    };
+    let words = words(&String::from_utf8_lossy(told), Path::new("/nonexistent"));
+    match ran.status.success() {
+        true => Ok(words),
+        false => Err(RenderError::Failed { program, words }),
+    }
+}
+
 /// What the program prints. `copy` holds its home, and is hidden from what it complains of.
 pub(super) async fn run(
     (program, file): (Program, &Path),

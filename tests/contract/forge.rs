@@ -209,6 +209,29 @@ for_each_forge! {
     only_the_head_that_was_named_is_merged_when_ready,
     what_is_not_to_be_merged_any_more_stays_open,
     a_branch_that_was_deleted_is_still_named,
+    what_the_forge_tells_of_our_rights_is_told_and_nothing_changes,
+}
+
+async fn what_the_forge_tells_of_our_rights_is_told_and_nothing_changes(stage: Stage) {
+    let rights = stage.forge.rights("main").await.unwrap();
+    let tells = match stage.quirks.kind {
+        Kind::Github | Kind::Gitlab | Kind::Gitea => Some(true),
+        Kind::BitbucketCloud | Kind::BitbucketServer | Kind::AzureDevops => None,
+    };
+    assert_eq!(rights.may_push, tells);
+    assert_eq!(rights.is_archived, tells.map(|_| false));
+    assert_eq!(rights.is_protected, tells.map(|_| false));
+    match stage.quirks.kind {
+        Kind::Github => assert_eq!(rights.scopes.as_deref(), Some("repo, workflow")),
+        Kind::Gitea => {
+            assert_eq!(rights.may_push_branch, Some(true));
+            let version = rights.version.as_deref().unwrap_or_default();
+            assert!(version.starts_with("1."), "{version}");
+        }
+        Kind::Gitlab => assert_eq!(rights.may_push_branch, Some(true)),
+        Kind::BitbucketCloud | Kind::BitbucketServer | Kind::AzureDevops => {}
+    }
+    assert_eq!(stage.open_ones().await, []);
 }
 
 async fn an_opened_pull_request_is_told_as_it_was_wished(stage: Stage) {

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use super::fetch::{FetchError, Head};
 use super::http::RemoteError;
 use super::metrics;
+use super::reach::{Asked, Reach, reach};
 use super::store::OpenError;
 use super::{
     Entry, History, LoggedCommit, Maker, Mirror, Most, NewCommit, Person, Push, PushError, Pushed,
@@ -1221,4 +1222,58 @@ async fn a_lock_that_a_killed_process_left_on_a_local_branch_is_taken_away_once_
     lock.set_modified(modified - minute).unwrap();
     let ids = done(mirror.push(push()).await.unwrap());
     assert_eq!(git(&bare, &["rev-parse", "main"]), ids[0].as_str());
+}
+
+#[tokio::test]
+async fn whether_a_repository_can_be_read_and_pushed_to_is_told_without_a_fetch_or_a_push() {
+    let ground = Ground::new();
+    for place in ground.seeded() {
+        let asked = |branch: &str| {
+            let branch = branch.to_owned();
+            reach(place.remote.clone(), branch, Asked::ReadAndPush)
+        };
+        let Reach { head, push } = asked("main").await.unwrap();
+        let main = git(&place.bare, &["rev-parse", "main"]);
+        assert_eq!(head.unwrap().commit().unwrap().as_str(), main);
+        // A path asks nobody.
+        let is_told = place.way != "local";
+        assert_eq!(push.map(|push| push.is_ok()), is_told.then_some(true));
+        let elsewhere = asked("elsewhere").await.unwrap().head.unwrap();
+        assert_eq!(elsewhere, Head::NoBranch, "{}", place.way);
+        assert!(!place.mirror.exists());
+
+        git(&place.bare, &["config", "http.receivepack", "false"]);
+        let Reach { head, push } = asked("main").await.unwrap();
+        assert!(head.is_ok(), "{}", place.way);
+        let refused = push.map(|push| push.unwrap_err());
+        assert_eq!(refused.is_some(), is_told);
+        if let Some(refused) = refused {
+            assert!(
+                matches!(refused, RemoteError::Forbidden { .. }),
+                "{refused:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_empty_or_not_there_is_told_so() {
+    let ground = Ground::new();
+    for way in ["local", "http", "https"] {
+        let place = ground.place(way);
+        let head = reach(place.remote.clone(), "main".to_owned(), Asked::Read);
+        let reached = head.await.unwrap();
+        assert_eq!(reached.head.unwrap(), Head::EmptyRepository, "{way}");
+        assert!(reached.push.is_none());
+    }
+    let nowhere = ground.remote(&ground.server.http("nowhere.git"));
+    let nowhere = reach(nowhere, "main".to_owned(), Asked::Read)
+        .await
+        .unwrap();
+    assert!(matches!(nowhere.head, Err(RemoteError::NotFound)));
+    let no_folder = ground.remote("/nowhere/at/all");
+    let no_folder = reach(no_folder, "main".to_owned(), Asked::Read)
+        .await
+        .unwrap();
+    assert!(matches!(no_folder.head, Err(RemoteError::NoFolder)));
 }

@@ -10,6 +10,7 @@ use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
 use super::{Election, Lead, Options, Pace};
+use crate::cluster::{Desk, Namespace, Right};
 use crate::login::{Clock, ClusterWay, Environment};
 
 /// Fast where a real one is patient; a lease has a whole second at least.
@@ -450,4 +451,61 @@ async fn a_process_without_others_always_leads() {
     let mut waiting = std::pin::pin!(lead.changed());
     let polled = poll_fn(|context| std::task::Poll::Ready(waiting.as_mut().poll(context)));
     assert!(polled.await.is_pending());
+}
+
+/// What is asked of somebody who has the chart's rights.
+async fn rights_are_told(kubeconfig: &Path) {
+    let (way, environment) = (way(kubeconfig), Environment::default());
+    let desk = Desk::open(&way, &environment, PACE.answer).await.unwrap();
+    let server = desk.server().await.unwrap();
+    assert!(server.version.unwrap().starts_with("v1."));
+    let may = async |verb: &'static str, name: Option<&str>| {
+        let right = Right {
+            verb,
+            group: "coordination.k8s.io",
+            resource: "leases",
+            name: name.map(str::to_owned),
+            namespace: Some(Namespace::Named("argocd".to_owned())),
+        };
+        desk.may(&right).await.unwrap()
+    };
+    assert!(may("create", None).await);
+    assert!(may("get", Some("towpath")).await);
+    assert!(may("update", Some("towpath")).await);
+    assert!(!may("delete", Some("towpath")).await);
+}
+
+#[tokio::test]
+async fn rights_are_told_before_they_are_used() {
+    let fake = Fake::new();
+    fake.argo.deny("delete leases");
+    rights_are_told(&fake.kubeconfig()).await;
+}
+
+#[tokio::test]
+async fn a_real_api_server_tells_the_rights_of_the_chart() {
+    let Some(real) = Real::start().await else {
+        return;
+    };
+    real.let_lead().await;
+    // The server makes the roles that let anybody ask a little after it is there.
+    let (way, environment) = (
+        way(&real.server.kubeconfig("reader")),
+        Environment::default(),
+    );
+    let desk = Desk::open(&way, &environment, PACE.answer).await.unwrap();
+    let anything = Right {
+        verb: "get",
+        group: "",
+        resource: "pods",
+        name: None,
+        namespace: None,
+    };
+    let asking = async {
+        while desk.server().await.is_err() || desk.may(&anything).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, asking).await.unwrap();
+    rights_are_told(&real.server.kubeconfig("reader")).await;
 }

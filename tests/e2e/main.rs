@@ -6,6 +6,7 @@ mod approvals;
 mod charts;
 mod commits;
 mod daemon;
+mod doctor;
 mod events;
 mod faults;
 mod fleets;

@@ -21,6 +21,8 @@ fn help_names_every_verb() {
       run          Promote without end: the daemon
       registry     Show what a registry says of an image, and how it was asked
       status       Show how a running daemon stands: registries, limits, the age of each reading
+      doctor       Ask everything that the settings name whether it is reachable and lets us do our
+                   work; changes nothing
       explain      Show every tag of one environment's images, and why it is or is not the one
       pin          Pin a version: exactly it stands in an environment, older or newer, until someone
                    resumes
@@ -40,7 +42,7 @@ fn help_names_every_verb() {
 
     Options:
           --log <FILTER>         What is logged: a level, or tracing filters such as `towpath=debug`.
-                                 [default: info for run, else warn] [env: TOWPATH_LOG=]
+                                 [default: for run as the settings say, else warn] [env: TOWPATH_LOG=]
           --log-format <FORMAT>  What the log looks like on stderr [env: TOWPATH_LOG_FORMAT=] [default:
                                  text] [possible values: text, json]
       -h, --help                 Print help

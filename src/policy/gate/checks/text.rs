@@ -101,6 +101,14 @@ impl Text {
         parts.collect()
     }
 
+    /// What stands before the first name.
+    pub(crate) fn beginning(&self) -> &str {
+        match self.0.first() {
+            Some(Part::Words(words)) => words,
+            Some(Part::Name(_)) | None => "",
+        }
+    }
+
     pub(crate) fn names(&self, name: Name) -> bool {
         self.0.contains(&Part::Name(name))
     }

@@ -56,6 +56,7 @@ pub(super) fn answer(state: &mut State, request: &Request, root: &str) -> Reply 
     let repository = state.repository(&full);
     repository.look();
     match (&*request.method, below) {
+        ("GET", []) => Reply::new(200, json!({ "name": full })),
         ("GET", ["pullrequests"]) => list(repository, request, &about),
         ("POST", ["pullrequests"]) => open(repository, request, &about),
         ("POST", ["commit", commit, "statuses", "build"]) => {

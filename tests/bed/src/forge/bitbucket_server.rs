@@ -51,6 +51,7 @@ pub(super) fn answer(state: &mut State, request: &Request, root: &str) -> Reply 
     let repository = state.repository(&full);
     repository.look();
     match (&*request.method, below) {
+        ("GET", []) => Reply::new(200, json!({ "name": full })),
         ("GET", ["pull-requests"]) => list(repository, request, &about),
         ("POST", ["pull-requests"]) => open(repository, request, &about),
         ("POST", ["commits", commit, "builds"]) => set_status(repository, request, commit),

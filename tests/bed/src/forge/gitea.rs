@@ -14,6 +14,9 @@ pub(super) fn answer(state: &mut State, request: &Request, root: &str) -> Reply 
         return refusal(401, "invalid username, password or token");
     }
     let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
+    if path == ["api", "v1", "version"] {
+        return Reply::new(200, json!({ "version": "1.26.0" }));
+    }
     let ["api", "v1", "repos", owner, name, below @ ..] = &path[..] else {
         return missing();
     };
@@ -30,6 +33,17 @@ pub(super) fn answer(state: &mut State, request: &Request, root: &str) -> Reply 
     repository.look();
     let place = Place { root, full: &full };
     match (&*request.method, below) {
+        ("GET", []) => {
+            let permissions = json!({ "admin": false, "push": true, "pull": true });
+            Reply::new(
+                200,
+                json!({ "full_name": full, "archived": false, "permissions": permissions }),
+            )
+        }
+        ("GET", ["branches", branch]) => Reply::new(
+            200,
+            json!({ "name": branch, "protected": false, "user_can_push": true }),
+        ),
         ("GET", ["pulls"]) => list(repository, request, &place, page_size_max),
         ("POST", ["pulls"]) => open(repository, request, &place, now),
         ("POST", ["statuses", commit]) => set_status(repository, request, commit),

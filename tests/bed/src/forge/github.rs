@@ -48,6 +48,14 @@ pub(super) fn answer(state: &mut State, request: &Request, root: &str) -> Reply 
         return reply.unwrap_or_else(|| refusal(404, "Not Found"));
     }
     match (&*request.method, below) {
+        ("GET", []) => {
+            let permissions = json!({ "admin": false, "push": true, "pull": true });
+            let told = json!({ "full_name": full, "archived": false, "permissions": permissions });
+            Reply::new(200, told).with("x-oauth-scopes", "repo, workflow")
+        }
+        ("GET", ["branches", branch]) => {
+            Reply::new(200, json!({ "name": branch, "protected": false }))
+        }
         ("GET", ["pulls"]) => list(repository, request, &place, page_size_max),
         ("POST", ["pulls"]) => open(repository, request, &place, now),
         ("POST", ["statuses", commit]) => set_status(repository, request, commit),

@@ -41,8 +41,17 @@ pub(super) fn answer(state: &mut State, request: &Request, root: &str) -> Reply 
                 true => "ff",
                 false => "merge",
             };
-            Reply::new(200, json!({ "id": repository.id, "merge_method": method }))
+            let permissions =
+                json!({ "project_access": { "access_level": 40 }, "group_access": null });
+            Reply::new(
+                200,
+                json!({ "id": repository.id, "merge_method": method, "archived": false, "permissions": permissions }),
+            )
         }
+        ("GET", ["repository", "branches", branch]) => Reply::new(
+            200,
+            json!({ "name": branch, "protected": false, "can_push": true }),
+        ),
         ("GET", ["merge_requests"]) => list(repository, request, &about),
         ("POST", ["merge_requests"]) => open(repository, request, &about),
         ("GET", ["milestones"]) => milestones(repository, request),
