@@ -106,10 +106,7 @@ pub(super) async fn work(shared: Arc<Shared>, repository: RepositoryName, index:
         let nexts = report.plan.decisions.iter();
         let nexts = nexts.filter_map(|decided| decided.next);
         let turn = Instant::now() + rest(nexts, (begun, (work.clock)()));
-        untold.add(report.outcomes);
-        if let Some(pushed) = untold.take(&work.sources) {
-            compare_now(&work.sources, deployers_of(&pushed, hands));
-        }
+        compare_now(&work.sources, untold.told(report.outcomes, hands));
         let place = (&repository, index);
         wait(&shared, place, (&mut reading, patience, &mut asking), turn).await;
     }
@@ -121,19 +118,21 @@ pub(super) async fn work(shared: Arc<Shared>, repository: RepositoryName, index:
 struct Untold(Vec<(Instant, Outcome)>);
 
 impl Untold {
-    fn add(&mut self, outcomes: Vec<Outcome>) {
-        let now = Instant::now();
-        self.0
-            .retain(|(pushed, _)| now.duration_since(*pushed) < LOOKS_BY_ITSELF);
-        self.0
-            .extend(outcomes.into_iter().map(|outcome| (now, outcome)));
-    }
-
-    /// All of it, once that is known.
-    fn take(&mut self, sources: &Sources) -> Option<Vec<Outcome>> {
+    /// The Applications to tell of these and of what was kept; none while they are not known.
+    fn told(
+        &mut self,
+        outcomes: Vec<Outcome>,
+        hands: Hands<'_>,
+    ) -> BTreeSet<(ConnectionName, ObjectName)> {
         let Self(untold) = self;
-        let is_due = !untold.is_empty() && sources.knows_applications();
-        is_due.then(|| untold.drain(..).map(|(_, outcome)| outcome).collect())
+        let now = Instant::now();
+        untold.retain(|(pushed, _)| now.duration_since(*pushed) < LOOKS_BY_ITSELF);
+        untold.extend(outcomes.into_iter().map(|outcome| (now, outcome)));
+        if untold.is_empty() || !hands.sources.knows_applications() {
+            return BTreeSet::new();
+        }
+        let pushed: Vec<Outcome> = untold.drain(..).map(|(_, outcome)| outcome).collect();
+        deployers_of(&pushed, hands)
     }
 }
 
