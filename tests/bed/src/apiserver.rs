@@ -96,6 +96,14 @@ impl ApiServer {
         self.folder.path()
     }
 
+    /// Waits until it has made its own objects: the controllers of Kubernetes give up on one that has not within ten seconds.
+    pub(crate) async fn until_ready(&self) {
+        let start = Instant::now();
+        while let Err(words) = self.ask(Method::GET, "/readyz", String::new()).await {
+            assert!(start.elapsed() < READY_WITHIN, "{words}");
+        }
+    }
+
     /// What `admin` reads at `path`, or `None` where there is nothing.
     pub async fn get(&self, path: &str) -> Option<Value> {
         let answer = self.ask(Method::GET, path, String::new()).await;

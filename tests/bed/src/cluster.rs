@@ -28,6 +28,7 @@ impl Cluster {
     pub async fn start() -> Option<Self> {
         let (controllers, kwok) = (built("kube-controller-manager")?, built("kwok")?);
         let api = ApiServer::start()?;
+        api.until_ready().await;
         let (folder, kubeconfig) = (api.folder(), api.kubeconfig("admin"));
         let mut command = Command::new(controllers);
         command.arg("--kubeconfig").arg(&kubeconfig).args([

@@ -366,19 +366,17 @@ impl Stage {
         all.iter().map(told).collect()
     }
 
+    /// What everybody said last, for whoever reads of a failure.
     fn logs(&self) -> String {
-        let mut logs = String::new();
-        for (pod, replica) in &self.replicas {
+        let process = |(pod, replica): (&&str, &Replica)| {
             let log = replica.process.as_ref().map(Process::log);
-            logs += &format!("--- {pod}\n{}\n", end_of(&log.unwrap_or_default()));
-        }
+            format!("--- {pod}\n{}\n", end_of(&log.unwrap_or_default()))
+        };
+        let replicas: String = self.replicas.iter().map(process).collect();
         let argo = end_of(&self.argo.log());
-        let applications =
-            ENVIRONMENTS.map(|environment| self.application(environment)["status"].to_string());
-        format!(
-            "{logs}--- Argo CD\n{argo}\n--- Applications\n{}",
-            applications.join("\n")
-        )
+        let shown = ENVIRONMENTS.map(|name| self.application(name)["status"].to_string());
+        let shown = shown.join("\n");
+        format!("{replicas}--- Argo CD\n{argo}\n--- Applications\n{shown}")
     }
 }
 
