@@ -1,5 +1,8 @@
 //! Applications of Argo CD over both ways: one contract for the fake and for a real API server, and the faults of either.
 
+#[path = "cluster_argo_cd.rs"]
+mod argo_cd_itself;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
