@@ -35,6 +35,8 @@ fn from_the_registry_to_production_whoever_dies_on_the_way() {
     is_sound(&stage, &["v1.1.0", "v1.2.0", "v1.3.0"]);
     let ran = stage.lab.run(&["plan", "--exit-code"]);
     assert_eq!(ran.code, Some(0), "nothing is left to do: {ran:?}");
+    stage.all_are_ended();
+    assert_eq!(stage.errors(), [""; 0]);
     stage.says("the end");
 }
 

@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use bed::argocd::{ArgoCd, HOOK_SECRET};
@@ -152,8 +153,9 @@ impl Stage {
         command.env("POD_NAME", pod);
         let replica = self.replicas.entry(pod).or_default();
         replica.lives += 1;
-        let log = format!("{pod}-{}.log", replica.lives);
-        replica.process = Some(Process::start(command, &self.lab.path().join(log)));
+        let life = replica.lives;
+        let process = Process::start(command, &self.log(pod, life));
+        self.replicas.entry(pod).or_default().process = Some(process);
     }
 
     pub(super) fn start_all(&mut self) {
@@ -218,6 +220,30 @@ impl Stage {
             self.kill(pod);
         }
         self.says(&format!("KILL: both replicas, {when}"));
+    }
+
+    /// Ends both as Kubernetes does.
+    pub(super) fn all_are_ended(&mut self) {
+        for pod in REPLICAS {
+            self.end(pod);
+        }
+    }
+
+    /// What replicas said in all their lives that only a bug makes them say.
+    pub(super) fn errors(&self) -> Vec<String> {
+        let mut errors = Vec::new();
+        for (pod, replica) in &self.replicas {
+            for life in 1..=replica.lives {
+                let log = std::fs::read_to_string(self.log(pod, life)).unwrap();
+                let lines = log.lines().filter(|line| line.contains(" ERROR "));
+                errors.extend(lines.map(|line| format!("{pod}: {line}")));
+            }
+        }
+        errors
+    }
+
+    fn log(&self, pod: &str, life: usize) -> PathBuf {
+        self.lab.path().join(format!("{pod}-{life}.log"))
     }
 
     /// Starts both, one of them without what it had kept.
