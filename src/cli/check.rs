@@ -11,8 +11,8 @@ use anyhow::Context as _;
 use serde_json::{Value as Json, json};
 
 use super::run::Setup;
-use super::{Failure, Output, SourceArgs, print, write_to};
-use crate::config::{Config, Problem, Problems, Severity, check_holds, load};
+use super::{Failure, Output, SourceArgs, print, resources, write_to};
+use crate::config::{Config, Problem, Problems, Severity, check_holds};
 use crate::plan::sites;
 use crate::policy::Policy;
 
@@ -39,13 +39,23 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let file = &args.source.config.config;
-    let mut checked = load(file);
+    let mut checked = resources::load(&args.source).await?;
     if let (Ok(config), Some(holds)) = (&mut checked, &args.holds) {
         let text = fs::read_to_string(holds);
         let text = text.with_context(|| format!("failed to read `{}`", holds.display()))?;
         match check_holds(holds, &text, (&config.policies, &config.fleets)) {
             Ok((_, problems)) => config.warnings.extend(problems.list),
             Err(problems) => checked = Err(problems),
+        }
+    }
+    if let Ok(config) = &mut checked {
+        let refused: Vec<Problem> = config.refused().collect();
+        if !refused.is_empty() {
+            let warnings = mem::take(&mut config.warnings);
+            checked = Err(Problems {
+                list: warnings.into_iter().chain(refused).collect(),
+                omitted: 0,
+            });
         }
     }
     if let (Ok(config), true) = (&mut checked, args.sites) {
@@ -128,6 +138,8 @@ pub(super) fn summary(config: &Config) -> String {
         settings,
         policies,
         fleets,
+        written_in: _,
+        judged: _,
         warnings,
     } = config;
     let environments = policies.iter().map(|p| p.environments.len()).sum();
@@ -158,8 +170,12 @@ fn as_json(checked: &Result<Config, Problems>) -> String {
         Ok(config) => (&config.warnings, 0),
         Err(problems) => (&problems.list, problems.omitted),
     };
+    let policies = checked.iter().flat_map(|config| &config.written_in);
+    let policies = policies
+        .map(|(name, place)| json!({ "name": name.as_str(), "writtenIn": place.to_string() }));
     let report = json!({
         "valid": checked.is_ok(),
+        "policies": policies.collect::<Vec<_>>(),
         "problems": problems.iter().map(problem).collect::<Vec<_>>(),
         "omitted": omitted,
     });

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::plan::{DecisionJson, also, decision_json, load_world, sentence};
 use super::run::Setup;
 use super::{Failure, Output, SourceArgs, explain_version, print, table};
+use crate::cluster::resources::ResourceId;
 use crate::daemon::{now, settle};
 use crate::image::{Repository, Tag};
 use crate::plan::{Chain, Explained, chain, explain};
@@ -77,7 +78,13 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
             let mut explained = explain(&scope, (policy, environment), (&world, now));
             explained.retain(|one| image.is_none_or(|image| one.decided.image == *image));
             match args.output {
-                Output::Text => explained.iter().map(|one| as_text(one, &world)).collect(),
+                Output::Text => {
+                    let place = setup.resource_of(&policy.name);
+                    let texts = explained
+                        .iter()
+                        .map(|one| as_text(one, place.as_ref(), &world));
+                    texts.collect()
+                }
                 Output::Json => as_json(&explained, &world),
             }
         }
@@ -139,14 +146,20 @@ fn lacks<'a>(
     Failure::usage(message).with_hint(format!("it has {}", names.join(", ")))
 }
 
-fn as_text(Explained { decided, tags }: &Explained, world: &World) -> String {
+fn as_text(
+    Explained { decided, tags }: &Explained,
+    place: Option<&ResourceId>,
+    world: &World,
+) -> String {
     let (outcome, reason) = sentence(&decided.decision);
     let current = decided.current.as_deref().unwrap_or("nothing");
     let also: String = also(decided)
         .map(|place| format!("  by alias:  {place}\n"))
         .collect();
+    let place = place.map(|place| format!("  resource:  {place}\n"));
+    let place = place.unwrap_or_default();
     let mut text = format!(
-        "{} {} {} ({})\n  stands:    {current}\n  decision:  {outcome}: {reason}\n{also}\n",
+        "{} {} {} ({})\n{place}  stands:    {current}\n  decision:  {outcome}: {reason}\n{also}\n",
         decided.policy, decided.environment, decided.image, decided.repository
     );
     let rows: Vec<[String; 5]> = tags

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use super::run::Setup;
 use super::{Failure, SourceArgs};
-use crate::observe::{Expansion, Listed, Trouble, Wants, expand, folders_of};
+use crate::observe::{Expansion, Listed, Trouble, Wants, Written, expand, folders_of};
 use crate::world::{Fact, Folders, World};
 
 impl Setup {
     /// Loads and checks what `args` name, with the policies of all fleets, whose folders are read now.
     pub(super) async fn now(args: &SourceArgs) -> Result<Self, Failure> {
-        let setup = Self::of(args)?;
+        let setup = Self::of(args).await?;
         if setup.fleets.is_empty() {
             return Ok(setup);
         }
@@ -24,9 +24,9 @@ impl Setup {
         Ok(setup.with_folders(&listed))
     }
 
-    /// The same as the facts of `world` have it.
+    /// The same as the facts of `world` have it, without asking any server.
     pub(super) fn in_world(args: &SourceArgs, world: &World) -> Result<Self, Failure> {
-        Ok(Self::of(args)?.with_folders(&world.folders))
+        Ok(Self::of_files(args)?.with_folders(&world.folders))
     }
 
     /// Makes the policies of fleets by what is known of folders now. Of what cannot be read, what was known before counts:
@@ -46,9 +46,17 @@ impl Setup {
                 }
             }
         }
-        let written = (&self.plain[..], &self.fleets[..]);
-        let Expansion { policies, troubles } = expand(written, &self.branches, &self.listed);
-        (self.policies, self.troubles) = (policies, troubles);
+        let written = Written {
+            policies: &self.plain,
+            fleets: &self.fleets,
+            places: &self.written_in,
+        };
+        let Expansion {
+            policies,
+            members,
+            troubles,
+        } = expand(written, &self.branches, &self.listed);
+        (self.policies, self.members, self.troubles) = (policies, members, troubles);
         self.drop_others();
         self
     }

@@ -25,6 +25,7 @@ mod plan;
 mod pod;
 mod registry;
 mod reject;
+mod resources;
 mod restart;
 mod resume;
 mod rollback;
@@ -110,6 +111,10 @@ struct SourceArgs {
     /// A folder for mirrors and metadata, instead of the one that the settings name.
     #[arg(long, env = "TOWPATH_CACHE", value_name = "FOLDER")]
     cache: Option<PathBuf>,
+
+    /// Leave out the custom resources that the settings name, and the cluster alone.
+    #[arg(long)]
+    files_only: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]

@@ -1,9 +1,9 @@
 //! `towpath run`: the daemon. The only place that builds the edges from the settings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
@@ -20,24 +20,25 @@ use super::hooks::{hook_sources, serve_hooks};
 use super::leader::Leader;
 use super::log::Log;
 use super::pod;
+use super::resources::whole_setup;
 use super::restart::{Addresses, warn_of_restart};
 use super::shard::{Shard, WrittenShard};
-use super::{Failure, SourceArgs};
+use super::{ConfigArgs, Failure};
 use crate::apply::{ALWAYS, MadeBy, Signature};
 use crate::cluster::lease::Lead;
 use crate::cluster::{Connection, Reporter};
 use crate::config::{
-    self, CommitSettings, Config, Fleet, ForgeSettings, Problem, RegistrySettings, RenderSettings,
-    RepositorySettings, Settings, Signing, Watch,
+    self, CommitSettings, Config, Fleet, ForgeSettings, Judged, Problem, RegistrySettings,
+    RenderSettings, RepositorySettings, Settings, Signing, Watch, WrittenIn,
 };
-use crate::daemon::{self, Board, Fleets, Hands, Intervals, Work};
+use crate::daemon::{self, Board, Fleets, Hands, Intervals, LastDecided, Work};
 use crate::forge::{Forge, Place, Traffic};
 use crate::git::{self, Mirror, Remote};
 use crate::image::Repository;
 use crate::login::Environment;
 use crate::observe::{Listed, Sources, Trouble, Wants};
 use crate::plan::{Dialect, Origins, Remembered, Scope};
-use crate::policy::{Policy, RepositoryName, SubjectTemplate};
+use crate::policy::{Policy, PolicyName, RepositoryName, SubjectTemplate};
 use crate::probe::Probe;
 use crate::registry::Registry;
 use crate::web::{self, Bells, Health};
@@ -46,7 +47,11 @@ use crate::world::RepositoryAddress;
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    source: SourceArgs,
+    config: ConfigArgs,
+
+    /// A folder for mirrors and metadata, instead of the one that the settings name.
+    #[arg(long, env = "TOWPATH_CACHE", value_name = "FOLDER")]
+    cache: Option<PathBuf>,
 
     /// Promote a part of all policies, the second of five; `auto/5` takes the number from the end of the pod's name.
     #[arg(long, env = "TOWPATH_SHARD", value_name = "NUMBER/COUNT")]
@@ -62,12 +67,18 @@ pub(super) struct Setup {
     /// Those that are written, where there are fleets.
     pub(super) plain: Vec<Policy>,
     pub(super) fleets: Vec<Fleet>,
+    /// Where each policy and fleet stands.
+    pub(super) written_in: BTreeMap<PolicyName, WrittenIn>,
+    /// What became of each custom resource.
+    pub(super) judged: Vec<Judged>,
     /// The folders that the policies were made by.
     pub(super) listed: Listed,
     /// Why fleets have fewer policies than somebody may think.
     pub(super) troubles: Vec<Trouble>,
     /// The branch of each manifests repository.
     pub(super) branches: BTreeMap<RepositoryName, String>,
+    /// The policies of each fleet that is a custom resource.
+    pub(super) members: BTreeMap<PolicyName, BTreeSet<PolicyName>>,
     /// The part of all policies that these are, if they are not all.
     pub(super) shard: Option<Shard>,
     subject: SubjectTemplate,
@@ -89,12 +100,6 @@ pub(super) struct Live {
 }
 
 impl Setup {
-    /// Loads and checks what `args` name.
-    pub(super) fn of(args: &SourceArgs) -> Result<Self, Failure> {
-        let SourceArgs { config, cache } = args;
-        Ok(Self::load(&config.config)?.with_cache(cache.as_deref()))
-    }
-
     /// Loads and checks the settings in `file` and the policies that they name.
     pub(super) fn load(file: &Path) -> Result<Self, Failure> {
         Ok(Self::new(config::load(file).map_err(Failure::config)?))
@@ -105,6 +110,8 @@ impl Setup {
             settings,
             policies,
             fleets,
+            written_in,
+            judged,
             warnings,
         } = config;
         for warning in &warnings {
@@ -151,8 +158,11 @@ impl Setup {
             },
             policies,
             fleets,
+            written_in,
+            judged,
             shard: None,
             listed: Listed::new(),
+            members: BTreeMap::new(),
             troubles: Vec::new(),
         }
     }
@@ -229,6 +239,7 @@ impl Setup {
             leadership: _,
             pod_events: _,
             log: _,
+            custom_resources: _,
             argo_cd,
             servers,
             groups: _,
@@ -341,10 +352,14 @@ impl Live {
 /// Promotes until a signal, and then to the end of the change at hand.
 pub(super) async fn run(args: Args, log: Log) -> Result<ExitCode, Failure> {
     let stop = stop_on_signals()?;
-    let SourceArgs { config, cache } = args.source;
+    let Args {
+        config,
+        cache,
+        shard,
+    } = args;
     let here = |shard: WrittenShard| shard.here(&Environment::default());
-    let shard = args.shard.map(here).transpose()?;
-    let (watch, first) = Watch::start(&config.config);
+    let shard = shard.map(here).transpose()?;
+    let (watch, first) = Watch::start(&config.config, daemon::now);
     let setup = Setup::new(first.map_err(Failure::config)?).with_cache(cache.as_deref());
     log.take(&setup.settings);
     let mut leader = Leader::start(&setup.settings, shard).await?;
@@ -369,7 +384,6 @@ async fn promote(
     ((lead, pod), stop): ((Lead, Option<Reporter>), CancellationToken),
     log: &Log,
 ) -> Result<(), Failure> {
-    let mut live = setup.connect().await?;
     let health = Arc::new(Health::new());
     let listener = web::listen(setup.settings.listen).await?;
     tracing::info!(address = %listener.local_addr()?, "listening");
@@ -381,11 +395,28 @@ async fn promote(
     let hooks = serve_hooks(&setup.settings, &bells).await?;
     let served = Addresses::of(&setup.settings);
     let moved = Arc::new(Notify::new());
+    let decided = Arc::new(LastDecided::default());
+    let whole = tokio::select! {
+        whole = whole_setup(&mut watch, pod.as_ref()) => whole,
+        () = stop.cancelled() => return Ok(()),
+    };
+    if let Some(whole) = whole {
+        setup = whole.of_shard(shard).with_cache(cache);
+        setup.log_refused(None);
+    }
+    let mut live = setup.connect().await?;
     loop {
         hooks.open(hook_sources(&setup.settings));
         let generation = stop.child_token();
+        let guests = watch
+            .resources()
+            .map(|resources| setup.guests(resources, &decided));
+        let work = Work {
+            guests,
+            ..work(&setup, &live, (&bells, &moved, &lead, &pod))
+        };
         let mut daemon = tokio::spawn(daemon::run(
-            work(&setup, &live, (&bells, &moved, &lead, &pod)),
+            work,
             (board.clone(), health.clone()),
             generation.clone(),
         ));
@@ -405,6 +436,7 @@ async fn promote(
         let Some(next) = next else { break };
         let next = next.with_cache(cache);
         next.log_troubles(&setup);
+        next.log_refused(Some(&setup));
         warn_of_restart(served, &setup.settings, &next.settings);
         daemon
             .await?
@@ -453,7 +485,7 @@ async fn change(
 }
 
 /// Waits for a valid new configuration; an invalid one is reported and changes nothing.
-async fn next_setup(watch: &mut Watch, pod: Option<&Reporter>) -> Setup {
+pub(super) async fn next_setup(watch: &mut Watch, pod: Option<&Reporter>) -> Setup {
     loop {
         match watch.changed().await {
             Ok(config) => return Setup::new(config),
@@ -541,6 +573,7 @@ fn work(setup: &Setup, live: &Live, (bells, moved, lead, pod): Outside<'_>) -> W
             listed: setup.listed.clone(),
             moved: moved.clone(),
         },
+        guests: None,
         lead: lead.clone(),
         pod: pod.clone(),
         clock: daemon::now,

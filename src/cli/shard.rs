@@ -95,6 +95,11 @@ impl Shard {
         number % self.count + 1 == self.number
     }
 
+    /// Whether it is the one that does what one of all has to do.
+    pub(super) fn is_first(self) -> bool {
+        self.number == 1
+    }
+
     /// The name of its Lease, where that of all is `lease`.
     pub(super) fn lease(self, lease: &str) -> String {
         format!("{lease}-{}-of-{}", self.number, self.count)

@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use super::{ConfigArgs, Failure, Output, print, table};
 use crate::config;
 use crate::web::{
-    BranchStatus, ImageStatus, LeadershipStatus, LimitStatus, RegistryStatus, Status,
+    BranchStatus, ImageStatus, LeadershipStatus, LimitStatus, NamespaceStatus, RegistryStatus,
+    Status,
 };
 
 /// How long a daemon may take to answer: it has all at hand, so this is for a busy machine and a slow network.
@@ -126,6 +127,12 @@ fn as_text(status: &Status) -> String {
     let registries = table::render(header, &registries);
     let images = table::render(["IMAGE", "LISTED", "TAGS", "ERROR"], &images);
     let mut tables: Vec<String> = status.leadership.iter().map(leadership_table).collect();
+    if !status.custom_resources.is_empty() {
+        let rows = status.custom_resources.iter();
+        let rows: Vec<_> = rows.map(|one| namespace_row(one, at)).collect();
+        let header = ["NAMESPACE", "RESOURCES", "LEFT OUT", "READ", "ERROR"];
+        tables.push(table::render(header, &rows));
+    }
     tables.extend([registries, images, branches(&status.manifests, "MANIFESTS")]);
     if !status.sources.is_empty() {
         tables.push(branches(&status.sources, "SOURCE"));
@@ -151,6 +158,23 @@ fn leadership_table(leadership: &LeadershipStatus) -> String {
         },
     ];
     table::render(["LEASE", "LEADER", "THIS DAEMON", "STANDING"], &[row])
+}
+
+fn namespace_row(namespace: &NamespaceStatus, at: Option<Timestamp>) -> [String; 5] {
+    let NamespaceStatus {
+        namespace,
+        resources,
+        refused,
+        read_at,
+        error,
+    } = namespace;
+    [
+        namespace.clone(),
+        resources.to_string(),
+        refused.to_string(),
+        age(read_at.as_deref(), at),
+        error.clone().unwrap_or_default(),
+    ]
 }
 
 fn registry_row(registry: &RegistryStatus, at: Option<Timestamp>) -> [String; 7] {

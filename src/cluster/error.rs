@@ -1,4 +1,4 @@
-//! Why Argo CD's Applications could not be read, in words that serve a person.
+//! Why objects of a cluster, or Argo CD's Applications, could not be read, in words that serve a person.
 //!
 //! Invariant: no message holds a credential, or a URL that may carry one.
 
@@ -44,6 +44,7 @@ pub(crate) enum ClusterError {
     Forbidden {
         verb: &'static str,
         resource: &'static str,
+        group: &'static str,
         namespace: Namespace,
         words: String,
     },
@@ -53,8 +54,11 @@ pub(crate) enum ClusterError {
         what: String,
         words: String,
     },
-    #[error("Kubernetes knows no `{resource}` of Argo CD in this cluster")]
-    NotInstalled { resource: &'static str },
+    #[error("Kubernetes knows no `{resource}.{group}` in this cluster")]
+    NotInstalled {
+        resource: &'static str,
+        group: &'static str,
+    },
     #[error("{server} has no {what}")]
     Missing { server: String, what: String },
     #[error("{server} takes no more requests until {until}")]
@@ -112,6 +116,7 @@ impl ClusterError {
             Self::Forbidden {
                 verb,
                 resource,
+                group,
                 namespace,
                 ..
             } => {
@@ -120,11 +125,14 @@ impl ClusterError {
                     Namespace::Named(_) => "Role",
                 };
                 return Some(format!(
-                    "allow it by a {role} with the verb `{verb}` on `{resource}` of the group `argoproj.io`, bound to us in {namespace}"
+                    "allow it by a {role} with the verb `{verb}` on `{resource}` of the group `{group}`, bound to us in {namespace}"
                 ));
             }
             Self::Denied { .. } => {
                 "let the account of the token `get` the applications and projects in Argo CD's own RBAC"
+            }
+            Self::NotInstalled { group, .. } if *group == super::resources::GROUP => {
+                "install the definitions of the custom resources, which `towpath schema crds` prints; `context` says which cluster is meant"
             }
             Self::NotInstalled { .. } => {
                 "is Argo CD in this cluster? `kubernetes.context` says which cluster is meant"

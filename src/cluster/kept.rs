@@ -1,4 +1,4 @@
-//! The latest reading of a connection, and when it stops being believed.
+//! The latest reading of a connection, and when it stops being believed; and that of custom resources.
 //!
 //! Invariant: what is shown is one whole state that the server had; a reading in parts is kept when its last part is here.
 
@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use super::diary::Diary;
 use super::error::ClusterError;
+use super::resources::{PolicyResource, RouteResource};
 use crate::world::{Application, Applications, Fact, ObjectName, SyncWindow};
 
 /// Objects of one kind in one place.
@@ -24,6 +25,16 @@ pub(super) struct Reading<T> {
     heard: Option<Timestamp>,
     /// What went wrong since.
     failure: Option<Failure>,
+}
+
+/// How the reading of one kind of objects in one place stands.
+#[derive(Debug)]
+pub(super) struct Standing<T> {
+    pub(super) objects: Objects<T>,
+    /// When the server last said that this is so.
+    pub(super) heard: Option<Timestamp>,
+    /// What went wrong since, and whether it passes by itself.
+    pub(super) failure: Option<(String, bool)>,
 }
 
 #[derive(Clone, Debug)]
@@ -41,11 +52,13 @@ pub(super) struct Kept {
     stale_after: Duration,
 }
 
-/// By place, which is a number that whoever reads gives out.
+/// By place, which is a number that whoever reads gives out. Where Applications are, no custom resources are kept, and the other way round.
 #[derive(Debug)]
 pub(super) struct Readings {
     applications: Vec<Reading<Application>>,
     projects: Vec<Reading<Vec<SyncWindow>>>,
+    pub(super) policies: Vec<Reading<PolicyResource>>,
+    pub(super) routes: Vec<Reading<RouteResource>>,
     diary: Diary,
 }
 
@@ -87,9 +100,14 @@ impl Part for Vec<SyncWindow> {
 
 impl Kept {
     pub(super) fn new(places: usize, stale_after: Duration) -> Self {
+        fn unread<T>(places: usize) -> Vec<Reading<T>> {
+            (0..places).map(|_| Reading::new()).collect()
+        }
         let readings = Readings {
-            applications: (0..places).map(|_| Reading::new()).collect(),
-            projects: (0..places).map(|_| Reading::new()).collect(),
+            applications: unread(places),
+            projects: unread(places),
+            policies: unread(places),
+            routes: unread(places),
             diary: Diary::default(),
         };
         Self {
@@ -212,6 +230,20 @@ impl Kept {
             projects,
             seen,
         })))
+    }
+
+    /// How the readings of one kind stand, however old they are.
+    pub(super) fn standings<T: Part>(&self) -> Vec<Standing<T>> {
+        let mut readings = self.lock();
+        let standing = |reading: &Reading<T>| Standing {
+            objects: reading.objects.clone(),
+            heard: reading.heard,
+            failure: reading
+                .failure
+                .as_ref()
+                .map(|failure| (failure.why.clone(), failure.is_passing)),
+        };
+        T::of(&mut readings).iter().map(standing).collect()
     }
 
     fn tell(&self, is_new: bool) {

@@ -1,4 +1,4 @@
-//! Applications and AppProjects by list and watch of the Kubernetes API.
+//! Objects of one kind by list and watch of the Kubernetes API: Argo CD's, and our own custom resources.
 //!
 //! <https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes>. `kube-runtime` has such a
 //! loop, but passes neither bookmarks nor the ends of watches on, which tell how old a reading is.
@@ -23,12 +23,9 @@ use super::error::ClusterError;
 use super::kept::{Kept, Objects, Part};
 use super::nouns::{Kind, REFRESH, beginning};
 use super::wire::List;
-use super::{KUBERNETES, Namespace, Options, back_off, now};
-use crate::login::{ClusterWay, told_cause};
+use super::{KUBERNETES, Namespace, Pace, back_off, now};
+use crate::login::{Clock, ClusterWay, Environment, told_cause};
 use crate::world::{Application, ObjectName, SyncWindow};
-
-/// Where Argo CD's objects are: <https://argo-cd.readthedocs.io/en/stable/operator-manual/declarative-setup/>.
-const API: &str = "/apis/argoproj.io/v1alpha1";
 
 /// Objects a page: of 22 KB each 440 KB, which are in memory as text while they are read. An allocator keeps about twice as much for
 /// the next, for each thread; pages of 500 would cost more memory than all that is kept of 2,000 Applications.
@@ -37,19 +34,28 @@ const PAGE_SIZE: u32 = 20;
 /// The most pages of one list: 100,000 objects.
 const PAGES_MAX: usize = 5000;
 
-/// A cluster with Argo CD in it.
+/// A cluster with what is read there.
 pub(super) struct Kubernetes {
-    way: ClusterWay,
-    namespaces: Vec<Namespace>,
-    options: Options,
+    options: KubernetesOptions,
     /// Made when it is needed, and anew when it may have been the reason of a failure.
     client: Mutex<Option<Client>>,
 }
 
+/// Which cluster, what of it, and how.
+pub(super) struct KubernetesOptions {
+    pub(super) way: ClusterWay,
+    pub(super) namespaces: Vec<Namespace>,
+    /// The labels that objects have to have, of kinds that people select so.
+    pub(super) selector: Option<String>,
+    pub(super) pace: Pace,
+    pub(super) environment: Environment,
+    pub(super) clock: Clock,
+}
+
 /// The objects of one kind in one namespace.
 #[derive(Clone, Copy)]
-struct Place<'a> {
-    /// Its number in [`Kept`].
+pub(super) struct Place<'a> {
+    /// Its number among all.
     number: usize,
     namespace: &'a Namespace,
 }
@@ -62,10 +68,8 @@ struct Failed {
 }
 
 impl Kubernetes {
-    pub(super) fn new(way: ClusterWay, namespaces: Vec<Namespace>, options: Options) -> Self {
+    pub(super) fn new(options: KubernetesOptions) -> Self {
         Self {
-            way,
-            namespaces,
             options,
             client: Mutex::new(None),
         }
@@ -114,19 +118,53 @@ impl Kubernetes {
             })
     }
 
-    fn places(&self) -> impl Iterator<Item = Place<'_>> {
-        let namespaces = self.namespaces.iter().enumerate();
+    /// Writes what stands under `status` of one object, if it still is of this version: it may have been changed, or deleted and made
+    /// again. Says whether it was.
+    ///
+    /// <https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#status-subresource>. What else
+    /// the patch says of an object's identity is passed over there (seen with 1.36), but not its version.
+    pub(super) async fn patch_status<T: Kind>(
+        &self,
+        (object, version): (&ObjectName, &str),
+        status: &Json,
+    ) -> Result<bool, ClusterError> {
+        let ObjectName { namespace, name } = object;
+        let namespace = Namespace::Named(namespace.to_string());
+        let what = format!("write the status of `{object}` of {}", T::RESOURCE);
+        let patch =
+            Patch::Merge(json!({ "metadata": { "resourceVersion": version }, "status": status }));
+        let request = Request::new(url::<T>(&namespace));
+        let request = request.patch_subresource("status", name, &PatchParams::default(), &patch);
+        let request = request.expect("a patch of JSON can be written");
+        let client = self.client().await?;
+        let answer = timeout(self.options.pace.answer, client.request::<Json>(request)).await;
+        let patched = self.judge::<T, _>((&namespace, "patch", &what), answer);
+        match patched {
+            Ok(_) => Ok(true),
+            Err(Failed {
+                error: ClusterError::Answered { code: 409, .. },
+                ..
+            }) => Ok(false),
+            Err(Failed { error, .. }) => {
+                self.doubt(&error).await;
+                Err(error)
+            }
+        }
+    }
+
+    pub(super) fn places(&self) -> impl Iterator<Item = Place<'_>> {
+        let namespaces = self.options.namespaces.iter().enumerate();
         namespaces.map(|(number, namespace)| Place { number, namespace })
     }
 
-    async fn read_kind<T: Kind + Part>(&self, place: Place<'_>, kept: &Kept) {
+    pub(super) async fn read_kind<T: Kind + Part>(&self, place: Place<'_>, kept: &Kept) {
         if let Err(Failed { error, .. }) = self.list::<T>(place, kept).await {
             kept.fail::<T>(place.number, &error, now(self.options.clock));
         }
     }
 
     /// Lists and watches, for ever.
-    async fn follow_kind<T: Kind + Part>(&self, place: Place<'_>, kept: &Kept) {
+    pub(super) async fn follow_kind<T: Kind + Part>(&self, place: Place<'_>, kept: &Kept) {
         // Where the next watch begins; `None` for a list.
         let mut version: Option<String> = None;
         let mut failures = 0;
@@ -154,7 +192,7 @@ impl Kubernetes {
                 Err(Failed { error, wait }) => {
                     tracing::debug!(
                         kind = T::RESOURCE,
-                        "Argo CD cannot be watched: {}",
+                        "the cluster cannot be watched: {}",
                         error.whole()
                     );
                     self.doubt(&error).await;
@@ -273,10 +311,10 @@ impl Kubernetes {
         }
     }
 
-    /// Projects have no labels that people select Applications by.
+    /// The labels that objects of this kind have to have.
     fn selector<T: Kind>(&self) -> Option<String> {
-        let is_application = T::RESOURCE == Application::RESOURCE;
-        self.options.selector.clone().filter(|_| is_application)
+        let selector = self.options.selector.clone();
+        selector.filter(|_| T::IS_SELECTED)
     }
 
     async fn client(&self) -> Result<Client, ClusterError> {
@@ -285,7 +323,10 @@ impl Kubernetes {
             return Ok(client.clone());
         }
         // A watch is silent for long; whoever asks measures.
-        let (client, _) = self.way.client(&self.options.environment, None).await?;
+        let KubernetesOptions {
+            way, environment, ..
+        } = &self.options;
+        let (client, _) = way.client(environment, None).await?;
         Ok(kept.insert(client).clone())
     }
 
@@ -318,11 +359,13 @@ impl Kubernetes {
                     403 => ClusterError::Forbidden {
                         verb,
                         resource: T::RESOURCE,
+                        group: T::GROUP,
                         namespace: namespace.clone(),
                         words,
                     },
                     404 => ClusterError::NotInstalled {
                         resource: T::RESOURCE,
+                        group: T::GROUP,
                     },
                     code => ClusterError::Answered {
                         server,
@@ -367,8 +410,11 @@ fn retry_after(status: &Status) -> Option<Duration> {
 }
 
 fn url<T: Kind>(namespace: &Namespace) -> String {
+    let (group, resource) = (T::GROUP, T::RESOURCE);
     match namespace {
-        Namespace::All => format!("{API}/{}", T::RESOURCE),
-        Namespace::Named(name) => format!("{API}/namespaces/{name}/{}", T::RESOURCE),
+        Namespace::All => format!("/apis/{group}/v1alpha1/{resource}"),
+        Namespace::Named(name) => {
+            format!("/apis/{group}/v1alpha1/namespaces/{name}/{resource}")
+        }
     }
 }

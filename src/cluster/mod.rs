@@ -1,9 +1,11 @@
-//! Argo CD, read only: its Applications and the sync windows of its projects, from the Kubernetes API or from its own; and the Lease
-//! by which one of several processes leads.
+//! Argo CD, read only: its Applications and the sync windows of its projects, from the Kubernetes API or from its own; policies and
+//! routes as custom resources; and the Lease by which one of several processes leads.
 //!
 //! Reading order: this file, `kept` (the latest reading), `diary` (what is remembered of those before), `kubernetes` and `api` (the two ways), `nouns` and `wire` (what is
-//! sent); `rights` (what we may), `events` (what we tell) and `lease` stand for themselves. Not here: whether an Application is fit for a promotion (`plan`).
-//! Invariant: nothing is written but the wish for a refresh and Events, both only where the settings say so, and one Lease.
+//! sent); `resources` is another reading in the same way; `rights` (what we may), `events` (what we tell) and `lease` stand for themselves. Not here: whether
+//! an Application is fit for a promotion (`plan`).
+//! Invariant: nothing is written but the wish for a refresh and Events, both only where the settings say so, the status of our own custom
+//! resources, and one Lease.
 
 mod api;
 mod diary;
@@ -13,6 +15,7 @@ mod kept;
 mod kubernetes;
 pub(crate) mod lease;
 mod nouns;
+pub(crate) mod resources;
 mod rights;
 mod wire;
 
@@ -29,7 +32,7 @@ use crate::secret::Secret;
 use crate::world::{Applications, Fact, ObjectName};
 use api::Api;
 use kept::Kept;
-use kubernetes::Kubernetes;
+use kubernetes::{Kubernetes, KubernetesOptions};
 
 #[cfg(test)]
 pub(crate) use diary::Diary;
@@ -160,7 +163,14 @@ impl Connection {
         let (way, places) = match options.server.clone() {
             Server::Kubernetes { way, namespaces } => {
                 let places = namespaces.len();
-                let kubernetes = Kubernetes::new(way, namespaces, options);
+                let kubernetes = Kubernetes::new(KubernetesOptions {
+                    way,
+                    namespaces,
+                    selector: options.selector,
+                    pace: options.pace,
+                    environment: options.environment,
+                    clock,
+                });
                 (Way::Kubernetes(Box::new(kubernetes)), places)
             }
             Server::ArgoCd { .. } => (Way::Api(Box::new(Api::new(options)?)), 1),

@@ -12,6 +12,9 @@ use crate::world::{
     WindowKind,
 };
 
+/// The group of Argo CD's objects: <https://argo-cd.readthedocs.io/en/stable/operator-manual/declarative-setup/>.
+const ARGO_CD: &str = "argoproj.io";
+
 /// Asks the controller to compare with git anew; it takes the annotation away when it has.
 ///
 /// <https://argo-cd.readthedocs.io/en/stable/user-guide/annotations-and-labels/>
@@ -33,8 +36,12 @@ const HISTORY_LENGTH_MAX: usize = 10;
 pub(super) trait Kind: Send + std::marker::Sync + Sized + 'static {
     type Wire: serde::de::DeserializeOwned + Clone + Send + 'static;
 
-    /// As URLs and rules of access name it.
+    /// As URLs and rules of access name it, and the group that it is in. All of them have the version `v1alpha1`.
     const RESOURCE: &str;
+    const GROUP: &str;
+
+    /// Whether people select objects of this kind by their labels.
+    const IS_SELECTED: bool = false;
 
     fn noun(wire: Self::Wire) -> (ObjectName, Self);
 
@@ -45,6 +52,9 @@ impl Kind for Application {
     type Wire = wire::Application;
 
     const RESOURCE: &str = "applications";
+    const GROUP: &str = ARGO_CD;
+
+    const IS_SELECTED: bool = true;
 
     fn noun(wire: Self::Wire) -> (ObjectName, Self) {
         let wire::Application {
@@ -111,6 +121,7 @@ impl Kind for Vec<SyncWindow> {
     type Wire = wire::Project;
 
     const RESOURCE: &str = "appprojects";
+    const GROUP: &str = ARGO_CD;
 
     fn noun(wire: Self::Wire) -> (ObjectName, Self) {
         let windows = wire.spec.sync_windows.into_iter().map(window);
@@ -122,7 +133,7 @@ impl Kind for Vec<SyncWindow> {
     }
 }
 
-fn name_of(metadata: &wire::Metadata) -> ObjectName {
+pub(super) fn name_of(metadata: &wire::Metadata) -> ObjectName {
     ObjectName {
         namespace: Arc::from(metadata.namespace.as_str()),
         name: Arc::from(metadata.name.as_str()),

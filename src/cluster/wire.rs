@@ -1,10 +1,12 @@
-//! Applications and AppProjects as the Kubernetes API and Argo CD's own send them: only what is used, all of it optional.
+//! Applications and AppProjects as the Kubernetes API and Argo CD's own send them, and custom resources: only what is used, all of it
+//! optional.
 //!
 //! <https://github.com/argoproj/argo-cd/blob/master/pkg/apis/application/v1alpha1/types.go>
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 /// A page of a list.
 #[derive(Clone, Debug, Deserialize)]
@@ -52,10 +54,22 @@ pub(super) struct Told {
 pub(super) struct Metadata {
     pub(super) name: String,
     pub(super) namespace: String,
+    pub(super) uid: String,
+    pub(super) generation: i64,
     pub(super) resource_version: Option<String>,
+    pub(super) creation_timestamp: Option<String>,
     pub(super) deletion_timestamp: Option<String>,
     #[serde(deserialize_with = "or_default")]
     pub(super) annotations: BTreeMap<String, String>,
+}
+
+/// A custom resource. What it says is looked at by itself, so that one which is nested too deeply does not make a whole page unreadable.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Custom {
+    pub(super) metadata: Metadata,
+    pub(super) spec: Option<Box<RawValue>>,
+    pub(super) status: Option<Box<RawValue>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

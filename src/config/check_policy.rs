@@ -8,7 +8,7 @@ use super::artifact::Artifact;
 use super::blank::Names;
 use super::check_after::ENVIRONMENTS_MAX;
 use super::check_forge::Doubt;
-use super::check_route::Routes;
+use super::check_route::{Routes, Scope};
 use super::check_settings::Known;
 use super::claim::Claims;
 use super::fleet::Fleet;
@@ -16,8 +16,9 @@ use super::forms::Image;
 use super::problem::Faults;
 use super::raw::{Environment as RawEnvironment, PromotionPolicy, Spec};
 use super::shape::{Block, Named, NamedEntry, Placed, list};
-use super::source::{Source, Span};
+use super::source::{Source, Span, Whence};
 use super::tags::WrittenRule;
+use super::{InFiles, WrittenIn};
 use crate::image::Repository;
 use crate::policy::{
     ConnectionName, Environment, EnvironmentName, FolderPattern, ImageName, Policy, PolicyImage,
@@ -41,6 +42,8 @@ pub(super) struct Check<'a> {
     pub(super) groups: Option<&'a BTreeMap<String, BTreeSet<String>>>,
     pub(super) faults: &'a mut Faults,
     pub(super) routes: Routes,
+    /// The namespace of the resource that is looked at; `None` for what stands in files.
+    pub(super) scope: Scope,
     names: BTreeMap<PolicyName, Span>,
     pub(super) shared: Shared,
     /// Where the fleet of each kind of folders was found.
@@ -105,10 +108,42 @@ impl<'a> Check<'a> {
             groups: None,
             faults,
             routes: Routes::default(),
+            scope: None,
             names: BTreeMap::new(),
             shared: Shared::default(),
             fleets: BTreeMap::new(),
         }
+    }
+
+    /// Checks all that stands in files.
+    pub(super) fn files(&mut self, written: InFiles) -> (Vec<Policy>, Vec<Fleet>) {
+        let InFiles { policies, routes } = written;
+        self.routes(routes);
+        let (mut checked, mut fleets) = (Vec::new(), Vec::new());
+        for policy in policies {
+            match self.policy(policy) {
+                Some(Checked::One(policy)) => checked.push(policy),
+                Some(Checked::Fleet(fleet)) => fleets.push(*fleet),
+                None => {}
+            }
+        }
+        (checked, fleets)
+    }
+
+    /// Where the policies and fleets stand that were looked at.
+    pub(super) fn written_in(&self) -> BTreeMap<PolicyName, WrittenIn> {
+        let of_one = |(name, place): (&PolicyName, &Span)| {
+            let Source { path, whence, .. } = &self.sources[place.file];
+            let written_in = match whence {
+                Whence::File => WrittenIn::File(path.clone()),
+                Whence::Resource(id) => WrittenIn::Resource {
+                    number: place.file,
+                    id: id.clone(),
+                },
+            };
+            (name.clone(), written_in)
+        };
+        self.names.iter().map(of_one).collect()
     }
 
     /// Checks one policy. What it gives is complete only where no fault was noted.
@@ -139,6 +174,35 @@ impl<'a> Check<'a> {
         };
         self.faults.leave();
         checked
+    }
+
+    /// Checks one policy, whose faults are all that there are here, and then what else it is held to. It is forgotten again where
+    /// anything is wrong, so that whatever comes after it is judged as if it were not there.
+    pub(super) fn policy_or_nothing(
+        &mut self,
+        raw: PromotionPolicy,
+        further: impl FnOnce(&mut Self, &mut Checked),
+    ) -> Option<Checked> {
+        let file = raw.metadata.name.span.file;
+        let mark = self.shared.claims.mark();
+        let groups = self.shared.groups.clone();
+        let mut checked = self.policy(raw);
+        if let Some(checked) = &mut checked {
+            further(self, checked);
+        }
+        if self.faults.errors() == 0 {
+            return checked;
+        }
+        self.forget(file);
+        self.shared.claims.back_to(mark);
+        self.shared.groups = groups;
+        None
+    }
+
+    /// Forgets the names of the policy that stands alone in `file`.
+    fn forget(&mut self, file: usize) {
+        self.names.retain(|_, place| place.file != file);
+        self.fleets.retain(|_, place| place.file != file);
     }
 
     /// Adds to a policy what its route says; `None` where a fault says why that cannot be.
@@ -259,7 +323,8 @@ impl<'a> Check<'a> {
             return None;
         }
         let key = (sample.repository.clone(), folders.value.clone());
-        if let Some(first) = self.fleets.insert(key, folders.span) {
+        let first = *self.fleets.entry(key).or_insert(folders.span);
+        if first != folders.span {
             let message = format!("there is a fleet for these folders in {}", self.at(first));
             self.faults.error(folders.span, message);
         }
@@ -273,6 +338,7 @@ impl<'a> Check<'a> {
     /// Where a span is, for people.
     pub(super) fn at(&self, span: Span) -> String {
         match self.sources.get(span.file) {
+            Some(source) if source.whence != Whence::File => source.path.display().to_string(),
             Some(source) => {
                 let (line, column) = source.position(span.start);
                 format!("{}:{line}:{column}", source.path.display())

@@ -15,11 +15,16 @@ use super::source::Span;
 use super::tree::Node;
 use crate::policy::RouteName;
 
-/// The routes of all files.
+/// Who may use a route: everybody, where it stands in a file; or the resources of one namespace, where it is one of them.
+pub(super) type Scope = Option<String>;
+
+/// Where a route stands and what it says; `None` where a fault says what is wrong with it.
+type KnownRoute = (Span, Option<Arc<RouteSpec>>);
+
+/// The routes of all files and resources.
 #[derive(Default)]
 pub(super) struct Routes {
-    /// `None` where a fault says what is wrong with it.
-    known: BTreeMap<RouteName, (Span, Option<Arc<RouteSpec>>)>,
+    known: BTreeMap<(Scope, RouteName), KnownRoute>,
     used: BTreeSet<RouteName>,
 }
 
@@ -48,10 +53,11 @@ impl FoundRoute {
 }
 
 impl Check<'_> {
-    /// Checks the routes of all files by themselves.
-    pub(super) fn routes(&mut self, found: Vec<FoundRoute>) {
+    /// Checks the routes of all files, or those of a resource, by themselves.
+    pub(super) fn routes(&mut self, found: impl IntoIterator<Item = FoundRoute>) {
         for FoundRoute { name, span, route } in found {
-            if let Some((first, _)) = self.routes.known.get(&name.value) {
+            let key = (self.scope.clone(), name.value.clone());
+            if let Some((first, _)) = self.routes.known.get(&key) {
                 let message = format!(
                     "a second route `{}`; the first is in {}",
                     name.value,
@@ -65,7 +71,7 @@ impl Check<'_> {
             }
             let route = route.filter(|_| !self.faults.touch(span));
             let route = route.map(|route| Arc::new(route.spec.value));
-            self.routes.known.insert(name.value, (name.span, route));
+            self.routes.known.insert(key, (name.span, route));
         }
     }
 
@@ -92,13 +98,30 @@ impl Check<'_> {
         }
     }
 
-    /// The route that a policy names; `None` where a fault says why there is none.
+    /// The route that a policy names; `None` where a fault says why there is none. For a resource that is one of its namespace, or
+    /// else one of the files.
     pub(super) fn route(&mut self, name: &Placed<RouteName>) -> Option<Arc<RouteSpec>> {
-        if let Some((_, route)) = self.routes.known.get(&name.value) {
+        if self.scope.is_some() {
+            let own = (self.scope.clone(), name.value.clone());
+            match self.routes.known.get(&own) {
+                Some((_, Some(route))) => return Some(route.clone()),
+                Some((_, None)) => {
+                    let message = format!("the route `{}` is not accepted", name.value);
+                    self.faults
+                        .error_with_hint(name.span, message, "its own conditions say why");
+                    return None;
+                }
+                None => {}
+            }
+        }
+        let of_files = (None, name.value.clone());
+        if let Some((_, route)) = self.routes.known.get(&of_files) {
             self.routes.used.insert(name.value.clone());
             return route.clone();
         }
-        let known: Vec<&str> = self.routes.known.keys().map(RouteName::as_str).collect();
+        let known = self.routes.known.keys();
+        let visible = known.filter(|(scope, _)| scope.is_none() || *scope == self.scope);
+        let known: Vec<&str> = visible.map(|(_, name)| name.as_str()).collect();
         let hint = match (nearest(name.value.as_str(), &known), &known[..]) {
             (Some(near), _) => format!("did you mean `{near}`?"),
             (None, []) => "a document of `kind: Route` makes one".to_owned(),
@@ -109,11 +132,12 @@ impl Check<'_> {
         None
     }
 
-    /// Notes routes that no policy uses.
+    /// Notes routes of files that no policy uses.
     pub(super) fn idle_routes(&mut self) {
         let known = self.routes.known.iter();
-        let idle = known.filter(|(name, _)| !self.routes.used.contains(*name));
-        for (name, (span, _)) in idle {
+        let idle =
+            known.filter(|((scope, name), _)| scope.is_none() && !self.routes.used.contains(name));
+        for ((_, name), (span, _)) in idle {
             let message = format!("no policy uses the route `{name}`");
             self.faults.warning(*span, message);
         }

@@ -13,7 +13,15 @@ use crate::policy::RepositoryName;
 
 /// What the environments that were looked at so far write.
 #[derive(Default)]
-pub(super) struct Claims(BTreeMap<Ground, OfGround>);
+pub(super) struct Claims {
+    grounds: BTreeMap<Ground, OfGround>,
+    /// Where each claim was kept, in their order.
+    kept: Vec<Ground>,
+}
+
+/// A moment to go back to.
+#[derive(Clone, Copy)]
+pub(super) struct Mark(usize);
 
 /// What is written in one file. Thousands of applications may share it, so that only those claims are compared that may meet:
 /// claims that neither name one image or marker, nor one path or a part of it, never do.
@@ -90,7 +98,7 @@ impl Ground {
 impl Claims {
     /// Keeps `claim`, unless it may mean a place that was claimed before.
     pub(super) fn add(&mut self, ground: &Ground, claim: Claim) -> Result<(), Refused<'_>> {
-        let before = self.0.entry(ground.clone()).or_default();
+        let before = self.grounds.entry(ground.clone()).or_default();
         match before.first_that_meets(&claim) {
             Some(index) => {
                 let first = &before.claims[index];
@@ -99,8 +107,21 @@ impl Claims {
             }
             None => {
                 before.keep(claim);
+                self.kept.push(ground.clone());
                 Ok(())
             }
+        }
+    }
+
+    pub(super) fn mark(&self) -> Mark {
+        Mark(self.kept.len())
+    }
+
+    /// Forgets what was claimed since `mark`.
+    pub(super) fn back_to(&mut self, Mark(count): Mark) {
+        for ground in self.kept.drain(count..).rev() {
+            let of_ground = self.grounds.get_mut(&ground);
+            of_ground.expect("a claim was kept there").drop_last();
         }
     }
 }
@@ -132,22 +153,31 @@ impl OfGround {
 
     fn keep(&mut self, claim: Claim) {
         let index = self.claims.len();
+        self.indexes(&claim, |of_one| of_one.push(index));
+        self.claims.push(claim);
+    }
+
+    fn drop_last(&mut self) {
+        let claim = self.claims.pop();
+        // The last claim is the last of each that it stands among.
+        self.indexes(&claim.expect("a claim was kept here"), |of_one| {
+            of_one.pop();
+        });
+    }
+
+    /// Changes the lists that a claim stands in.
+    fn indexes(&mut self, claim: &Claim, change: impl Fn(&mut Vec<usize>)) {
         if let Some(image) = &claim.image {
-            let of_image = self.by_image.entry(image.clone()).or_default();
-            of_image.push(index);
+            change(self.by_image.entry(image.clone()).or_default());
         }
-        let of_place = match &claim.place {
-            Place::Image(_) => None,
-            Place::Marker(marker) => Some(self.by_marker.entry(marker.clone()).or_default()),
+        match &claim.place {
+            Place::Image(_) => {}
+            Place::Marker(marker) => change(self.by_marker.entry(marker.clone()).or_default()),
             Place::At(root, path) => {
                 let key = (*root, path.steps().to_vec());
-                Some(self.by_path.entry(key).or_default())
+                change(self.by_path.entry(key).or_default());
             }
-        };
-        if let Some(of_place) = of_place {
-            of_place.push(index);
         }
-        self.claims.push(claim);
     }
 }
 

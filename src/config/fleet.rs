@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use super::check_policy::{Check, Written};
 use super::check_settings::Known;
 use super::gates::SharedGate;
+use super::limits::{Beyond, Limits};
 use super::problem::Faults;
 use crate::policy::{FolderPattern, Policy, PolicyName};
 
@@ -21,13 +22,15 @@ pub(crate) struct Fleet {
     known: Known,
     /// The freezes of the settings.
     freezes: Vec<SharedGate>,
+    /// How far its policies may go, where it came from a custom resource.
+    limits: Option<Limits>,
 }
 
 impl PartialEq for Fleet {
     /// What a sample says, all policies say, but for freezes of some of them.
     fn eq(&self, other: &Self) -> bool {
-        (&self.folders, &self.sample, &self.freezes)
-            == (&other.folders, &other.sample, &other.freezes)
+        (&self.folders, &self.sample) == (&other.folders, &other.sample)
+            && (&self.freezes, &self.limits) == (&other.freezes, &other.limits)
     }
 }
 
@@ -43,7 +46,13 @@ impl Fleet {
             written,
             known,
             freezes: Vec::new(),
+            limits: None,
         }
+    }
+
+    /// Sets how far its policies may go.
+    pub(super) fn limit(&mut self, limits: Limits) {
+        self.limits = Some(limits);
     }
 
     /// Adds a freeze of the settings.
@@ -60,6 +69,11 @@ impl Fleet {
         let policy = check.application(name, &self.written);
         match (faults.first_error(), policy) {
             (None, Some(mut policy)) => {
+                if let Some(limits) = &self.limits {
+                    let default = self.known.branches.get(&policy.repository);
+                    let judged = limits.judge(&policy, default);
+                    judged.map_err(|Beyond { message, hint }| format!("{message} ({hint})"))?;
+                }
                 self.freezes
                     .iter()
                     .for_each(|freeze| freeze.join(&mut policy));

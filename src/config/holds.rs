@@ -15,7 +15,7 @@ use super::mask;
 use super::nouns::ApiVersion;
 use super::problem::{Faults, Problems};
 use super::shape::{Block, Leaf, Placed, Refusal, Shape, shape, unexpected};
-use super::source::{Source, Span};
+use super::source::{Source, Span, Whence};
 use super::tree::{self, Node, Value};
 use crate::ledger::{HeldVersion, Hold, HoldKind, Target};
 use crate::policy::{EnvironmentName, ImageName, Policy, PolicyName};
@@ -121,6 +121,7 @@ fn read(
     let mut faults = Faults::default();
     let documents = tree::parse(0, text, &mut faults);
     let source = Source {
+        whence: Whence::File,
         path: file.to_owned(),
         masks: mask::find(text, &documents),
         text: text.to_owned(),

@@ -3,9 +3,9 @@
 //! Reading order: `files` (which are read), `source` and `tree` (texts with places), `shape`, `raw`, `forms`, `gates`, `hooks`, `blank` and
 //! `nouns` (what may be written; parser and JSON Schema in one), `check_settings`, `check_repository`, `check_forge`, `check_hooks`, `argo_cd`, `servers`,
 //! `check_aws`, `check_clouds`, `check_route`, `check_policy`, `check_environment`, `check_after`, `check_update`, `claim` and
-//! `tags` (what it means), `fleet` (the same for names that come later), `holds` (of a manifests repository), `problem` (what is
-//! wrong). Not here: what a policy means for a round (`plan`).
-//! Invariant: a `Config` exists only where nothing is wrong; all problems are reported at once.
+//! `tags` (what it means), `fleet` (the same for names that come later), `custom_resources`, `guests`, `limits` and `crd` (the same for
+//! what comes from a cluster), `holds` (of a manifests repository), `problem` (what is wrong). Not here: what a policy means for a round (`plan`).
+//! Invariant: a `Config` exists only where nothing is wrong in the files; all problems are reported at once.
 
 mod applications;
 mod argo_cd;
@@ -24,16 +24,21 @@ mod check_route;
 mod check_settings;
 mod check_update;
 mod claim;
+mod crd;
+mod custom_resources;
 mod delivery;
 mod files;
 mod fleet;
+mod followed;
 mod forge_nouns;
 mod forms;
 mod gates;
+mod guests;
 mod holds;
 mod holds_edit;
 mod hooks;
 mod leadership;
+mod limits;
 mod log;
 mod logins;
 mod mask;
@@ -52,6 +57,8 @@ mod tests;
 #[cfg(test)]
 mod tests_argo_cd;
 #[cfg(test)]
+mod tests_guests;
+#[cfg(test)]
 mod tests_leadership;
 #[cfg(test)]
 mod tests_route;
@@ -62,32 +69,38 @@ mod tests_update;
 mod tree;
 mod watch;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::policy::Policy;
+use crate::cluster::resources::{Resource, ResourceId};
 use crate::policy::gate::TrustRoot;
+use crate::policy::{Policy, PolicyName};
 use beside::Beside;
-use check_policy::Checked;
 use check_route::FoundRoute;
-use gates::SignerFiles;
+use gates::{SignerFiles, TrustRootEntry};
+use guests::{Guest, House};
 use nouns::API_VERSION;
 use problem::Faults;
 use shape::{Block, Shape as _, list, nearest, text};
-use source::{Source, Span};
+use source::{Source, Span, Whence};
 use tree::{Node, Value};
 
+pub(crate) use crd::definitions;
 pub(crate) use fleet::Fleet;
+pub(crate) use followed::resources;
+pub(crate) use guests::{Judged, Verdict};
 pub(crate) use holds::{check_holds, holds};
 pub(crate) use holds_edit::{with_hold, without_holds};
 pub(crate) use problem::{Problem, Problems, Severity};
 pub(crate) use schema::{Kind, schema};
 pub(crate) use settings::{
-    ArgoCdSettings, CommitSettings, ForgeSettings, HookSource, LeadershipSettings, LogSettings,
-    Person, ProgramPlace, Proxy, RegistrySettings, RenderSettings, RepositorySettings,
-    RepositoryUrl, Settings, Signing,
+    ArgoCdSettings, CommitSettings, CustomResourcesSettings, ForgeSettings, HookSource,
+    LeadershipSettings, LogSettings, Person, ProgramPlace, Proxy, RegistrySettings, RenderSettings,
+    RepositorySettings, RepositoryUrl, Settings, Signing,
 };
 pub(crate) use watch::Watch;
 
@@ -99,17 +112,46 @@ pub(crate) struct Config {
     pub(crate) policies: Vec<Policy>,
     /// By name. Their policies are known once their folders are.
     pub(crate) fleets: Vec<Fleet>,
+    /// Where each policy and each fleet stands.
+    pub(crate) written_in: BTreeMap<PolicyName, WrittenIn>,
+    /// What became of each custom resource.
+    pub(crate) judged: Vec<Judged>,
     /// What a person should know all the same.
     pub(crate) warnings: Vec<Problem>,
+}
+
+/// Where a policy stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum WrittenIn {
+    File(PathBuf),
+    /// A custom resource; the smaller its number, the older it is.
+    Resource {
+        number: usize,
+        id: ResourceId,
+    },
+}
+
+impl fmt::Display for WrittenIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Resource { id, .. } => id.fmt(f),
+        }
+    }
 }
 
 /// The contents of all files that were read, in short.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fingerprint(Vec<u8>);
 
-/// Reads the settings and the policies that they name.
+/// Reads the settings and the policies in the files that they name, without any custom resources.
 pub(crate) fn load(settings: &Path) -> Result<Config, Problems> {
-    read(settings).config
+    load_with(settings, &[])
+}
+
+/// The same with custom resources that were read, the oldest first.
+pub(crate) fn load_with(settings: &Path, resources: &[Arc<Resource>]) -> Result<Config, Problems> {
+    read(settings, resources).config
 }
 
 /// What one reading of all files gave.
@@ -130,7 +172,7 @@ struct Reader {
     fingerprint: Sha256,
 }
 
-fn read(path: &Path) -> Reading {
+fn read(path: &Path, resources: &[Arc<Resource>]) -> Reading {
     let mut reader = Reader::default();
     let folder = match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
@@ -145,13 +187,15 @@ fn read(path: &Path) -> Reading {
         reader.policies(settings, path, folder);
     }
     let Reader {
-        sources,
+        mut sources,
         mut faults,
         mut folders,
         mut fingerprint,
     } = reader;
+    let guests = guests::read(resources, &mut sources, &mut fingerprint);
     let mut beside = Beside::default();
-    let config = check(&sources, (settings, folder), &mut beside, &mut faults);
+    let said = (settings, folder);
+    let config = check((&sources, guests), said, &mut beside, &mut faults);
     beside.join(&mut fingerprint);
     folders.extend(beside.folders());
     let problems_count = faults.errors();
@@ -179,6 +223,7 @@ impl Reader {
         let documents = tree::parse(self.sources.len(), &text, &mut self.faults);
         self.sources.push(Source {
             path: path.to_owned(),
+            whence: Whence::File,
             masks: mask::find(&text, &documents),
             text,
             documents,
@@ -269,9 +314,9 @@ fn identity(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
-/// Checks all documents of all files.
+/// Checks all documents of all files, and then the custom resources.
 fn check(
-    sources: &[Source],
+    (sources, guests): (&[Source], Vec<Guest>),
     (mut settings, folder): (Option<raw::Settings>, &Path),
     beside: &mut Beside,
     faults: &mut Faults,
@@ -279,20 +324,7 @@ fn check(
     let root = settings
         .as_mut()
         .and_then(|settings| settings.trust_root.take());
-    let mut files = SignerFiles {
-        folder,
-        beside,
-        root: TrustRoot::Public,
-        faults,
-    };
-    if let Some(root) = root.and_then(|written| files.root(&written)) {
-        files.root = root;
-    }
-    let mut written = Written::default();
-    for source in sources {
-        files.folder = source.path.parent().unwrap_or(Path::new(""));
-        written.read(source, &mut files);
-    }
+    let (written, root) = read_files(sources, (root.as_ref(), folder), beside, faults);
     let known = settings.as_ref().map(check_settings::known);
     let freezes = settings
         .as_mut()
@@ -304,18 +336,27 @@ fn check(
     let mut check = check_policy::Check::new(sources, (known.as_ref(), &doubts), faults);
     check.servers = settings.as_ref().map(|settings| &settings.servers);
     check.groups = settings.as_ref().map(|settings| &settings.groups);
-    check.routes(written.routes);
-    let (mut policies, mut fleets) = (Vec::new(), Vec::new());
-    for policy in written.policies {
-        match check.policy(policy) {
-            Some(Checked::One(policy)) => policies.push(policy),
-            Some(Checked::Fleet(fleet)) => fleets.push(*fleet),
-            None => {}
-        }
+    let (mut policies, mut fleets) = check.files(written);
+    if let (Some(settings), Some(place)) = (&settings, forge_signs) {
+        let samples = fleets.iter().map(|fleet| &fleet.sample);
+        let all = policies.iter().chain(samples);
+        check_forge::check_signatures(settings, place, all, check.faults);
     }
-    if check.faults.errors() == 0 {
+    let mut judged = Vec::new();
+    if let (Some(settings), Some(known), 0) = (&settings, &known, check.faults.errors()) {
+        let house = House {
+            settings,
+            branches: &known.branches,
+            root: &root,
+            forge_signs,
+        };
+        let brought = check.guests(guests, house, beside);
+        policies.extend(brought.policies);
+        fleets.extend(brought.fleets);
+        judged = brought.judged;
         check.idle_routes();
     }
+    let written_in = check.written_in();
     policies.sort_by(|a, b| a.name.cmp(&b.name));
     fleets.sort_by(|a, b| a.sample.name.cmp(&b.sample.name));
     gates::freeze(
@@ -323,21 +364,46 @@ fn check(
         (&mut policies, &mut fleets),
         faults,
     );
-    if let (Some(settings), Some(place)) = (&settings, forge_signs) {
-        let samples = fleets.iter().map(|fleet| &fleet.sample);
-        check_forge::check_signatures(settings, place, policies.iter().chain(samples), faults);
-    }
     Some(Config {
         settings: settings?,
         policies,
         fleets,
+        written_in,
+        judged,
         warnings: Vec::new(),
     })
 }
 
+/// Reads what stands in the files, with the keys that they name, and the trust root that counts where they name none.
+fn read_files(
+    sources: &[Source],
+    (root, folder): (Option<&TrustRootEntry>, &Path),
+    beside: &mut Beside,
+    faults: &mut Faults,
+) -> (InFiles, TrustRoot) {
+    let mut files = SignerFiles {
+        folder: Some(folder),
+        beside,
+        root: TrustRoot::Public,
+        faults,
+    };
+    if let Some(root) = root.and_then(|written| files.root(written)) {
+        files.root = root;
+    }
+    let mut written = InFiles::default();
+    for source in sources
+        .iter()
+        .filter(|source| source.whence == Whence::File)
+    {
+        files.folder = Some(source.path.parent().unwrap_or(Path::new("")));
+        written.read(source, &mut files);
+    }
+    (written, files.root)
+}
+
 /// What stands in the files of policies.
 #[derive(Default)]
-struct Written {
+struct InFiles {
     policies: Vec<raw::PromotionPolicy>,
     routes: Vec<FoundRoute>,
 }
@@ -348,7 +414,7 @@ enum Document {
     Route,
 }
 
-impl Written {
+impl InFiles {
     /// Reads the policies and routes of one file.
     fn read(&mut self, source: &Source, files: &mut SignerFiles<'_>) {
         let documents = source.documents.iter();

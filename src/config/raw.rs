@@ -10,6 +10,7 @@ use super::applications::{WrittenArgoCd, WrittenOnDegraded};
 use super::argo_cd::ArgoCdEntry;
 use super::artifact::Artifact;
 use super::blank::Blank;
+use super::custom_resources::CustomResourcesEntry;
 use super::forge_nouns::ApiUrl;
 use super::forms::{
     AutoMerge, Deliver, Forge, Image, Newest, OneOrMany, Prerelease, Program, Proxy, Update,
@@ -71,6 +72,8 @@ shape! {
         pod_events: Option<bool> = "pod-events",
         /// What the daemon logs, as long as `--log` and TOWPATH_LOG do not say. A change counts at once. Default: `level: info`.
         log: Option<Block<LogEntry>> = "log",
+        /// Policies and routes that stand in a Kubernetes cluster as custom resources, beside those of the files. Default: none.
+        custom_resources: Option<Block<CustomResourcesEntry>> = "custom-resources",
         /// Connections to Argo CD, by the names that policies use: what became of promotions in clusters. Default: none.
         argo_cd: Option<Named<ConnectionName, Block<ArgoCdEntry>>> = "argo-cd",
         /// The servers that checks ask and that need credentials or other settings, by host: `prometheus.example.com`, `prometheus:9090`. Others are asked over https, without a login.

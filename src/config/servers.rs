@@ -25,7 +25,7 @@ shape! {
 
 /// The host of a server, with its port where that is not the one of its scheme.
 #[derive(Clone, Debug)]
-pub(super) struct ServerName(String);
+pub(super) struct ServerName(pub(super) String);
 
 impl Leaf for ServerName {
     fn parse(text: &str) -> Result<Self, Refusal> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::limits::Limits;
 use crate::cluster;
 use crate::forge::{Kind as ForgeKind, Place, PlaceError};
 use crate::image::RegistryKind;
@@ -39,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) pod_events: bool,
     /// `None`: nobody said.
     pub(crate) log: Option<LogSettings>,
+    /// `None`: all policies stand in files.
+    pub(crate) custom_resources: Option<CustomResourcesSettings>,
     pub(crate) argo_cd: BTreeMap<ConnectionName, ArgoCdSettings>,
     /// Those that checks ask and that need something, by host.
     pub(crate) servers: BTreeMap<String, Server>,
@@ -108,6 +111,14 @@ impl LogSettings {
         let rooms: String = rooms.collect();
         format!("{libraries},towpath={}{rooms}", level.as_str())
     }
+}
+
+/// Which custom resources count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CustomResourcesSettings {
+    /// How far the policies of each namespace may go.
+    pub(crate) namespaces: BTreeMap<String, Limits>,
+    pub(crate) way: ClusterWay,
 }
 
 /// A connection to Argo CD.

@@ -1,4 +1,4 @@
-//! The files that were read, and places in them: spans, lines, columns, snippets.
+//! The files and custom resources that were read, and places in them: spans, lines, columns, snippets.
 //!
 //! Invariant: a snippet never shows what a mask covers, so a secret that someone wrote into a file by
 //! mistake does not reach a terminal or a log.
@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use super::tree::Node;
+use crate::cluster::resources::ResourceId;
 
 /// Longest part of a line that a snippet shows, in characters.
 const SNIPPET_LENGTH_MAX: usize = 120;
@@ -14,14 +15,23 @@ const SNIPPET_LENGTH_MAX: usize = 120;
 /// What stands in a snippet for what must not be shown.
 const MASK: &str = "***";
 
-/// One file.
+/// One file, or one custom resource.
 pub(super) struct Source {
     /// As a person would write it: the settings' folder and the path below it.
     pub(super) path: PathBuf,
+    pub(super) whence: Whence,
     pub(super) text: String,
     pub(super) documents: Vec<Node>,
     /// Byte ranges that no snippet may show.
     pub(super) masks: Vec<Range<usize>>,
+}
+
+/// Where a text comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Whence {
+    File,
+    /// A custom resource, whose text we wrote ourselves: people know no lines of it.
+    Resource(ResourceId),
 }
 
 /// A place in one of the files, in bytes.

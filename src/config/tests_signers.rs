@@ -227,7 +227,9 @@ spec:
 #[tokio::test]
 async fn a_key_that_changes_is_a_change_of_the_configuration() {
     let folder = lab(SETTINGS, &["signature: { key: p256.pub }"]);
-    let (mut watch, first) = Watch::start(&folder.path().join("towpath.yaml"));
+    let (mut watch, first) = Watch::start(&folder.path().join("towpath.yaml"), || {
+        unreachable!("no cluster is named")
+    });
     let first = claims(&first.unwrap());
     fs::write(folder.path().join("policies/p256.pub"), key("p384")).unwrap();
     let changed = claims(&watch.changed().await.unwrap());

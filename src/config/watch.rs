@@ -1,24 +1,40 @@
-//! Watching: the settings and policies are read anew when they change.
+//! Watching: the settings and policies are read anew when they change, in files or in the cluster.
 //!
 //! Folders are watched, not files: Kubernetes changes a mounted ConfigMap by turning a link, after which a
 //! watch on a file would see nothing ever again. A slow poll stands behind the watch, and contents decide:
 //! a wake-up without a change is silent.
 
 use std::collections::BTreeSet;
+use std::future::pending;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
+use super::followed::Followed;
 use super::{Config, Fingerprint, Problems, Reading, read};
+use crate::cluster::resources::Resources;
 
 /// How long to wait for further changes: an editor or a ConfigMap swap makes several in a row.
 const SETTLE: Duration = Duration::from_millis(200);
 
+/// How long to wait for further changes of custom resources: one who applies many takes some milliseconds for each, and a new
+/// configuration begins all readings anew.
+const SETTLE_RESOURCES: Duration = Duration::from_secs(1);
+
 /// How often to look without being woken: on network file systems nothing wakes us.
 const POLL_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Whether a reading had all that the settings name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum IsWhole {
+    Yes,
+    No,
+}
 
 /// A watch over the settings and the policies that they name.
 pub(crate) struct Watch {
@@ -29,13 +45,19 @@ pub(crate) struct Watch {
     watched: BTreeSet<PathBuf>,
     wakes: mpsc::Receiver<()>,
     poll_interval: Duration,
+    /// The custom resources, where the settings name some.
+    followed: Option<Followed>,
+    clock: fn() -> Timestamp,
     /// When the files are read next.
     due: Instant,
 }
 
 impl Watch {
-    /// Reads the files, and watches them from then on.
-    pub(crate) fn start(settings: &Path) -> (Self, Result<Config, Problems>) {
+    /// Reads the files, and watches them from then on, and the custom resources that they name: those are in what [`Self::whole`] gives.
+    pub(crate) fn start(
+        settings: &Path,
+        clock: fn() -> Timestamp,
+    ) -> (Self, Result<Config, Problems>) {
         // One waiting wake-up says as much as many.
         let (wake, wakes) = mpsc::channel(1);
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
@@ -55,44 +77,115 @@ impl Watch {
             watched: BTreeSet::new(),
             wakes,
             poll_interval: POLL_INTERVAL,
+            followed: None,
+            clock,
             due: Instant::now() + POLL_INTERVAL,
         };
         // What changes between the first reading and the start of the watch must not be missed.
-        let first = read(settings);
+        let first = read(settings, &[]);
         watch.follow(&first);
         let Reading {
             config,
             fingerprint,
             folders: _,
-        } = read(settings);
+        } = read(settings, &[]);
         watch.last = fingerprint;
+        watch.follow_resources(&config);
         (watch, config)
     }
 
-    /// Waits until the files differ from the last reading, and gives what they are now: a new version, or
+    /// Waits for the custom resources, and gives the first configuration that has them; `None` where the settings name none. May be
+    /// dropped at any time.
+    pub(crate) async fn whole(&mut self) -> Option<Result<Config, Problems>> {
+        while let Some(followed) = &mut self.followed {
+            if followed.known().is_none() {
+                followed.resources.changed().await;
+                continue;
+            }
+            if let (reading, IsWhole::Yes) = self.reading().await {
+                self.last = reading.fingerprint;
+                return Some(reading.config);
+            }
+        }
+        None
+    }
+
+    /// The custom resources, where the settings name some.
+    pub(crate) fn resources(&self) -> Option<Arc<Resources>> {
+        let followed = self.followed.as_ref()?;
+        Some(followed.resources.clone())
+    }
+
+    /// Waits until the files or the custom resources differ from the last reading, and gives what they are now: a new version, or
     /// what is wrong with it. May be dropped at any time without losing a change.
     pub(crate) async fn changed(&mut self) -> Result<Config, Problems> {
         loop {
             self.until_due().await;
-            let settings = self.settings.clone();
-            let reading = tokio::task::spawn_blocking(move || read(&settings))
-                .await
-                .expect("reading the settings does not panic");
-            // Not before the reading, so that one which is dropped half-way is done again.
-            self.due = Instant::now() + self.poll_interval;
-            self.follow(&reading);
-            if reading.fingerprint != self.last {
+            let (reading, is_whole) = self.reading().await;
+            // What cannot be read yet is not taken for nothing.
+            let counts = is_whole == IsWhole::Yes || reading.config.is_err();
+            if counts && reading.fingerprint != self.last {
                 self.last = reading.fingerprint;
                 return reading.config;
             }
         }
     }
 
+    /// Reads everything now.
+    async fn reading(&mut self) -> (Reading, IsWhole) {
+        let settings = self.settings.clone();
+        let known = self.followed.as_mut().map(Followed::known);
+        let (resources, is_whole) = match known {
+            None => (Vec::new(), IsWhole::Yes),
+            Some(Some(resources)) => (resources, IsWhole::Yes),
+            Some(None) => (Vec::new(), IsWhole::No),
+        };
+        let reading = tokio::task::spawn_blocking(move || read(&settings, &resources))
+            .await
+            .expect("reading the settings does not panic");
+        // Not before the reading, so that one which is dropped half-way is done again.
+        self.due = Instant::now() + self.poll_interval;
+        self.follow(&reading);
+        match self.follow_resources(&reading.config) {
+            true => (reading, IsWhole::No),
+            false => (reading, is_whole),
+        }
+    }
+
+    /// Follows the custom resources that the settings name now, and says whether they are others than before. Where the settings are
+    /// wrong, those before count on.
+    fn follow_resources(&mut self, config: &Result<Config, Problems>) -> bool {
+        let Ok(Config { settings, .. }) = config else {
+            return false;
+        };
+        let named = settings.custom_resources.as_ref();
+        let is_followed = match &self.followed {
+            Some(followed) => followed.is_of(named),
+            None => named.is_none(),
+        };
+        if !is_followed {
+            let clock = self.clock;
+            self.followed = named.map(|named| Followed::start(named.clone(), clock));
+            if self.followed.is_none() {
+                self.due = Instant::now();
+            }
+        }
+        !is_followed
+    }
+
     /// Waits for the next reading, which a wake-up brings nearer. What it waits for outlives a drop.
     async fn until_due(&mut self) {
         while Instant::now() < self.due {
+            let resources = self.resources();
+            let news = async {
+                match resources {
+                    Some(resources) => resources.changed().await,
+                    None => pending().await,
+                }
+            };
             tokio::select! {
                 () = sleep_until(self.due) => {}
+                () = news => self.due = self.due.min(Instant::now() + SETTLE_RESOURCES),
                 wake = self.wakes.recv() => match wake {
                     Some(()) => self.due = self.due.min(Instant::now() + SETTLE),
                     // Without a watcher only the poll is left.
@@ -154,6 +247,10 @@ policies: [policies]
     /// Far longer than a change takes, far shorter than the poll.
     const PATIENCE: Duration = Duration::from_secs(10);
 
+    fn start(settings: &Path) -> (Watch, Result<Config, Problems>) {
+        Watch::start(settings, || unreachable!("no cluster is named"))
+    }
+
     fn policy(name: &str) -> String {
         format!(
             "apiVersion: towpath.dev/v1alpha1\nkind: PromotionPolicy\nmetadata: {{ name: {name} }}\nspec:\n  repository: deploy\n  images: {{ a: ghcr.io/acme/a }}\n  environments: [{{ name: dev, tags: {{ semver: 1.x }}, update: {name} }}]\n"
@@ -182,7 +279,7 @@ policies: [policies]
         fs::write(folder.path().join("towpath.yaml"), SETTINGS).unwrap();
         let policies = folder.path().join("policies");
         mount(&policies, "..2026_01", &policy("one"));
-        let (mut watch, first) = Watch::start(&folder.path().join("towpath.yaml"));
+        let (mut watch, first) = start(&folder.path().join("towpath.yaml"));
         assert_eq!(names(&first), ["one"]);
         for (version, name) in [("..2026_02", "two"), ("..2026_03", "three")] {
             mount(&policies, version, &policy(name));
@@ -199,7 +296,7 @@ policies: [policies]
         fs::create_dir(folder.path().join("policies")).unwrap();
         let file = folder.path().join("policies/a.yaml");
         fs::write(&file, policy("one")).unwrap();
-        let (mut watch, first) = Watch::start(&settings);
+        let (mut watch, first) = start(&settings);
         assert_eq!(names(&first), ["one"]);
 
         fs::write(&file, "kind: PromotionPolicy\nspecc: {}\n").unwrap();
@@ -227,7 +324,7 @@ policies: [policies]
         let settings = folder.path().join("towpath.yaml");
         fs::write(&settings, SETTINGS).unwrap();
         fs::create_dir(folder.path().join("policies")).unwrap();
-        let (mut watch, _) = Watch::start(&settings);
+        let (mut watch, _) = start(&settings);
         fs::write(folder.path().join("policies/a.yaml"), policy("one")).unwrap();
         let start = std::time::Instant::now();
         let changed = loop {
@@ -244,12 +341,43 @@ policies: [policies]
         let folder = TempDir::new().unwrap();
         let settings = folder.path().join("towpath.yaml");
         fs::write(&settings, SETTINGS).unwrap();
-        let (mut watch, first) = Watch::start(&settings);
+        let (mut watch, first) = start(&settings);
         assert!(first.is_err(), "the folder of policies is missing");
         watch.watcher = None;
         watch.due = tokio::time::Instant::now();
         fs::create_dir(folder.path().join("policies")).unwrap();
         let changed = timeout(PATIENCE, watch.changed()).await.unwrap();
         assert_eq!(names(&changed), [""; 0]);
+    }
+    #[tokio::test]
+    async fn custom_resources_that_the_settings_begin_to_name_are_waited_for_and_go_with_that_name()
+    {
+        let folder = TempDir::new().unwrap();
+        let settings = folder.path().join("towpath.yaml");
+        fs::write(&settings, SETTINGS).unwrap();
+        fs::create_dir(folder.path().join("policies")).unwrap();
+        let argo = bed::argo::Argo::new("token");
+        argo.serve_kubernetes(&folder.path().join("kubeconfig"));
+        let object = serde_yaml::from_str(&policy("one")).unwrap();
+        argo.apply(bed::argo::POLICIES, object);
+        let (mut watch, first) = Watch::start(&settings, crate::daemon::now);
+        assert_eq!(names(&first), [""; 0]);
+        assert!(watch.whole().await.is_none());
+
+        let named = "custom-resources: { kubeconfig: kubeconfig, namespaces: { argocd: {} } }\n";
+        fs::write(&settings, format!("{SETTINGS}{named}")).unwrap();
+        let changed = timeout(PATIENCE, watch.changed()).await.unwrap();
+        assert_eq!(names(&changed), ["one"]);
+        argo.apply(
+            bed::argo::POLICIES,
+            serde_yaml::from_str(&policy("two")).unwrap(),
+        );
+        let changed = timeout(PATIENCE, watch.changed()).await.unwrap();
+        assert_eq!(names(&changed), ["one", "two"]);
+
+        fs::write(&settings, SETTINGS).unwrap();
+        let changed = timeout(PATIENCE, watch.changed()).await.unwrap();
+        assert_eq!(names(&changed), [""; 0]);
+        assert!(watch.resources().is_none());
     }
 }

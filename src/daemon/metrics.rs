@@ -210,6 +210,11 @@ pub(super) fn applications_read(connection: &ConnectionName, at: Timestamp) {
     set_read_at(["applications", connection.as_str()], at);
 }
 
+/// Notes as of when the custom resources of a namespace are known.
+pub(super) fn resources_read(namespace: &str, at: Timestamp) {
+    set_read_at(["custom-resources", namespace], at);
+}
+
 fn set_read_at(labels: [&str; 2], at: Timestamp) {
     READ_AT
         .with_label_values(&labels)

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::config::Fleet;
+use crate::config::{Fleet, WrittenIn};
 use crate::policy::{Policy, PolicyName, RepositoryName};
 use crate::world::{BranchName, Fact, Folders};
 
@@ -17,6 +17,8 @@ pub(crate) type Listed = BTreeMap<Folders, Fact<BTreeSet<String>>>;
 pub(crate) struct Expansion {
     /// By name.
     pub(crate) policies: Vec<Policy>,
+    /// The policies of each fleet that is a custom resource.
+    pub(crate) members: BTreeMap<PolicyName, BTreeSet<PolicyName>>,
     pub(crate) troubles: Vec<Trouble>,
 }
 
@@ -42,14 +44,32 @@ pub(crate) enum Trouble {
         name: PolicyName,
         fleets: Vec<PolicyName>,
     },
+    /// A custom resource would have a policy of a name that a fleet of the files has, or an older resource.
+    Taken { name: PolicyName, by: WrittenIn },
 }
 
 impl Trouble {
     /// Whether it keeps from being promoted what should be.
     pub(crate) fn is_fault(&self) -> bool {
         match self {
-            Self::Unlisted { .. } | Self::Disputed { .. } => true,
+            Self::Unlisted { .. } | Self::Disputed { .. } | Self::Taken { .. } => true,
             Self::Empty { .. } | Self::Unfit { .. } => false,
+        }
+    }
+}
+
+impl Trouble {
+    /// The policy or fleet that it is about, as it is written.
+    pub(crate) fn about(&self) -> &str {
+        match self {
+            Self::Unlisted { fleet, .. }
+            | Self::Empty { fleet, .. }
+            | Self::Unfit { fleet, .. } => fleet.as_str(),
+            Self::Disputed { name, .. } => name.as_str(),
+            Self::Taken { name, by } => match by {
+                WrittenIn::File(_) => name.as_str(),
+                WrittenIn::Resource { id, .. } => &id.name,
+            },
         }
     }
 }
@@ -81,6 +101,10 @@ impl fmt::Display for Trouble {
                     fleets.join(", ")
                 )
             }
+            Self::Taken { name, by } => write!(
+                f,
+                "`{name}` of {by} stands still, since the files, or an older custom resource, have a policy of that name"
+            ),
         }
     }
 }
@@ -97,61 +121,262 @@ pub(crate) fn folders_of(fleet: &Fleet, branches: &BTreeMap<RepositoryName, Stri
     }
 }
 
-/// The policies of `plain` and of `fleets`. A policy that is written counts instead of one that a fleet has for its name.
+/// What is written, in files and in custom resources.
+#[derive(Clone, Copy)]
+pub(crate) struct Written<'a> {
+    pub(crate) policies: &'a [Policy],
+    pub(crate) fleets: &'a [Fleet],
+    /// Where each of them stands.
+    pub(crate) places: &'a BTreeMap<PolicyName, WrittenIn>,
+}
+
+/// All policies that are written and that fleets have. A policy that is written counts instead of one that a fleet has for its name;
+/// but nothing of a custom resource counts instead of what the files have, or an older resource of another namespace.
 pub(crate) fn expand(
-    (plain, fleets): (&[Policy], &[Fleet]),
+    written: Written<'_>,
     branches: &BTreeMap<RepositoryName, String>,
     listed: &Listed,
 ) -> Expansion {
-    let written: BTreeSet<&PolicyName> = plain.iter().map(|policy| &policy.name).collect();
-    let mut of_name: BTreeMap<PolicyName, Vec<&Fleet>> = BTreeMap::new();
-    let mut troubles = Vec::new();
-    for fleet in fleets {
-        let (folders, name) = (folders_of(fleet, branches), fleet.sample.name.clone());
-        let unlisted = |why: &str| Trouble::Unlisted {
-            fleet: name.clone(),
-            folders: folders.clone(),
-            why: why.to_owned(),
+    let Written {
+        policies,
+        fleets,
+        places,
+    } = written;
+    let age = |name: &PolicyName| match places.get(name) {
+        Some(WrittenIn::Resource { number, id }) => Some((*number, id.namespace.as_str())),
+        Some(WrittenIn::File(_)) | None => None,
+    };
+    let mut expansion = Expansion::default();
+    let of_files = |policy: &&Policy| age(&policy.name).is_none();
+    let plain: Vec<Policy> = policies.iter().filter(of_files).cloned().collect();
+    let (guests, hosts): (Vec<&Fleet>, Vec<&Fleet>) = fleets
+        .iter()
+        .partition(|fleet| age(&fleet.sample.name).is_some());
+    let disputed = of_files_alone(plain, &hosts, (branches, listed), &mut expansion);
+    let names = expansion.policies.iter().map(|policy| policy.name.clone());
+    let mut taken: BTreeSet<PolicyName> = names.chain(disputed).collect();
+
+    // Which policy comes first, of which resource it is, and the policy.
+    let mut offers: Vec<(usize, &PolicyName, Policy)> = Vec::new();
+    let mut own: BTreeSet<(&str, &PolicyName)> = BTreeSet::new();
+    for policy in policies {
+        if let Some((number, namespace)) = age(&policy.name) {
+            offers.push((number, &policy.name, policy.clone()));
+            own.insert((namespace, &policy.name));
+        }
+    }
+    for fleet in guests {
+        let Some((number, namespace)) = age(&fleet.sample.name) else {
+            continue;
         };
-        match listed.get(&folders) {
-            None => troubles.push(unlisted("they have not been listed")),
-            Some(Fact::Unknown { why }) => troubles.push(unlisted(why)),
-            Some(Fact::Known(names)) if names.is_empty() => troubles.push(Trouble::Empty {
-                fleet: name,
-                folders,
+        let members = members(fleet, (branches, listed), &mut expansion.troubles);
+        let is_free = |name: &PolicyName| !own.contains(&(namespace, name));
+        for name in members.into_iter().filter(is_free) {
+            match fleet.policy(&name) {
+                Ok(policy) => offers.push((number, &fleet.sample.name, policy)),
+                Err(why) => expansion.troubles.push(unfit(fleet, &name, why)),
+            }
+        }
+    }
+    offers.sort_by_key(|(number, ..)| *number);
+    for (_, of, policy) in offers {
+        match taken.insert(policy.name.clone()) {
+            true => {
+                if *of != policy.name {
+                    let members = expansion.members.entry(of.clone()).or_default();
+                    members.insert(policy.name.clone());
+                }
+                expansion.policies.push(policy);
+            }
+            false => expansion.troubles.push(Trouble::Taken {
+                name: policy.name,
+                by: places[of].clone(),
             }),
-            Some(Fact::Known(names)) => {
-                for member in names {
-                    match member.parse::<PolicyName>() {
-                        Ok(member) => of_name.entry(member).or_default().push(fleet),
-                        Err(error) => troubles.push(Trouble::Unfit {
-                            folder: fleet.folders.folder_of(member).to_string(),
-                            fleet: name.clone(),
-                            why: error.to_string(),
-                        }),
-                    }
+        }
+    }
+    expansion.policies.sort_by(|a, b| a.name.cmp(&b.name));
+    expansion
+}
+
+/// The policies of the files, and of fleets in files. Gives the names that stand still, since two fleets have them.
+fn of_files_alone(
+    plain: Vec<Policy>,
+    fleets: &[&Fleet],
+    known: Known<'_>,
+    expansion: &mut Expansion,
+) -> Vec<PolicyName> {
+    let written: BTreeSet<PolicyName> = plain.iter().map(|policy| policy.name.clone()).collect();
+    let mut of_name: BTreeMap<PolicyName, Vec<&Fleet>> = BTreeMap::new();
+    for fleet in fleets {
+        for member in members(fleet, known, &mut expansion.troubles) {
+            of_name.entry(member).or_default().push(fleet);
+        }
+    }
+    expansion.policies = plain;
+    of_name.retain(|name, _| !written.contains(name));
+    let mut disputed = Vec::new();
+    for (name, fleets) in of_name {
+        let [fleet] = fleets[..] else {
+            disputed.push(name.clone());
+            let fleets = fleets.iter().map(|fleet| fleet.sample.name.clone());
+            let fleets = fleets.collect();
+            expansion.troubles.push(Trouble::Disputed { name, fleets });
+            continue;
+        };
+        match fleet.policy(&name) {
+            Ok(policy) => expansion.policies.push(policy),
+            Err(why) => expansion.troubles.push(unfit(fleet, &name, why)),
+        }
+    }
+    disputed
+}
+
+/// The branch of each repository, and the folders that are there.
+type Known<'a> = (&'a BTreeMap<RepositoryName, String>, &'a Listed);
+
+/// The names that the folders of a fleet give; what keeps it from having any is told.
+fn members(
+    fleet: &Fleet,
+    (branches, listed): Known<'_>,
+    troubles: &mut Vec<Trouble>,
+) -> Vec<PolicyName> {
+    let (folders, name) = (folders_of(fleet, branches), fleet.sample.name.clone());
+    let unlisted = |why: &str| Trouble::Unlisted {
+        fleet: name.clone(),
+        folders: folders.clone(),
+        why: why.to_owned(),
+    };
+    let mut members = Vec::new();
+    match listed.get(&folders) {
+        None => troubles.push(unlisted("they have not been listed")),
+        Some(Fact::Unknown { why }) => troubles.push(unlisted(why)),
+        Some(Fact::Known(names)) if names.is_empty() => troubles.push(Trouble::Empty {
+            fleet: name,
+            folders,
+        }),
+        Some(Fact::Known(names)) => {
+            for member in names {
+                match member.parse::<PolicyName>() {
+                    Ok(member) => members.push(member),
+                    Err(error) => troubles.push(Trouble::Unfit {
+                        folder: fleet.folders.folder_of(member).to_string(),
+                        fleet: name.clone(),
+                        why: error.to_string(),
+                    }),
                 }
             }
         }
     }
-    let mut policies = plain.to_vec();
-    of_name.retain(|name, _| !written.contains(name));
-    for (name, fleets) in of_name {
-        let [fleet] = fleets[..] else {
-            let fleets = fleets.iter().map(|fleet| fleet.sample.name.clone());
-            let fleets = fleets.collect();
-            troubles.push(Trouble::Disputed { name, fleets });
-            continue;
-        };
-        match fleet.policy(&name) {
-            Ok(policy) => policies.push(policy),
-            Err(why) => troubles.push(Trouble::Unfit {
-                fleet: fleet.sample.name.clone(),
-                folder: fleet.folders.folder_of(name.as_str()).to_string(),
-                why,
-            }),
-        }
+    members
+}
+
+fn unfit(fleet: &Fleet, name: &PolicyName, why: String) -> Trouble {
+    Trouble::Unfit {
+        fleet: fleet.sample.name.clone(),
+        folder: fleet.folders.folder_of(name.as_str()).to_string(),
+        why,
     }
-    policies.sort_by(|a, b| a.name.cmp(&b.name));
-    Expansion { policies, troubles }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::{Value as Json, json};
+
+    use super::{Expansion, Listed, Written, expand, folders_of};
+    use crate::cluster::resources::Resource;
+    use crate::config::load_with;
+    use crate::world::Fact;
+
+    const SETTINGS: &str = "\
+apiVersion: towpath.dev/v1alpha1
+kind: Settings
+repositories: { deploy: { url: deploy.git } }
+custom-resources: { namespaces: { team-a: {}, team-b: {} } }
+policies: []
+---
+kind: PromotionPolicy
+metadata: { name: platform }
+spec:
+  for-each: apps/{policy}
+  repository: deploy
+  images: { web: 'ghcr.io/acme/{policy}' }
+  environments: [{ name: dev, tags: { semver: '*' }, update: 'apps/{policy}' }]
+";
+
+    /// A policy, or a fleet of the folders below `apps-of-NAME`.
+    fn object(name: &str, is_fleet: bool) -> Json {
+        let mut object = json!({
+            "kind": "PromotionPolicy", "metadata": { "name": name },
+            "spec": {
+                "repository": "deploy", "images": { "web": "ghcr.io/acme/{policy}" },
+                "environments": [{ "name": "dev", "tags": { "semver": "*" }, "update": format!("of-{name}/{{policy}}") }],
+            },
+        });
+        if is_fleet {
+            object["spec"]["for-each"] = json!(format!("of-{name}/{{policy}}"));
+        }
+        object
+    }
+
+    #[test]
+    fn what_the_files_have_counts_and_then_what_is_older_but_for_policies_of_the_same_namespace() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("towpath.yaml");
+        std::fs::write(&file, SETTINGS).unwrap();
+        let made = [
+            ("team-a", "api", false),
+            ("team-b", "fleet-b", true),
+            ("team-b", "own", false),
+            ("team-a", "late", false),
+            ("team-a", "fleet-a", true),
+        ];
+        let resource = |(number, (namespace, name, is_fleet)): (i64, &(&str, &str, bool))| {
+            Resource::sample(&object(name, *is_fleet), namespace, number)
+        };
+        let resources: Vec<_> = (0..).zip(&made).map(resource).collect();
+        let config = load_with(&file, &resources).unwrap();
+        let branches = BTreeMap::from([("deploy".parse().unwrap(), "main".to_owned())]);
+        let names = |fleet: &str| match fleet {
+            "platform" => &["api", "web"][..],
+            "fleet-b" => &["web", "own", "late", "shared"],
+            _ => &["shared", "free"],
+        };
+        let listed = config.fleets.iter().map(|fleet| {
+            let names = names(fleet.sample.name.as_str()).iter();
+            let names = names.map(|name| (*name).to_owned()).collect();
+            (folders_of(fleet, &branches), Fact::Known(names))
+        });
+        let listed: Listed = listed.collect();
+        let written = Written {
+            policies: &config.policies,
+            fleets: &config.fleets,
+            places: &config.written_in,
+        };
+        let Expansion {
+            policies, troubles, ..
+        } = expand(written, &branches, &listed);
+        let path = |policy: &crate::policy::Policy| {
+            let site = &policy.environments[0].update[0].site;
+            site.path.to_string()
+        };
+        let paths: Vec<String> = policies.iter().map(path).collect();
+        let expected = [
+            "apps/api",
+            "of-fleet-a/free",
+            "of-fleet-b/late",
+            "of-own/own",
+            "of-fleet-b/shared",
+            "apps/web",
+        ];
+        assert_eq!(paths, expected);
+        let told: Vec<String> = troubles.iter().map(ToString::to_string).collect();
+        insta::assert_snapshot!(told.join("\n"), @"
+        `api` of promotionpolicies/team-a/api stands still, since the files, or an older custom resource, have a policy of that name
+        `web` of promotionpolicies/team-b/fleet-b stands still, since the files, or an older custom resource, have a policy of that name
+        `late` of promotionpolicies/team-a/late stands still, since the files, or an older custom resource, have a policy of that name
+        `shared` of promotionpolicies/team-a/fleet-a stands still, since the files, or an older custom resource, have a policy of that name
+        ");
+    }
 }

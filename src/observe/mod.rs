@@ -43,7 +43,7 @@ use crate::world::{
 
 use answers::Asked;
 pub(crate) use branch::{HISTORY_LENGTH_MAX, holds_file, told};
-pub(crate) use fleets::{Expansion, Listed, Trouble, expand, folders_of};
+pub(crate) use fleets::{Expansion, Listed, Trouble, Written, expand, folders_of};
 use requests::Requests;
 use source::Commits;
 use vouched::still_vouched;

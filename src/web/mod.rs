@@ -30,7 +30,8 @@ pub(crate) use bells::{Bell, Bells};
 pub(crate) use door::{HookKind, HookSource};
 pub(crate) use hooks::Hooks;
 pub(crate) use wire::{
-    BranchStatus, ImageStatus, LeadershipStatus, LimitStatus, RegistryStatus, Status,
+    BranchStatus, ImageStatus, LeadershipStatus, LimitStatus, NamespaceStatus, RegistryStatus,
+    Status,
 };
 
 /// How long a worker may go without a turn before it counts as stuck: the longest fetch and push together,

@@ -20,6 +20,9 @@ pub(crate) struct Status {
     /// Who leads, where there is more than one. Older daemons say nothing of it.
     #[serde(default)]
     pub(crate) leadership: Option<LeadershipStatus>,
+    /// The namespaces with custom resources. Older daemons say nothing of them.
+    #[serde(default)]
+    pub(crate) custom_resources: Vec<NamespaceStatus>,
     pub(crate) registries: Vec<RegistryStatus>,
     pub(crate) images: Vec<ImageStatus>,
     pub(crate) manifests: Vec<BranchStatus>,
@@ -40,6 +43,20 @@ pub(crate) struct LeadershipStatus {
     pub(crate) us: String,
     /// Whether this daemon leads.
     pub(crate) leads: bool,
+}
+
+/// A namespace whose custom resources count.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct NamespaceStatus {
+    pub(crate) namespace: String,
+    /// How many policies and routes there are, and how many of them are left out.
+    pub(crate) resources: usize,
+    pub(crate) refused: usize,
+    /// When it was last read well.
+    pub(crate) read_at: Option<String>,
+    /// Why it could not be read since, if it could not.
+    pub(crate) error: Option<String>,
 }
 
 /// A registry that has been asked.
@@ -109,6 +126,7 @@ impl Status {
             at,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             leadership: None,
+            custom_resources: Vec::new(),
             registries: Vec::new(),
             images: Vec::new(),
             manifests: Vec::new(),

@@ -577,7 +577,7 @@ async fn what_a_cluster_refuses_is_told_with_what_is_missing() {
     Kubernetes forbids us to `list` `applications` in the namespace `argocd`: applications.argoproj.io is forbidden: User "system:serviceaccount:towpath:towpath" cannot list resource (allow it by a Role with the verb `list` on `applications` of the group `argoproj.io`, bound to us in the namespace `argocd`)
     1 known; Kubernetes forbids us to `list` `appprojects` in the namespace `argocd`: appprojects.argoproj.io is forbidden (allow it by a Role with the verb `list` on `appprojects` of the group `argoproj.io`, bound to us in the namespace `argocd`)
     Kubernetes does not know who we are when asked to list applications in the namespace `argocd` (log in to the cluster again; a pod's token is renewed by the kubelet)
-    Kubernetes knows no `applications` of Argo CD in this cluster (is Argo CD in this cluster? `kubernetes.context` says which cluster is meant)
+    Kubernetes knows no `applications.argoproj.io` in this cluster (is Argo CD in this cluster? `kubernetes.context` says which cluster is meant)
     Kubernetes would not list applications in the namespace `argocd` (500): etcdserver: leader changed
     Kubernetes answered what towpath does not understand when asked to list applications in the namespace `argocd` (is it Argo CD that answers there?)
     the kubeconfig `FOLDER/kubeconfig` has no context `there` (`kubectl config get-contexts` lists those that it has)

@@ -31,6 +31,8 @@ pub(crate) struct Lab {
     argo_cd: Option<String>,
     /// What stands behind `leadership:`, if anything.
     leadership: Option<String>,
+    /// What stands behind `custom-resources:`, if anything.
+    custom_resources: Option<String>,
     /// What stands behind `servers:`, if anything.
     servers: Option<String>,
     /// What the program finds in its environment.
@@ -64,6 +66,7 @@ impl Lab {
             render: None,
             argo_cd: None,
             leadership: None,
+            custom_resources: None,
             servers: None,
             environment: BTreeMap::new(),
         };
@@ -130,6 +133,12 @@ impl Lab {
     /// Sets what stands behind `leadership:`.
     pub(crate) fn leadership(&mut self, settings: &str) {
         self.leadership = Some(settings.to_owned());
+        self.configure();
+    }
+
+    /// Sets what stands behind `custom-resources:`.
+    pub(crate) fn custom_resources(&mut self, settings: &str) {
+        self.custom_resources = Some(settings.to_owned());
         self.configure();
     }
 
@@ -234,6 +243,10 @@ impl Lab {
         let render = render.map_or_else(String::new, |render| format!("render: {render}\n"));
         let argo_cd = self.argo_cd.as_ref();
         let argo_cd = argo_cd.map_or_else(String::new, |argo_cd| format!("argo-cd: {argo_cd}\n"));
+        let custom_resources = self.custom_resources.as_ref();
+        let custom_resources = custom_resources.map_or_else(String::new, |settings| {
+            format!("custom-resources: {settings}\n")
+        });
         let leadership = self.leadership.as_ref();
         let leadership = leadership.map_or_else(String::new, |leadership| {
             format!("leadership: {leadership}\n")
@@ -241,7 +254,7 @@ impl Lab {
         let servers = self.servers.as_ref();
         let servers = servers.map_or_else(String::new, |servers| format!("servers: {servers}\n"));
         let text = format!(
-            "apiVersion: towpath.dev/v1alpha1\nkind: Settings\npolicies: [policies]\ncache: cache\nlisten: 127.0.0.1:0\nrepositories:\n  deploy: {{ {}, poll-interval: {interval} }}\n{source}registries:\n{registries}{hooks}{commit}{render}{argo_cd}{leadership}{servers}",
+            "apiVersion: towpath.dev/v1alpha1\nkind: Settings\npolicies: [policies]\ncache: cache\nlisten: 127.0.0.1:0\nrepositories:\n  deploy: {{ {}, poll-interval: {interval} }}\n{source}registries:\n{registries}{hooks}{commit}{render}{argo_cd}{leadership}{custom_resources}{servers}",
             self.repository,
         );
         self.write("towpath.yaml", &text);

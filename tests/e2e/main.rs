@@ -5,6 +5,7 @@
 mod approvals;
 mod charts;
 mod commits;
+mod custom_resources;
 mod daemon;
 mod doctor;
 mod events;

@@ -9,8 +9,9 @@ use super::finding::{Finding, Group, Subject};
 use super::{Bounds, QUESTION_MAX, SILENT, Seen, told};
 use crate::cli::edges::argo_cd;
 use crate::cli::run::Setup;
+use crate::cluster::resources::{GROUP, ResourceKind};
 use crate::cluster::{Connection, Desk, Events, Namespace, Refresh, Right, Server};
-use crate::config::{ArgoCdSettings, LeadershipSettings, Settings};
+use crate::config::{ArgoCdSettings, CustomResourcesSettings, LeadershipSettings, Settings};
 use crate::daemon;
 use crate::login::{ClusterWay, Environment, PullSecrets, Source, Which};
 use crate::world::Fact;
@@ -79,6 +80,13 @@ fn needed(settings: &Settings) -> Vec<Needed> {
             rights: ["create", "patch"].map(right).into(),
         });
     }
+    if let Some(CustomResourcesSettings { namespaces, way }) = &settings.custom_resources {
+        needed.push(Needed {
+            what: "custom-resources".to_owned(),
+            way: way.clone(),
+            rights: namespaces.keys().flat_map(of_resources).collect(),
+        });
+    }
     for (name, settings) in &settings.argo_cd {
         if let Server::Kubernetes { way, namespaces } = &settings.server {
             needed.push(Needed {
@@ -132,6 +140,20 @@ fn of_argo_cd(namespaces: &[Namespace], settings: &ArgoCdSettings) -> Vec<Right>
         }
     }
     rights
+}
+
+fn of_resources(namespace: &String) -> impl Iterator<Item = Right> {
+    let right = |verb, kind: ResourceKind| Right {
+        verb,
+        group: GROUP,
+        resource: kind.plural(),
+        name: None,
+        namespace: Some(Namespace::Named(namespace.clone())),
+    };
+    let kinds = [ResourceKind::Policy, ResourceKind::Route];
+    kinds
+        .into_iter()
+        .flat_map(move |kind| ["list", "watch"].map(|verb| right(verb, kind)))
 }
 
 fn of_secrets(secrets: &PullSecrets) -> Vec<Right> {

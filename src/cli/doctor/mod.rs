@@ -84,7 +84,7 @@ impl Bounds {
 const SILENT: &str = "there was no answer in time";
 
 pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
-    let SourceArgs { config, cache } = &args.source;
+    let SourceArgs { config, cache, .. } = &args.source;
     let config_file = &config.config;
     let config = config::load(config_file).map_err(Failure::config)?;
     let settings_are = here::settings(config_file, &config);

@@ -110,8 +110,8 @@ impl<T: Shape> Shape for Signers<T> {
 
 /// Where keys and trust roots are read.
 pub(in crate::config) struct SignerFiles<'a> {
-    /// The folder of the file that names them.
-    pub(in crate::config) folder: &'a Path,
+    /// The folder of the file that names them; `None` for a custom resource, which names no files.
+    pub(in crate::config) folder: Option<&'a Path>,
     pub(in crate::config) beside: &'a mut Beside,
     /// That of the settings.
     pub(in crate::config) root: TrustRoot,
@@ -184,11 +184,21 @@ impl SignerFiles<'_> {
         }
     }
 
+    /// Refuses a path in a custom resource: whoever writes one may not read what is there.
+    fn no_file(&mut self, place: Span, hint: &str) {
+        let message = "a custom resource cannot name a file";
+        self.faults.error_with_hint(place, message, hint);
+    }
+
     fn key(&mut self, written: &Placed<KeyText>) -> Option<SignerKey> {
         let KeyText(text) = &written.value;
-        let read = match text.contains(PEM) {
-            true => Ok(text.as_str().into()),
-            false => self.beside.text(&self.folder.join(text)),
+        let read = match (text.contains(PEM), self.folder) {
+            (true, _) => Ok(text.as_str().into()),
+            (false, Some(folder)) => self.beside.text(&folder.join(text)),
+            (false, None) => {
+                self.no_file(written.span, "write the public key itself, in PEM");
+                return None;
+            }
         };
         let pem: Arc<str> = match read {
             Ok(pem) => pem,
@@ -222,7 +232,12 @@ impl SignerFiles<'_> {
         &mut self,
         TrustRootEntry { file }: &TrustRootEntry,
     ) -> Option<TrustRoot> {
-        let json = self.beside.text(&self.folder.join(&file.value));
+        let Some(folder) = self.folder else {
+            let hint = "leave it out; `trust-root` of the settings counts for all policies";
+            self.no_file(file.span, hint);
+            return None;
+        };
+        let json = self.beside.text(&folder.join(&file.value));
         let root = json.and_then(|json| match check_root(&json) {
             Ok(fingerprint) => Ok(TrustRoot::Own { fingerprint, json }),
             Err(error) => Err(format!("`{}` cannot be used: {error}", file.value)),

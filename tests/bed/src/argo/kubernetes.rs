@@ -62,10 +62,10 @@ pub(super) fn answer(argo: &Argo, request: &Request, stream: &TcpStream) -> std:
         ] => {
             return review(argo, request, stream);
         }
-        ["apis", "argoproj.io", "v1alpha1", resource] => (None, resource, None),
+        ["apis", "argoproj.io" | "towpath.dev", "v1alpha1", resource] => (None, resource, None),
         [
             "apis",
-            "argoproj.io",
+            "argoproj.io" | "towpath.dev",
             "v1alpha1",
             "namespaces",
             namespace,
@@ -73,13 +73,25 @@ pub(super) fn answer(argo: &Argo, request: &Request, stream: &TcpStream) -> std:
         ] => (Some(namespace), resource, None),
         [
             "apis",
-            "argoproj.io",
+            "argoproj.io" | "towpath.dev",
             "v1alpha1",
             "namespaces",
             namespace,
             resource,
             name,
         ] => (Some(namespace), resource, Some(name)),
+        [
+            "apis",
+            "towpath.dev",
+            "v1alpha1",
+            "namespaces",
+            "argocd",
+            resource,
+            name,
+            "status",
+        ] if request.method == "PATCH" => {
+            return patch_status(argo, request, (resource, name), stream);
+        }
         _ => return reply(stream, 404, &status(404, "not found"), &[]),
     };
     match (request.method.as_str(), name) {
@@ -171,6 +183,45 @@ fn get(argo: &Argo, (resource, name): (&str, &str), stream: &TcpStream) -> std::
             reply(stream, 200, &object, &[])
         }
         None => reply(stream, 404, &status(404, "not found"), &[]),
+    }
+}
+
+/// Merges what stands under `status`, if the object still is of the version that is named. It gets no new generation by that.
+fn patch_status(
+    argo: &Argo,
+    request: &Request,
+    (resource, name): (&str, &str),
+    stream: &TcpStream,
+) -> std::io::Result<()> {
+    let is_merge = request.header("content-type") == Some("application/merge-patch+json");
+    let Some(mut object) = argo.get(resource, name).filter(|_| is_merge) else {
+        let words = format!("{resource}.towpath.dev \"{name}\" not found");
+        return reply(stream, 404, &status(404, &words), &[]);
+    };
+    let named = &request.body["metadata"]["resourceVersion"];
+    if *named != object["metadata"]["resourceVersion"] {
+        let words = "the object has been modified; please apply your changes to the latest version";
+        return reply(stream, 409, &status(409, words), &[]);
+    }
+    merge(&mut object["status"], &request.body["status"]);
+    argo.put(resource, object.clone());
+    reply(stream, 200, &object, &[])
+}
+
+/// <https://www.rfc-editor.org/rfc/rfc7396>
+fn merge(target: &mut Json, patch: &Json) {
+    let Some(patch) = patch.as_object() else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    for (key, value) in patch {
+        match value.is_null() {
+            true => drop(target.as_object_mut().map(|entries| entries.remove(key))),
+            false => merge(&mut target[key], value),
+        }
     }
 }
 

@@ -27,6 +27,9 @@ pub use leases::LEASES;
 /// The resources that there are.
 pub const APPLICATIONS: &str = "applications";
 pub const PROJECTS: &str = "appprojects";
+/// The custom resources of towpath.
+pub const POLICIES: &str = "promotionpolicies";
+pub const ROUTES: &str = "routes";
 
 /// What goes wrong with each request until it is healed.
 #[derive(Clone, Debug)]
@@ -161,6 +164,34 @@ impl Argo {
         state.tell(kind, resource, object.clone());
         self.shared.changed.notify_all();
         Some(object)
+    }
+
+    /// Makes a custom resource as an API server does, or changes what it says: with an identity, its age, and a generation that
+    /// counts on. What stands of how it is, stays.
+    pub fn apply(&self, resource: &str, mut object: Json) {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        let before = self.get(resource, name);
+        let metadata = before.as_ref().map(|before| before["metadata"].clone());
+        let generation = metadata.as_ref().and_then(|one| one["generation"].as_i64());
+        let made = self.state().version;
+        object["metadata"]["uid"] = match &metadata {
+            Some(metadata) => metadata["uid"].clone(),
+            None => json!(format!("uid-{made}")),
+        };
+        object["metadata"]["creationTimestamp"] = match &metadata {
+            Some(metadata) => metadata["creationTimestamp"].clone(),
+            // Versions start at 1000.
+            None => json!(format!(
+                "2026-03-01T{:02}:{:02}:00Z",
+                made / 60 % 24,
+                made % 60
+            )),
+        };
+        object["metadata"]["generation"] = json!(generation.unwrap_or(0) + 1);
+        if let Some(before) = before {
+            object["status"] = before["status"].clone();
+        }
+        self.put(resource, object);
     }
 
     /// Takes an object of `argocd` away.
@@ -457,7 +488,11 @@ fn begin(mut stream: &TcpStream) -> std::io::Result<()> {
 }
 
 fn chunk(mut stream: &TcpStream, line: &Json) -> std::io::Result<()> {
-    let line = format!("{line}\n");
+    // As an API server writes an event: what happened comes first.
+    let line = match (line.get("type"), line.get("object")) {
+        (Some(kind), Some(object)) => format!("{{\"type\":{kind},\"object\":{object}}}\n"),
+        _ => format!("{line}\n"),
+    };
     stream.write_all(format!("{:x}\r\n{line}\r\n", line.len()).as_bytes())?;
     stream.flush()
 }

@@ -1,0 +1,137 @@
+//! The settings and policies that a verb works with: those of the files, and the custom resources that the settings name.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::run::{Setup, next_setup};
+use super::shard::Shard;
+use super::{Failure, SourceArgs};
+use crate::cluster::Reporter;
+use crate::cluster::resources::{ResourceId, Resources};
+use crate::config::{self, Config, Judged, Problems, Settings, Verdict, Watch, WrittenIn};
+use crate::daemon::{self, Guests, LastDecided};
+use crate::policy::PolicyName;
+
+/// Loads and checks what `args` name. Custom resources are read now, all of them or none: a verb that left out what it could not read
+/// would tell of other policies than the daemon has.
+pub(super) async fn load(args: &SourceArgs) -> Result<Result<Config, Problems>, Failure> {
+    let file = &args.config.config;
+    match config::load(file) {
+        Ok(config) if !args.files_only => with_resources(file, config).await,
+        loaded => Ok(loaded),
+    }
+}
+
+async fn with_resources(file: &Path, config: Config) -> Result<Result<Config, Problems>, Failure> {
+    let Settings {
+        custom_resources: Some(named),
+        ..
+    } = &config.settings
+    else {
+        return Ok(Ok(config));
+    };
+    let resources = config::resources(named, daemon::now);
+    resources.read().await;
+    if let Some(why) = resources.trouble() {
+        let message = format!("the custom resources cannot be read: {why}");
+        let failure = Failure::from(anyhow::anyhow!(message));
+        return Err(failure.with_hint("`--files-only` leaves them out"));
+    }
+    let seen = resources.seen().unwrap_or_default();
+    Ok(config::load_with(file, &seen.resources))
+}
+
+/// Waits for the custom resources that the settings name, and gives a configuration that has them; `None` where they name none.
+pub(super) async fn whole_setup(watch: &mut Watch, pod: Option<&Reporter>) -> Option<Setup> {
+    match watch.whole().await? {
+        Ok(config) => Some(Setup::new(config)),
+        Err(problems) => {
+            tracing::error!("the configuration is invalid by now\n{problems}");
+            Some(next_setup(watch, pod).await)
+        }
+    }
+}
+
+impl Setup {
+    /// Loads and checks what `args` name, custom resources included.
+    pub(super) async fn of(args: &SourceArgs) -> Result<Self, Failure> {
+        let config = load(args).await?.map_err(Failure::config)?;
+        let setup = Self::new(config).with_cache(args.cache.as_deref());
+        setup.log_refused(None);
+        Ok(setup)
+    }
+
+    /// The same of the files alone.
+    pub(super) fn of_files(args: &SourceArgs) -> Result<Self, Failure> {
+        let SourceArgs { config, cache, .. } = args;
+        Ok(Self::load(&config.config)?.with_cache(cache.as_deref()))
+    }
+
+    /// Says which custom resources do not count and why, but for what `before` said.
+    pub(super) fn log_refused(&self, before: Option<&Self>) {
+        let said = |judged: &Judged| before.is_some_and(|before| before.judged.contains(judged));
+        for judged in self.judged.iter().filter(|judged| !said(judged)) {
+            if let Verdict::Refused(problems) = &judged.verdict {
+                let why = problems.by_key();
+                tracing::warn!(resource = %judged.id, why, "a custom resource does not count");
+            }
+        }
+    }
+
+    /// The custom resource that a policy came from, or its fleet, if it did.
+    pub(super) fn resource_of(&self, name: &PolicyName) -> Option<ResourceId> {
+        let mut fleets = self.members.iter();
+        let fleet = fleets.find(|(_, members)| members.contains(name));
+        let written = fleet.map_or(name, |(fleet, _)| fleet);
+        match self.written_in.get(written)? {
+            WrittenIn::Resource { id, .. } => Some(id.clone()),
+            WrittenIn::File(_) => None,
+        }
+    }
+
+    /// What the daemon keeps of the custom resources that these policies came from.
+    pub(super) fn guests(&self, resources: Arc<Resources>, decided: &Arc<LastDecided>) -> Guests {
+        let names: BTreeSet<&str> = self.policies.iter().map(|one| one.name.as_str()).collect();
+        decided.retain(|name| names.contains(name.as_str()));
+        let mut troubles: BTreeMap<PolicyName, Vec<String>> = BTreeMap::new();
+        for trouble in &self.troubles {
+            if let Ok(about) = trouble.about().parse::<PolicyName>()
+                && matches!(
+                    self.written_in.get(&about),
+                    Some(WrittenIn::Resource { .. })
+                )
+            {
+                troubles.entry(about).or_default().push(trouble.to_string());
+            }
+        }
+        let is_first = self.shard.is_none_or(Shard::is_first);
+        let is_ours = |judged: &&Judged| {
+            let name = judged.id.name.as_str();
+            match judged.verdict {
+                Verdict::Policy if troubles.keys().any(|one| one.as_str() == name) => is_first,
+                Verdict::Policy => names.contains(name),
+                Verdict::Fleet => {
+                    let mut fleets = self.fleets.iter();
+                    fleets.any(|fleet| fleet.sample.name.as_str() == name)
+                }
+                // Nobody has what does not count, so one of all tells of it.
+                Verdict::Route | Verdict::Refused(_) => is_first,
+            }
+        };
+        let mut counts: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+        for Judged { id, verdict, .. } in &self.judged {
+            let (all, refused) = counts.entry(id.namespace.clone()).or_default();
+            *all += 1;
+            *refused += usize::from(matches!(verdict, Verdict::Refused(_)));
+        }
+        Guests {
+            resources,
+            judged: self.judged.iter().filter(is_ours).cloned().collect(),
+            counts,
+            members: self.members.clone(),
+            troubles,
+            decided: decided.clone(),
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! Policies and routes from custom resources: guests of the files, each judged by itself with the checks that files have.
+//!
+//! The files come first and are right or wrong without them; then the resources, the oldest first. One that is wrong is left out with
+//! its reasons, as if it were not there, and holds up no other. Not here: how they are read from the cluster (`cluster`), and how far
+//! those of a namespace may go (`limits`).
+//! Invariant: what the files say means the same whatever resources there are.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::{Value as Json, json};
+use sha2::{Digest as _, Sha256};
+
+use super::Config;
+use super::beside::Beside;
+use super::check_forge;
+use super::check_policy::{Check, Checked};
+use super::check_route::FoundRoute;
+use super::find_signers;
+use super::fleet::Fleet;
+use super::gates::SignerFiles;
+use super::limits::{Beyond, Limits};
+use super::mask;
+use super::nouns::API_VERSION;
+use super::problem::{Faults, Problem, Problems, Severity};
+use super::raw;
+use super::settings::Settings;
+use super::shape::Shape as _;
+use super::source::{Source, Span, Whence};
+use super::tree;
+use crate::cluster::resources::{Resource, ResourceId, ResourceKind};
+use crate::policy::gate::TrustRoot;
+use crate::policy::{Deliver, Environment, Group, Policy, RepositoryName};
+
+/// Most custom resources of one namespace: ten for each of a hundred applications of one team. By namespace, so that whoever makes too
+/// many takes nothing from others.
+const OF_NAMESPACE_MAX: usize = 1000;
+
+/// A custom resource whose text was read.
+pub(super) struct Guest {
+    resource: Arc<Resource>,
+    /// The number of its text among the sources.
+    file: usize,
+    faults: Faults,
+}
+
+/// What became of a custom resource.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Judged {
+    pub(crate) id: ResourceId,
+    pub(crate) uid: String,
+    pub(crate) generation: i64,
+    pub(crate) verdict: Verdict,
+}
+
+/// Whether a custom resource counts, and as what.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Verdict {
+    Policy,
+    Fleet,
+    Route,
+    /// It does not count until what is wrong is mended.
+    Refused(Problems),
+}
+
+/// What the settings say that guests are held to.
+#[derive(Clone, Copy)]
+pub(super) struct House<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) branches: &'a BTreeMap<RepositoryName, String>,
+    pub(super) root: &'a TrustRoot,
+    /// Where it is said that forges sign, if they do.
+    pub(super) forge_signs: Option<Span>,
+}
+
+/// What guests bring.
+#[derive(Default)]
+pub(super) struct Brought {
+    pub(super) policies: Vec<Policy>,
+    pub(super) fleets: Vec<Fleet>,
+    pub(super) judged: Vec<Judged>,
+}
+
+impl<'a> House<'a> {
+    /// How far the policies of `namespace` may go; `None` where its resources do not count.
+    fn limits(self, namespace: &str) -> Option<&'a Limits> {
+        let settings = self.settings.custom_resources.as_ref()?;
+        settings.namespaces.get(namespace)
+    }
+}
+
+/// Makes sources of what `resources` say, of which the oldest comes first.
+pub(super) fn read(
+    resources: &[Arc<Resource>],
+    sources: &mut Vec<Source>,
+    fingerprint: &mut Sha256,
+) -> Vec<Guest> {
+    let mut guests = Vec::new();
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for resource in resources {
+        let Resource {
+            id,
+            uid,
+            generation,
+            ..
+        } = &**resource;
+        let count = counts.entry(&id.namespace).or_default();
+        *count += 1;
+        let is_one_too_many = *count > OF_NAMESPACE_MAX;
+        let text = match is_one_too_many {
+            true => String::new(),
+            false => text(resource),
+        };
+        let mut faults = Faults::default();
+        let file = sources.len();
+        let start = Span {
+            file,
+            start: 0,
+            end: 0,
+        };
+        let documents = tree::parse(file, &text, &mut faults);
+        if is_one_too_many {
+            let message = format!("a namespace has {OF_NAMESPACE_MAX} policies and routes at most");
+            faults.error_with_hint(start, message, "the oldest count");
+        }
+        if let Err(why) = &resource.spec {
+            faults.error(start, why);
+        }
+        for part in [&id.to_string(), uid, &generation.to_string(), &text] {
+            fingerprint.update(Sha256::digest(part));
+        }
+        sources.push(Source {
+            path: PathBuf::from(id.to_string()),
+            whence: Whence::Resource(id.clone()),
+            masks: mask::find(&text, &documents),
+            text,
+            documents,
+        });
+        guests.push(Guest {
+            resource: resource.clone(),
+            file,
+            faults,
+        });
+    }
+    guests
+}
+
+/// What a resource says, as a file would say it. Labels, annotations and what else the cluster keeps of it say nothing to us.
+fn text(resource: &Resource) -> String {
+    let Resource { id, spec, .. } = resource;
+    let said = json!({
+        "apiVersion": API_VERSION,
+        "kind": id.kind.name(),
+        "metadata": { "name": id.name },
+        "spec": spec.as_ref().unwrap_or(&Json::Null),
+    });
+    serde_yaml::to_string(&said).expect("a tree of JSON can be written as YAML")
+}
+
+impl Check<'_> {
+    /// Judges `guests` after all that stands in files.
+    pub(super) fn guests(
+        &mut self,
+        guests: Vec<Guest>,
+        house: House<'_>,
+        beside: &mut Beside,
+    ) -> Brought {
+        let is_let_in = |guest: &Guest| house.limits(&guest.resource.id.namespace).is_some();
+        let mut brought = Brought::default();
+        let guests = guests.into_iter().filter(is_let_in);
+        let (routes, policies): (Vec<_>, Vec<_>) =
+            guests.partition(|guest| guest.resource.id.kind == ResourceKind::Route);
+        // A policy may be older than its route.
+        for guest in routes.into_iter().chain(policies) {
+            let judged = self.guest(guest, (house, beside), &mut brought);
+            brought.judged.push(judged);
+        }
+        self.scope = None;
+        brought
+    }
+
+    fn guest(
+        &mut self,
+        guest: Guest,
+        (house, beside): (House<'_>, &mut Beside),
+        brought: &mut Brought,
+    ) -> Judged {
+        let Guest {
+            resource,
+            file,
+            faults,
+        } = guest;
+        let Resource {
+            id,
+            uid,
+            generation,
+            ..
+        } = &*resource;
+        self.scope = Some(id.namespace.clone());
+        let others = std::mem::replace(self.faults, faults);
+        let verdict = match id.kind {
+            ResourceKind::Route => {
+                self.guest_route(file, (house, beside));
+                Verdict::Route
+            }
+            ResourceKind::Policy => match self.guest_policy(file, (house, beside)) {
+                Some(Checked::One(policy)) => {
+                    brought.policies.push(policy);
+                    Verdict::Policy
+                }
+                Some(Checked::Fleet(fleet)) => {
+                    brought.fleets.push(*fleet);
+                    Verdict::Fleet
+                }
+                None => Verdict::Policy,
+            },
+        };
+        let own = std::mem::replace(self.faults, others);
+        Judged {
+            id: id.clone(),
+            uid: uid.clone(),
+            generation: *generation,
+            verdict: match own.errors() {
+                0 => verdict,
+                _ => Verdict::Refused(own.into_problems(self.sources)),
+            },
+        }
+    }
+
+    fn guest_route(&mut self, file: usize, (house, beside): (House<'_>, &mut Beside)) {
+        let sources = self.sources;
+        for document in &sources[file].documents {
+            let mut route = raw::Route::read(document, self.faults);
+            let spec = route.as_mut().map(|route| &mut route.spec.value);
+            let mut files = no_files(house, beside, self.faults);
+            find_signers(spec.map(|spec| &mut spec.environments), &mut files);
+            self.routes(FoundRoute::new(document, route));
+        }
+    }
+
+    /// What the resource whose text is `file` says; `None` where a fault says what is wrong.
+    fn guest_policy(
+        &mut self,
+        file: usize,
+        (house, beside): (House<'_>, &mut Beside),
+    ) -> Option<Checked> {
+        let sources = self.sources;
+        let document = sources[file].documents.first()?;
+        let mut policy = raw::PromotionPolicy::read(document, self.faults)?;
+        let spec = &mut policy.spec;
+        let place = spec.owner;
+        let mut files = no_files(house, beside, self.faults);
+        find_signers(spec.value.environments.as_mut(), &mut files);
+        let limits = house.limits(self.scope.as_ref()?)?;
+        self.policy_or_nothing(policy, |check, checked| {
+            let (policy, judged) = match checked {
+                Checked::One(policy) => {
+                    let default = house.branches.get(&policy.repository);
+                    (&*policy, limits.judge(policy, default))
+                }
+                // What its policies write is known when its folders are.
+                Checked::Fleet(fleet) => {
+                    fleet.limit(limits.clone());
+                    (&fleet.sample, limits.judge_repositories(&fleet.sample))
+                }
+            };
+            if let Err(Beyond { message, hint }) = judged {
+                check.faults.error_with_hint(place, message, hint);
+            }
+            if policy.environments.iter().any(shares_requests) {
+                // One policy's wish to merge would merge what the others propose.
+                let message = "a custom resource shares no pull request with other policies";
+                let hint = "leave `group: environment` out";
+                check.faults.error_with_hint(place, message, hint);
+            }
+            if let Some(place) = house.forge_signs {
+                let alone = std::iter::once(policy);
+                check_forge::check_signatures(house.settings, place, alone, check.faults);
+            }
+        })
+    }
+}
+
+/// Whether what is proposed here is proposed together with what others propose.
+fn shares_requests(environment: &Environment) -> bool {
+    match &environment.deliver {
+        Deliver::Commit { .. } => false,
+        Deliver::PullRequest(requests) => requests.group != Group::Policy,
+    }
+}
+
+/// Where the keys that a resource names are read: nowhere.
+fn no_files<'a>(
+    house: House<'_>,
+    beside: &'a mut Beside,
+    faults: &'a mut Faults,
+) -> SignerFiles<'a> {
+    SignerFiles {
+        folder: None,
+        beside,
+        root: house.root.clone(),
+        faults,
+    }
+}
+
+impl Config {
+    /// What is wrong with the custom resources that do not count.
+    pub(crate) fn refused(&self) -> impl Iterator<Item = Problem> {
+        let problems = self
+            .judged
+            .iter()
+            .filter_map(|judged| match &judged.verdict {
+                Verdict::Refused(problems) => Some(problems.list.iter().cloned()),
+                Verdict::Policy | Verdict::Fleet | Verdict::Route => None,
+            });
+        problems.flatten()
+    }
+}
+
+impl Problems {
+    /// The first error by the keys that lead to it, and how many more there are, for those who know no lines.
+    pub(crate) fn by_key(&self) -> String {
+        let Self { list, omitted } = self;
+        let mut errors = list
+            .iter()
+            .filter(|problem| problem.severity == Severity::Error);
+        let Some(first) = errors.next() else {
+            return String::new();
+        };
+        let key = first.place.as_ref().map(|place| place.key.as_str());
+        let key = key.filter(|key| !key.is_empty());
+        let key = key.map(|key| format!("{key}: ")).unwrap_or_default();
+        let hint = first.hint.as_ref().map(|hint| format!(" ({hint})"));
+        let more = match errors.count() + omitted {
+            0 => String::new(),
+            more => format!("; and {more} more"),
+        };
+        format!("{key}{}{}{more}", first.message, hint.unwrap_or_default())
+    }
+}

@@ -1,0 +1,216 @@
+//! How far the policies of one namespace may go: what the settings let its custom resources name, write and ask.
+//!
+//! Not here: what no resource may say at all, such as the path of a file beside the settings (`gates/signature`).
+//! Invariant: a policy that came from a resource, or a fleet of one, exists only within the limits of its namespace.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use globset::{GlobBuilder, GlobMatcher};
+use url::Url;
+
+use super::forms::OneOrMany;
+use super::servers::{ServerName, host_of};
+use super::shape::{Leaf, Placed, Refusal, shape};
+use crate::policy::gate::checks::Ask;
+use crate::policy::{Deliver, Environment, Policy, RepositoryName};
+
+shape! {
+    /// How far the policies of a namespace may go. Nothing means: anywhere that the settings lead to, and no check.
+    struct NamespaceEntry {
+        /// The repositories of the settings that its policies may name, as manifests repository or as source: `deploy`, or a list. Default: all.
+        repositories: Option<OneOrMany<Placed<RepositoryName>>> = "repositories",
+        /// The branches that they may write, as globs: `main`, `["main", "env/*"]`. Default: all.
+        branches: Option<OneOrMany<Placed<PathGlob>>> = "branches",
+        /// The folders and files that they may write, as globs; what lies below counts: `apps/team-a`, `["apps/team-a-*"]`. Default: all.
+        paths: Option<OneOrMany<Placed<PathGlob>>> = "paths",
+        /// The images that they may name, as globs; what lies below counts: `ghcr.io/acme/team-a`. Default: all.
+        images: Option<OneOrMany<Placed<PathGlob>>> = "images",
+        /// The servers that their checks may ask, by host, with the logins that the settings have for them: `prometheus.example.com`. Default: none.
+        servers: Option<OneOrMany<Placed<ServerName>>> = "servers",
+    }
+}
+
+/// A glob of paths, in which `*` ends at a `/` and `**` does not.
+#[derive(Clone, Debug)]
+pub(super) struct PathGlob(GlobMatcher);
+
+/// How far the policies of one namespace may go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    namespace: String,
+    repositories: Option<BTreeSet<RepositoryName>>,
+    branches: Option<Vec<PathGlob>>,
+    paths: Option<Vec<PathGlob>>,
+    images: Option<Vec<PathGlob>>,
+    servers: BTreeSet<String>,
+}
+
+/// What a policy goes beyond.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Beyond {
+    /// What the policy would do.
+    pub(super) message: String,
+    pub(super) hint: String,
+}
+
+impl Leaf for PathGlob {
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        let written = text.trim_end_matches('/');
+        if written.is_empty() || written.starts_with('/') {
+            return Err(Refusal::new(format!("`{text}` is no path of a repository"))
+                .hint("write it from the root of the repository: `apps/team-a`"));
+        }
+        let glob = GlobBuilder::new(written).literal_separator(true).build();
+        match glob {
+            Ok(glob) => Ok(Self(glob.compile_matcher())),
+            Err(error) => {
+                let message = format!("`{text}` is not a glob: {}", error.kind());
+                Err(Refusal::new(message))
+            }
+        }
+    }
+}
+
+impl PartialEq for PathGlob {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.glob() == other.0.glob()
+    }
+}
+
+impl Eq for PathGlob {}
+
+impl fmt::Display for PathGlob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`", self.0.glob())
+    }
+}
+
+impl Limits {
+    pub(super) fn new(namespace: &str, entry: NamespaceEntry) -> Self {
+        let NamespaceEntry {
+            repositories,
+            branches,
+            paths,
+            images,
+            servers,
+        } = entry;
+        fn values<T>(written: Option<OneOrMany<Placed<T>>>) -> Option<Vec<T>> {
+            let OneOrMany(all) = written?;
+            Some(all.into_iter().map(|one| one.value.value).collect())
+        }
+        let servers = values(servers).unwrap_or_default().into_iter();
+        Self {
+            namespace: namespace.to_owned(),
+            repositories: values(repositories).map(|all| all.into_iter().collect()),
+            branches: values(branches),
+            paths: values(paths),
+            images: values(images),
+            servers: servers.map(|ServerName(host)| host).collect(),
+        }
+    }
+
+    /// What `policy`, whose repository has the branch `default`, goes beyond first.
+    pub(super) fn judge(&self, policy: &Policy, default: Option<&String>) -> Result<(), Beyond> {
+        self.judge_repositories(policy)?;
+        for image in policy.images.values() {
+            let name = image.repository.to_string();
+            if !allows(self.images.as_deref(), &name) {
+                let does = format!("the image `{name}` is not one that may be named here");
+                return Err(self.beyond(does, "images", shown(self.images.as_deref())));
+            }
+        }
+        for environment in &policy.environments {
+            self.judge_environment(environment, default)?;
+        }
+        Ok(())
+    }
+
+    /// The same of what all policies of a fleet have in common, whatever their names are.
+    pub(super) fn judge_repositories(&self, policy: &Policy) -> Result<(), Beyond> {
+        let Some(allowed) = &self.repositories else {
+            return Ok(());
+        };
+        let rules = policy
+            .environments
+            .iter()
+            .flat_map(|one| one.rules.values());
+        let sources = rules.filter_map(|rule| rule.source());
+        let sources = sources.map(|source| &source.repository);
+        for name in std::iter::once(&policy.repository).chain(sources) {
+            if !allowed.contains(name) {
+                let does = format!("the repository `{name}` is not one that may be named here");
+                let names = allowed.iter().map(|name| format!("`{name}`"));
+                return Err(self.beyond(does, "repositories", names.collect()));
+            }
+        }
+        Ok(())
+    }
+
+    fn judge_environment(
+        &self,
+        environment: &Environment,
+        default: Option<&String>,
+    ) -> Result<(), Beyond> {
+        let name = &environment.name;
+        let own = match &environment.deliver {
+            Deliver::Commit { branch } => branch.as_ref(),
+            Deliver::PullRequest(requests) => requests.branch.as_ref(),
+        };
+        if let Some(branch) = own.or(default)
+            && !allows(self.branches.as_deref(), branch)
+        {
+            let does = format!("`{name}` would write the branch `{branch}`");
+            return Err(self.beyond(does, "branches", shown(self.branches.as_deref())));
+        }
+        for update in &environment.update {
+            let mut files = update.site.files().into_iter();
+            if let Some(file) = files.find(|file| !allows(self.paths.as_deref(), file.as_str())) {
+                let does = format!("`{name}` would write `{file}`");
+                return Err(self.beyond(does, "paths", shown(self.paths.as_deref())));
+            }
+        }
+        for check in &environment.gates.checks {
+            let (Ask::Http { url, .. } | Ask::Prometheus { url, .. }) = &check.ask;
+            let url = url.to_string();
+            let host = url.parse::<Url>().ok().as_ref().and_then(host_of);
+            let is_allowed = |host: &String| self.servers.contains(host);
+            if !host.as_ref().is_some_and(is_allowed) {
+                let host = host.unwrap_or(url);
+                let does = format!("the check `{}` of `{name}` would ask `{host}`", check.name);
+                let servers = self.servers.iter().map(|host| format!("`{host}`"));
+                return Err(self.beyond(does, "servers", servers.collect()));
+            }
+        }
+        Ok(())
+    }
+
+    fn beyond(&self, message: String, key: &str, allowed: Vec<String>) -> Beyond {
+        let Self { namespace, .. } = self;
+        let allowed = match allowed.is_empty() {
+            true => "none".to_owned(),
+            false => allowed.join(", "),
+        };
+        Beyond {
+            message,
+            hint: format!(
+                "`custom-resources.namespaces.{namespace}.{key}` of the settings says which: {allowed}"
+            ),
+        }
+    }
+}
+
+/// Whether `path`, or a folder that it lies in, is one of those that are meant; `None` means all.
+fn allows(globs: Option<&[PathGlob]>, path: &str) -> bool {
+    let Some(globs) = globs else {
+        return true;
+    };
+    let folders = path.match_indices('/').map(|(end, _)| &path[..end]);
+    let mut places = folders.chain([path]);
+    places.any(|place| globs.iter().any(|PathGlob(glob)| glob.is_match(place)))
+}
+
+fn shown(globs: Option<&[PathGlob]>) -> Vec<String> {
+    let globs = globs.unwrap_or_default().iter();
+    globs.map(ToString::to_string).collect()
+}
