@@ -69,7 +69,7 @@ towpath.dev/shard: {{ .shard | quote }}
 {{- end }}
 
 {{- define "towpath.readsCluster" -}}
-{{- or (gt (int .Values.replicas) 1) (not (empty .Values.pullSecrets.names)) (not (empty .Values.pullSecrets.serviceAccount)) (not (empty .Values.argoCd.namespaces)) .Values.podEvents }}
+{{- or (gt (int .Values.replicas) 1) (not (empty .Values.pullSecrets.names)) (not (empty .Values.pullSecrets.serviceAccount)) (not (empty .Values.argoCd.namespaces)) (not (empty .Values.customResources.namespaces)) .Values.podEvents }}
 {{- end }}
 
 {{- define "towpath.image" -}}
