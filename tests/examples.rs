@@ -43,11 +43,15 @@ fn the_examples_have_no_problems_and_no_warnings() {
         ("config/smallest.yaml", "1 policy, 3 environments, 1 image"),
         ("config/replicas.yaml", "1 policy, 1 environment, 1 image"),
         (
+            "config/custom-resources.yaml",
+            "1 policy, 1 environment, 1 image",
+        ),
+        (
             "config/fleet.yaml",
             "1 fleet, 2 policies, 9 environments, 3 images",
         ),
     ] {
-        let output = check(&["--config", file]);
+        let output = check(&["--config", file, "--files-only"]);
         assert_eq!(String::from_utf8_lossy(&output.stderr), "");
         assert_eq!(
             String::from_utf8_lossy(&output.stdout),
@@ -96,6 +100,7 @@ fn each_example_names_the_schema_for_editors() {
         "config/holds.yaml",
         "config/smallest.yaml",
         "config/replicas.yaml",
+        "config/custom-resources.yaml",
         "config/fleet.yaml",
     ];
     for file in files.chain(settings.map(|name| root().join(name))) {
