@@ -8,9 +8,11 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates libc6-dev gcc musl-tools \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
+# `otel` for traces by OpenTelemetry.
+ARG FEATURES=
 COPY . .
 # The same script that scripts/check-image runs without a container engine.
-RUN scripts/build-static /out/towpath \
+RUN FEATURES="${FEATURES}" scripts/build-static /out/towpath \
     && install -D -m 644 /etc/ssl/certs/ca-certificates.crt /out/etc/ssl/certs/ca-certificates.crt \
     && install -D -m 644 -t /out/usr/share/doc/towpath LICENSE NOTICE \
     && install -d /cache/towpath

@@ -2,14 +2,17 @@
 
 CARGO ?= cargo
 IMAGE ?= towpath:dev
+# Of the image: `otel`.
+FEATURES ?=
 
-.PHONY: help test e2e story check fmt clippy doc deny fuzz chart servers builds descriptions bench demo schema image
+.PHONY: help test e2e story traces check fmt clippy doc deny fuzz chart servers builds descriptions bench demo schema image
 
 help:
 	@echo 'make test     all tests, with real servers on loopback (installs what is missing)'
 	@echo 'make e2e      the whole story, from the registry to production, on real servers: kube-apiserver, Argo CD, Gitea'
 	@echo '              (builds what is missing once, half an hour on two cores)'
 	@echo 'make check    what CI runs: format, lints, documentation, dependencies, chart, tests'
+	@echo 'make traces   the tests of the feature `otel`'
 	@echo 'make descriptions'
 	@echo '              the fakes of forges against what the products publish of their APIs (wants node and npm)'
 	@echo 'make demo     the demonstration, until Ctrl-C'
@@ -32,7 +35,7 @@ story: servers builds
 
 TELL = $(CARGO) test --locked --test e2e whole_story -- --ignored --nocapture
 
-check: fmt clippy doc deny fuzz chart descriptions story test
+check: fmt clippy doc deny fuzz chart descriptions story test traces
 
 servers:
 	scripts/test-servers
@@ -43,8 +46,12 @@ builds:
 fmt:
 	$(CARGO) fmt --all --check
 
+# What only the feature `otel` has.
+traces:
+	$(CARGO) test --locked --features otel --test e2e -- traces::
+
 clippy:
-	$(CARGO) clippy --workspace --all-targets --features figures --locked -- -D warnings
+	$(CARGO) clippy --workspace --all-targets --features figures,otel --locked -- -D warnings
 
 doc:
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --document-private-items --locked
@@ -82,7 +89,7 @@ schema:
 image:
 	@engine=$$(command -v docker || command -v podman || true); \
 	if [ -n "$$engine" ]; then \
-		"$$engine" build --tag $(IMAGE) --build-arg REVISION=$$(git rev-parse HEAD) .; \
+		"$$engine" build --tag $(IMAGE) --build-arg FEATURES=$(FEATURES) --build-arg REVISION=$$(git rev-parse HEAD) .; \
 	else \
 		echo 'error: no container engine is installed (docker or podman)' >&2; \
 		echo 'hint: scripts/check-image checks the static binary without one' >&2; \

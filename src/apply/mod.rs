@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
+use tracing::{Instrument as _, Span, debug_span};
 
 use crate::forge::Forge;
 use crate::git::{Mirror, Person};
@@ -92,11 +93,21 @@ pub(crate) async fn apply(changes: Vec<Change>, places: Places<'_>) -> Vec<Outco
     let pushes = by_repository.into_values().map(|changes| async move {
         let mut outcomes = Vec::new();
         for change in changes {
-            outcomes.push(push(change, places).await);
+            let span = span_of(&change);
+            outcomes.push(push(change, places).instrument(span).await);
         }
         outcomes
     });
     join_all(pushes).await.into_iter().flatten().collect()
+}
+
+/// What is pushed, for traces: `portal/dev portal/staging`.
+fn span_of(change: &Change) -> Span {
+    let BranchName { repository, branch } = &change.branch;
+    let promotions = change.commits.iter().flat_map(|commit| &commit.promotions);
+    let promotions = promotions.map(|one| format!("{}/{}", one.policy, one.environment));
+    let promotions = promotions.collect::<Vec<_>>().join(" ");
+    debug_span!("push", %repository, branch, promotions)
 }
 
 async fn push(change: Change, places: Places<'_>) -> Outcome {

@@ -5,6 +5,7 @@
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
+use tracing::{Instrument as _, debug_span};
 
 use super::Places;
 use super::write::{Ground, WriteError, Written, write};
@@ -17,6 +18,7 @@ use crate::plan::request::RequestText;
 use crate::plan::request::hidden::Flags;
 use crate::plan::{Gate, GateVerdict, ProposalChange, Rebuild, RequestChange};
 use crate::policy::{self, PullRequests};
+use crate::world::BranchName;
 
 /// Proposals that are carried out at once: git takes one after the other, and a forge some at a time.
 const AT_ONCE_MAX: usize = 4;
@@ -52,7 +54,11 @@ pub(crate) async fn propose(
     changes: Vec<ProposalChange>,
     places: Places<'_>,
 ) -> Vec<ProposalOutcome> {
-    let outcomes = stream::iter(changes).map(|change| one(change, places));
+    let outcomes = stream::iter(changes).map(|change| {
+        let BranchName { repository, branch } = &change.head;
+        let span = debug_span!("proposal", %repository, branch);
+        one(change, places).instrument(span)
+    });
     outcomes.buffered(AT_ONCE_MAX).collect().await
 }
 

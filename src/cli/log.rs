@@ -11,6 +11,24 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 use super::{Failure, Global, LogFormat, Verb};
 use crate::config::{LogSettings, Settings};
 
+#[cfg(feature = "otel")]
+use super::traces::Traces;
+
+/// Nothing is traced.
+#[cfg(not(feature = "otel"))]
+pub(super) struct Traces;
+
+#[cfg(not(feature = "otel"))]
+impl Traces {
+    fn start() -> Result<Self, Failure> {
+        Ok(Self)
+    }
+
+    fn layer(&self) -> Option<tracing_subscriber::layer::Identity> {
+        None
+    }
+}
+
 /// The log of this process.
 pub(super) struct Log {
     filter: Handle<EnvFilter, Registry>,
@@ -27,8 +45,8 @@ enum Says {
 }
 
 impl Log {
-    /// Logs from now on, to the end of the process.
-    pub(super) fn start(global: &Global, verb: &Verb) -> Result<Self, Failure> {
+    /// Logs from now on, to the end of the process, and traces until what stands beside it is dropped.
+    pub(super) fn start(global: &Global, verb: &Verb) -> Result<(Self, Traces), Failure> {
         let default = if matches!(verb, Verb::Run(_)) {
             "info"
         } else {
@@ -50,13 +68,16 @@ impl Log {
                 LogFormat::Json => Box::new(lines.json().flatten_event(true)),
             }
         };
+        let traces = Traces::start()?;
         tracing_subscriber::registry()
             .with(lines.with_filter(filter))
+            .with(traces.layer())
             .init();
-        Ok(Self {
+        let log = Self {
             filter: handle,
             says: Mutex::new(says),
-        })
+        };
+        Ok((log, traces))
     }
 
     /// Logs what `settings` say from now on, unless this process was told what to log.

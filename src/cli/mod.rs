@@ -38,6 +38,8 @@ mod sites;
 mod status;
 mod stop;
 mod table;
+#[cfg(feature = "otel")]
+mod traces;
 
 use std::io;
 use std::path::PathBuf;
@@ -191,7 +193,12 @@ pub fn main() -> ExitCode {
     };
     // Whoever installed one before us chose for the whole process.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let result = Log::start(&global, &verb).and_then(|log| dispatch(verb, log));
+    // Until the end, which sends what is left of traces.
+    let started = Log::start(&global, &verb);
+    let (result, _traces) = match started {
+        Ok((log, traces)) => (dispatch(verb, log), Some(traces)),
+        Err(failure) => (Err(failure), None),
+    };
     result.unwrap_or_else(|failure| {
         let _ = write_to(io::stderr().lock(), &failure.to_string());
         failure.exit_code()

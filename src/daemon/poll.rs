@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
+use tracing::{Instrument as _, debug_span};
 
 use super::{Shared, log, metrics};
 use crate::image::Repository;
@@ -46,7 +47,9 @@ pub(super) async fn poll(shared: Arc<Shared>, repository: Repository) {
         let before = sources.image(&repository);
         pace.begin();
         let now = (shared.work.clock)();
-        let news = sources.list(&repository, &shared.work.wants, now).await;
+        let listing = sources.list(&repository, &shared.work.wants, now);
+        let span = debug_span!("listing", image = %repository);
+        let news = listing.instrument(span).await;
         let after = sources.image(&repository);
         if let Some(after) = &after {
             log::listing(&repository, before.as_ref(), after);

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, debug_span};
 
 use crate::apply::{
     Delivery, MayWrite, Outcome, Places, ProposalEnd, ProposalOutcome, Signature, apply, propose,
@@ -72,6 +73,17 @@ pub(crate) async fn settle(hands: Hands<'_>) -> Plan {
 /// Commits come first: what they change may be what a proposal builds on, so proposals are planned on what they left. One that
 /// is refused holds up no proposal.
 pub(crate) async fn round(hands: Hands<'_>, stop: &CancellationToken) -> Report {
+    let repositories: Vec<&str> = hands
+        .wants
+        .branches
+        .keys()
+        .map(RepositoryName::as_str)
+        .collect();
+    let span = debug_span!("round", repositories = repositories.join(" "));
+    Box::pin(round_within(hands, stop)).instrument(span).await
+}
+
+async fn round_within(hands: Hands<'_>, stop: &CancellationToken) -> Report {
     let started = Instant::now();
     let (mut outcomes, mut proposals): (Vec<Outcome>, Vec<ProposalOutcome>) = Default::default();
     let mut attempt = 1;
@@ -194,6 +206,7 @@ async fn refresh(hands: Hands<'_>, (done, proposed): (&[Outcome], &[ProposalOutc
 }
 
 fn plan_now(hands: Hands<'_>) -> Plan {
+    let _span = debug_span!("decide", policies = hands.scope.policies.len()).entered();
     let world = hands.sources.world(hands.wants);
     let remembered = hands.remembered.lock();
     // A plan that panicked left it whole: each entry is good by itself.

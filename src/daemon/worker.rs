@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tracing::{Instrument as _, debug_span};
 
 use super::ask::Asking;
 use super::poll::Pace;
@@ -65,7 +66,8 @@ pub(super) async fn work(shared: Arc<Shared>, repository: RepositoryName, index:
             reading.pace.begin();
             let news = tokio::select! {
                 () = shared.stop.cancelled() => break,
-                news = read(&work.sources, &repository, (&wants, (work.clock)())) => news,
+                news = read(&work.sources, &repository, (&wants, (work.clock)()))
+                    .instrument(debug_span!("fetch", %repository)) => news,
             };
             if work
                 .fleets

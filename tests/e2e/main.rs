@@ -27,5 +27,7 @@ mod registry_verb;
 mod secrets;
 mod signatures;
 mod steady;
+#[cfg(feature = "otel")]
+mod traces;
 mod verbs;
 mod whole_story;
