@@ -6,18 +6,20 @@ use std::sync::{Arc, Mutex};
 
 use crate::lab::Lab;
 
+/// Head and body of each request.
+type Taken = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
+
 /// A collector that takes everything, and keeps it as it came.
 struct Collector {
     address: String,
-    /// Head and body of each request.
-    taken: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    taken: Taken,
 }
 
 impl Collector {
     fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let taken: Arc<Mutex<Vec<(String, Vec<u8>)>>> = Arc::default();
+        let taken = Taken::default();
         let keeps = taken.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
