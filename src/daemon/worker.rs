@@ -106,9 +106,7 @@ pub(super) async fn work(shared: Arc<Shared>, repository: RepositoryName, index:
         guests::note(work, &report.plan.decisions);
         asking.ask(&shared, &report.plan.questions);
         let patience = Patience::after(&report);
-        let nexts = report.plan.decisions.iter();
-        let nexts = nexts.filter_map(|decided| decided.next);
-        let turn = Instant::now() + rest(nexts, (begun, (work.clock)()));
+        let turn = Instant::now() + rest(report.plan.nexts(), (begun, (work.clock)()));
         compare_now(&work.sources, untold.told(report.outcomes, hands));
         let place = (&repository, index);
         wait(&shared, place, (&mut reading, patience, &mut asking), turn).await;

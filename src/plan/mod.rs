@@ -184,6 +184,13 @@ pub(crate) fn plan_again(
     }
 }
 
+impl Plan {
+    /// When time alone could change its decisions.
+    pub(crate) fn nexts(&self) -> impl Iterator<Item = Timestamp> {
+        self.decisions.iter().filter_map(|decided| decided.next)
+    }
+}
+
 impl Decided {
     /// Whether facts are being read, so that the next round tells more.
     fn is_being_read(&self) -> bool {

@@ -84,7 +84,10 @@ fn needed(settings: &Settings) -> Vec<Needed> {
         needed.push(Needed {
             what: "custom-resources".to_owned(),
             way: way.clone(),
-            rights: namespaces.keys().flat_map(of_resources).collect(),
+            rights: namespaces
+                .keys()
+                .flat_map(|name| of_resources(name))
+                .collect(),
         });
     }
     for (name, settings) in &settings.argo_cd {
@@ -142,13 +145,13 @@ fn of_argo_cd(namespaces: &[Namespace], settings: &ArgoCdSettings) -> Vec<Right>
     rights
 }
 
-fn of_resources(namespace: &String) -> impl Iterator<Item = Right> {
+fn of_resources(namespace: &str) -> impl Iterator<Item = Right> {
     let right = |verb, kind: ResourceKind| Right {
         verb,
         group: GROUP,
         resource: kind.plural(),
         name: None,
-        namespace: Some(Namespace::Named(namespace.clone())),
+        namespace: Some(Namespace::Named(namespace.to_owned())),
     };
     let kinds = [ResourceKind::Policy, ResourceKind::Route];
     kinds
