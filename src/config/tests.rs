@@ -1427,7 +1427,7 @@ fn a_program_that_renders_is_named_by_its_file_or_found_in_path() {
 #[test]
 fn columns_count_characters_and_a_byte_order_mark_is_none() {
     let settings = SETTINGS.replace("kind: Settings", "kind: Settings\r\nübel: 1");
-    assert_snapshot!(messages(&format!("\u{feff}{settings}"), ""), @"3:1 unknown key `übel` [known here: `repositories`, `registries`, `docker-config`, `credentials`, `policies`, `freezes`, `trust-root`, `commit`, `render`, `cache`, `listen`, `hooks`, `leadership`, `custom-resources`, `argo-cd`, `servers`, `groups`, `apiVersion`, `kind`]");
+    assert_snapshot!(messages(&format!("\u{feff}{settings}"), ""), @"3:1 unknown key `übel` [known here: `repositories`, `registries`, `docker-config`, `credentials`, `policies`, `freezes`, `trust-root`, `commit`, `render`, `cache`, `listen`, `hooks`, `leadership`, `pod-events`, `log`, `custom-resources`, `argo-cd`, `servers`, `groups`, `apiVersion`, `kind`]");
     assert!(load_in(folder(&format!("\u{feff}{SETTINGS}"), "").path()).is_ok());
     assert!(load_in(folder(&SETTINGS.replace('\n', "\r\n"), "").path()).is_ok());
 }
