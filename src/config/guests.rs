@@ -37,6 +37,9 @@ use crate::policy::{Deliver, Environment, Group, Policy, RepositoryName};
 /// many takes nothing from others.
 const OF_NAMESPACE_MAX: usize = 1000;
 
+/// Most bytes of all of them as text: 4 KiB each, and what one file may have. As trees they have 150 MB at the worst.
+const BYTES_OF_NAMESPACE_MAX: usize = 4 * 1024 * 1024;
+
 /// A custom resource whose text was read.
 pub(super) struct Guest {
     resource: Arc<Resource>,
@@ -97,7 +100,7 @@ pub(super) fn read(
     fingerprint: &mut Sha256,
 ) -> Vec<Guest> {
     let mut guests = Vec::new();
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut taken: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
     for resource in resources {
         let Resource {
             id,
@@ -105,12 +108,18 @@ pub(super) fn read(
             generation,
             ..
         } = &**resource;
-        let count = counts.entry(&id.namespace).or_default();
+        let (count, bytes) = taken.entry(&id.namespace).or_default();
         *count += 1;
-        let is_one_too_many = *count > OF_NAMESPACE_MAX;
-        let text = match is_one_too_many {
-            true => String::new(),
-            false => text(resource),
+        let (text, too_much) = match *count > OF_NAMESPACE_MAX {
+            true => (String::new(), true),
+            false => {
+                let text = text(resource);
+                *bytes += text.len();
+                match *bytes > BYTES_OF_NAMESPACE_MAX {
+                    true => (String::new(), true),
+                    false => (text, false),
+                }
+            }
         };
         let mut faults = Faults::default();
         let file = sources.len();
@@ -120,8 +129,10 @@ pub(super) fn read(
             end: 0,
         };
         let documents = tree::parse(file, &text, &mut faults);
-        if is_one_too_many {
-            let message = format!("a namespace has {OF_NAMESPACE_MAX} policies and routes at most");
+        if too_much {
+            let message = format!(
+                "a namespace has {OF_NAMESPACE_MAX} policies and routes at most, with {BYTES_OF_NAMESPACE_MAX} bytes"
+            );
             faults.error_with_hint(start, message, "the oldest count");
         }
         if let Err(why) = &resource.spec {

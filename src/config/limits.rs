@@ -13,7 +13,7 @@ use super::forms::OneOrMany;
 use super::servers::{ServerName, host_of};
 use super::shape::{Leaf, Placed, Refusal, shape};
 use crate::policy::gate::checks::Ask;
-use crate::policy::{Deliver, Environment, Policy, RepositoryName};
+use crate::policy::{Deliver, Environment, HEAD_PREFIX, Policy, RepositoryName};
 
 shape! {
     /// How far the policies of a namespace may go. Nothing means: anywhere that the settings lead to, and no check.
@@ -157,6 +157,14 @@ impl Limits {
             Deliver::Commit { branch } => branch.as_ref(),
             Deliver::PullRequest(requests) => requests.branch.as_ref(),
         };
+        if let Some(branch) = own.filter(|branch| branch.starts_with(HEAD_PREFIX)) {
+            return Err(Beyond {
+                message: format!("`{name}` would write the branch `{branch}`"),
+                hint: format!(
+                    "what starts with `{HEAD_PREFIX}` is for proposals, of other policies too"
+                ),
+            });
+        }
         if let Some(branch) = own.or(default)
             && !allows(self.branches.as_deref(), branch)
         {

@@ -412,7 +412,50 @@ fn a_namespace_with_too_many_takes_nothing_from_another() {
     assert_eq!(config.policies.len(), 1001);
     let refused: Vec<String> = config.refused().map(|one| one.message).collect();
     assert_eq!(refused.len(), 2);
-    assert_snapshot!(refused[0], @"a namespace has 1000 policies and routes at most");
+    assert_snapshot!(refused[0], @"a namespace has 1000 policies and routes at most, with 4194304 bytes");
+}
+
+#[test]
+fn a_namespace_with_too_much_text_takes_nothing_from_another() {
+    let settings = settings("{ team-a: {}, team-b: {} }");
+    let object = |name: &str, title: &str| -> serde_json::Value {
+        let environment =
+            format!("{{ name: dev, tags: {{ semver: '*' }}, update: {name}, {title} }}");
+        serde_yaml::from_str(&with_environment(name, &environment)).unwrap()
+    };
+    let title = format!(
+        "deliver: {{ pull-request: {{ title: {} }} }}",
+        "x".repeat(16_000)
+    );
+    let large = (0..300)
+        .map(|number| Resource::sample(&object(&format!("p{number}"), &title), "team-a", number));
+    let late = |namespace, number| {
+        Resource::sample(
+            &object(&format!("of-{namespace}"), "write: tag"),
+            namespace,
+            number,
+        )
+    };
+    let resources: Vec<_> = large
+        .chain([late("team-a", 400), late("team-b", 500)])
+        .collect();
+    let folder = folder(&settings, "");
+    let config = load_with(&folder.path().join("towpath.yaml"), &resources).unwrap();
+    let last = config.judged.iter().rev().take(2);
+    let last: Vec<(&str, bool)> = last
+        .map(|judged| (&*judged.id.name, judged.verdict == Verdict::Policy))
+        .collect();
+    assert_eq!(last, [("of-team-b", true), ("of-team-a", false)]);
+}
+
+#[test]
+fn a_resource_writes_no_branch_of_proposals() {
+    let settings = settings("{ team-a: {} }");
+    let thief = with_environment(
+        "thief",
+        "{ name: dev, tags: { semver: '*' }, update: apps/thief, deliver: { commit: { branch: towpath/production/portal } } }",
+    );
+    assert_snapshot!(judged(&settings, "", &[("team-a", 1, &thief)]), @"promotionpolicies/team-a/thief: spec: `dev` would write the branch `towpath/production/portal` (what starts with `towpath/` is for proposals, of other policies too)");
 }
 
 #[test]

@@ -22,6 +22,9 @@ use crate::world::ObjectName;
 /// The group of our custom resources.
 pub(crate) const GROUP: &str = "towpath.dev";
 
+/// Largest `spec` that is kept, in bytes: 64 environments of 4 KiB each. A policy has about 1 kB, and an API server takes 1.5 MB.
+const SPEC_BYTES_MAX: usize = 256 * 1024;
+
 /// How the cluster with the custom resources is read.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
@@ -264,7 +267,12 @@ impl Resource {
             let read = serde_json::from_str(raw.get());
             read.map_err(|_| "it is nested too deeply to be read".to_owned())
         };
-        let spec = spec.as_deref().map_or(Ok(Json::Null), read);
+        let spec = match spec.as_deref() {
+            Some(raw) if raw.get().len() > SPEC_BYTES_MAX => {
+                Err(format!("it has more than {SPEC_BYTES_MAX} bytes"))
+            }
+            raw => raw.map_or(Ok(Json::Null), read),
+        };
         let resource = Self {
             id: ResourceId {
                 kind,
