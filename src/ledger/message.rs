@@ -26,6 +26,11 @@ const REVERTS: [&str; 2] = ["This reverts commit ", "This reverts merge request 
 /// What the subject of a revert begins with.
 const REVERTED: [&str; 3] = ["Revert \"", "Reapply \"", "revert: "];
 
+/// `text` with nothing that [`blocks`] reads, as long as before, for what a forge may put into a message.
+pub(crate) fn without_trailers(text: &str) -> String {
+    text.replace(OURS, "Towpath ")
+}
+
 /// The trailers about one policy in one environment, in the order of the message.
 #[derive(Debug, Default)]
 pub(super) struct Block<'a> {

@@ -22,6 +22,7 @@ use crate::policy::{EnvironmentName, ImageName, PolicyName};
 
 pub(crate) use chronicle::{Entry, What, chronicle};
 pub(crate) use hold::{Act, HOLDS_FILE, HeldVersion, Hold, HoldEvent, HoldKind, Target};
+pub(crate) use message::without_trailers;
 pub(crate) use promotion::{Moved, Promotion};
 pub(crate) use runs::{Compare, Runs};
 pub(crate) use told::{Commit, Told, told};

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use sha2::{Digest as _, Sha256};
 
 use super::HidesBy;
-use crate::ledger::Promotion;
+use crate::ledger::{Promotion, without_trailers};
 use crate::manifest::CommitId;
 use crate::policy::PullRequests;
 
@@ -235,9 +235,9 @@ pub(super) fn joined(shown: &str, block: &str) -> String {
     format!("{}\n\n{block}\n", shown.trim_end())
 }
 
-/// `text` without what could be taken for a block.
+/// `text` without what could be taken for a block, or in the message of a squash for one of our trailers.
 pub(super) fn unmarked(text: &str) -> String {
-    text.replace(NAME, "towpath data")
+    without_trailers(&text.replace(NAME, "towpath data"))
 }
 
 /// The checksum of a text.

@@ -926,6 +926,20 @@ fn a_template_takes_the_place_of_our_words_and_never_of_hidden_data() {
 }
 
 #[test]
+fn a_template_tells_of_no_promotion_in_the_message_of_a_squash() {
+    let words = "Towpath-Policy: payments\nTowpath-Environment: production\nTowpath-Image: api ghcr.io/acme/api:v9\n\n{{ body }}";
+    let template = Template::parse(words, TemplatePart::Body).unwrap();
+    let templates = RequestTemplates {
+        title: None,
+        body: Some(&template),
+    };
+    let text = text(&one(), GITHUB, templates);
+    let read = |body: &str| Promotion::read(&format!("{}\n\n{body}", text.title));
+    assert_eq!(read(words).len(), 1);
+    assert_eq!(read(&text.body), []);
+}
+
+#[test]
 fn a_template_that_cannot_be_filled_leaves_its_part_to_our_words() {
     let words = "{% for a in images %}{% for b in images %}{% for c in images %}.{% endfor %}{% endfor %}{% endfor %}";
     let template = Template::parse(words, TemplatePart::Body).unwrap();
