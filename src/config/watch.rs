@@ -13,7 +13,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::followed::Followed;
 use super::{Config, Fingerprint, Problems, Reading, read};
@@ -26,6 +26,9 @@ const SETTLE: Duration = Duration::from_millis(200);
 /// configuration begins all readings anew.
 const SETTLE_RESOURCES: Duration = Duration::from_secs(1);
 
+/// How long to wait for them at most: whoever changes one again and again has all registries asked once in this time, and not more.
+const SETTLE_RESOURCES_MAX: Duration = Duration::from_secs(30);
+
 /// How often to look without being woken: on network file systems nothing wakes us.
 const POLL_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -34,6 +37,31 @@ const POLL_INTERVAL: Duration = Duration::from_secs(60);
 enum IsWhole {
     Yes,
     No,
+}
+
+/// How long to wait for further changes of custom resources: twice as long as before while they do not cease.
+#[derive(Default)]
+struct Patience {
+    last: Option<(Instant, Duration)>,
+    /// Whether news came since the last reading.
+    is_woken: bool,
+}
+
+impl Patience {
+    /// When to read after news at `now`; `None` where earlier news said so.
+    fn due(&mut self, now: Instant) -> Option<Instant> {
+        if std::mem::replace(&mut self.is_woken, true) {
+            return None;
+        }
+        let wait = match self.last {
+            Some((last, wait)) if now < last + SETTLE_RESOURCES_MAX => {
+                (wait * 2).min(SETTLE_RESOURCES_MAX)
+            }
+            Some(_) | None => SETTLE_RESOURCES,
+        };
+        self.last = Some((now + wait, wait));
+        Some(now + wait)
+    }
 }
 
 /// A watch over the settings and the policies that they name.
@@ -47,6 +75,7 @@ pub(crate) struct Watch {
     poll_interval: Duration,
     /// The custom resources, where the settings name some.
     followed: Option<Followed>,
+    patience: Patience,
     clock: fn() -> Timestamp,
     /// When the files are read next.
     due: Instant,
@@ -78,6 +107,7 @@ impl Watch {
             wakes,
             poll_interval: POLL_INTERVAL,
             followed: None,
+            patience: Patience::default(),
             clock,
             due: Instant::now() + POLL_INTERVAL,
         };
@@ -99,8 +129,12 @@ impl Watch {
     pub(crate) async fn whole(&mut self) -> Option<Result<Config, Problems>> {
         while let Some(followed) = &mut self.followed {
             if followed.known().is_none() {
-                followed.resources.changed().await;
-                continue;
+                tokio::select! {
+                    () = followed.resources.changed() => continue,
+                    // Other settings may name others, or none.
+                    () = sleep_until(self.due) => {}
+                    Some(()) = self.wakes.recv() => sleep(SETTLE).await,
+                }
             }
             if let (reading, IsWhole::Yes) = self.reading().await {
                 self.last = reading.fingerprint;
@@ -145,6 +179,7 @@ impl Watch {
             .expect("reading the settings does not panic");
         // Not before the reading, so that one which is dropped half-way is done again.
         self.due = Instant::now() + self.poll_interval;
+        self.patience.is_woken = false;
         self.follow(&reading);
         match self.follow_resources(&reading.config) {
             true => (reading, IsWhole::No),
@@ -185,7 +220,11 @@ impl Watch {
             };
             tokio::select! {
                 () = sleep_until(self.due) => {}
-                () = news => self.due = self.due.min(Instant::now() + SETTLE_RESOURCES),
+                () = news => {
+                    if let Some(due) = self.patience.due(Instant::now()) {
+                        self.due = self.due.min(due);
+                    }
+                }
                 wake = self.wakes.recv() => match wake {
                     Some(()) => self.due = self.due.min(Instant::now() + SETTLE),
                     // Without a watcher only the poll is left.
@@ -233,7 +272,7 @@ mod tests {
     use tempfile::TempDir;
     use tokio::time::timeout;
 
-    use super::Watch;
+    use super::{Patience, SETTLE_RESOURCES, SETTLE_RESOURCES_MAX, Watch};
     use crate::config::{Config, Problems};
 
     const SETTINGS: &str = "\
@@ -349,6 +388,7 @@ policies: [policies]
         let changed = timeout(PATIENCE, watch.changed()).await.unwrap();
         assert_eq!(names(&changed), [""; 0]);
     }
+
     #[tokio::test]
     async fn custom_resources_that_the_settings_begin_to_name_are_waited_for_and_go_with_that_name()
     {
@@ -379,5 +419,47 @@ policies: [policies]
         let changed = timeout(PATIENCE, watch.changed()).await.unwrap();
         assert_eq!(names(&changed), [""; 0]);
         assert!(watch.resources().is_none());
+    }
+
+    #[test]
+    fn who_changes_resources_again_and_again_waits_longer_until_it_is_quiet() {
+        let mut patience = Patience::default();
+        let mut now = tokio::time::Instant::now();
+        let news = |patience: &mut Patience, now| {
+            patience.is_woken = false;
+            let due = patience.due(now).unwrap();
+            assert!(patience.due(now).is_none(), "it is said already");
+            (due, due - now)
+        };
+        let mut waits = Vec::new();
+        for _ in 0..7 {
+            let (due, wait) = news(&mut patience, now);
+            waits.push(wait.as_secs());
+            now = due;
+        }
+        assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30]);
+        let (_, wait) = news(&mut patience, now + SETTLE_RESOURCES_MAX);
+        assert_eq!(wait, SETTLE_RESOURCES);
+    }
+
+    #[tokio::test]
+    async fn settings_that_are_mended_end_the_wait_for_a_cluster_that_never_answers() {
+        let folder = TempDir::new().unwrap();
+        let settings = folder.path().join("towpath.yaml");
+        let named = "custom-resources: { kubeconfig: kubeconfig, namespaces: { argocd: {} } }\n";
+        fs::write(&settings, format!("{SETTINGS}{named}")).unwrap();
+        fs::create_dir(folder.path().join("policies")).unwrap();
+        let argo = bed::argo::Argo::new("token");
+        argo.serve_kubernetes(&folder.path().join("kubeconfig"));
+        let gone = bed::argo::Fault::Refused {
+            status: 500,
+            words: "the server is not there",
+        };
+        argo.break_with("/apis/towpath.dev", gone);
+        let (mut watch, first) = Watch::start(&settings, crate::daemon::now);
+        assert_eq!(names(&first), [""; 0]);
+        fs::write(&settings, SETTINGS).unwrap();
+        let whole = timeout(PATIENCE, watch.whole()).await.unwrap();
+        assert!(whole.is_none());
     }
 }
