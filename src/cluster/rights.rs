@@ -29,6 +29,8 @@ pub(crate) struct Right {
     /// Empty for what Kubernetes began with.
     pub(crate) group: &'static str,
     pub(crate) resource: &'static str,
+    /// The part of it that is meant, as `status`; `None` for the whole.
+    pub(crate) part: Option<&'static str>,
     /// `None`: whichever they are called.
     pub(crate) name: Option<String>,
     /// `None`: that of the pod, or of the kubeconfig's context.
@@ -42,12 +44,15 @@ impl Right {
             verb: _,
             group,
             resource,
+            part,
             name,
             namespace: _,
         } = self;
         let dot = if group.is_empty() { "" } else { "." };
+        let part = part.map(|part| format!("/{part}"));
         let name = name.as_ref().map(|name| format!("/{name}"));
-        format!("{resource}{dot}{group}{}", name.unwrap_or_default())
+        let (part, name) = (part.unwrap_or_default(), name.unwrap_or_default());
+        format!("{resource}{part}{dot}{group}{name}")
     }
 }
 
@@ -124,6 +129,7 @@ impl Desk {
             verb,
             group,
             resource,
+            part,
             name,
             namespace: _,
         } = right.clone();
@@ -133,6 +139,7 @@ impl Desk {
                     verb: Some(verb.to_owned()),
                     group: Some(group.to_owned()),
                     resource: Some(resource.to_owned()),
+                    subresource: part.map(str::to_owned),
                     name,
                     namespace: match self.place(right) {
                         Namespace::All => None,

@@ -464,6 +464,7 @@ async fn rights_are_told(kubeconfig: &Path) {
             verb,
             group: "coordination.k8s.io",
             resource: "leases",
+            part: None,
             name: name.map(str::to_owned),
             namespace: Some(Namespace::Named("argocd".to_owned())),
         };
@@ -498,6 +499,7 @@ async fn a_real_api_server_tells_the_rights_of_the_chart() {
         verb: "get",
         group: "",
         resource: "pods",
+        part: None,
         name: None,
         namespace: None,
     };

@@ -56,6 +56,7 @@ fn needed(settings: &Settings) -> Vec<Needed> {
             verb,
             group: "coordination.k8s.io",
             resource: "leases",
+            part: None,
             name,
             namespace: namespace.clone().map(Namespace::Named),
         };
@@ -71,6 +72,7 @@ fn needed(settings: &Settings) -> Vec<Needed> {
             verb,
             group: "events.k8s.io",
             resource: "events",
+            part: None,
             name: None,
             namespace: None,
         };
@@ -123,6 +125,7 @@ fn of_argo_cd(namespaces: &[Namespace], settings: &ArgoCdSettings) -> Vec<Right>
             verb,
             group,
             resource,
+            part: None,
             name: None,
             namespace: Some(namespace.clone()),
         };
@@ -146,17 +149,19 @@ fn of_argo_cd(namespaces: &[Namespace], settings: &ArgoCdSettings) -> Vec<Right>
 }
 
 fn of_resources(namespace: &str) -> impl Iterator<Item = Right> {
-    let right = |verb, kind: ResourceKind| Right {
+    let right = |verb, part, kind: ResourceKind| Right {
         verb,
         group: GROUP,
         resource: kind.plural(),
+        part,
         name: None,
         namespace: Some(Namespace::Named(namespace.to_owned())),
     };
+    let verbs = [("list", None), ("watch", None), ("patch", Some("status"))];
     let kinds = [ResourceKind::Policy, ResourceKind::Route];
     kinds
         .into_iter()
-        .flat_map(move |kind| ["list", "watch"].map(|verb| right(verb, kind)))
+        .flat_map(move |kind| verbs.map(|(verb, part)| right(verb, part, kind)))
 }
 
 fn of_secrets(secrets: &PullSecrets) -> Vec<Right> {
@@ -165,6 +170,7 @@ fn of_secrets(secrets: &PullSecrets) -> Vec<Right> {
         verb: "get",
         group: "",
         resource,
+        part: None,
         name: Some(name.clone()),
         namespace: namespace.clone().map(Namespace::Named),
     };

@@ -9,7 +9,7 @@ use super::finding::{Finding, Group, Subject};
 use super::{Bounds, SILENT, Seen, told};
 use crate::cli::edges::probe;
 use crate::cli::run::Setup;
-use crate::policy::gate::checks::{Answered, Ask, Inquiry, Method};
+use crate::policy::gate::checks::{Answered, Ask, Inquiry, Method, Text};
 use crate::probe::Probe;
 
 /// What any Prometheus answers: <https://prometheus.io/docs/prometheus/latest/querying/functions/#vector>.
@@ -48,22 +48,19 @@ fn questions(setup: &Setup) -> (BTreeMap<String, Inquiry>, BTreeSet<String>) {
     let (mut asked, mut unnamed) = (BTreeMap::new(), BTreeSet::new());
     for check in checks {
         let question = match &check.ask {
-            Ask::Http { url, .. } => root(url.beginning()).map(|url| Inquiry::Http {
+            Ask::Http { url, .. } => root(url).map(|url| Inquiry::Http {
                 method: Method::Get,
                 url,
                 headers: BTreeMap::new(),
                 body: None,
                 pointers: BTreeSet::new(),
             }),
-            Ask::Prometheus { url, headers, .. } => {
-                let url = url.beginning();
-                root(url).map(|_| Inquiry::Prometheus {
-                    url: url.to_owned(),
-                    headers: headers.clone(),
-                    query: ONE.to_owned(),
-                    over: None,
-                })
-            }
+            Ask::Prometheus { url, headers, .. } => root(url).map(|_| Inquiry::Prometheus {
+                url: url.beginning().to_owned(),
+                headers: headers.clone(),
+                query: ONE.to_owned(),
+                over: None,
+            }),
         };
         match question {
             Some(question) => {
@@ -78,10 +75,12 @@ fn questions(setup: &Setup) -> (BTreeMap<String, Inquiry>, BTreeSet<String>) {
     (asked, unnamed)
 }
 
-/// The root of the server that an address begins with: what stands before a slash is whole.
-fn root(beginning: &str) -> Option<String> {
+/// The root of the server that an address leads to, where no name stands in its host.
+fn root(address: &Text) -> Option<String> {
+    let beginning = address.beginning();
     let (scheme, rest) = beginning.split_once("://")?;
-    let is_whole = rest.contains('/') || beginning.parse::<Url>().is_ok();
+    // What stands before a slash is whole.
+    let is_whole = rest.contains('/') || beginning == address.to_string();
     let url: Url = beginning
         .parse()
         .ok()
@@ -120,11 +119,13 @@ mod tests {
 
     #[test]
     fn a_server_is_asked_at_its_root_and_only_where_its_host_is_whole() {
-        let root = |beginning: &str| root(beginning).unwrap_or_default();
+        let root = |address: &str| root(&address.parse().unwrap()).unwrap_or_default();
         assert_eq!(
-            root("https://smoke.example.com/run/"),
+            root("https://smoke.example.com/run/{version}"),
             "https://smoke.example.com/"
         );
+        assert_eq!(root("https://smoke-{policy}.example.com/run"), "");
+        assert_eq!(root("https://smoke.example.com:{policy}"), "");
         assert_eq!(root("http://prometheus:9090"), "http://prometheus:9090/");
         assert_eq!(root("https://"), "");
         assert_eq!(root(""), "");
