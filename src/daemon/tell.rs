@@ -46,12 +46,14 @@ pub(super) fn report(
             told.entry(&outcome.branch).or_default().extend(events);
         }
     }
-    let branches: Vec<Option<BranchName>> = held.iter().map(|one| branch(scope, one)).collect();
-    for (decided, branch) in held.iter().zip(&branches) {
-        if let (Some(branch), Some(event)) = (branch, of_hold(decided)) {
-            let place = (&decided.policy, &decided.environment, &decided.image);
-            told.entry(branch).or_default().push((place, event));
-        }
+    // Few holds of the first round, which are all new, are worth an Event.
+    let held = held
+        .iter()
+        .filter_map(|one| Some((of_hold(one)?, branch(scope, one)?, *one)));
+    let held: Vec<(Event, BranchName, &Decided)> = held.collect();
+    for (event, branch, decided) in &held {
+        let place = (&decided.policy, &decided.environment, &decided.image);
+        told.entry(branch).or_default().push((place, event.clone()));
     }
     if told.is_empty() {
         return;
