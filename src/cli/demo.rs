@@ -7,7 +7,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::apply::outcomes_text;
 use super::plan::{as_text, commit_diff};
-use super::run::{Live, Setup, stop_on_signals};
+use super::run::{Live, Setup};
+use super::signals::stop_on_signals;
 use super::{Failure, print};
 use crate::apply::Delivery;
 use crate::daemon::{Report, now, round, settle};

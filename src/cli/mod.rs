@@ -34,6 +34,7 @@ mod schema;
 mod select;
 mod set;
 mod shard;
+mod signals;
 mod sites;
 mod status;
 mod stop;

@@ -8,7 +8,6 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +22,7 @@ use super::pod;
 use super::resources::whole_setup;
 use super::restart::{Addresses, warn_of_restart};
 use super::shard::{Shard, WrittenShard};
+use super::signals::stop_on_signals;
 use super::{ConfigArgs, Failure};
 use crate::apply::{ALWAYS, MadeBy, Signature};
 use crate::cluster::lease::Lead;
@@ -497,37 +497,6 @@ pub(super) async fn next_setup(watch: &mut Watch, pod: Option<&Reporter>) -> Set
             }
         }
     }
-}
-
-/// A token that SIGTERM or SIGINT cancels. A second signal ends the process at once.
-pub(super) fn stop_on_signals() -> Result<CancellationToken, Failure> {
-    let stop = CancellationToken::new();
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let token = stop.clone();
-    tokio::spawn(async move {
-        let mut signalled = async || {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        };
-        signalled().await;
-        tracing::info!("stopping after the change at hand");
-        token.cancel();
-        signalled().await;
-        tracing::info!("stopping at once");
-        end_at_once();
-    });
-    Ok(stop)
-}
-
-#[expect(
-    clippy::exit,
-    reason = "any gentler end waits for threads that wait for servers"
-)]
-fn end_at_once() {
-    std::process::exit(1);
 }
 
 /// What outlasts the work: the bells of events, that of fleets, whether we lead, and who tells of us.
