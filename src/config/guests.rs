@@ -108,19 +108,9 @@ pub(super) fn read(
             generation,
             ..
         } = &**resource;
-        let (count, bytes) = taken.entry(&id.namespace).or_default();
-        *count += 1;
-        let (text, too_much) = match *count > OF_NAMESPACE_MAX {
-            true => (String::new(), true),
-            false => {
-                let text = text(resource);
-                *bytes += text.len();
-                match *bytes > BYTES_OF_NAMESPACE_MAX {
-                    true => (String::new(), true),
-                    false => (text, false),
-                }
-            }
-        };
+        let counted = counted(resource, taken.entry(&id.namespace).or_default());
+        let is_too_much = counted.is_none();
+        let text = counted.unwrap_or_default();
         let mut faults = Faults::default();
         let file = sources.len();
         let start = Span {
@@ -129,7 +119,7 @@ pub(super) fn read(
             end: 0,
         };
         let documents = tree::parse(file, &text, &mut faults);
-        if too_much {
+        if is_too_much {
             let message = format!(
                 "a namespace has {OF_NAMESPACE_MAX} policies and routes at most, with {BYTES_OF_NAMESPACE_MAX} bytes"
             );
@@ -155,6 +145,17 @@ pub(super) fn read(
         });
     }
     guests
+}
+
+/// What `resource` says, unless that is more than its namespace, of which so many and so many bytes were read, may have.
+fn counted(resource: &Resource, (count, bytes): &mut (usize, usize)) -> Option<String> {
+    *count += 1;
+    if *count > OF_NAMESPACE_MAX {
+        return None;
+    }
+    let text = text(resource);
+    *bytes += text.len();
+    (*bytes <= BYTES_OF_NAMESPACE_MAX).then_some(text)
 }
 
 /// What a resource says, as a file would say it. Labels, annotations and what else the cluster keeps of it say nothing to us.
