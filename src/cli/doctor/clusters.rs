@@ -46,27 +46,7 @@ pub(super) async fn look(setup: &Setup, bounds: &Bounds) -> Seen {
 
 fn needed(settings: &Settings) -> Vec<Needed> {
     let mut needed = Vec::new();
-    if let Some(leadership) = &settings.leadership {
-        let LeadershipSettings {
-            lease,
-            namespace,
-            way,
-        } = leadership.clone();
-        let right = |verb, name| Right {
-            verb,
-            group: "coordination.k8s.io",
-            resource: "leases",
-            part: None,
-            name,
-            namespace: namespace.clone().map(Namespace::Named),
-        };
-        let named = |verb| right(verb, Some(lease.clone()));
-        needed.push(Needed {
-            what: "leadership".to_owned(),
-            way,
-            rights: vec![right("create", None), named("get"), named("update")],
-        });
-    }
+    needed.extend(settings.leadership.iter().map(of_leadership));
     if settings.pod_events {
         let right = |verb| Right {
             verb,
@@ -116,6 +96,28 @@ fn needed(settings: &Settings) -> Vec<Needed> {
         rights,
     }));
     needed
+}
+
+fn of_leadership(leadership: &LeadershipSettings) -> Needed {
+    let LeadershipSettings {
+        lease,
+        namespace,
+        way,
+    } = leadership;
+    let right = |verb, name| Right {
+        verb,
+        group: "coordination.k8s.io",
+        resource: "leases",
+        part: None,
+        name,
+        namespace: namespace.clone().map(Namespace::Named),
+    };
+    let named = |verb| right(verb, Some(lease.clone()));
+    Needed {
+        what: "leadership".to_owned(),
+        way: way.clone(),
+        rights: vec![right("create", None), named("get"), named("update")],
+    }
 }
 
 fn of_argo_cd(namespaces: &[Namespace], settings: &ArgoCdSettings) -> Vec<Right> {
