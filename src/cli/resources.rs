@@ -10,7 +10,7 @@ use super::{Failure, SourceArgs};
 use crate::cluster::Reporter;
 use crate::cluster::resources::{ResourceId, Resources};
 use crate::config::{self, Config, Judged, Problems, Settings, Verdict, Watch, WrittenIn};
-use crate::daemon::{self, Guests, LastDecided};
+use crate::daemon::{self, CustomResources, LastDecided};
 use crate::policy::PolicyName;
 
 /// Loads and checks what `args` name. Custom resources are read now, all of them or none: a verb that left out what it could not read
@@ -91,7 +91,11 @@ impl Setup {
     }
 
     /// What the daemon keeps of the custom resources that these policies came from.
-    pub(super) fn guests(&self, resources: Arc<Resources>, decided: &Arc<LastDecided>) -> Guests {
+    pub(super) fn custom_resources(
+        &self,
+        resources: Arc<Resources>,
+        decided: &Arc<LastDecided>,
+    ) -> CustomResources {
         let names: BTreeSet<&str> = self.policies.iter().map(|one| one.name.as_str()).collect();
         decided.retain(|name| names.contains(name.as_str()));
         let mut troubles: BTreeMap<PolicyName, Vec<String>> = BTreeMap::new();
@@ -125,7 +129,7 @@ impl Setup {
             *all += 1;
             *refused += usize::from(matches!(verdict, Verdict::Refused(_)));
         }
-        Guests {
+        CustomResources {
             resources,
             judged: self.judged.iter().filter(is_ours).cloned().collect(),
             counts,

@@ -408,11 +408,11 @@ async fn promote(
     loop {
         hooks.open(hook_sources(&setup.settings));
         let generation = stop.child_token();
-        let guests = watch
+        let custom_resources = watch
             .resources()
-            .map(|resources| setup.guests(resources, &decided));
+            .map(|resources| setup.custom_resources(resources, &decided));
         let work = Work {
-            guests,
+            custom_resources,
             ..work(&setup, &live, (&bells, &moved, &lead, &pod))
         };
         let mut daemon = tokio::spawn(daemon::run(
@@ -542,7 +542,7 @@ fn work(setup: &Setup, live: &Live, (bells, moved, lead, pod): Outside<'_>) -> W
             listed: setup.listed.clone(),
             moved: moved.clone(),
         },
-        guests: None,
+        custom_resources: None,
         lead: lead.clone(),
         pod: pod.clone(),
         clock: daemon::now,

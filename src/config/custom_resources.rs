@@ -1,6 +1,6 @@
 //! Policies and routes as custom resources: which are read, as the settings write it.
 //!
-//! Not here: how far the policies of a namespace may go (`limits`), and how each resource is judged (`guests`).
+//! Not here: how far the policies of a namespace may go (`limits`), and how each resource is judged (`resources`).
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
 //! The custom resources that the settings name, followed for as long as they name them.
 //!
-//! Not here: how they are read (`cluster`), and what they mean (`guests`).
+//! Not here: how they are read (`cluster`), and what they mean (`resources`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

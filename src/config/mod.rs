@@ -3,7 +3,7 @@
 //! Reading order: `files` (which are read), `source` and `tree` (texts with places), `shape`, `raw`, `forms`, `gates`, `hooks`, `blank` and
 //! `nouns` (what may be written; parser and JSON Schema in one), `check_settings`, `check_repository`, `check_forge`, `check_hooks`, `argo_cd`, `servers`,
 //! `check_aws`, `check_clouds`, `check_route`, `check_policy`, `check_environment`, `check_after`, `check_update`, `claim` and
-//! `tags` (what it means), `fleet` (the same for names that come later), `custom_resources`, `guests`, `limits` and `crd` (the same for
+//! `tags` (what it means), `fleet` (the same for names that come later), `custom_resources`, `resources`, `limits` and `crd` (the same for
 //! what comes from a cluster), `holds` (of a manifests repository), `problem` (what is wrong). Not here: what a policy means for a round (`plan`).
 //! Invariant: a `Config` exists only where nothing is wrong in the files; all problems are reported at once.
 
@@ -33,7 +33,6 @@ mod followed;
 mod forge_nouns;
 mod forms;
 mod gates;
-mod guests;
 mod holds;
 mod holds_edit;
 mod hooks;
@@ -45,6 +44,7 @@ mod mask;
 mod nouns;
 mod problem;
 mod raw;
+mod resources;
 mod schema;
 mod servers;
 mod settings;
@@ -57,9 +57,9 @@ mod tests;
 #[cfg(test)]
 mod tests_argo_cd;
 #[cfg(test)]
-mod tests_guests;
-#[cfg(test)]
 mod tests_leadership;
+#[cfg(test)]
+mod tests_resources;
 #[cfg(test)]
 mod tests_route;
 #[cfg(test)]
@@ -82,9 +82,9 @@ use crate::policy::{Policy, PolicyName};
 use beside::Beside;
 use check_route::FoundRoute;
 use gates::{SignerFiles, TrustRootEntry};
-use guests::{Guest, House};
 use nouns::API_VERSION;
 use problem::Faults;
+use resources::{ReadResource, Terms};
 use shape::{Block, Shape as _, list, nearest, text};
 use source::{Source, Span, Whence};
 use tree::{Node, Value};
@@ -92,10 +92,10 @@ use tree::{Node, Value};
 pub(crate) use crd::definitions;
 pub(crate) use fleet::Fleet;
 pub(crate) use followed::resources;
-pub(crate) use guests::{Judged, Verdict};
 pub(crate) use holds::{check_holds, holds};
 pub(crate) use holds_edit::{with_hold, without_holds};
 pub(crate) use problem::{Problem, Problems, Severity};
+pub(crate) use resources::{Judged, Verdict};
 pub(crate) use schema::{Kind, schema};
 pub(crate) use settings::{
     ArgoCdSettings, CommitSettings, CustomResourcesSettings, ForgeSettings, HookSource,
@@ -192,10 +192,10 @@ fn read(path: &Path, resources: &[Arc<Resource>]) -> Reading {
         mut folders,
         mut fingerprint,
     } = reader;
-    let guests = guests::read(resources, &mut sources, &mut fingerprint);
+    let read = resources::read(resources, &mut sources, &mut fingerprint);
     let mut beside = Beside::default();
     let said = (settings, folder);
-    let config = check((&sources, guests), said, &mut beside, &mut faults);
+    let config = check((&sources, read), said, &mut beside, &mut faults);
     beside.join(&mut fingerprint);
     folders.extend(beside.folders());
     let problems_count = faults.errors();
@@ -316,7 +316,7 @@ fn identity(path: &Path) -> PathBuf {
 
 /// Checks all documents of all files, and then the custom resources.
 fn check(
-    (sources, guests): (&[Source], Vec<Guest>),
+    (sources, resources): (&[Source], Vec<ReadResource>),
     (mut settings, folder): (Option<raw::Settings>, &Path),
     beside: &mut Beside,
     faults: &mut Faults,
@@ -344,13 +344,13 @@ fn check(
     }
     let mut judged = Vec::new();
     if let (Some(settings), Some(known), 0) = (&settings, &known, check.faults.errors()) {
-        let house = House {
+        let terms = Terms {
             settings,
             branches: &known.branches,
             root: &root,
             forge_signs,
         };
-        let brought = check.guests(guests, house, beside);
+        let brought = check.resources(resources, terms, beside);
         policies.extend(brought.policies);
         fleets.extend(brought.fleets);
         judged = brought.judged;

@@ -7,11 +7,11 @@
 mod applications;
 mod ask;
 mod clock;
-mod guest_status;
-mod guests;
 mod log;
 mod metrics;
 mod poll;
+mod resource_status;
+mod resources;
 mod round;
 mod source;
 mod status;
@@ -42,8 +42,8 @@ use crate::world::Fact;
 use crate::world::RepositoryAddress;
 
 pub(crate) use clock::now;
-pub(crate) use guests::{Guests, LastDecided};
 pub(crate) use log::not_refreshed;
+pub(crate) use resources::{CustomResources, LastDecided};
 pub(crate) use round::{Hands, Report, deployers_of, round, settle};
 pub(crate) use status::{Board, registry_status};
 
@@ -72,7 +72,7 @@ pub(crate) struct Work {
     pub(crate) bells: Arc<Bells>,
     pub(crate) fleets: Fleets,
     /// The custom resources that policies come from, where the settings name some.
-    pub(crate) guests: Option<Guests>,
+    pub(crate) custom_resources: Option<CustomResources>,
     /// Whether we promote, or only know how it stands; it outlasts the work too.
     pub(crate) lead: Lead,
     /// Tells of ourselves in Kubernetes, where that is wanted.
@@ -210,7 +210,7 @@ pub(crate) async fn run(
     for connection in connections {
         pollers.spawn(applications::follow(shared.clone(), connection));
     }
-    pollers.spawn(guests::keep(shared.clone()));
+    pollers.spawn(resources::keep(shared.clone()));
     let mut running = JoinSet::new();
     for (index, repository) in workers.into_iter().enumerate() {
         running.spawn(worker::work(shared.clone(), repository, index));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Guests, Shared};
+use super::{CustomResources, Shared};
 use crate::cluster::lease::{Lead, LeaseName};
 use crate::image::Repository;
 use crate::policy::{RepositoryName, SourceBranch};
@@ -35,8 +35,8 @@ impl Board {
         if let Some(shared) = &*self.lock() {
             let wants = &shared.work.wants;
             status.leadership = leadership(&shared.work.lead);
-            let guests = shared.work.guests.iter();
-            status.custom_resources = guests.flat_map(Guests::shown).collect();
+            let custom = shared.work.custom_resources.iter();
+            status.custom_resources = custom.flat_map(CustomResources::shown).collect();
             let hosts = shared.work.registry.standings();
             let hosts = hosts
                 .into_iter()

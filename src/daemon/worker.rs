@@ -15,7 +15,7 @@ use tracing::{Instrument as _, debug_span};
 use super::ask::Asking;
 use super::poll::Pace;
 use super::round::{Hands, Report, deployers_of, round};
-use super::{Shared, Work, guests, log, metrics, tell};
+use super::{Shared, Work, log, metrics, resources, tell};
 use crate::apply::{Delivery, MadeBy, Outcome, ProposalEnd, ProposalOutcome};
 use crate::cluster::lease::Lead;
 use crate::observe::{News, Sources, Wants};
@@ -103,7 +103,7 @@ pub(super) async fn work(shared: Arc<Shared>, repository: RepositoryName, index:
         let held = log::report(&report, &mut said);
         tell::report(work, (&scope, &wants), &report, &held);
         metrics::round(&repository, &report);
-        guests::note(work, &report.plan.decisions);
+        resources::note(work, &report.plan.decisions);
         asking.ask(&shared, &report.plan.questions);
         let patience = Patience::after(&report);
         let turn = Instant::now() + rest(report.plan.nexts(), (begun, (work.clock)()));

@@ -149,10 +149,10 @@ pub(crate) fn expand(
     let mut expansion = Expansion::default();
     let of_files = |policy: &&Policy| age(&policy.name).is_none();
     let plain: Vec<Policy> = policies.iter().filter(of_files).cloned().collect();
-    let (guests, hosts): (Vec<&Fleet>, Vec<&Fleet>) = fleets
+    let (of_resources, of_files): (Vec<&Fleet>, Vec<&Fleet>) = fleets
         .iter()
         .partition(|fleet| age(&fleet.sample.name).is_some());
-    let disputed = of_files_alone(plain, &hosts, (branches, listed), &mut expansion);
+    let disputed = of_files_alone(plain, &of_files, (branches, listed), &mut expansion);
     let names = expansion.policies.iter().map(|policy| policy.name.clone());
     let mut taken: BTreeSet<PolicyName> = names.chain(disputed).collect();
 
@@ -165,7 +165,7 @@ pub(crate) fn expand(
             own.insert((namespace, &policy.name));
         }
     }
-    for fleet in guests {
+    for fleet in of_resources {
         let Some((number, namespace)) = age(&fleet.sample.name) else {
             continue;
         };

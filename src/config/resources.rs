@@ -1,4 +1,4 @@
-//! Policies and routes from custom resources: guests of the files, each judged by itself with the checks that files have.
+//! Policies and routes from custom resources, each judged by itself with the checks that files have.
 //!
 //! The files come first and are right or wrong without them; then the resources, the oldest first. One that is wrong is left out with
 //! its reasons, as if it were not there, and holds up no other. Not here: how they are read from the cluster (`cluster`), and how far
@@ -41,7 +41,7 @@ const OF_NAMESPACE_MAX: usize = 1000;
 const BYTES_OF_NAMESPACE_MAX: usize = 4 * 1024 * 1024;
 
 /// A custom resource whose text was read.
-pub(super) struct Guest {
+pub(super) struct ReadResource {
     resource: Arc<Resource>,
     /// The number of its text among the sources.
     file: usize,
@@ -67,9 +67,9 @@ pub(crate) enum Verdict {
     Refused(Problems),
 }
 
-/// What the settings say that guests are held to.
+/// What the settings say that custom resources are held to.
 #[derive(Clone, Copy)]
-pub(super) struct House<'a> {
+pub(super) struct Terms<'a> {
     pub(super) settings: &'a Settings,
     pub(super) branches: &'a BTreeMap<RepositoryName, String>,
     pub(super) root: &'a TrustRoot,
@@ -77,7 +77,7 @@ pub(super) struct House<'a> {
     pub(super) forge_signs: Option<Span>,
 }
 
-/// What guests bring.
+/// What they bring.
 #[derive(Default)]
 pub(super) struct Brought {
     pub(super) policies: Vec<Policy>,
@@ -85,7 +85,7 @@ pub(super) struct Brought {
     pub(super) judged: Vec<Judged>,
 }
 
-impl<'a> House<'a> {
+impl<'a> Terms<'a> {
     /// How far the policies of `namespace` may go; `None` where its resources do not count.
     fn limits(self, namespace: &str) -> Option<&'a Limits> {
         let settings = self.settings.custom_resources.as_ref()?;
@@ -98,8 +98,8 @@ pub(super) fn read(
     resources: &[Arc<Resource>],
     sources: &mut Vec<Source>,
     fingerprint: &mut Sha256,
-) -> Vec<Guest> {
-    let mut guests = Vec::new();
+) -> Vec<ReadResource> {
+    let mut read = Vec::new();
     let mut taken: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
     for resource in resources {
         let Resource {
@@ -138,13 +138,13 @@ pub(super) fn read(
             text,
             documents,
         });
-        guests.push(Guest {
+        read.push(ReadResource {
             resource: resource.clone(),
             file,
             faults,
         });
     }
-    guests
+    read
 }
 
 /// What `resource` says, unless that is more than its namespace, of which so many and so many bytes were read, may have.
@@ -171,38 +171,38 @@ fn text(resource: &Resource) -> String {
 }
 
 impl Check<'_> {
-    /// Judges `guests` after all that stands in files.
-    pub(super) fn guests(
+    /// Judges `resources` after all that stands in files.
+    pub(super) fn resources(
         &mut self,
-        guests: Vec<Guest>,
-        house: House<'_>,
+        resources: Vec<ReadResource>,
+        terms: Terms<'_>,
         beside: &mut Beside,
     ) -> Brought {
-        let is_let_in = |guest: &Guest| house.limits(&guest.resource.id.namespace).is_some();
+        let is_let_in = |one: &ReadResource| terms.limits(&one.resource.id.namespace).is_some();
         let mut brought = Brought::default();
-        let guests = guests.into_iter().filter(is_let_in);
+        let resources = resources.into_iter().filter(is_let_in);
         let (routes, policies): (Vec<_>, Vec<_>) =
-            guests.partition(|guest| guest.resource.id.kind == ResourceKind::Route);
+            resources.partition(|one| one.resource.id.kind == ResourceKind::Route);
         // A policy may be older than its route.
-        for guest in routes.into_iter().chain(policies) {
-            let judged = self.guest(guest, (house, beside), &mut brought);
+        for one in routes.into_iter().chain(policies) {
+            let judged = self.judge(one, (terms, beside), &mut brought);
             brought.judged.push(judged);
         }
         self.scope = None;
         brought
     }
 
-    fn guest(
+    fn judge(
         &mut self,
-        guest: Guest,
-        (house, beside): (House<'_>, &mut Beside),
+        one: ReadResource,
+        (terms, beside): (Terms<'_>, &mut Beside),
         brought: &mut Brought,
     ) -> Judged {
-        let Guest {
+        let ReadResource {
             resource,
             file,
             faults,
-        } = guest;
+        } = one;
         let Resource {
             id,
             uid,
@@ -213,10 +213,10 @@ impl Check<'_> {
         let others = std::mem::replace(self.faults, faults);
         let verdict = match id.kind {
             ResourceKind::Route => {
-                self.guest_route(file, (house, beside));
+                self.read_route(file, (terms, beside));
                 Verdict::Route
             }
-            ResourceKind::Policy => match self.guest_policy(file, (house, beside)) {
+            ResourceKind::Policy => match self.read_policy(file, (terms, beside)) {
                 Some(Checked::One(policy)) => {
                     brought.policies.push(policy);
                     Verdict::Policy
@@ -240,35 +240,35 @@ impl Check<'_> {
         }
     }
 
-    fn guest_route(&mut self, file: usize, (house, beside): (House<'_>, &mut Beside)) {
+    fn read_route(&mut self, file: usize, (terms, beside): (Terms<'_>, &mut Beside)) {
         let sources = self.sources;
         for document in &sources[file].documents {
             let mut route = raw::Route::read(document, self.faults);
             let spec = route.as_mut().map(|route| &mut route.spec.value);
-            let mut files = no_files(house, beside, self.faults);
+            let mut files = no_files(terms, beside, self.faults);
             find_signers(spec.map(|spec| &mut spec.environments), &mut files);
             self.routes(FoundRoute::new(document, route));
         }
     }
 
     /// What the resource whose text is `file` says; `None` where a fault says what is wrong.
-    fn guest_policy(
+    fn read_policy(
         &mut self,
         file: usize,
-        (house, beside): (House<'_>, &mut Beside),
+        (terms, beside): (Terms<'_>, &mut Beside),
     ) -> Option<Checked> {
         let sources = self.sources;
         let document = sources[file].documents.first()?;
         let mut policy = raw::PromotionPolicy::read(document, self.faults)?;
         let spec = &mut policy.spec;
         let place = spec.owner;
-        let mut files = no_files(house, beside, self.faults);
+        let mut files = no_files(terms, beside, self.faults);
         find_signers(spec.value.environments.as_mut(), &mut files);
-        let limits = house.limits(self.scope.as_ref()?)?;
+        let limits = terms.limits(self.scope.as_ref()?)?;
         self.policy_or_nothing(policy, |check, checked| {
             let (policy, judged) = match checked {
                 Checked::One(policy) => {
-                    let default = house.branches.get(&policy.repository);
+                    let default = terms.branches.get(&policy.repository);
                     (&*policy, limits.judge(policy, default))
                 }
                 // What its policies write is known when its folders are.
@@ -286,9 +286,9 @@ impl Check<'_> {
                 let hint = "leave `group: environment` out";
                 check.faults.error_with_hint(place, message, hint);
             }
-            if let Some(place) = house.forge_signs {
+            if let Some(place) = terms.forge_signs {
                 let alone = std::iter::once(policy);
-                check_forge::check_signatures(house.settings, place, alone, check.faults);
+                check_forge::check_signatures(terms.settings, place, alone, check.faults);
             }
         })
     }
@@ -304,14 +304,14 @@ fn shares_requests(environment: &Environment) -> bool {
 
 /// Where the keys that a resource names are read: nowhere.
 fn no_files<'a>(
-    house: House<'_>,
+    terms: Terms<'_>,
     beside: &'a mut Beside,
     faults: &'a mut Faults,
 ) -> SignerFiles<'a> {
     SignerFiles {
         folder: None,
         beside,
-        root: house.root.clone(),
+        root: terms.root.clone(),
         faults,
     }
 }

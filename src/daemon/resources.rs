@@ -1,6 +1,6 @@
 //! Custom resources while the daemon runs: how old their reading is, and their status, which whoever leads writes.
 //!
-//! Not here: what a status says (`guest_status`), and what the resources mean (`config`).
+//! Not here: what a status says (`resource_status`), and what the resources mean (`config`).
 //! Invariant: what stands there already is not written again, and one object is written at most once in [`GATHER`].
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use super::guest_status::{Known, is_written, status};
+use super::resource_status::{Known, is_written, status};
 use super::{Shared, Work, metrics};
 use crate::cluster::resources::{Resource, ResourceId, Resources, Seen};
 use crate::config::{Judged, Verdict};
@@ -32,7 +32,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 const WRITES_MAX: usize = 8;
 
 /// The custom resources that policies come from.
-pub(crate) struct Guests {
+pub(crate) struct CustomResources {
     pub(crate) resources: Arc<Resources>,
     /// Those whose status we write.
     pub(crate) judged: Vec<Judged>,
@@ -55,8 +55,8 @@ pub(crate) struct LastDecided {
 
 /// Notes what a round decided, in which the decisions of one policy stand together.
 pub(super) fn note(work: &Work, decided: &[Decided]) {
-    if let Some(guests) = &work.guests {
-        guests.decided.note(decided);
+    if let Some(custom) = &work.custom_resources {
+        custom.decided.note(decided);
     }
 }
 
@@ -94,7 +94,7 @@ impl LastDecided {
     }
 }
 
-impl Guests {
+impl CustomResources {
     /// How the reading of each namespace stands.
     pub(super) fn shown(&self) -> Vec<NamespaceStatus> {
         let Seen { namespaces, .. } = self.resources.seen().unwrap_or_default();
@@ -132,19 +132,19 @@ impl Guests {
 
 /// Says how old the readings are, and writes the statuses while we lead, until it is cut.
 pub(super) async fn keep(shared: Arc<Shared>) {
-    let Some(guests) = &shared.work.guests else {
+    let Some(custom) = &shared.work.custom_resources else {
         return std::future::pending().await;
     };
     let mut lead = shared.work.lead.clone();
     let mut complaint = None;
     loop {
-        for seen in guests.resources.seen().unwrap_or_default().namespaces {
+        for seen in custom.resources.seen().unwrap_or_default().namespaces {
             if let Some(heard) = seen.heard {
                 metrics::resources_read(&seen.namespace, heard);
             }
         }
         if lead.term().is_some() {
-            let failed = write_all(&shared, guests).await;
+            let failed = write_all(&shared, custom).await;
             if failed.is_some() && failed != complaint {
                 let why = &failed;
                 tracing::warn!(why, "the status of custom resources cannot be written");
@@ -152,7 +152,7 @@ pub(super) async fn keep(shared: Arc<Shared>) {
             complaint = failed;
         }
         tokio::select! {
-            () = guests.decided.news.notified() => {}
+            () = custom.decided.news.notified() => {}
             () = lead.changed() => {}
             () = sleep(LOOK_EVERY) => {}
         }
@@ -161,16 +161,16 @@ pub(super) async fn keep(shared: Arc<Shared>) {
 }
 
 /// Writes what does not stand there yet, and gives the first reason why that could not be.
-async fn write_all(shared: &Shared, guests: &Guests) -> Option<String> {
-    let Seen { resources, .. } = guests.resources.seen()?;
+async fn write_all(shared: &Shared, custom: &CustomResources) -> Option<String> {
+    let Seen { resources, .. } = custom.resources.seen()?;
     let there: BTreeMap<&ResourceId, _> = resources.iter().map(|one| (&one.id, one)).collect();
-    let due = guests.judged.iter().filter_map(|judged| {
+    let due = custom.judged.iter().filter_map(|judged| {
         let resource = there.get(&judged.id)?;
         // Of what changed since, the next work tells.
         if (resource.generation, &resource.uid) != (judged.generation, &judged.uid) {
             return None;
         }
-        let (decided, troubles) = guests.known_of(judged);
+        let (decided, troubles) = custom.known_of(judged);
         let known = Known {
             judged,
             troubles: &troubles,
@@ -186,7 +186,7 @@ async fn write_all(shared: &Shared, guests: &Guests) -> Option<String> {
         // One that ceased to lead meanwhile leaves the rest to the next.
         shared.work.lead.term()?;
         let writes = some.iter();
-        let writes = writes.map(|(one, status)| guests.resources.write_status(one, status));
+        let writes = writes.map(|(one, status)| custom.resources.write_status(one, status));
         // What changed meanwhile is news, and written after it.
         let writes: Vec<_> = writes.collect();
         for error in join_all(writes).await.into_iter().filter_map(Result::err) {

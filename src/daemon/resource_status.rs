@@ -1,7 +1,7 @@
 //! What stands under `status` of a custom resource: whether it counts, and how its environments stand.
 //!
 //! <https://github.com/kubernetes/community/blob/master/contributors/devel/sig-architecture/api-conventions.md#typical-status-properties>.
-//! Plain functions; the time is a parameter. Not here: when it is written (`guests`), and its schema (`config/crd`).
+//! Plain functions; the time is a parameter. Not here: when it is written (`resources`), and its schema (`config/crd`).
 //! Invariant: it is bounded, however large a policy is.
 
 use std::collections::BTreeMap;
