@@ -206,8 +206,10 @@ fn a_shard_promotes_its_own_repositories_and_knows_no_other() {
         let mirrors = std::fs::read_dir(story.lab.path().join(pod).join("mirrors")).unwrap();
         let mirrors: Vec<_> = mirrors.map(|mirror| mirror.unwrap().file_name()).collect();
         assert_eq!(mirrors, [repository]);
-        let promoted = daemon.log().matches("promoted").count();
-        assert_eq!(promoted, 1, "{}", daemon.log());
+        // The server has the commit before the daemon has the server's answer.
+        let promoted = || daemon.log().matches("promoted").count();
+        daemon.wait_until("told of the promotion", || promoted() > 0);
+        assert_eq!(promoted(), 1, "{}", daemon.log());
     }
     story.is_sound();
 }
