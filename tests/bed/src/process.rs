@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long a server may take to answer for the first time: a cold disk on a shared machine, not a pace to meet.
-pub(crate) const READY_WITHIN: Duration = Duration::from_secs(60);
+/// How long a server may take to answer for the first time: a cold disk on a shared machine with one slow core, not a pace to meet.
+pub(crate) const READY_WITHIN: Duration = Duration::from_secs(180);
 
 /// A server in a process group of its own, ended with all its children on drop.
 #[must_use = "the server ends when this is dropped"]

@@ -85,7 +85,7 @@ fn our_own_events_and_a_flood_of_them_write_nothing() {
     let (daemon, hooks) = listening(&mut story);
     daemon.wait_until("the pull request", || story.repository().count() == 1);
     let rounds = || daemon.log().matches("due by an event").count();
-    // What the opening of the pull request brings back: by then it is all written.
+    // The event that the opening of the pull request brings back: by then it is all written.
     let lists = || {
         let requests = story.forge.take_requests();
         let (reads, writes): (Vec<_>, Vec<_>) = requests
@@ -93,6 +93,12 @@ fn our_own_events_and_a_flood_of_them_write_nothing() {
             .partition(|request| request.starts_with("GET "));
         (reads.len(), writes)
     };
+    daemon.wait_until("its status", || {
+        let tip = story.tip(HEAD).unwrap();
+        let statuses = story.repository().statuses(&tip);
+        statuses.contains_key("towpath/holds")
+    });
+    lists();
     tell(&hooks, "push");
     daemon.wait_until("the first event", || rounds() == 1);
     let heads = story.heads();
