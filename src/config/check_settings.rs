@@ -9,7 +9,7 @@ use super::logins::{
     RegistryCredentials as RegistryWritten, SecretPlace, ServiceAccountCredentials,
     SigningCredentials,
 };
-use super::nouns::RegistryName;
+use super::nouns::{PolicyFiles, RegistryName};
 use super::problem::Faults;
 use super::raw::{self, Author, Commit, RegistryEntry, Render, RepositoryEntry};
 use super::settings::{
@@ -422,5 +422,6 @@ pub(super) fn forge_signs(raw: &raw::Settings) -> Option<Span> {
 /// Where the settings name files and folders with policies.
 pub(super) fn policy_entries(raw: &raw::Settings) -> Vec<(PathBuf, Span)> {
     let entry = |entry: &Placed<String>| (PathBuf::from(&entry.value), entry.span);
-    raw.policies.iter().map(entry).collect()
+    let PolicyFiles(written) = &raw.policies;
+    written.iter().map(entry).collect()
 }

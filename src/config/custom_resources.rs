@@ -16,7 +16,7 @@ use crate::policy::RepositoryName;
 
 shape! {
     /// Policies and routes that stand in a Kubernetes cluster as custom resources, beside those of the files.
-    struct CustomResourcesEntry {
+    struct CustomResourcesEntry or "write `custom-resources: { namespaces: { team-a: {} } }`" {
         /// The namespaces whose `PromotionPolicy` and `Route` objects count, each with how far its policies may go: `team-a: { paths: apps/team-a }`.
         namespaces: Named<ObjectName, NamespaceEntry> = "namespaces",
         /// The kubeconfig that leads to the cluster, relative to this file. Default: the service account of the pod, or what KUBECONFIG names.

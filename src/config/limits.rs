@@ -17,7 +17,7 @@ use crate::policy::{Deliver, Environment, HEAD_PREFIX, Policy, RepositoryName};
 
 shape! {
     /// How far the policies of a namespace may go. Nothing means: anywhere that the settings lead to, and no check.
-    struct NamespaceEntry {
+    struct NamespaceEntry or "`{}` sets no limits, `{ paths: apps/team-a }` some" {
         /// The repositories of the settings that its policies may name, as manifests repository or as source: `deploy`, or a list. Default: all.
         repositories: Option<OneOrMany<Placed<RepositoryName>>> = "repositories",
         /// The branches that they may write, as globs: `main`, `["main", "env/*"]`. Default: all.

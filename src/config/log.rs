@@ -18,7 +18,7 @@ const ROOMS: [&str; 12] = [
 
 shape! {
     /// What the daemon logs. A change counts at once.
-    struct LogEntry {
+    struct LogEntry or "write `log: { level: debug }`" {
         /// How much: `off`, `error`, `warn`, `info`, `debug` or `trace`. Default: `info`.
         level: Option<Placed<LogLevel>> = "level",
         /// The same for parts of the program: `registry: debug`.
@@ -133,7 +133,7 @@ mod tests {
         6:80 unknown key `room` [did you mean `rooms`?]
         ");
         let settings = format!("{SETTINGS}log: debug\n");
-        assert_snapshot!(messages(&settings, &policy()), @"6:6 expected a map, found a text");
+        assert_snapshot!(messages(&settings, &policy()), @"6:6 expected a map, found a text [write `log: { level: debug }`]");
     }
 
     #[test]

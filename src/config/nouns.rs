@@ -12,7 +12,7 @@ use serde_json::{Value as Json, json};
 use url::Url;
 
 use super::problem::Faults;
-use super::shape::{Leaf, Refusal, Shape, list, nearest, unexpected};
+use super::shape::{Leaf, Placed, Refusal, Shape, list, nearest, unexpected};
 use super::tree::{Node, Scalar, Value};
 use crate::edit::{Document, Path as YamlPath};
 use crate::image::{RegistryKind, Repository};
@@ -52,6 +52,63 @@ const REQUESTS_IN_FLIGHT_MAX: u32 = 64;
 
 /// What a commit's subject may name.
 const SUBJECT_PARTS: [&str; 3] = ["policy", "environment", "changes"];
+
+/// The files and folders with policies.
+#[derive(Clone, Debug)]
+pub(super) struct PolicyFiles(pub(super) Vec<Placed<String>>);
+
+impl Shape for PolicyFiles {
+    const HINT_WHERE_MISSING: Option<&str> = Some(
+        "name the files and folders with policies, `policies: [policies]`, or none, `policies: []`",
+    );
+
+    fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
+        Vec::read(node, faults).map(Self)
+    }
+
+    fn schema() -> Option<Json> {
+        <Vec<Placed<String>>>::schema()
+    }
+}
+
+/// What stands beside a name for other tools.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Notes;
+
+impl Shape for Notes {
+    fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
+        match &node.value {
+            Value::Map(_) | Value::Empty => Some(Self),
+            Value::Scalar(_) | Value::List(_) | Value::Refused => {
+                unexpected(node, "a map", faults);
+                None
+            }
+        }
+    }
+
+    fn schema() -> Option<Json> {
+        Some(json!({ "type": "object" }))
+    }
+}
+
+/// A namespace, which nothing in a file has: who reads one there would think that its limits count.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NoNamespace;
+
+impl Shape for NoNamespace {
+    fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
+        faults.error_with_hint(
+            node.owner,
+            "what stands in a file is in no namespace",
+            "leave it out; `towpath check --resources` judges what is for `kubectl apply`",
+        );
+        None
+    }
+
+    fn schema() -> Option<Json> {
+        None
+    }
+}
 
 /// The value of `apiVersion`.
 #[derive(Clone, Copy, Debug)]

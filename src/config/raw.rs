@@ -23,8 +23,9 @@ use super::logins::{
     ClusterCredentials, RegistryCredentials, RepositoryCredentials, SigningCredentials,
 };
 use super::nouns::{
-    ApiVersion, BranchName, CommitSubject, Depth, HostName, MarkerPolicy, PageSize, PushOption,
-    RegistryName, RequestsInFlight, RequestsPerSecond, WrittenUrl,
+    ApiVersion, BranchName, CommitSubject, Depth, HostName, MarkerPolicy, NoNamespace, Notes,
+    PageSize, PolicyFiles, PushOption, RegistryName, RequestsInFlight, RequestsPerSecond,
+    WrittenUrl,
 };
 use super::servers::{ServerEntry, ServerName};
 use super::shape::{Block, Named, Placed, shape};
@@ -51,7 +52,7 @@ shape! {
         /// Pull secrets of a Kubernetes cluster with the logins of all registries that have no `credentials` of their own; they stand instead of `docker-config`.
         credentials: Option<ClusterCredentials> = "credentials",
         /// Files and folders with policies, relative to this file. They are re-read when they change.
-        policies: Vec<Placed<String>> = "policies",
+        policies: PolicyFiles = "policies",
         /// Times in which nothing moves, in all environments or in those that each names.
         freezes: Option<Vec<SharedFreeze>> = "freezes",
         /// Whose certificates and logs are believed where images are signed by an identity. Default: Sigstore's public instance, as it was when this version of towpath was made.
@@ -214,6 +215,13 @@ shape! {
     struct Metadata {
         /// The policy's name, which is unique among all policies: lower-case letters, digits, `-` and `.`.
         name: Placed<PolicyName> = "name",
+    } also {
+        /// For other tools; towpath reads none.
+        Option<Notes> = "labels",
+        /// For other tools; towpath reads none.
+        Option<Notes> = "annotations",
+        /// Of custom resources alone.
+        Option<NoNamespace> = "namespace",
     }
 
     /// An ordered set of environments that many policies share.
@@ -233,6 +241,13 @@ shape! {
     struct RouteMetadata {
         /// The route's name, which is unique among all routes: lower-case letters, digits, `-` and `.`.
         name: Placed<RouteName> = "name",
+    } also {
+        /// For other tools; towpath reads none.
+        Option<Notes> = "labels",
+        /// For other tools; towpath reads none.
+        Option<Notes> = "annotations",
+        /// Of custom resources alone.
+        Option<NoNamespace> = "namespace",
     }
 
     /// What the route says.
@@ -286,7 +301,7 @@ shape! {
     }
 
     /// Which tags are candidates, and which of two is newer: one of `semver`, `pattern`, `regex` and `follow`; `semver` may stand beside a pattern or a regex.
-    struct Tags {
+    struct Tags or "write `tags: { semver: \">=1.0\" }`; `pattern`, `regex` and `follow` say it of tags of other forms" {
         /// A range of semantic versions: `>=1.2 <2`, `^1.4`, `1.x || 2.x`.
         semver: Option<Placed<String>> = "semver",
         /// The shape of a tag with named parts: `{sha}`, `{number}`, `{timestamp}`, `{version}`, `{major}`, `{minor}`, `{patch}`, `{branch}`, `{any}`.

@@ -1,8 +1,9 @@
 //! The language in which the files' shapes are defined: one definition gives the reader and the JSON Schema.
 //!
 //! `shape!` defines a map with known keys as a struct. A field's type says what may stand there; its doc
-//! comment is what an editor shows. Reading never stops at the first fault: a part that cannot be read is
-//! reported and left out. Not here: which maps there are (`raw`, `forms`).
+//! comment is what an editor shows; what stands behind `or` is told where something else than a map stands
+//! there. Reading never stops at the first fault: a part that cannot be read is reported and left out.
+//! Not here: which maps there are (`raw`, `forms`).
 
 use std::ops::Range;
 
@@ -22,6 +23,9 @@ pub(super) trait Shape: Sized {
 
     /// The JSON Schema of the same; `None` where there is none.
     fn schema() -> Option<Json>;
+
+    /// What to write where the key is missing and must not be, where its name does not tell.
+    const HINT_WHERE_MISSING: Option<&str> = None;
 
     /// What a missing key means; `None` where it must not be missing.
     fn absent() -> Option<Self> {
@@ -161,18 +165,27 @@ pub(super) fn text<'a>(node: &'a Node, faults: &mut Faults) -> Option<&'a Scalar
 
 /// Notes that something else was expected here.
 pub(super) fn unexpected(node: &Node, expected: &str, faults: &mut Faults) {
-    match &node.value {
-        Value::Refused => {}
-        Value::Empty => faults.error_with_hint(
-            node.owner,
-            format!("expected {expected}, found nothing"),
-            "give it a value, or remove the key",
-        ),
-        Value::Scalar(_) | Value::List(_) | Value::Map(_) => {
-            faults.error(
-                node.span,
-                format!("expected {expected}, found {}", node.kind()),
-            );
+    unexpected_with((node, None), expected, faults);
+}
+
+/// The same with what to write, where that is known.
+pub(super) fn unexpected_with(
+    (node, hint): (&Node, Option<&str>),
+    expected: &str,
+    faults: &mut Faults,
+) {
+    let message = format!("expected {expected}, found {}", node.kind());
+    match (&node.value, hint) {
+        (Value::Refused, _) => {}
+        (Value::Empty, hint) => {
+            let hint = hint.unwrap_or("give it a value, or remove the key");
+            faults.error_with_hint(node.owner, message, hint);
+        }
+        (Value::Scalar(_) | Value::List(_) | Value::Map(_), Some(hint)) => {
+            faults.error_with_hint(node.span, message, hint);
+        }
+        (Value::Scalar(_) | Value::List(_) | Value::Map(_), None) => {
+            faults.error(node.span, message);
         }
     }
 }
@@ -197,7 +210,16 @@ impl Shape for bool {
                 text, plain: true, ..
             }) if plain_kind(text) == PlainKind::Boolean => Some(text.eq_ignore_ascii_case("true")),
             _ => {
-                unexpected(node, "`true` or `false`", faults);
+                // What other languages, and YAML before its version 1.2, read as one.
+                let meant = match &node.value {
+                    Value::Scalar(scalar) => match &*scalar.text.to_lowercase() {
+                        "true" | "yes" | "on" | "y" | "1" => Some("write `true`"),
+                        "false" | "no" | "off" | "n" | "0" => Some("write `false`"),
+                        _ => None,
+                    },
+                    Value::Empty | Value::List(_) | Value::Map(_) | Value::Refused => None,
+                };
+                unexpected_with((node, meant), "`true` or `false`", faults);
                 None
             }
         }
@@ -280,7 +302,11 @@ pub(super) struct NamedEntry<K, T> {
 impl<K: Leaf, T: Shape> Shape for Named<K, T> {
     fn read(node: &Node, faults: &mut Faults) -> Option<Self> {
         let Value::Map(entries) = &node.value else {
-            unexpected(node, "a map", faults);
+            let hint = match &node.value {
+                Value::Scalar(_) | Value::List(_) => Some("each name is a key: `NAME: ...`"),
+                Value::Empty | Value::Map(_) | Value::Refused => None,
+            };
+            unexpected_with((node, hint), "a map", faults);
             return None;
         };
         if entries.is_empty() {
@@ -347,14 +373,14 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Opens a map and reports the keys that are not `known`.
+    /// Opens a map and reports the keys that are not `known`; where it is none, `hint` says what to write.
     pub(super) fn open(
-        node: &'a Node,
+        (node, hint): (&'a Node, Option<&str>),
         known: &[&'static str],
         faults: &mut Faults,
     ) -> Option<Self> {
         let Value::Map(entries) = &node.value else {
-            unexpected(node, "a map", faults);
+            unexpected_with((node, hint), "a map", faults);
             return None;
         };
         let is_unknown = |entry: &&Entry| !known.contains(&&*entry.key.text);
@@ -376,7 +402,11 @@ impl<'a> Fields<'a> {
             Some(entry) => T::read(&entry.node, faults).or_else(T::absent),
             None => T::absent().or_else(|| {
                 if !self.meant.contains(&key) {
-                    faults.error(self.node.owner, format!("the key `{key}` is missing"));
+                    let message = format!("the key `{key}` is missing");
+                    match T::HINT_WHERE_MISSING {
+                        Some(hint) => faults.error_with_hint(self.node.owner, message, hint),
+                        None => faults.error(self.node.owner, message),
+                    }
                 }
                 None
             }),
@@ -465,7 +495,7 @@ pub(super) fn paragraph(doc: &[&str]) -> String {
 macro_rules! shape {
     ($(
         $(#[doc = $doc:literal])*
-        struct $name:ident {$(
+        struct $name:ident $(or $hint:literal)? {$(
             $(#[doc = $field_doc:literal])*
             $field:ident: $type:ty = $key:literal,
         )*}
@@ -490,6 +520,8 @@ macro_rules! shape {
                     $($key,)*
                     $($($also_key,)*)?
                 ];
+                let hints: &[&str] = &[$($hint)?];
+                let node = (node, hints.first().copied());
                 let fields = $crate::config::shape::Fields::open(node, &known, faults)?;
                 $(let $field = fields.take::<$type>($key, faults);)*
                 $($(fields.take::<$also_type>($also_key, faults);)*)?

@@ -606,18 +606,18 @@ fn an_unknown_key_names_the_nearest_known_one() {
 
 #[test]
 fn a_wrong_type_says_what_was_expected() {
-    assert_snapshot!(environment("  - { name: [dev], tags: 1.x, update: { helm: a.yaml }, allow-downgrade: yes }"), @"
+    assert_snapshot!(environment("  - { name: [dev], tags: 1.x, update: { helm: a.yaml }, allow-downgrade: yes }"), @r#"
     8:13 expected a text, found a list
-    8:26 expected a map, found a text
+    8:26 expected a map, found a text [write `tags: { semver: ">=1.0" }`; `pattern`, `regex` and `follow` say it of tags of other forms]
     8:31 the key `at` is missing
-    8:74 expected `true` or `false`, found a text
-    ");
+    8:74 expected `true` or `false`, found a text [write `true`]
+    "#);
     assert_snapshot!(environment("  - { name: dev, tags: { semver: 1.10 }, update: a }"), @r#"8:34 expected a text, found a number [write it in quotes: "1.10"]"#);
     assert_snapshot!(environment("  - { name: dev, tags: { semver: 1.x, prerelease: true }, update: a }"), @"8:51 `true` is not a label of pre-releases: write `any`, or labels such as `rc`");
-    assert_snapshot!(environment("  - name: dev\n    tags:\n    update: []\n"), @"
-    9:5 expected a map, found nothing [give it a value, or remove the key]
+    assert_snapshot!(environment("  - name: dev\n    tags:\n    update: []\n"), @r#"
+    9:5 expected a map, found nothing [write `tags: { semver: ">=1.0" }`; `pattern`, `regex` and `follow` say it of tags of other forms]
     10:13 expected at least one, found an empty list
-    ");
+    "#);
     assert_snapshot!(messages(&SETTINGS.replace("[policies]", "policies"), ""), @"5:11 expected a list, found a text");
 }
 
@@ -1430,4 +1430,36 @@ fn columns_count_characters_and_a_byte_order_mark_is_none() {
     assert_snapshot!(messages(&format!("\u{feff}{settings}"), ""), @"3:1 unknown key `übel` [known here: `repositories`, `registries`, `docker-config`, `credentials`, `policies`, `freezes`, `trust-root`, `commit`, `render`, `cache`, `listen`, `hooks`, `leadership`, `pod-events`, `log`, `custom-resources`, `argo-cd`, `servers`, `groups`, `apiVersion`, `kind`]");
     assert!(load_in(folder(&format!("\u{feff}{SETTINGS}"), "").path()).is_ok());
     assert!(load_in(folder(&SETTINGS.replace('\n', "\r\n"), "").path()).is_ok());
+}
+
+#[test]
+fn a_value_of_the_wrong_type_is_told_with_what_to_write() {
+    let policy = format!("{POLICY}    - {{ name: dev, tags: '>=1.0', update: apps/dev }}\n");
+    let settings = |written: &str| format!("{SETTINGS}{written}\n");
+    for (written, told) in [
+        ("log: debug", "write `log: { level: debug }`"),
+        ("pod-events: yes", "write `true`"),
+        ("pod-events: 'false'", "write `false`"),
+        (
+            "custom-resources: team-a",
+            "write `custom-resources: { namespaces: { team-a: {} } }`",
+        ),
+        (
+            "custom-resources: { namespaces: [team-a] }",
+            "each name is a key: `NAME: ...`",
+        ),
+        (
+            "custom-resources:\n  namespaces:\n    team-a:",
+            "`{}` sets no limits, `{ paths: apps/team-a }` some",
+        ),
+    ] {
+        let messages = messages(&settings(written), "");
+        assert!(messages.ends_with(&format!("[{told}]")), "{messages}");
+    }
+    assert_snapshot!(messages(SETTINGS, &policy), @r#"8:26 expected a map, found a text [write `tags: { semver: ">=1.0" }`; `pattern`, `regex` and `follow` say it of tags of other forms]"#);
+    assert_snapshot!(messages(&SETTINGS.replace("policies:", "policy:"), ""), @"
+    1:1 the key `policies` is missing [name the files and folders with policies, `policies: [policies]`, or none, `policies: []`]
+    5:1 unknown key `policy` [known here: `repositories`, `registries`, `docker-config`, `credentials`, `policies`, `freezes`, `trust-root`, `commit`, `render`, `cache`, `listen`, `hooks`, `leadership`, `pod-events`, `log`, `custom-resources`, `argo-cd`, `servers`, `groups`, `apiVersion`, `kind`]
+    ");
+    assert_snapshot!(messages(&SETTINGS.replace("policies: [policies]", "listen: 127.0.0.1:80"), ""), @"1:1 the key `policies` is missing [name the files and folders with policies, `policies: [policies]`, or none, `policies: []`]");
 }

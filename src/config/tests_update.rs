@@ -147,7 +147,7 @@ fn a_wrong_place_is_told_with_all_that_is_wrong_in_it() {
     8:60 `../a.yaml` is not a path inside the repository: `..` leads out of the repository
     8:75 `a..b` is not a path: a key is empty
     8:93 `-1` names no document: write its number from 0 on, or `KIND/NAME` as in `Deployment/web`
-    8:112 expected `true` or `false`, found a text
+    8:112 expected `true` or `false`, found a text [write `true`]
     8:117 unknown key `imge` [did you mean `image`?]
     ");
     assert_snapshot!(updates(&["{ application: a.yaml, document: Application/, aplication: b }"]), @"
