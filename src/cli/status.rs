@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::check::count;
 use super::{ConfigArgs, Failure, Output, print, table};
 use crate::config;
 use crate::web::{
@@ -57,7 +58,14 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
             text.expect("a status has only numbers, strings and lists") + "\n"
         }
     })?;
-    Ok(ExitCode::SUCCESS)
+    match status.failures() {
+        0 => Ok(ExitCode::SUCCESS),
+        some => {
+            let readings = count(some, "reading", "readings");
+            let failure = Failure::from(anyhow::anyhow!("the daemon failed in {readings}"));
+            Err(failure.with_hint("what stands under `error` says why"))
+        }
+    }
 }
 
 /// An address to ask where a daemon listens on `listen`: all interfaces are no place to go to.
@@ -329,6 +337,7 @@ mod tests {
         }"#;
         let status: Status = serde_json::from_str(document).unwrap();
         assert!(status.is_known());
+        assert_eq!(status.failures(), 1);
         insta::assert_snapshot!(as_text(&status), @"
         REGISTRY              KIND        REQUESTS                                 PER SECOND  IN FLIGHT  WAITING  LIMITS
         docker.io             docker-hub  1025 good, 1 of 401, 3 of 429, 2 failed  10          2 of 8     14       no requests for 5m; 87 of 100 pulls left in 6h
@@ -341,6 +350,31 @@ mod tests {
         MANIFESTS  BRANCH  HEAD     FETCHED  ERROR
         deploy     main    0a1b2c3  11s ago
         deploy     next    -        11s ago
+        ");
+    }
+
+    #[test]
+    fn a_namespace_that_cannot_be_read_is_shown_and_is_a_failure() {
+        let document = r#"{
+            "apiVersion": "towpath.dev/v1alpha1", "kind": "Status", "at": "2026-03-02T09:00:00Z", "version": "0.1.0",
+            "customResources": [
+                { "namespace": "team-a", "resources": 3, "refused": 1, "readAt": "2026-03-02T08:59:50Z", "error": null },
+                { "namespace": "team-b", "resources": 0, "refused": 0, "readAt": null, "error": "the cluster refuses us" }
+            ],
+            "registries": [], "images": [], "manifests": [], "sources": []
+        }"#;
+        let status: Status = serde_json::from_str(document).unwrap();
+        assert_eq!(status.failures(), 1);
+        insta::assert_snapshot!(as_text(&status), @"
+        NAMESPACE  RESOURCES  LEFT OUT  READ     ERROR
+        team-a     3          1         10s ago
+        team-b     0          0         never    the cluster refuses us
+
+        REGISTRY  KIND  REQUESTS  PER SECOND  IN FLIGHT  WAITING  LIMITS
+
+        IMAGE  LISTED  TAGS  ERROR
+
+        MANIFESTS  BRANCH  HEAD  FETCHED  ERROR
         ");
     }
 

@@ -134,6 +134,27 @@ impl Status {
         }
     }
 
+    /// How many readings failed when they were tried last.
+    pub(crate) fn failures(&self) -> usize {
+        let Self {
+            api_version: _,
+            kind: _,
+            at: _,
+            version: _,
+            leadership: _,
+            custom_resources,
+            registries: _,
+            images,
+            manifests,
+            sources,
+        } = self;
+        let custom_resources = custom_resources.iter().map(|one| &one.error);
+        let images = images.iter().map(|one| &one.error);
+        let branches = manifests.iter().chain(sources).map(|one| &one.error);
+        let errors = custom_resources.chain(images).chain(branches);
+        errors.flatten().count()
+    }
+
     /// Whether this is a document that is understood here.
     pub(crate) fn is_known(&self) -> bool {
         self.api_version == API_VERSION && self.kind == "Status"
