@@ -20,7 +20,7 @@ use super::leader::Leader;
 use super::log::Log;
 use super::pod;
 use super::resources::whole_setup;
-use super::restart::{Addresses, warn_of_restart};
+use super::restart::{Addresses, next_work, warn_of_restart};
 use super::shard::{Shard, WrittenShard};
 use super::signals::stop_on_signals;
 use super::{ConfigArgs, Failure};
@@ -59,7 +59,7 @@ pub(super) struct Args {
 }
 
 /// Checked settings and policies, nothing connected yet.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub(super) struct Setup {
     pub(super) settings: Settings,
     /// Those that are written, and those that fleets have for the folders that are known.
@@ -420,21 +420,19 @@ async fn promote(
             (board.clone(), health.clone()),
             generation.clone(),
         ));
+        let whose = (cache, shard);
         let next = tokio::select! {
             ended = &mut daemon => {
                 ended?.map_err(|why| anyhow::anyhow!("the daemon ended: {why}"))?;
                 None
             }
-            next = next_setup(&mut watch, pod.as_ref()) => {
-                Some(next.of_shard(shard).with_folders(&setup.listed))
-            }
+            next = next_work(&mut setup, &mut watch, whose, (pod.as_ref(), log)) => Some(next),
             () = moved.notified() => {
                 Some(setup.clone().with_folders(&live.sources.world(&live.wants).folders))
             }
         };
         generation.cancel();
         let Some(next) = next else { break };
-        let next = next.with_cache(cache);
         next.log_troubles(&setup);
         next.log_refused(Some(&setup));
         warn_of_restart(served, &setup.settings, &next.settings);

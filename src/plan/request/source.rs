@@ -62,7 +62,7 @@ pub(crate) struct Labelled<'a> {
 }
 
 /// What the settings tell of where images come from.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Origins {
     /// The products behind hosts whose names do not tell.
     hosts: BTreeMap<String, Web>,
