@@ -248,10 +248,39 @@ fn structural(schema: &Json) -> Json {
             made[*keyword] = value.clone();
         }
     }
+    // `kubectl explain` calls what has no type an object.
+    if made.get("type").is_none() && schema.get("anyOf").is_some() {
+        let forms = forms(schema);
+        let said = made["description"].as_str().unwrap_or_default();
+        made["description"] = json!(format!("{said} Written as {}.", forms.join(", or ")).trim());
+    }
     if let (Some(only), Some("string")) = (schema.get("const"), made["type"].as_str()) {
         made["enum"] = json!([only]);
     }
     made
+}
+
+/// The forms that a value may have, for people, each once.
+fn forms(schema: &Json) -> Vec<String> {
+    let Some(all) = schema["anyOf"].as_array() else {
+        let keys = schema["properties"].as_object().into_iter().flatten();
+        let keys: Vec<String> = keys.map(|(key, _)| format!("`{key}`")).collect();
+        return vec![match (kind_of(schema), &*keys) {
+            (Some("object"), [_, ..]) => format!("a map with {}", keys.join(", ")),
+            (Some("object"), []) => "a map".to_owned(),
+            (Some("array"), _) => "a list".to_owned(),
+            (Some("boolean"), _) => "`true` or `false`".to_owned(),
+            (Some("integer" | "number"), _) => "a number".to_owned(),
+            (Some(_) | None, _) => "a text".to_owned(),
+        }];
+    };
+    let mut forms = Vec::new();
+    for form in all.iter().flat_map(self::forms) {
+        if !forms.contains(&form) {
+            forms.push(form);
+        }
+    }
+    forms
 }
 
 fn object(schema: &Json) -> Json {
