@@ -49,6 +49,11 @@ impl Failure {
         self
     }
 
+    /// What happened, and why, in one line.
+    pub(crate) fn message(&self) -> String {
+        format!("{:#}", self.error)
+    }
+
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self.kind {
             Kind::Failed => 1,
@@ -73,7 +78,11 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.kind == Kind::Config {
             // Each problem has its own `error:` and hint.
-            return writeln!(f, "{}", self.error);
+            writeln!(f, "{}", self.error)?;
+            return match &self.hint {
+                Some(hint) => writeln!(f, "\nhint: {hint}"),
+                None => Ok(()),
+            };
         }
         writeln!(f, "error: {}", self.error)?;
         let mut cause: Option<&dyn Error> = self.error.source();

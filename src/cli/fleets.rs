@@ -10,7 +10,12 @@ use crate::world::{Fact, Folders, World};
 impl Setup {
     /// Loads and checks what `args` name, with the policies of all fleets, whose folders are read now.
     pub(super) async fn now(args: &SourceArgs) -> Result<Self, Failure> {
-        let setup = Self::of(args).await?;
+        Self::of(args).await?.with_folders_now().await
+    }
+
+    /// Reads the folders of all fleets now, and makes their policies.
+    pub(super) async fn with_folders_now(self) -> Result<Self, Failure> {
+        let setup = self;
         if setup.fleets.is_empty() {
             return Ok(setup);
         }

@@ -1,35 +1,43 @@
 //! The settings and policies that a verb works with: those of the files, and the custom resources that the settings name.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::Arc;
 
 use super::run::{Setup, next_setup};
 use super::shard::Shard;
 use super::{Failure, SourceArgs};
 use crate::cluster::Reporter;
-use crate::cluster::resources::{ResourceId, Resources};
-use crate::config::{self, Config, Judged, Problems, Settings, Verdict, Watch, WrittenIn};
+use crate::cluster::resources::{Resource, ResourceId, ResourceKind, Resources};
+use crate::config::{self, Config, Judged, Problems, Verdict, Watch, WrittenIn};
 use crate::daemon::{self, CustomResources, LastDecided};
 use crate::policy::PolicyName;
+
+/// Characters of what is wrong with one custom resource that a line of the log tells; `check` and its condition tell more.
+const WHY_LENGTH_MAX: usize = 1024;
 
 /// Loads and checks what `args` name. Custom resources are read now, all of them or none: a verb that left out what it could not read
 /// would tell of other policies than the daemon has.
 pub(super) async fn load(args: &SourceArgs) -> Result<Result<Config, Problems>, Failure> {
     let file = &args.config.config;
-    match config::load(file) {
-        Ok(config) if !args.files_only => with_resources(file, config).await,
-        loaded => Ok(loaded),
-    }
+    let loaded = config::load(file);
+    let there = of_cluster(&loaded, args).await?;
+    Ok(match there.is_empty() {
+        true => loaded,
+        false => config::load_with(file, &there),
+    })
 }
 
-async fn with_resources(file: &Path, config: Config) -> Result<Result<Config, Problems>, Failure> {
-    let Settings {
-        custom_resources: Some(named),
-        ..
-    } = &config.settings
-    else {
-        return Ok(Ok(config));
+/// The custom resources that are there now, the oldest first; none where the files alone were asked for.
+pub(super) async fn of_cluster(
+    loaded: &Result<Config, Problems>,
+    args: &SourceArgs,
+) -> Result<Vec<Arc<Resource>>, Failure> {
+    let named = match loaded {
+        Ok(config) if !args.files_only => config.settings.custom_resources.as_ref(),
+        Ok(_) | Err(_) => None,
+    };
+    let Some(named) = named else {
+        return Ok(Vec::new());
     };
     let resources = config::resources(named, daemon::now);
     resources.read().await;
@@ -38,8 +46,7 @@ async fn with_resources(file: &Path, config: Config) -> Result<Result<Config, Pr
         let failure = Failure::from(anyhow::anyhow!(message));
         return Err(failure.with_hint("`--files-only` leaves them out"));
     }
-    let seen = resources.seen().unwrap_or_default();
-    Ok(config::load_with(file, &seen.resources))
+    Ok(resources.seen().unwrap_or_default().resources)
 }
 
 /// Waits for the custom resources that the settings name, and gives a configuration that has them; `None` where they name none.
@@ -73,10 +80,24 @@ impl Setup {
         let said = |judged: &Judged| before.is_some_and(|before| before.judged.contains(judged));
         for judged in self.judged.iter().filter(|judged| !said(judged)) {
             if let Verdict::Refused(problems) = &judged.verdict {
-                let why = problems.by_key();
+                let why = problems.by_key(WHY_LENGTH_MAX);
                 tracing::warn!(resource = %judged.id, why, "a custom resource does not count");
             }
         }
+    }
+
+    /// Why there is no policy `name`, where that is a custom resource which does not count.
+    pub(super) fn refusal_of(&self, name: &str) -> Option<Failure> {
+        let mut judged = self.judged.iter();
+        judged.find_map(|Judged { id, verdict, .. }| match verdict {
+            Verdict::Refused(problems) if id.name == name && id.kind == ResourceKind::Policy => {
+                let failure = Failure::config(problems.clone());
+                let hint =
+                    format!("the policy is `{id}`, which does not count until that is mended");
+                Some(failure.with_hint(hint))
+            }
+            Verdict::Policy | Verdict::Fleet | Verdict::Route | Verdict::Refused(_) => None,
+        })
     }
 
     /// The custom resource that a policy came from, or its fleet, if it did.

@@ -193,6 +193,9 @@ impl Setup {
             .iter()
             .find(|name| !self.policies.iter().any(|p| p.name.as_str() == *name))
         {
+            if let Some(refused) = self.refusal_of(unknown) {
+                return Err(refused);
+            }
             let known: Vec<String> = self
                 .policies
                 .iter()

@@ -136,7 +136,7 @@ impl<'a> Check<'a> {
             let Source { path, whence, .. } = &self.sources[place.file];
             let written_in = match whence {
                 Whence::File => WrittenIn::File(path.clone()),
-                Whence::Resource(id) => WrittenIn::Resource {
+                Whence::Resource(id) | Whence::Manifest(id) => WrittenIn::Resource {
                     number: place.file,
                     id: id.clone(),
                 },
@@ -338,11 +338,13 @@ impl<'a> Check<'a> {
     /// Where a span is, for people.
     pub(super) fn at(&self, span: Span) -> String {
         match self.sources.get(span.file) {
-            Some(source) if source.whence != Whence::File => source.path.display().to_string(),
-            Some(source) => {
-                let (line, column) = source.position(span.start);
-                format!("{}:{line}:{column}", source.path.display())
-            }
+            Some(source) => match source.whence {
+                Whence::Resource(_) => source.path.display().to_string(),
+                Whence::File | Whence::Manifest(_) => {
+                    let (line, column) = source.position(span.start);
+                    format!("{}:{line}:{column}", source.path.display())
+                }
+            },
             // Once the files are closed.
             None => "the same file".to_owned(),
         }

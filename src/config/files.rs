@@ -19,13 +19,13 @@ const DEPTH_MAX: usize = 16;
 
 /// Why a file or folder cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ReadError {
+pub(crate) enum ReadError {
     #[error("there is no file or folder `{}`", path.display())]
     Missing { path: PathBuf },
     #[error("failed to read `{}`: {source}", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
-    #[error("`{}` is larger than {FILE_SIZE_MAX} bytes", path.display())]
-    TooLarge { path: PathBuf },
+    #[error("`{}` is larger than {bytes_max} bytes", path.display())]
+    TooLarge { path: PathBuf, bytes_max: u64 },
     #[error("`{}` is not UTF-8 text", path.display())]
     NotText { path: PathBuf },
     #[error("`{}` holds more than {FILES_MAX} files", path.display())]
@@ -35,7 +35,7 @@ pub(super) enum ReadError {
 }
 
 impl ReadError {
-    fn new(path: &Path, source: io::Error) -> Self {
+    pub(super) fn new(path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
         match source.kind() {
             io::ErrorKind::NotFound => Self::Missing { path },
@@ -46,15 +46,22 @@ impl ReadError {
 
 /// Reads one file, and no more of it than may be.
 pub(super) fn read(path: &Path) -> Result<String, ReadError> {
-    let refused = |error| ReadError::new(path, error);
-    let file = fs::File::open(path).map_err(refused)?;
+    let file = fs::File::open(path).map_err(|error| ReadError::new(path, error))?;
+    read_from(path, file, FILE_SIZE_MAX)
+}
+
+/// The same of what is open already.
+pub(super) fn read_from(
+    path: &Path,
+    input: impl io::Read,
+    bytes_max: u64,
+) -> Result<String, ReadError> {
     let mut bytes = Vec::new();
-    file.take(FILE_SIZE_MAX + 1)
-        .read_to_end(&mut bytes)
-        .map_err(refused)?;
-    if u64::try_from(bytes.len()).is_ok_and(|length| length > FILE_SIZE_MAX) {
+    let read = input.take(bytes_max + 1).read_to_end(&mut bytes);
+    read.map_err(|error| ReadError::new(path, error))?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > bytes_max) {
         let path = path.to_owned();
-        return Err(ReadError::TooLarge { path });
+        return Err(ReadError::TooLarge { path, bytes_max });
     }
     String::from_utf8(bytes).map_err(|_| ReadError::NotText {
         path: path.to_owned(),

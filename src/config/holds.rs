@@ -122,6 +122,7 @@ fn read(
     let documents = tree::parse(0, text, &mut faults);
     let source = Source {
         whence: Whence::File,
+        first_line: 1,
         path: file.to_owned(),
         masks: mask::find(text, &documents),
         text: text.to_owned(),

@@ -4,7 +4,7 @@
 //! `nouns` (what may be written; parser and JSON Schema in one), `check_settings`, `check_repository`, `check_forge`, `check_hooks`, `argo_cd`, `servers`,
 //! `check_aws`, `check_clouds`, `check_route`, `check_policy`, `check_environment`, `check_after`, `check_update`, `claim` and
 //! `tags` (what it means), `fleet` (the same for names that come later), `custom_resources`, `resources`, `limits` and `crd` (the same for
-//! what comes from a cluster), `holds` (of a manifests repository), `problem` (what is wrong). Not here: what a policy means for a round (`plan`).
+//! what comes from a cluster), `manifests` (the same before it goes there), `holds` (of a manifests repository), `problem` (what is wrong). Not here: what a policy means for a round (`plan`).
 //! Invariant: a `Config` exists only where nothing is wrong in the files; all problems are reported at once.
 
 mod applications;
@@ -40,6 +40,7 @@ mod leadership;
 mod limits;
 mod log;
 mod logins;
+mod manifests;
 mod mask;
 mod nouns;
 mod problem;
@@ -58,6 +59,8 @@ mod tests;
 mod tests_argo_cd;
 #[cfg(test)]
 mod tests_leadership;
+#[cfg(test)]
+mod tests_manifests;
 #[cfg(test)]
 mod tests_resources;
 #[cfg(test)]
@@ -94,6 +97,7 @@ pub(crate) use fleet::Fleet;
 pub(crate) use followed::resources;
 pub(crate) use holds::{check_holds, holds};
 pub(crate) use holds_edit::{with_hold, without_holds};
+pub(crate) use manifests::Manifests;
 pub(crate) use problem::{Problem, Problems, Severity};
 pub(crate) use resources::{Judged, Verdict};
 pub(crate) use schema::{Kind, schema};
@@ -154,6 +158,16 @@ pub(crate) fn load_with(settings: &Path, resources: &[Arc<Resource>]) -> Result<
     read(settings, resources).config
 }
 
+/// The same once the custom resources of `manifests` are applied.
+pub(crate) fn load_applied(
+    settings: &Path,
+    resources: &[Arc<Resource>],
+    manifests: &Manifests,
+) -> Result<Config, Problems> {
+    let resources = manifests.applied_to(resources);
+    read_with(settings, &resources, manifests).config
+}
+
 /// What one reading of all files gave.
 struct Reading {
     config: Result<Config, Problems>,
@@ -173,6 +187,11 @@ struct Reader {
 }
 
 fn read(path: &Path, resources: &[Arc<Resource>]) -> Reading {
+    read_with(path, resources, &Manifests::default())
+}
+
+/// The same where some of `resources` are what stands in `manifests`.
+fn read_with(path: &Path, resources: &[Arc<Resource>], manifests: &Manifests) -> Reading {
     let mut reader = Reader::default();
     let folder = match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
@@ -192,7 +211,8 @@ fn read(path: &Path, resources: &[Arc<Resource>]) -> Reading {
         mut folders,
         mut fingerprint,
     } = reader;
-    let read = resources::read(resources, &mut sources, &mut fingerprint);
+    let written = (resources, manifests);
+    let read = resources::read(written, &mut sources, &mut fingerprint);
     let mut beside = Beside::default();
     let said = (settings, folder);
     let config = check((&sources, read), said, &mut beside, &mut faults);
@@ -224,6 +244,7 @@ impl Reader {
         self.sources.push(Source {
             path: path.to_owned(),
             whence: Whence::File,
+            first_line: 1,
             masks: mask::find(&text, &documents),
             text,
             documents,

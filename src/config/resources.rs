@@ -21,12 +21,13 @@ use super::find_signers;
 use super::fleet::Fleet;
 use super::gates::SignerFiles;
 use super::limits::{Beyond, Limits};
+use super::manifests::{self, Manifest, Manifests};
 use super::mask;
 use super::nouns::API_VERSION;
 use super::problem::{Faults, Problem, Problems, Severity};
 use super::raw;
 use super::settings::Settings;
-use super::shape::Shape as _;
+use super::shape::{Shape as _, list};
 use super::source::{Source, Span, Whence};
 use super::tree;
 use crate::cluster::resources::{Resource, ResourceId, ResourceKind};
@@ -93,9 +94,9 @@ impl<'a> Terms<'a> {
     }
 }
 
-/// Makes sources of what `resources` say, of which the oldest comes first.
+/// Makes sources of what `resources` say, of which the oldest comes first; people know those of `manifests` by their lines.
 pub(super) fn read(
-    resources: &[Arc<Resource>],
+    (resources, manifests): (&[Arc<Resource>], &Manifests),
     sources: &mut Vec<Source>,
     fingerprint: &mut Sha256,
 ) -> Vec<ReadResource> {
@@ -118,7 +119,13 @@ pub(super) fn read(
             start: 0,
             end: 0,
         };
-        let documents = tree::parse(file, &text, &mut faults);
+        let written = manifests.get(id);
+        let said = written.map_or(&text, |manifest| &manifest.text);
+        let mut documents = tree::parse(file, said, &mut faults);
+        if written.is_some() {
+            documents.truncate(1);
+            documents.iter_mut().for_each(manifests::prune);
+        }
         if is_too_much {
             let message = format!(
                 "a namespace has {OF_NAMESPACE_MAX} policies and routes at most, with {BYTES_OF_NAMESPACE_MAX} bytes"
@@ -131,9 +138,24 @@ pub(super) fn read(
         for part in [&id.to_string(), uid, &generation.to_string(), &text] {
             fingerprint.update(Sha256::digest(part));
         }
+        let (path, whence, first_line, text) = match written {
+            Some(Manifest {
+                path,
+                first_line,
+                text,
+            }) => {
+                let whence = Whence::Manifest(id.clone());
+                (path.clone(), whence, *first_line, text.clone())
+            }
+            None => {
+                let whence = Whence::Resource(id.clone());
+                (PathBuf::from(id.to_string()), whence, 1, text)
+            }
+        };
         sources.push(Source {
-            path: PathBuf::from(id.to_string()),
-            whence: Whence::Resource(id.clone()),
+            path,
+            whence,
+            first_line,
             masks: mask::find(&text, &documents),
             text,
             documents,
@@ -180,7 +202,12 @@ impl Check<'_> {
     ) -> Brought {
         let is_let_in = |one: &ReadResource| terms.limits(&one.resource.id.namespace).is_some();
         let mut brought = Brought::default();
-        let resources = resources.into_iter().filter(is_let_in);
+        let (resources, others): (Vec<_>, Vec<_>) = resources.into_iter().partition(is_let_in);
+        let refused = others
+            .into_iter()
+            .filter_map(|one| self.refuse_stranger(one, terms.settings));
+        brought.judged.extend(refused);
+        let resources = resources.into_iter();
         let (routes, policies): (Vec<_>, Vec<_>) =
             resources.partition(|one| one.resource.id.kind == ResourceKind::Route);
         // A policy may be older than its route.
@@ -190,6 +217,41 @@ impl Check<'_> {
         }
         self.scope = None;
         brought
+    }
+
+    /// Says of what would be applied in a namespace whose resources do not count that it would do nothing.
+    fn refuse_stranger(&self, one: ReadResource, settings: &Settings) -> Option<Judged> {
+        let ReadResource {
+            resource,
+            file,
+            mut faults,
+        } = one;
+        let source = &self.sources[file];
+        let place = match source.whence {
+            Whence::Manifest(_) => source.documents.first()?.owner,
+            Whence::File | Whence::Resource(_) => return None,
+        };
+        let named = settings.custom_resources.as_ref();
+        let named = named.map(|named| named.namespaces.keys().map(String::as_str));
+        let named: Vec<&str> = named.into_iter().flatten().collect();
+        let message = format!(
+            "custom resources of the namespace `{}` do not count",
+            resource.id.namespace
+        );
+        let hint = match &*named {
+            [] => "`custom-resources.namespaces` of the settings says which do: none".to_owned(),
+            some => format!(
+                "`custom-resources.namespaces` of the settings says which do: {}",
+                list(some)
+            ),
+        };
+        faults.error_with_hint(place, message, hint);
+        Some(Judged {
+            id: resource.id.clone(),
+            uid: resource.uid.clone(),
+            generation: resource.generation,
+            verdict: Verdict::Refused(faults.into_problems(self.sources)),
+        })
     }
 
     fn judge(
@@ -331,23 +393,34 @@ impl Config {
 }
 
 impl Problems {
-    /// The first error by the keys that lead to it, and how many more there are, for those who know no lines.
-    pub(crate) fn by_key(&self) -> String {
+    /// The errors by the keys that lead to them, as many as `length_max` characters hold and one at least, and how many more there
+    /// are, for those who know no lines.
+    pub(crate) fn by_key(&self, length_max: usize) -> String {
         let Self { list, omitted } = self;
-        let mut errors = list
-            .iter()
-            .filter(|problem| problem.severity == Severity::Error);
-        let Some(first) = errors.next() else {
-            return String::new();
-        };
-        let key = first.place.as_ref().map(|place| place.key.as_str());
-        let key = key.filter(|key| !key.is_empty());
-        let key = key.map(|key| format!("{key}: ")).unwrap_or_default();
-        let hint = first.hint.as_ref().map(|hint| format!(" ({hint})"));
-        let more = match errors.count() + omitted {
+        let is_error = |problem: &&Problem| problem.severity == Severity::Error;
+        let errors: Vec<String> = list.iter().filter(is_error).map(one_by_key).collect();
+        let more = |count: usize| match count + omitted {
             0 => String::new(),
             more => format!("; and {more} more"),
         };
-        format!("{key}{}{}{more}", first.message, hint.unwrap_or_default())
+        let mut told = String::new();
+        for (index, error) in errors.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            let with = format!("{told}{separator}{error}");
+            let left = more(errors.len() - index - 1);
+            if index > 0 && with.chars().count() + left.chars().count() > length_max {
+                return told + &more(errors.len() - index);
+            }
+            told = with;
+        }
+        told + &more(0)
     }
+}
+
+fn one_by_key(problem: &Problem) -> String {
+    let key = problem.place.as_ref().map(|place| place.key.as_str());
+    let key = key.filter(|key| !key.is_empty());
+    let key = key.map(|key| format!("{key}: ")).unwrap_or_default();
+    let hint = problem.hint.as_ref().map(|hint| format!(" ({hint})"));
+    format!("{key}{}{}", problem.message, hint.unwrap_or_default())
 }

@@ -20,6 +20,8 @@ pub(super) struct Source {
     /// As a person would write it: the settings' folder and the path below it.
     pub(super) path: PathBuf,
     pub(super) whence: Whence,
+    /// The number of the text's first line in its file.
+    pub(super) first_line: usize,
     pub(super) text: String,
     pub(super) documents: Vec<Node>,
     /// Byte ranges that no snippet may show.
@@ -32,6 +34,8 @@ pub(super) enum Whence {
     File,
     /// A custom resource, whose text we wrote ourselves: people know no lines of it.
     Resource(ResourceId),
+    /// A document of a file that would be a custom resource.
+    Manifest(ResourceId),
 }
 
 /// A place in one of the files, in bytes.
@@ -62,7 +66,7 @@ impl Source {
     /// Gives the one-based line and column, in characters, of a byte offset.
     pub(super) fn position(&self, offset: usize) -> (usize, usize) {
         let line_start = self.line_start(offset);
-        let line = 1 + self.text[..line_start].matches('\n').count();
+        let line = self.first_line + self.text[..line_start].matches('\n').count();
         (line, 1 + self.text[line_start..offset].chars().count())
     }
 

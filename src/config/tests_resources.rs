@@ -46,7 +46,7 @@ fn judged(settings: &str, files: &str, made: &[Made<'_>]) -> String {
             Verdict::Policy => "a policy".to_owned(),
             Verdict::Fleet => "a fleet".to_owned(),
             Verdict::Route => "a route".to_owned(),
-            Verdict::Refused(problems) => problems.by_key(),
+            Verdict::Refused(problems) => problems.by_key(1024),
         };
         format!("{}: {verdict}", judged.id)
     });
@@ -376,7 +376,7 @@ fn texts_come_from_the_cluster_as_they_were_written_there() {
         let folder = folder(&settings, "");
         let config = load_with(&folder.path().join("towpath.yaml"), &[resource]).unwrap();
         let told = match &config.judged[0].verdict {
-            Verdict::Refused(problems) => problems.by_key(),
+            Verdict::Refused(problems) => problems.by_key(1024),
             Verdict::Policy | Verdict::Fleet | Verdict::Route => "a policy".to_owned(),
         };
         assert!(!told.contains("in quotes"), "{semver}: {told}");
@@ -480,4 +480,22 @@ fn settings_of_custom_resources_that_are_wrong_say_so() {
     6:116 `https://x/` is not the host of a server [write the host alone, without scheme or path]
     6:139 expected at least one, found an empty list
     ");
+}
+
+#[test]
+fn all_that_is_wrong_with_a_resource_is_told_as_far_as_there_is_room() {
+    let settings = settings("{ team-a: {} }");
+    let wrong = with_environment(
+        "wrong",
+        "{ name: dev, tags: { semvr: '*' }, updates: a, deliver: psuh, gates: { saok: 1h } }",
+    );
+    let config = config(&settings, "", &[("team-a", 1, &wrong)]);
+    let Verdict::Refused(problems) = &config.judged[0].verdict else {
+        panic!("it is wrong")
+    };
+    assert_snapshot!(problems.by_key(1024), @"spec.environments[0].deliver: `psuh` is not one of `commit`, `pull-request`; spec.environments[0].gates.saok: unknown key `saok` (did you mean `soak`?); spec.environments[0].tags.semvr: unknown key `semvr` (did you mean `semver`?); spec.environments[0].updates: unknown key `updates` (did you mean `update`?)");
+    let whole = problems.by_key(1024);
+    assert_eq!(problems.by_key(whole.chars().count()), whole);
+    assert_snapshot!(problems.by_key(whole.chars().count() - 1), @"spec.environments[0].deliver: `psuh` is not one of `commit`, `pull-request`; spec.environments[0].gates.saok: unknown key `saok` (did you mean `soak`?); spec.environments[0].tags.semvr: unknown key `semvr` (did you mean `semver`?); and 1 more");
+    assert_snapshot!(problems.by_key(1), @"spec.environments[0].deliver: `psuh` is not one of `commit`, `pull-request`; and 3 more");
 }

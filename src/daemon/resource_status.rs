@@ -130,7 +130,9 @@ fn accepted(verdict: &Verdict, troubles: &[String]) -> Condition {
         message,
     };
     match (verdict, troubles) {
-        (Verdict::Refused(problems), _) => condition("False", "Invalid", problems.by_key()),
+        (Verdict::Refused(problems), _) => {
+            condition("False", "Invalid", problems.by_key(MESSAGE_LENGTH_MAX))
+        }
         (Verdict::Policy, [why, ..]) => condition("False", "NameTaken", why.clone()),
         (Verdict::Policy, []) => condition("True", "Accepted", "it counts".to_owned()),
         (Verdict::Fleet, _) => condition("True", "Accepted", "its applications count".to_owned()),

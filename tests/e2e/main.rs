@@ -31,3 +31,4 @@ mod steady;
 mod traces;
 mod verbs;
 mod whole_story;
+mod words;

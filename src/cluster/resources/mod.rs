@@ -268,9 +268,7 @@ impl Resource {
             read.map_err(|_| "it is nested too deeply to be read".to_owned())
         };
         let spec = match spec.as_deref() {
-            Some(raw) if raw.get().len() > SPEC_BYTES_MAX => {
-                Err(format!("it has more than {SPEC_BYTES_MAX} bytes"))
-            }
+            Some(raw) if raw.get().len() > SPEC_BYTES_MAX => Err(too_large()),
             raw => raw.map_or(Ok(Json::Null), read),
         };
         let resource = Self {
@@ -295,6 +293,23 @@ impl Resource {
         (name, Arc::new(resource))
     }
 
+    /// One that nobody has made yet, as `spec` would have it.
+    pub(crate) fn written(id: ResourceId, spec: Json) -> Arc<Self> {
+        Arc::new(Self {
+            id,
+            uid: String::new(),
+            generation: 0,
+            version: String::new(),
+            created: None,
+            spec: match spec.to_string().len() > SPEC_BYTES_MAX {
+                true => Err(too_large()),
+                false => Ok(spec),
+            },
+            status: Json::Null,
+            is_being_deleted: false,
+        })
+    }
+
     /// Whether it is the same and says the same; how it stands we write ourselves.
     fn is_like(&self, other: &Self) -> bool {
         let Self {
@@ -311,6 +326,10 @@ impl Resource {
             && (created, spec) == (&other.created, &other.spec)
             && *is_being_deleted == other.is_being_deleted
     }
+}
+
+fn too_large() -> String {
+    format!("it has more than {SPEC_BYTES_MAX} bytes")
 }
 
 /// Whether there was neither an answer nor a refusal yet.
