@@ -1,41 +1,42 @@
-//! Tells of this process by Kubernetes Events on its own pod, where the settings want that.
+//! Tells of this process by Kubernetes Events on what its pod belongs to, or on the pod, where the settings want that.
 
 use crate::cluster::lease::Lead;
 use crate::cluster::{Event, Mood, Reporter};
 use crate::config::{Problems, Settings};
 use crate::daemon;
-use crate::login::{Clock, Environment};
+use crate::login::{Clock, ClusterWay, Environment};
 
 /// Begins to tell, if `settings` want it, and tells from then on when we begin and cease to lead.
 pub(super) fn reporter(settings: &Settings, lead: &Lead) -> Option<Reporter> {
     if !settings.pod_events {
         return None;
     }
-    match Reporter::of_pod(Environment::default(), Clock(daemon::now)) {
+    let environment = Environment::default();
+    let pod = environment.var("POD_NAME").unwrap_or_default();
+    let way = ClusterWay::default();
+    match Reporter::of_ourselves(way, environment, Clock(daemon::now)) {
         Ok(reporter) => {
-            tokio::spawn(tell_of_lead(reporter.clone(), lead.clone()));
+            tokio::spawn(tell_of_lead(reporter.clone(), lead.clone(), pod));
             Some(reporter)
         }
         Err(error) => {
-            tracing::warn!(%error, "no Events are told of this pod");
+            tracing::warn!(%error, "no Events are told of this process");
             None
         }
     }
 }
 
-async fn tell_of_lead(reporter: Reporter, mut lead: Lead) {
+async fn tell_of_lead(reporter: Reporter, mut lead: Lead, pod: String) {
     let mut led = false;
     loop {
         let leads = lead.term().is_some();
         if leads != led {
-            let (reason, note) = match leads {
-                true => ("Leads", "this process promotes from now on"),
-                false => (
-                    "Follows",
-                    "this process promotes no more, and follows whoever does",
-                ),
+            let (reason, what) = match leads {
+                true => ("Leads", "promotes from now on"),
+                false => ("Follows", "promotes no more, and follows whoever does"),
             };
-            reporter.of_us(event(Mood::Normal, (reason, "Leading"), note.to_owned()));
+            let note = format!("`{pod}` {what}");
+            reporter.of_us(event(Mood::Normal, (reason, "Leading"), note));
             led = leads;
         }
         lead.changed().await;

@@ -85,24 +85,91 @@ pub(crate) enum Mood {
 struct Object {
     api_version: &'static str,
     kind: &'static str,
+    /// What such objects are called in addresses.
+    resource: &'static str,
     namespace: String,
     name: String,
-    /// `None`: it is asked for, since those who show an object look for the Events of exactly that one.
-    uid: Option<String>,
+    uid: Uid,
+}
+
+/// Which one of all that ever had a name. Those who show an object look for the Events of exactly that one: `kubectl describe` by the
+/// `uid` too, <https://github.com/kubernetes/kubectl/blob/master/pkg/describe/describe.go> (`searchEvents`).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Uid {
+    /// The API knows it.
+    Asked,
+    /// We were told, or not: nobody asks for pods.
+    Told(Option<String>),
 }
 
 /// Tells Events of one cluster, in the order in which they came.
 #[derive(Clone, Debug)]
 pub(crate) struct Reporter {
     inbox: mpsc::Sender<(Object, Event)>,
-    /// Our own pod, if this is one.
-    pod: Option<Object>,
+    /// What stands for all of us, where that is told of.
+    us: Option<Object>,
 }
 
-/// Why nothing can be told of our own pod.
+/// What our pod belongs to, by the variable POD_OWNER: `Deployment/towpath`. What made the pod knows it too, but to ask for that would
+/// take the right to `get` all pods and ReplicaSets of the namespace, whose names nobody knows beforehand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Owner {
+    pub(crate) kind: OwnerKind,
+    pub(crate) name: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OwnerKind {
+    Deployment,
+    StatefulSet,
+}
+
+/// Why nothing can be told of ourselves.
 #[derive(Debug, thiserror::Error)]
-#[error("towpath does not know its own pod: POD_NAME and POD_NAMESPACE are not set")]
-pub(crate) struct NoPodError;
+pub(crate) enum UnknownSelfError {
+    #[error("towpath does not know its own pod: POD_NAME and POD_NAMESPACE are not set")]
+    Pod,
+    #[error("POD_OWNER is `{0}`, which is neither `Deployment/NAME` nor `StatefulSet/NAME`")]
+    Owner(String),
+}
+
+impl Owner {
+    /// The one that `environment` names, if it names one.
+    pub(crate) fn of(environment: &Environment) -> Result<Option<Self>, UnknownSelfError> {
+        let Some(text) = environment.var("POD_OWNER") else {
+            return Ok(None);
+        };
+        let kind = match text.split_once('/') {
+            Some(("Deployment", name)) => Some((OwnerKind::Deployment, name)),
+            Some(("StatefulSet", name)) => Some((OwnerKind::StatefulSet, name)),
+            Some(_) | None => None,
+        };
+        match kind.filter(|(_, name)| is_name(name)) {
+            Some((kind, name)) => Ok(Some(Self {
+                kind,
+                name: name.to_owned(),
+            })),
+            None => Err(UnknownSelfError::Owner(text)),
+        }
+    }
+}
+
+impl OwnerKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Deployment => "Deployment",
+            Self::StatefulSet => "StatefulSet",
+        }
+    }
+
+    /// What such objects are called in addresses, and in rights.
+    pub(crate) fn resource(self) -> &'static str {
+        match self {
+            Self::Deployment => "deployments",
+            Self::StatefulSet => "statefulsets",
+        }
+    }
+}
 
 impl Reporter {
     /// Tells by `way` from now on, until the last one of these is dropped. Runs inside a tokio runtime.
@@ -113,7 +180,6 @@ impl Reporter {
             system.nodename().to_string_lossy().into_owned()
         };
         let instance = environment.var("POD_NAME").unwrap_or_else(host);
-        let pod = own_pod(&environment);
         let mut teller = Teller {
             way,
             environment,
@@ -129,21 +195,24 @@ impl Reporter {
                 sleep(PACE).await;
             }
         });
-        Self { inbox, pod }
+        Self { inbox, us: None }
     }
 
-    /// One that tells of our own pod, in the cluster that it runs in.
-    pub(crate) fn of_pod(environment: Environment, clock: Clock) -> Result<Self, NoPodError> {
-        match own_pod(&environment) {
-            Some(_) => Ok(Self::start(ClusterWay::default(), environment, clock)),
-            None => Err(NoPodError),
-        }
+    /// One that tells of ourselves by `way`: of what our pod belongs to, or else of the pod.
+    pub(crate) fn of_ourselves(
+        way: ClusterWay,
+        environment: Environment,
+        clock: Clock,
+    ) -> Result<Self, UnknownSelfError> {
+        let us = Some(ourselves(&environment)?);
+        let reporter = Self::start(way, environment, clock);
+        Ok(Self { us, ..reporter })
     }
 
-    /// Tells of our own pod.
+    /// Tells of ourselves.
     pub(crate) fn of_us(&self, event: Event) {
-        if let Some(pod) = &self.pod {
-            self.send(pod.clone(), event);
+        if let Some(us) = &self.us {
+            self.send(us.clone(), event);
         }
     }
 
@@ -153,9 +222,10 @@ impl Reporter {
         let application = Object {
             api_version: "argoproj.io/v1alpha1",
             kind: "Application",
+            resource: "applications",
             namespace: namespace.to_string(),
             name: name.to_string(),
-            uid: None,
+            uid: Uid::Asked,
         };
         self.send(application, event);
     }
@@ -167,14 +237,33 @@ impl Reporter {
     }
 }
 
-fn own_pod(environment: &Environment) -> Option<Object> {
-    Some(Object {
-        api_version: "v1",
-        kind: "Pod",
-        namespace: environment.var("POD_NAMESPACE")?,
-        name: environment.var("POD_NAME")?,
-        uid: environment.var("POD_UID"),
+fn ourselves(environment: &Environment) -> Result<Object, UnknownSelfError> {
+    let named = |variable| environment.var(variable).ok_or(UnknownSelfError::Pod);
+    let (namespace, name) = (named("POD_NAMESPACE")?, named("POD_NAME")?);
+    Ok(match Owner::of(environment)? {
+        Some(Owner { kind, name }) => Object {
+            api_version: "apps/v1",
+            kind: kind.as_str(),
+            resource: kind.resource(),
+            namespace,
+            name,
+            uid: Uid::Asked,
+        },
+        None => Object {
+            api_version: "v1",
+            kind: "Pod",
+            resource: "pods",
+            namespace,
+            name,
+            uid: Uid::Told(environment.var("POD_UID")),
+        },
     })
+}
+
+/// Whether it can stand in an address: <https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-subdomain-names>.
+fn is_name(text: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');
+    !text.is_empty() && text.chars().all(is_part)
 }
 
 /// Whoever sends them.
@@ -264,8 +353,8 @@ impl Teller {
             }
         }
         let uid = match &object.uid {
-            Some(uid) => Some(uid.clone()),
-            None => uid(&client, object).await?,
+            Uid::Told(uid) => uid.clone(),
+            Uid::Asked => uid(&client, object).await?,
         };
         let name = format!(
             "{}.{:016x}",
@@ -336,17 +425,19 @@ impl Teller {
 /// What all of this does, for messages.
 const WHAT: &str = "write an Event";
 
-/// The `uid` of an Application; nothing else of it is sent.
+/// The `uid` of an object; nothing else of it is sent.
 async fn uid(client: &Client, object: &Object) -> Result<Option<String>, ClusterError> {
     let Object {
         api_version,
+        kind: _,
+        resource,
         namespace,
         name,
-        ..
+        uid: _,
     } = object;
-    let place = format!("/apis/{api_version}/namespaces/{namespace}/applications");
+    let place = format!("/apis/{api_version}/namespaces/{namespace}/{resource}");
     let request = Request::new(place).get_metadata(name, &GetParams::default());
-    let request = request.expect("an Application has a name");
+    let request = request.expect("an object has a name");
     let told: Json = client
         .request(request)
         .await

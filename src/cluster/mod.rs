@@ -37,7 +37,7 @@ use kubernetes::{Kubernetes, KubernetesOptions};
 #[cfg(test)]
 pub(crate) use diary::Diary;
 pub(crate) use error::ClusterError;
-pub(crate) use events::{Event, Mood, Reporter};
+pub(crate) use events::{Event, Mood, Owner, Reporter};
 pub(crate) use rights::{Desk, Right};
 
 /// The name of a Kubernetes API in messages: which one is meant, the connection's own name says.

@@ -69,7 +69,7 @@ shape! {
         hooks: Option<Block<Hooks>> = "hooks",
         /// Which of several processes with these settings promotes: whoever holds a Lease of Kubernetes. The others follow. Default: this one is alone.
         leadership: Option<Block<LeadershipEntry>> = "leadership",
-        /// Whether Kubernetes Events on the pod tell that it leads or follows, that new settings were taken or are invalid, and that a push failed. Needs the variables POD_NAME and POD_NAMESPACE. Default: `false`.
+        /// Whether Kubernetes Events tell which pod leads, that new settings were taken or are invalid, and that a push failed: on what POD_OWNER names (`Deployment/towpath`), or else on the pod. Needs the variables POD_NAME and POD_NAMESPACE. Default: `false`.
         pod_events: Option<bool> = "pod-events",
         /// What the daemon logs, as long as `--log` and TOWPATH_LOG do not say. A change counts at once. Default: `level: info`.
         log: Option<Block<LogEntry>> = "log",

@@ -1,4 +1,4 @@
-//! Tells people who look at Kubernetes what a round did: Events on the Applications that it concerns, and on our own pod.
+//! Tells people who look at Kubernetes what a round did: Events on the Applications that it concerns, and on our own Deployment.
 //!
 //! Not here: how they are told, and that nobody waits for it (`cluster/events`). Invariant: only whoever leads tells of Applications.
 
@@ -136,7 +136,7 @@ fn of_hold(decided: &Decided) -> Option<Event> {
     })
 }
 
-/// Tells that a push failed, on our own pod.
+/// Tells of ourselves that a push failed.
 fn push(work: &Work, outcome: &Outcome) {
     let Outcome { branch, result } = outcome;
     if let (Delivery::Failed { error, .. }, Some(pod)) = (result, &work.pod) {

@@ -8,13 +8,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bed::argo::{APPLICATIONS, Argo, EVENTS, Fault, PROJECTS, write_kubeconfig};
+use bed::argo::{APPLICATIONS, Argo, DEPLOYMENTS, EVENTS, Fault, PROJECTS, write_kubeconfig};
 use insta::assert_snapshot;
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
-use super::{Connection, Event, Events, Mood, Namespace, Options, Pace, Refresh, Server};
+use super::{
+    Connection, Event, Events, Mood, Namespace, Options, Owner, Pace, Refresh, Reporter, Server,
+};
 use crate::login::{Clock, ClusterWay, Environment};
 use crate::secret::Secret;
 use crate::world::{Applications, Fact, HealthStatus, ObjectName, World, save};
@@ -1124,18 +1126,96 @@ async fn an_api_that_refuses_events_loses_them_and_tells_those_that_come_later()
     assert_eq!(notes, ["two"]);
 }
 
-#[tokio::test]
-async fn a_real_api_server_takes_events_with_the_rights_of_the_chart() {
-    let Some(cluster) = RealCluster::start().await else {
-        return;
+/// What is told of ourselves in a pod with these variables, as soon as it is there.
+async fn told_of_us(
+    way: ClusterWay,
+    variables: &[(&str, &str)],
+    events: impl AsyncFn() -> Vec<Json>,
+) -> Json {
+    let ours = [("POD_NAME", "towpath-0"), ("POD_NAMESPACE", "argocd")];
+    let variables = ours.iter().chain(variables);
+    let variables = variables.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let environment = Environment::Given(variables.collect());
+    let reporter = Reporter::of_ourselves(way, environment, Clock(crate::daemon::now)).unwrap();
+    reporter.of_us(promoted("of us"));
+    let waiting = async {
+        loop {
+            let mut all = events().await.into_iter();
+            match all.find(|event| event["note"] == "of us") {
+                Some(event) => return event,
+                None => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
     };
-    let place = RealCluster::place(APPLICATIONS);
-    cluster.until_taken(&place, &portal()).await;
-    cluster.let_read().await;
+    tokio::time::timeout(PATIENCE, waiting).await.unwrap()
+}
+
+/// The way of a connection by the Kubernetes API.
+fn way(options: Options) -> ClusterWay {
+    match options.server {
+        Server::Kubernetes { way, .. } => way,
+        Server::ArgoCd { .. } => panic!("it is Argo CD's own API"),
+    }
+}
+
+#[tokio::test]
+async fn what_concerns_all_of_us_is_told_of_what_our_pod_belongs_to_or_else_of_the_pod() {
+    let fake = Stage::new();
+    let deployment = json!({ "metadata": { "name": "towpath" } });
+    fake.argo.put(DEPLOYMENTS, deployment);
+    let told = async |variables: &[(&str, &str)], kind: &str| {
+        let events = async || {
+            let mut all = fake.argo.objects(EVENTS);
+            all.retain(|event| event["regarding"]["kind"] == kind);
+            all
+        };
+        let mut told = told_of_us(way(fake.kubernetes()), variables, events).await;
+        told["regarding"].take()
+    };
+    let deployment = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "namespace": "argocd", "name": "towpath", "uid": "uid-of-towpath",
+    });
+    let owner = [("POD_OWNER", "Deployment/towpath")];
+    assert_eq!(told(&owner, "Deployment").await, deployment);
+    // Nobody asks for pods: without POD_UID it stays open which one it was.
+    let pod =
+        json!({ "apiVersion": "v1", "kind": "Pod", "namespace": "argocd", "name": "towpath-0" });
+    assert_eq!(told(&[], "Pod").await, pod);
+}
+
+#[test]
+fn what_a_pod_belongs_to_is_a_deployment_or_a_stateful_set() {
+    let owner = |text: &str| {
+        let variables = [("POD_OWNER".to_owned(), text.to_owned())];
+        let owner = Owner::of(&Environment::Given(variables.into()));
+        match owner {
+            Ok(owner) => format!("{owner:?}"),
+            Err(error) => error.to_string(),
+        }
+    };
+    assert_eq!(owner(""), "None");
+    assert_snapshot!(owner("Deployment/towpath-1"), @r#"Some(Owner { kind: Deployment, name: "towpath-1" })"#);
+    assert_snapshot!(owner("StatefulSet/towpath"), @r#"Some(Owner { kind: StatefulSet, name: "towpath" })"#);
+    for wrong in [
+        "towpath",
+        "Deployment/",
+        "Pod/towpath",
+        "Deployment/../secrets/x",
+    ] {
+        assert!(owner(wrong).starts_with("POD_OWNER is `"), "{wrong}");
+    }
+}
+
+/// Lets the reader do what the chart lets towpath do for Events.
+async fn let_tell(cluster: &RealCluster) {
     let group = "/apis/rbac.authorization.k8s.io/v1/namespaces/argocd";
     let role = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": { "name": "events" },
-        "rules": [{ "apiGroups": ["events.k8s.io"], "resources": [EVENTS], "verbs": ["create", "patch"] }],
+        "rules": [
+            { "apiGroups": ["events.k8s.io"], "resources": [EVENTS], "verbs": ["create", "patch"] },
+            { "apiGroups": ["apps"], "resources": [DEPLOYMENTS], "resourceNames": ["towpath"], "verbs": ["get"] },
+        ],
     });
     cluster
         .make(&format!("{group}/roles"), &role)
@@ -1148,15 +1228,51 @@ async fn a_real_api_server_takes_events_with_the_rights_of_the_chart() {
     });
     let place = format!("{group}/rolebindings");
     cluster.make(&place, &binding).await.unwrap();
-    let list = |place: &str| {
-        let request = kube::core::Request::new(place).list(&Default::default());
-        cluster.admin.request::<Json>(request.unwrap())
+}
+
+#[tokio::test]
+async fn a_real_api_server_takes_events_with_the_rights_of_the_chart() {
+    let Some(cluster) = RealCluster::start().await else {
+        return;
     };
-    let events = async || {
-        let all = list("/apis/events.k8s.io/v1/namespaces/argocd/events").await;
-        all.unwrap()["items"].as_array().unwrap().clone()
+    let place = RealCluster::place(APPLICATIONS);
+    cluster.until_taken(&place, &portal()).await;
+    cluster.let_read().await;
+    let_tell(&cluster).await;
+    let selected = async |place: &str, fields: &str| {
+        let fields = kube::api::ListParams::default().fields(fields);
+        let request = kube::core::Request::new(place).list(&fields);
+        let listed = cluster.admin.request::<Json>(request.unwrap()).await;
+        listed.unwrap()["items"].as_array().unwrap().clone()
     };
-    let told = told_of_portal(cluster.options("reader"), events).await;
-    let portal = list(&RealCluster::place(APPLICATIONS)).await.unwrap();
-    assert_well_told(&told, &portal["items"][0]["metadata"]["uid"]);
+    let list = async |place: &str| selected(place, "").await;
+    let events = "/apis/events.k8s.io/v1/namespaces/argocd/events";
+    let told = told_of_portal(cluster.options("reader"), async || list(events).await).await;
+    let portal = list(&RealCluster::place(APPLICATIONS)).await;
+    assert_well_told(&told, &portal[0]["metadata"]["uid"]);
+
+    // As `kubectl describe deployment towpath` asks.
+    let labels = json!({ "app": "towpath" });
+    let deployment = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "towpath" },
+        "spec": {
+            "replicas": 0, "selector": { "matchLabels": labels },
+            "template": { "metadata": { "labels": labels }, "spec": { "containers": [{ "name": "towpath", "image": "towpath" }] } },
+        },
+    });
+    let place = "/apis/apps/v1/namespaces/argocd/deployments";
+    cluster.make(place, &deployment).await.unwrap();
+    let uid = list(place).await[0]["metadata"]["uid"].take();
+    let uid = uid.as_str().unwrap();
+    let owner = [("POD_OWNER", "Deployment/towpath")];
+    let told = told_of_us(way(cluster.options("reader")), &owner, async || {
+        list(events).await
+    });
+    assert_eq!(told.await["regarding"]["uid"], uid);
+    let described = format!(
+        "involvedObject.name=towpath,involvedObject.namespace=argocd,involvedObject.kind=Deployment,involvedObject.uid={uid}"
+    );
+    let described = selected("/api/v1/namespaces/argocd/events", &described).await;
+    let messages: Vec<&Json> = described.iter().map(|event| &event["message"]).collect();
+    assert_eq!(messages, ["of us"]);
 }

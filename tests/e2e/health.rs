@@ -1,6 +1,6 @@
 //! From environment to environment by what Argo CD says of the one before.
 
-use bed::argo::{APPLICATIONS, Argo, EVENTS, Fault};
+use bed::argo::{APPLICATIONS, Argo, DEPLOYMENTS, EVENTS, Fault};
 use serde_json::json;
 
 use crate::lab::{Lab, kustomization};
@@ -141,8 +141,10 @@ fn people_who_look_at_kubernetes_see_what_was_promoted_and_what_became_of_new_se
         ("KUBECONFIG", kubeconfig.to_str().unwrap()),
         ("POD_NAMESPACE", "argocd"),
         ("POD_NAME", "towpath-0"),
-        ("POD_UID", "7e57"),
+        ("POD_OWNER", "Deployment/towpath"),
     ];
+    let deployment = json!({ "metadata": { "name": "towpath" } });
+    story.argo.put(DEPLOYMENTS, deployment);
     for (name, value) in variables {
         story.lab.set(name, value);
     }
@@ -171,6 +173,8 @@ fn people_who_look_at_kubernetes_see_what_was_promoted_and_what_became_of_new_se
     );
 
     daemon.wait_until("the Event of the lead", || told("Leads").is_some());
+    let note = "`towpath-0` promotes from now on";
+    assert_eq!(told("Leads").unwrap()["note"], note);
     story
         .lab
         .write("towpath.yaml", &format!("{settings}nonsense: true\n"));
@@ -190,7 +194,13 @@ fn people_who_look_at_kubernetes_see_what_was_promoted_and_what_became_of_new_se
             .unwrap()
             .contains("unknown key `nonsense`")
     );
-    assert_eq!(rejected["regarding"]["uid"], "7e57");
+    assert_eq!(
+        rejected["regarding"],
+        json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "namespace": "argocd", "name": "towpath", "uid": "uid-of-towpath",
+        })
+    );
     assert_eq!(rejected["type"], "Warning");
 
     // A degraded Application that nobody rolls back waits for a person.

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 
 use super::events::{self, EVENTS};
 use super::leases::{self, LEASES};
-use super::{Argo, is_selected, reply};
+use super::{Argo, DEPLOYMENTS, is_selected, reply};
 use crate::forge::Request;
 
 pub(super) fn is_watch(request: &Request) -> bool {
@@ -53,6 +53,15 @@ pub(super) fn answer(argo: &Argo, request: &Request, stream: &TcpStream) -> std:
             EVENTS,
             ref name @ ..,
         ] => return events::answer(argo, request, name.first().copied(), stream),
+        [
+            "apis",
+            "apps",
+            "v1",
+            "namespaces",
+            "argocd",
+            DEPLOYMENTS,
+            name,
+        ] if request.method == "GET" => return get(argo, (DEPLOYMENTS, name), stream),
         ["version"] => return reply(stream, 200, &json!({ "gitVersion": "v1.33.1" }), &[]),
         [
             "apis",

@@ -30,6 +30,8 @@ pub const PROJECTS: &str = "appprojects";
 /// The custom resources of towpath.
 pub const POLICIES: &str = "promotionpolicies";
 pub const ROUTES: &str = "routes";
+/// What runs programs.
+pub const DEPLOYMENTS: &str = "deployments";
 
 /// What goes wrong with each request until it is healed.
 #[derive(Clone, Debug)]
