@@ -68,8 +68,26 @@ towpath.dev/shard: {{ .shard | quote }}
 {{- end }}
 {{- end }}
 
+{{- /* Whether the pod asks the API of its own cluster for something. */ -}}
 {{- define "towpath.readsCluster" -}}
-{{- or (gt (int .Values.replicas) 1) (not (empty .Values.pullSecrets.names)) (not (empty .Values.pullSecrets.serviceAccount)) (not (empty .Values.argoCd.namespaces)) (not (empty .Values.customResources.namespaces)) .Values.podEvents }}
+{{- $own := include "towpath.connections" . | fromYaml }}
+{{- or (gt (int .Values.replicas) 1) (not (empty .Values.pullSecrets.names)) (not (empty .Values.pullSecrets.serviceAccount)) (not (empty .Values.argoCd.namespaces)) (not (empty $own)) (not (empty .Values.customResources.namespaces)) .Values.podEvents }}
+{{- end }}
+
+{{- /* The connections to Argo CD in this cluster that the user's settings have, by name. */ -}}
+{{- define "towpath.connections" -}}
+{{- $own := dict }}
+{{- if not .Values.existingSettings.configMap }}
+{{- range $name, $connection := index .Values.settings "argo-cd" | default dict }}
+{{- if and (kindIs "map" $connection) (hasKey $connection "kubernetes") }}
+{{- $kubernetes := $connection.kubernetes | default dict }}
+{{- if not (or $kubernetes.kubeconfig $kubernetes.context) }}
+{{- $_ := set $own $name $connection }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- toYaml $own }}
 {{- end }}
 
 {{- define "towpath.image" -}}
@@ -88,10 +106,17 @@ towpath.dev/shard: {{ .shard | quote }}
 {{- default (printf "%s-policies" (include "towpath.fullname" .)) .Values.existingPolicies }}
 {{- end }}
 
-{{- /* The settings file: what the user wrote, and what the pod decides. */ -}}
+{{- /* The settings file: what the user wrote, and what the pod and the other values decide. */ -}}
 {{- define "towpath.settings" -}}
 {{- if not .Values.settings.repositories }}
 {{- fail "settings.repositories must name at least one manifests repository" }}
+{{- end }}
+{{- $instead := dict "leadership" "replicas" "pod-events" "podEvents" }}
+{{- range $key := list "apiVersion" "kind" "policies" "cache" "listen" "leadership" "pod-events" }}
+{{- if hasKey $.Values.settings $key }}
+{{- $hint := hasKey $instead $key | ternary (printf ": use the value `%s`" (get $instead $key)) "" }}
+{{- fail (printf "settings.%s is written by the chart%s" $key $hint) }}
+{{- end }}
 {{- end }}
 {{- $own := dict "apiVersion" "towpath.dev/v1alpha1" "kind" "Settings" }}
 {{- $_ := set $own "policies" (list "/etc/towpath/policies") }}
@@ -106,5 +131,64 @@ towpath.dev/shard: {{ .shard | quote }}
 {{- if .Values.podEvents }}
 {{- $_ := set $own "pod-events" true }}
 {{- end }}
+{{- if hasKey .Values.settings "argo-cd" }}
+{{- include "towpath.sameArgoCd" . }}
+{{- else if .Values.argoCd.namespaces }}
+{{- $kubernetes := dict "namespaces" .Values.argoCd.namespaces "events" .Values.argoCd.events }}
+{{- $_ := set $own "argo-cd" (dict "here" (dict "kubernetes" $kubernetes "refresh" .Values.argoCd.refresh)) }}
+{{- end }}
+{{- if hasKey .Values.settings "custom-resources" }}
+{{- include "towpath.sameNamespaces" . }}
+{{- else if .Values.customResources.namespaces }}
+{{- $namespaces := dict }}
+{{- range .Values.customResources.namespaces }}
+{{- $_ := set $namespaces . dict }}
+{{- end }}
+{{- $_ := set $own "custom-resources" (dict "namespaces" $namespaces) }}
+{{- end }}
 {{- merge $own .Values.settings | toYaml }}
+{{- end }}
+
+{{- /* Holds what the user's settings read of Argo CD in this cluster against the values that bring the rights. Who reads all namespaces
+has a ClusterRole of their own. */ -}}
+{{- define "towpath.sameArgoCd" -}}
+{{- $namespaces := list }}
+{{- $all := false }}
+{{- $refresh := false }}
+{{- $events := false }}
+{{- range $name, $connection := include "towpath.connections" . | fromYaml }}
+{{- $named := ($connection.kubernetes | default dict).namespaces | default "argocd" }}
+{{- if eq (toString $named) "all" }}
+{{- $all = true }}
+{{- else }}
+{{- $namespaces = concat $namespaces (kindIs "slice" $named | ternary $named (list $named)) }}
+{{- end }}
+{{- $refresh = or $refresh ($connection.refresh | default false) }}
+{{- $events = or $events (($connection.kubernetes | default dict).events | default false) }}
+{{- end }}
+{{- if not $all }}
+{{- include "towpath.same" (list "argoCd.namespaces" .Values.argoCd.namespaces "the `namespaces` of settings.argo-cd in this cluster" $namespaces) }}
+{{- if ne $refresh .Values.argoCd.refresh }}
+{{- fail (printf "argoCd.refresh is %v, and `refresh` of settings.argo-cd in this cluster is %v: make them the same" .Values.argoCd.refresh $refresh) }}
+{{- end }}
+{{- if ne $events .Values.argoCd.events }}
+{{- fail (printf "argoCd.events is %v, and `events` of settings.argo-cd in this cluster is %v: make them the same" .Values.argoCd.events $events) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* The same for custom resources. */ -}}
+{{- define "towpath.sameNamespaces" -}}
+{{- $settings := index .Values.settings "custom-resources" | default dict }}
+{{- $named := or $settings.kubeconfig $settings.context | empty | ternary (keys ($settings.namespaces | default dict)) list }}
+{{- include "towpath.same" (list "customResources.namespaces" .Values.customResources.namespaces "settings.custom-resources.namespaces in this cluster" $named) }}
+{{- end }}
+
+{{- /* Fails where two lists have not the same members; the list has the name and the members of each. */ -}}
+{{- define "towpath.same" -}}
+{{- $one := index . 1 | uniq | sortAlpha }}
+{{- $other := index . 3 | uniq | sortAlpha }}
+{{- if ne (join "," $one) (join "," $other) }}
+{{- fail (printf "%s names [%s], and %s [%s]: make them the same, since the one brings the rights that the other needs" (index . 0) (join ", " $one) (index . 2) (join ", " $other)) }}
+{{- end }}
 {{- end }}
