@@ -8,7 +8,7 @@ use super::shard::Shard;
 use super::{Failure, SourceArgs};
 use crate::cluster::Reporter;
 use crate::cluster::resources::{Resource, ResourceId, ResourceKind, Resources};
-use crate::config::{self, Config, Judged, Problems, Verdict, Watch, WrittenIn};
+use crate::config::{self, Config, Judged, Problems, Settings, Verdict, Watch, WrittenIn};
 use crate::daemon::{self, CustomResources, LastDecided};
 use crate::policy::PolicyName;
 
@@ -49,8 +49,15 @@ pub(super) async fn of_cluster(
     Ok(resources.seen().unwrap_or_default().resources)
 }
 
-/// Waits for the custom resources that the settings name, and gives a configuration that has them; `None` where they name none.
-pub(super) async fn whole_setup(watch: &mut Watch, pod: Option<&Reporter>) -> Option<Setup> {
+/// Waits for the custom resources that `settings` name, and gives a configuration that has them; `None` where they name none.
+pub(super) async fn whole_setup(
+    settings: &Settings,
+    watch: &mut Watch,
+    pod: Option<&Reporter>,
+) -> Option<Setup> {
+    let named = settings.custom_resources.iter();
+    let namespaces = named.flat_map(|named| named.namespaces.keys());
+    daemon::resources_awaited(namespaces.map(String::as_str));
     match watch.whole().await? {
         Ok(config) => Some(Setup::new(config)),
         Err(problems) => {

@@ -400,7 +400,7 @@ async fn promote(
     let moved = Arc::new(Notify::new());
     let decided = Arc::new(LastDecided::default());
     let whole = tokio::select! {
-        whole = whole_setup(&mut watch, pod.as_ref()) => whole,
+        whole = whole_setup(&setup.settings, &mut watch, pod.as_ref()) => whole,
         () = stop.cancelled() => return Ok(()),
     };
     if let Some(whole) = whole {

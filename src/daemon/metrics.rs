@@ -11,6 +11,7 @@ use prometheus::{
 
 use super::round::Report;
 use crate::apply::{Delivery, ProposalEnd, ProposalOutcome};
+use crate::cluster::resources::NamespaceSeen;
 use crate::image::Repository;
 use crate::observe::{Sources, Wants};
 use crate::plan::{Decision, Plan, RequestChange};
@@ -69,6 +70,15 @@ static READ_AT: LazyLock<GaugeVec> = LazyLock::new(|| {
     .expect("the name is used once")
 });
 
+static RESOURCES_UP: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    register_int_gauge_vec!(
+        "towpath_custom_resources_up",
+        "Whether the custom resources of a namespace are read: 1, or 0 before the first reading and while the server refuses or fails",
+        &["source"]
+    )
+    .expect("the name is used once")
+});
+
 static TAGS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     register_int_gauge_vec!(
         "towpath_registry_tags",
@@ -89,6 +99,7 @@ pub(super) fn begin() {
     LazyLock::force(&ROUND_SECONDS);
     DECISIONS.reset();
     READ_AT.reset();
+    RESOURCES_UP.reset();
     TAGS.reset();
     decided().clear();
 }
@@ -210,9 +221,27 @@ pub(super) fn applications_read(connection: &ConnectionName, at: Timestamp) {
     set_read_at(["applications", connection.as_str()], at);
 }
 
-/// Notes as of when the custom resources of a namespace are known.
-pub(super) fn resources_read(namespace: &str, at: Timestamp) {
-    set_read_at(["custom-resources", namespace], at);
+/// Notes how the reading of a namespace's custom resources stands.
+pub(super) fn resources_read(seen: &NamespaceSeen) {
+    let NamespaceSeen {
+        namespace,
+        heard,
+        failure,
+    } = seen;
+    let is_read = heard.is_some() && failure.is_none();
+    RESOURCES_UP
+        .with_label_values(&[namespace])
+        .set(i64::from(is_read));
+    if let Some(heard) = heard {
+        set_read_at(["custom-resources", namespace], *heard);
+    }
+}
+
+/// Notes that nothing is known yet of the custom resources of these namespaces.
+pub(crate) fn resources_awaited<'a>(namespaces: impl Iterator<Item = &'a str>) {
+    for namespace in namespaces {
+        RESOURCES_UP.with_label_values(&[namespace]).set(0);
+    }
 }
 
 fn set_read_at(labels: [&str; 2], at: Timestamp) {

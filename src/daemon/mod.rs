@@ -43,6 +43,7 @@ use crate::world::RepositoryAddress;
 
 pub(crate) use clock::now;
 pub(crate) use log::not_refreshed;
+pub(crate) use metrics::resources_awaited;
 pub(crate) use resources::{CustomResources, LastDecided};
 pub(crate) use round::{Hands, Report, deployers_of, round, settle};
 pub(crate) use status::{Board, registry_status};

@@ -139,9 +139,7 @@ pub(super) async fn keep(shared: Arc<Shared>) {
     let mut complaint = None;
     loop {
         for seen in custom.resources.seen().unwrap_or_default().namespaces {
-            if let Some(heard) = seen.heard {
-                metrics::resources_read(&seen.namespace, heard);
-            }
+            metrics::resources_read(&seen);
         }
         if lead.term().is_some() {
             let failed = write_all(&shared, custom).await;

@@ -156,8 +156,13 @@ fn an_api_server_that_goes_away_takes_no_policy_with_it() {
         daemon.log().contains("custom resources cannot be read yet")
     });
     assert!(!is_ready(&daemon));
+    let up = "towpath_custom_resources_up{source=\"argocd\"}";
+    assert!(get(&daemon, "/metrics").contains(&format!("{up} 0")));
     story.argo.heal();
     daemon.wait_until("readiness", || is_ready(&daemon));
+    daemon.wait_until("its metric", || {
+        get(&daemon, "/metrics").contains(&format!("{up} 1"))
+    });
 
     story.argo.break_with("/apis/towpath.dev", gone);
     story.argo.cut();
