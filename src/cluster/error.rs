@@ -43,7 +43,8 @@ pub(crate) enum ClusterError {
     #[error("Kubernetes forbids us to `{verb}` `{resource}` in {namespace}: {words}")]
     Forbidden {
         verb: &'static str,
-        resource: &'static str,
+        /// With the part of it that is meant, as in `promotionpolicies/status`.
+        resource: String,
         group: &'static str,
         namespace: Namespace,
         words: String,

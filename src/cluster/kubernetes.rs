@@ -145,8 +145,11 @@ impl Kubernetes {
                 error: ClusterError::Answered { code: 409, .. },
                 ..
             }) => Ok(false),
-            Err(Failed { error, .. }) => {
+            Err(Failed { mut error, .. }) => {
                 self.doubt(&error).await;
+                if let ClusterError::Forbidden { resource, .. } = &mut error {
+                    resource.push_str("/status");
+                }
                 Err(error)
             }
         }
@@ -358,7 +361,7 @@ impl Kubernetes {
                     401 => ClusterError::Unauthorized { server, what },
                     403 => ClusterError::Forbidden {
                         verb,
-                        resource: T::RESOURCE,
+                        resource: T::RESOURCE.to_owned(),
                         group: T::GROUP,
                         namespace: namespace.clone(),
                         words,
