@@ -10,9 +10,11 @@ RUN apt-get update \
 WORKDIR /build
 # `otel` for traces by OpenTelemetry.
 ARG FEATURES=
+# The commit that `towpath doctor` and the label name.
+ARG REVISION=unknown
 COPY . .
 # The same script that scripts/check-image runs without a container engine.
-RUN FEATURES="${FEATURES}" scripts/build-static /out/towpath \
+RUN FEATURES="${FEATURES}" TOWPATH_REVISION="${REVISION}" scripts/build-static /out/towpath \
     && install -D -m 644 /etc/ssl/certs/ca-certificates.crt /out/etc/ssl/certs/ca-certificates.crt \
     && install -D -m 644 -t /out/usr/share/doc/towpath LICENSE NOTICE \
     && install -d /cache/towpath

@@ -38,7 +38,7 @@ use kubernetes::{Kubernetes, KubernetesOptions};
 pub(crate) use diary::Diary;
 pub(crate) use error::ClusterError;
 pub(crate) use events::{Event, Mood, Owner, Reporter};
-pub(crate) use rights::{Desk, Right};
+pub(crate) use rights::{Desk, Presence, Right};
 
 /// The name of a Kubernetes API in messages: which one is meant, the connection's own name says.
 const KUBERNETES: &str = "Kubernetes";
@@ -76,7 +76,7 @@ pub(crate) enum Server {
 }
 
 /// Where Applications lie.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Namespace {
     All,
     Named(String),

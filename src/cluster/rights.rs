@@ -1,14 +1,15 @@
-//! What we may do in a cluster, asked without doing it; and which version and which clock its API server has.
+//! What we may do in a cluster, asked without doing it; who we are there; and what its API server has: a version, a clock, namespaces and kinds.
 //!
 //! By a SelfSubjectAccessReview for each right, which is answered and kept nowhere:
 //! <https://kubernetes.io/docs/reference/access-authn-authz/authorization/#checking-api-access>. Everybody who is logged in may ask,
 //! unless somebody took `system:basic-user` away.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jiff::fmt::rfc2822;
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
@@ -20,7 +21,7 @@ use serde_json::Value as Json;
 
 use super::error::ClusterError;
 use super::{KUBERNETES, Namespace};
-use crate::login::{ClusterWay, ClusterWayError, Environment, told_cause, words};
+use crate::login::{ClusterWay, ClusterWayError, Environment, server_time, told_cause, words};
 
 /// Something that may be allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +77,19 @@ pub(crate) struct ApiServer {
     pub(crate) clock: Option<Timestamp>,
 }
 
+/// Whether something is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Presence {
+    There,
+    Missing,
+    /// We have no right to know.
+    Untold,
+}
+
+/// How service accounts are called where users are:
+/// <https://kubernetes.io/docs/reference/access-authn-authz/authentication/#service-account-tokens>.
+const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
+
 impl Desk {
     /// Makes ready; the server may be silent for `answer`.
     pub(crate) async fn open(
@@ -100,10 +114,7 @@ impl Desk {
         let request = request.expect("a plain request can be written");
         let answer = self.client.send(request.map(Body::from)).await;
         let answer = answer.map_err(|error| judged(error, what))?;
-        let time = answer.headers().get("date").and_then(|time| {
-            let parser = rfc2822::DateTimeParser::new();
-            parser.parse_timestamp(time.to_str().ok()?).ok()
-        });
+        let time = server_time(answer.headers());
         let status = answer.status();
         let body = answer.into_body().collect_bytes().await;
         let body = body.map_err(|error| judged(error, what))?;
@@ -121,6 +132,65 @@ impl Desk {
             version: version.map(str::to_owned),
             clock: time,
         })
+    }
+
+    /// Who we are there, in words: <https://kubernetes.io/docs/reference/access-authn-authz/authentication/#self-subject-review>.
+    pub(crate) async fn who(&self) -> Result<String, ClusterError> {
+        let api: Api<SelfSubjectReview> = Api::all(self.client.clone());
+        let review = SelfSubjectReview::default();
+        let answer = api.create(&PostParams::default(), &review).await;
+        let answer = answer.map_err(|error| judged(error, "tell who we are"))?;
+        let user = answer.status.and_then(|status| status.user_info);
+        let user = user.and_then(|user| user.username).unwrap_or_default();
+        let account = user.strip_prefix(SERVICE_ACCOUNT);
+        let account = account.and_then(|account| account.split_once(':'));
+        Ok(match account {
+            Some((namespace, name)) => {
+                format!("the service account `{name}` of the namespace `{namespace}`")
+            }
+            None => format!("the user `{}`", words(&user)),
+        })
+    }
+
+    /// Whether there is a namespace of this name. Few may ask.
+    pub(crate) async fn namespace(&self, name: &str) -> Result<Presence, ClusterError> {
+        let told = self
+            .object(("/api/v1/namespaces", name), "show a namespace")
+            .await;
+        match told {
+            Ok(Some(_)) => Ok(Presence::There),
+            Ok(None) => Ok(Presence::Missing),
+            Err(ClusterError::Answered { code: 403, .. }) => Ok(Presence::Untold),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What is served of the first version of a group, with the parts of it: `routes`, `routes/status`. Everybody who is logged in may ask:
+    /// <https://kubernetes.io/docs/reference/access-authn-authz/rbac/#discovery-roles>.
+    pub(crate) async fn served(&self, group: &str) -> Result<BTreeSet<String>, ClusterError> {
+        let place = format!("/apis/{group}");
+        let what = "tell what it serves";
+        let served = self.object((&place, "v1alpha1"), what).await?;
+        let served = served.unwrap_or_default();
+        let resources = served.get("resources").and_then(Json::as_array);
+        let names = resources.into_iter().flatten();
+        let names = names.filter_map(|resource| resource.get("name")?.as_str());
+        Ok(names.map(str::to_owned).collect())
+    }
+
+    /// What stands at an address; `None` for nothing.
+    async fn object(
+        &self,
+        (place, name): (&str, &str),
+        what: &str,
+    ) -> Result<Option<Json>, ClusterError> {
+        let request = Request::new(place).get(name, &GetParams::default());
+        let request = request.expect("an object has a name");
+        match self.client.request(request).await {
+            Ok(object) => Ok(Some(object)),
+            Err(Error::Api(status)) if status.code == 404 => Ok(None),
+            Err(error) => Err(judged(error, what)),
+        }
     }
 
     /// Whether we have `right`.

@@ -7,14 +7,13 @@
 //! tell stays unknown.
 
 use jiff::Timestamp;
-use jiff::fmt::rfc2822;
-use reqwest::header::DATE;
 use serde_json::Value as Json;
 use url::Url;
 
 use super::error::ForgeError;
-use super::http::{Answer, Ask, Line};
+use super::http::{Ask, Line};
 use super::limit;
+use crate::login::server_time;
 
 /// GitLab's role *Developer*: <https://docs.gitlab.com/api/members/#roles>.
 const DEVELOPER: u64 = 30;
@@ -103,7 +102,7 @@ pub(super) async fn ask(
             .and_then(text)
             .or_else(|| header("x-github-enterprise-version")),
         remaining: limit::told(answer.status, &answer.headers, "").remaining,
-        clock: clock(&answer),
+        clock: server_time(&answer.headers),
     })
 }
 
@@ -137,9 +136,4 @@ fn may_push(repository: &Json) -> Option<bool> {
         .max()
         .flatten()
         .map(|level| level >= DEVELOPER)
-}
-
-fn clock(answer: &Answer) -> Option<Timestamp> {
-    let date = answer.headers.get(DATE)?.to_str().ok()?;
-    rfc2822::DateTimeParser::new().parse_timestamp(date).ok()
 }

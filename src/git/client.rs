@@ -1,10 +1,12 @@
 //! One way to speak git's smart protocol for the two that there are: HTTP and SSH.
 
+use jiff::Timestamp;
 use url::Url;
 
 use super::http::{ClientError, Http, RemoteError, Service, Session};
 use super::remote::{Remote, RemoteUrl};
 use super::ssh::{Ssh, Talk};
+use crate::login::server_time;
 
 /// How a repository at a server is spoken to.
 #[derive(Clone)]
@@ -32,14 +34,15 @@ impl Client {
         })
     }
 
-    /// Asks for the refs alone.
-    pub(super) fn refs(&self) -> Result<Vec<u8>, RemoteError> {
+    /// Asks for the refs alone, and what the server's clock shows, where it tells.
+    pub(super) fn refs(&self) -> Result<(Vec<u8>, Option<Timestamp>), RemoteError> {
         match self {
             Self::Http(http) => {
                 let (session, response) = http.refs(Service::UploadPack)?;
-                session.read_all(response)
+                let time = server_time(response.headers());
+                Ok((session.read_all(response)?, time))
             }
-            Self::Ssh(ssh) => ssh.open(Service::UploadPack)?.list(),
+            Self::Ssh(ssh) => Ok((ssh.open(Service::UploadPack)?.list()?, None)),
         }
     }
 

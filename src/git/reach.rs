@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use git2::Repository;
+use jiff::Timestamp;
 
 use super::client::Client;
 use super::fetch::{Head, reference};
@@ -37,6 +38,8 @@ pub(crate) struct Reach {
     /// Whether it would take a push of ours: it looks at rights before it lists what a push may change,
     /// <https://git-scm.com/docs/http-protocol#_smart_server_response>. `None` where it was not asked, or nobody can tell.
     pub(crate) push: Option<Result<(), RemoteError>>,
+    /// What its clock shows, where it tells.
+    pub(crate) clock: Option<Timestamp>,
 }
 
 /// Asks `remote` where `branch` stands, and whether we may push to it at all.
@@ -55,15 +58,21 @@ pub(crate) async fn reach(
         (RemoteUrl::Local(path), _) => Reach {
             head: head_of(path, &branch),
             push: None,
+            clock: None,
         },
         (RemoteUrl::Http(_) | RemoteUrl::Ssh(_), Some(client)) => {
-            let head = head_at(&client, &branch);
+            let refs = client.refs();
+            let (refs, clock) = match refs {
+                Ok((refs, clock)) => (Ok(refs), clock),
+                Err(error) => (Err(error), None),
+            };
+            let head = refs.and_then(|refs| head_of_refs(&refs, &branch));
             let push = match (asked, &head) {
                 // It would only be told the same again.
                 (Asked::Read, _) | (Asked::ReadAndPush, Err(_)) => None,
                 (Asked::ReadAndPush, Ok(_)) => Some(client.start_push().map(drop)),
             };
-            Reach { head, push }
+            Reach { head, push, clock }
         }
         (RemoteUrl::Http(_) | RemoteUrl::Ssh(_), None) => {
             unreachable!("a server has a client")
@@ -73,9 +82,8 @@ pub(crate) async fn reach(
     Ok(answer.expect("asking does not panic and is not cancelled"))
 }
 
-fn head_at(client: &Client, branch: &str) -> Result<Head, RemoteError> {
-    let refs = client.refs()?;
-    match wire::advertisement(&refs, &reference(branch)) {
+fn head_of_refs(refs: &[u8], branch: &str) -> Result<Head, RemoteError> {
+    match wire::advertisement(refs, &reference(branch)) {
         Ok(told) => Ok(told.head.map_or(Head::NoBranch, Head::At)),
         // A server without refs has nothing to list its abilities beside.
         Err(_) if refs.ends_with(FLUSH) => Ok(Head::EmptyRepository),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
-use reqwest::header::DATE;
+use reqwest::header::{DATE, HeaderMap};
 use reqwest::{Certificate, Client, ClientBuilder, RequestBuilder, StatusCode, redirect};
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
@@ -185,11 +185,7 @@ async fn answer(
         source: source.without_url(),
     };
     let mut response = request.send().await.map_err(unreachable)?;
-    let date = response.headers().get(DATE);
-    let date = date.and_then(|date| {
-        let parser = rfc2822::DateTimeParser::new();
-        parser.parse_timestamp(date.to_str().ok()?).ok()
-    });
+    let date = server_time(response.headers());
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
         if body.len() + chunk.len() > bytes_max {
@@ -234,6 +230,12 @@ fn refusal(body: &[u8]) -> String {
         (Some(text), None) | (None, Some(text)) => words(text),
         (None, None) => words(&String::from_utf8_lossy(body)),
     }
+}
+
+/// What a server's clock showed when it answered: <https://www.rfc-editor.org/rfc/rfc9110#name-date>.
+pub(crate) fn server_time(headers: &HeaderMap) -> Option<Timestamp> {
+    let date = headers.get(DATE)?.to_str().ok()?;
+    rfc2822::DateTimeParser::new().parse_timestamp(date).ok()
 }
 
 /// Reads the address of a service that is sent secrets: https, or http to this very machine.

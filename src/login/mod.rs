@@ -42,7 +42,7 @@ use helper::{Helper, HelperError};
 use kubernetes::Keyring;
 use recent::Recent;
 
-pub(crate) use ask::{secure_url, words};
+pub(crate) use ask::{secure_url, server_time, words};
 pub(crate) use authorities::{AuthoritiesError, authorities};
 pub(crate) use aws::{Aws, AwsError, Ecr, EcrImages, Identity, Role};
 pub(crate) use azure::{Azure, Proof};

@@ -34,7 +34,7 @@ impl Sources {
 }
 
 async fn answer(probe: &Probe, inquiry: &Inquiry, clock: fn() -> Timestamp) -> Answer {
-    let Reply { told, not_before } = probe.ask(inquiry).await;
+    let Reply { told, beside } = probe.ask(inquiry).await;
     // People read times to the second.
     let last_second = TimestampRound::new()
         .smallest(Unit::Second)
@@ -42,7 +42,7 @@ async fn answer(probe: &Probe, inquiry: &Inquiry, clock: fn() -> Timestamp) -> A
     let at = clock();
     Answer {
         at: at.round(last_second).unwrap_or(at),
-        not_before,
+        not_before: beside.not_before,
         told: match told {
             Ok(answered) => Fact::Known(answered),
             Err(error) => Fact::Unknown {

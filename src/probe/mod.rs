@@ -27,7 +27,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value as Json;
 use url::Url;
 
-use crate::login::{Clock, authorities};
+use crate::login::{Clock, authorities, server_time};
 use crate::policy::gate::checks::{Answered, Inquiry, Method, Scalar};
 use crate::secret::{Credentials, Secret, SecretError};
 
@@ -90,8 +90,16 @@ pub(crate) struct Probe {
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) told: Result<Answered, ProbeError>,
-    /// Until when the server wishes not to be asked again.
+    pub(crate) beside: Beside,
+}
+
+/// What a server says beside its answer.
+#[derive(Debug, Default)]
+pub(crate) struct Beside {
+    /// Until when it wishes not to be asked again.
     pub(crate) not_before: Option<Timestamp>,
+    /// What its clock shows.
+    pub(crate) clock: Option<Timestamp>,
 }
 
 /// One request on its way.
@@ -106,7 +114,7 @@ struct Line<'p> {
 /// The start of an answer.
 struct Opened {
     response: Response,
-    not_before: Option<Timestamp>,
+    beside: Beside,
 }
 
 impl Probe {
@@ -133,7 +141,7 @@ impl Probe {
 
     /// Asks once: whoever needs the answer asks again.
     pub(crate) async fn ask(&self, inquiry: &Inquiry) -> Reply {
-        let mut not_before = None;
+        let mut beside = Beside::default();
         let told = match inquiry {
             Inquiry::Http {
                 method,
@@ -143,19 +151,18 @@ impl Probe {
                 pointers,
             } => {
                 let request = (*method, url.as_str(), body.clone());
-                self.http(request, (headers, pointers), &mut not_before)
-                    .await
+                self.http(request, (headers, pointers), &mut beside).await
             }
-            Inquiry::Prometheus { .. } => self.prometheus(inquiry, &mut not_before).await,
+            Inquiry::Prometheus { .. } => self.prometheus(inquiry, &mut beside).await,
         };
-        Reply { told, not_before }
+        Reply { told, beside }
     }
 
     async fn http(
         &self,
         (method, url, body): (Method, &str, Option<String>),
         (headers, pointers): (&BTreeMap<String, String>, &BTreeSet<String>),
-        not_before: &mut Option<Timestamp>,
+        beside: &mut Beside,
     ) -> Result<Answered, ProbeError> {
         let line = self.line(url)?;
         let mut request = match method {
@@ -172,11 +179,9 @@ impl Probe {
             }
             request = request.body(body);
         }
-        let Opened {
-            response,
-            not_before: wish,
-        } = self.send(&line, request, headers).await?;
-        *not_before = wish;
+        let opened = self.send(&line, request, headers).await?;
+        let response = opened.response;
+        *beside = opened.beside;
         let status = response.status().as_u16();
         let values = match pointers.is_empty() {
             // Nobody wants to know what it says.
@@ -230,11 +235,11 @@ impl Probe {
             .inc();
         let response = outcome.map_err(|error| line.failed(error))?;
         let Clock(now) = self.clock;
-        let not_before = quiet(response.status(), response.headers(), now());
-        Ok(Opened {
-            response,
-            not_before,
-        })
+        let beside = Beside {
+            not_before: quiet(response.status(), response.headers(), now()),
+            clock: server_time(response.headers()),
+        };
+        Ok(Opened { response, beside })
     }
 }
 

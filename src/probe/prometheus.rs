@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use url::Url;
 
 use super::wire::{Data, Envelope, Many, One, Sample};
-use super::{Line, Opened, Probe, ProbeError};
+use super::{Beside, Line, Probe, ProbeError};
 use crate::login::{Clock, words};
 use crate::policy::gate::checks::{Answered, Inquiry, Series};
 
@@ -34,7 +34,7 @@ impl Probe {
     pub(super) async fn prometheus(
         &self,
         inquiry: &Inquiry,
-        not_before: &mut Option<Timestamp>,
+        beside: &mut Beside,
     ) -> Result<Answered, ProbeError> {
         let Inquiry::Prometheus {
             url,
@@ -61,11 +61,9 @@ impl Probe {
             }
         };
         let request = line.client.post(below(&line.url, verb)).form(&form);
-        let Opened {
-            response,
-            not_before: wish,
-        } = self.send(&line, request, headers).await?;
-        *not_before = wish;
+        let opened = self.send(&line, request, headers).await?;
+        let response = opened.response;
+        *beside = opened.beside;
         let status = response.status();
         let body = line.whole(response).await?;
         let envelope: Option<Envelope> = serde_json::from_slice(&body).ok();

@@ -6,10 +6,12 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use globset::{GlobBuilder, GlobMatcher};
+use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value as Json, json};
 use sha2::{Digest as _, Sha256};
+use sigstore_verify::crypto::parse_certificate_info;
 use sigstore_verify::trust_root::{SIGSTORE_PRODUCTION_TRUSTED_ROOT, TrustedRoot};
 use sigstore_verify::types::{
     Artifact, ArtifactDigest, Bundle, DigestBytes, HashAlgorithm, SignatureContent,
@@ -67,6 +69,41 @@ pub(crate) fn check_root(json: &str) -> Result<String, RootError> {
     Ok(format!("SHA256:{}", hash.trim_end_matches('=')))
 }
 
+/// When the first certificate ends of the authorities that certify at `now`; `None` where none does.
+pub(crate) fn trusted_until(
+    root: &TrustRoot,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, RootError> {
+    let (root, _) = verifier(root.json())?;
+    let authorities = root.certificate_authorities.iter();
+    let mut first = None;
+    for authority in authorities {
+        let valid_for = authority.valid_for.as_ref();
+        if valid_for.is_some_and(|valid_for| !valid_for.contains(now)) {
+            continue;
+        }
+        let mut end = valid_for.and_then(|valid_for| valid_for.end);
+        for certificate in &authority.cert_chain.certificates {
+            let read = parse_certificate_info(&certificate.raw_bytes);
+            let read = read.map_err(|error| RootError::NotOne(error.into()))?;
+            end = end.into_iter().chain([read.not_after]).min();
+        }
+        let end = end.filter(|end| *end > now);
+        first = first.into_iter().chain(end).min();
+    }
+    Ok(first)
+}
+
+impl TrustRoot {
+    /// As Sigstore writes it.
+    fn json(&self) -> &str {
+        match self {
+            Self::Public => SIGSTORE_PRODUCTION_TRUSTED_ROOT,
+            Self::Own { json, .. } => json,
+        }
+    }
+}
+
 /// Finds out whether `name` is a glob of identities: `*` is anything but `/`, and `**` is anything.
 pub(crate) fn check_identity(name: &str) -> Result<(), IdentityError> {
     glob(name).map(|_| ())
@@ -97,11 +134,7 @@ fn verifier(json: &str) -> Result<(TrustedRoot, Verifier), RootError> {
 impl Keyless {
     pub(super) fn new(identity: &Identity) -> Result<Self, super::JudgeError> {
         let Identity { name, issuer, root } = identity;
-        let json = match root {
-            TrustRoot::Public => SIGSTORE_PRODUCTION_TRUSTED_ROOT,
-            TrustRoot::Own { json, .. } => json,
-        };
-        let (root, verifier) = verifier(json)?;
+        let (root, verifier) = verifier(root.json())?;
         // An instance without logs, such as GitHub's for private repositories, proves the time by timestamps alone.
         let mut policy = VerificationPolicy::any_identity();
         if root.ctlogs.is_empty() {

@@ -25,7 +25,7 @@ use report::{ReportError, report};
 use wire::{Bundle, Envelope, SimpleSigning, Statement};
 
 pub(crate) use key::{KeyKind, PublicKey};
-pub(crate) use keyless::{IdentityError, RootError, check_identity, check_root};
+pub(crate) use keyless::{IdentityError, RootError, check_identity, check_root, trusted_until};
 
 /// What an in-toto statement says that is a signature and no more; any other is an attestation, which a build may make of an image that
 /// nobody approved: <https://github.com/sigstore/cosign/blob/main/specs/BUNDLE_SPEC.md>.

@@ -1232,7 +1232,14 @@ async fn whether_a_repository_can_be_read_and_pushed_to_is_told_without_a_fetch_
             let branch = branch.to_owned();
             reach(place.remote.clone(), branch, Asked::ReadAndPush)
         };
-        let Reach { head, push } = asked("main").await.unwrap();
+        let Reach { head, push, clock } = asked("main").await.unwrap();
+        // SSH does not tell the time, nor does a path.
+        assert_eq!(
+            clock.is_some(),
+            place.way.starts_with("http"),
+            "{}",
+            place.way
+        );
         let main = git(&place.bare, &["rev-parse", "main"]);
         assert_eq!(head.unwrap().commit().unwrap().as_str(), main);
         // A path asks nobody.
@@ -1243,7 +1250,7 @@ async fn whether_a_repository_can_be_read_and_pushed_to_is_told_without_a_fetch_
         assert!(!place.mirror.exists());
 
         git(&place.bare, &["config", "http.receivepack", "false"]);
-        let Reach { head, push } = asked("main").await.unwrap();
+        let Reach { head, push, .. } = asked("main").await.unwrap();
         assert!(head.is_ok(), "{}", place.way);
         let refused = push.map(|push| push.unwrap_err());
         assert_eq!(refused.is_some(), is_told);

@@ -377,7 +377,7 @@ async fn a_server_is_left_alone_for_as_long_as_it_wishes_and_no_longer_than_an_h
         let reply = probe(&[(&fake, plain())])
             .ask(&get(fake.url("/"), &[]))
             .await;
-        let rest = reply.not_before.map(|at| at.as_second() - NOW);
+        let rest = reply.beside.not_before.map(|at| at.as_second() - NOW);
         assert_eq!(rest, expected, "{status} {after}");
     }
 }

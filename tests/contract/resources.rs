@@ -12,7 +12,7 @@ use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
 use super::{Options, Resource, Resources, Seen};
-use crate::cluster::Pace;
+use crate::cluster::{Desk, Pace, Presence};
 use crate::config::definitions;
 use crate::login::{Clock, ClusterWay, Environment};
 
@@ -380,6 +380,78 @@ async fn a_namespace_that_refuses_us_stops_no_other_and_one_that_says_nothing_is
     both.read().await;
     assert!(both.seen().is_none());
     assert_snapshot!(both.trouble().unwrap(), @"Kubernetes would not list promotionpolicies in the namespace `team-a` (500): later");
+}
+
+/// Asks what is there, as people do before they wonder about rights.
+async fn what_is_there_is_told(kubeconfig: &Path) -> Desk {
+    let environment = Environment::default();
+    let desk = Desk::open(&way(kubeconfig), &environment, PATIENCE).await;
+    let desk = desk.unwrap();
+    // A server makes the roles that let anybody ask a little after it is there.
+    let asking = async {
+        loop {
+            if let Ok(served) = desk.served(super::GROUP).await {
+                return served;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let served = tokio::time::timeout(PATIENCE, asking).await.unwrap();
+    let named = [
+        "promotionpolicies",
+        "promotionpolicies/status",
+        "routes",
+        "routes/status",
+    ];
+    assert!(
+        named.iter().all(|name| served.contains(*name)),
+        "{served:?}"
+    );
+    desk
+}
+
+#[tokio::test]
+async fn what_is_there_and_who_asks_is_told() {
+    let fake = Fake::new();
+    let desk = what_is_there_is_told(&fake.kubeconfig()).await;
+    assert_eq!(desk.namespace("argocd").await.unwrap(), Presence::There);
+    assert_eq!(desk.namespace("gone").await.unwrap(), Presence::Missing);
+    assert_snapshot!(desk.who().await.unwrap(), @"the service account `promoter` of the namespace `towpath`");
+    fake.argo.deny("get namespaces");
+    assert_eq!(desk.namespace("gone").await.unwrap(), Presence::Untold);
+}
+
+#[tokio::test]
+async fn a_real_cluster_tells_what_is_there_and_who_asks() {
+    let Some(real) = Real::start().await else {
+        return;
+    };
+    let desk = what_is_there_is_told(&real.kubeconfig()).await;
+    assert_eq!(desk.namespace("argocd").await.unwrap(), Presence::There);
+    assert_eq!(desk.namespace("gone").await.unwrap(), Presence::Missing);
+    assert!(desk.served("nowhere.dev").await.unwrap().is_empty());
+    // Whoever may do nothing else.
+    let desk = what_is_there_is_told(&real.server.kubeconfig("reader")).await;
+    assert_eq!(desk.namespace("gone").await.unwrap(), Presence::Untold);
+    assert_snapshot!(desk.who().await.unwrap(), @"the user `reader`");
+}
+
+#[tokio::test]
+async fn who_may_not_write_a_status_is_told_that_it_is_the_status() {
+    let fake = Fake::new();
+    fake.apply(policy("one", "a")).await;
+    let all = resources(&fake.kubeconfig(), &["argocd"]);
+    all.read().await;
+    let place = format!("{GROUP}/{POLICIES}/one/status");
+    let refused = Fault::Refused {
+        status: 403,
+        words: "no",
+    };
+    fake.argo.break_with(&place, refused);
+    let one = named(&all.seen().unwrap(), "one");
+    let error = all.write_status(&one, &json!({})).await.unwrap_err();
+    assert_snapshot!(error, @"Kubernetes forbids us to `patch` `promotionpolicies/status` in the namespace `argocd`: no");
+    assert_snapshot!(error.hint().unwrap(), @"allow it by a Role with the verb `patch` on `promotionpolicies/status` of the group `towpath.dev`, bound to us in the namespace `argocd`");
 }
 
 #[tokio::test]

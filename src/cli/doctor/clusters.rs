@@ -1,32 +1,34 @@
-//! Kubernetes and Argo CD: whether they answer, and whether we have the rights that the settings need.
+//! Kubernetes and Argo CD: whether they answer, and whether what the settings need is there: rights, namespaces, definitions.
+//!
+//! Not here: what that is (`needed`), and what custom resources say (`custom`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 
 use super::clocks::Told;
+use super::custom::Read;
 use super::finding::{Finding, Group, Subject};
+use super::needed::{Needed, Wanted, needed};
 use super::{Bounds, QUESTION_MAX, SILENT, Seen, told};
 use crate::cli::edges::argo_cd;
 use crate::cli::run::Setup;
+use crate::cli::shard::Shard;
 use crate::cluster::resources::{GROUP, ResourceKind};
-use crate::cluster::{Connection, Desk, Events, Namespace, Refresh, Right, Server};
-use crate::config::{ArgoCdSettings, CustomResourcesSettings, LeadershipSettings, Settings};
+use crate::cluster::{Connection, Desk, Namespace, Presence, Right};
+use crate::config::ArgoCdSettings;
 use crate::daemon;
-use crate::login::{ClusterWay, Environment, PullSecrets, Source, Which};
+use crate::login::{ClusterWay, Environment};
 use crate::world::Fact;
 
-/// What the settings need in one cluster.
-struct Needed {
-    /// What it is needed for: `leadership`, `argo-cd/local`.
-    what: String,
-    way: ClusterWay,
-    rights: Vec<Right>,
-}
-
-pub(super) async fn look(setup: &Setup, bounds: &Bounds) -> Seen {
+pub(super) async fn look(
+    setup: &Setup,
+    (custom, shard): (Option<Read>, Option<Shard>),
+    bounds: &Bounds,
+) -> Seen {
     let settings = &setup.settings;
-    let needed = needed(settings);
+    let custom_settings = custom.as_ref().map(|read| &read.settings);
+    let needed = needed(settings, custom_settings, shard);
     let rights = join_all(needed.iter().map(|needed| of_cluster(needed, bounds)));
     let connections = settings.argo_cd.iter();
     let connections = connections.map(|(name, settings)| {
@@ -39,154 +41,19 @@ pub(super) async fn look(setup: &Setup, bounds: &Bounds) -> Seen {
         seen.clocks.extend(clock);
     }
     seen.findings.extend(join_all(connections).await);
+    if let Some(read) = custom {
+        let read: Vec<Finding> = read.beside(&seen.findings).collect();
+        seen.findings.extend(read);
+    }
     // Those about one thing stand together.
     seen.findings.sort_by(|a, b| a.subject.cmp(&b.subject));
     seen
 }
 
-fn needed(settings: &Settings) -> Vec<Needed> {
-    let mut needed = Vec::new();
-    needed.extend(settings.leadership.iter().map(of_leadership));
-    if settings.pod_events {
-        let right = |verb| Right {
-            verb,
-            group: "events.k8s.io",
-            resource: "events",
-            part: None,
-            name: None,
-            namespace: None,
-        };
-        needed.push(Needed {
-            what: "pod-events".to_owned(),
-            way: ClusterWay::default(),
-            rights: ["create", "patch"].map(right).into(),
-        });
-    }
-    if let Some(CustomResourcesSettings { namespaces, way }) = &settings.custom_resources {
-        needed.push(Needed {
-            what: "custom-resources".to_owned(),
-            way: way.clone(),
-            rights: namespaces
-                .keys()
-                .flat_map(|name| of_resources(name))
-                .collect(),
-        });
-    }
-    for (name, settings) in &settings.argo_cd {
-        if let Server::Kubernetes { way, namespaces } = &settings.server {
-            needed.push(Needed {
-                what: format!("argo-cd/{name}"),
-                way: way.clone(),
-                rights: of_argo_cd(namespaces, settings),
-            });
-        }
-    }
-    let of_hosts = settings.registries.values().map(|host| &host.logins);
-    let sources = of_hosts.flat_map(|logins| logins.iter());
-    let sources = sources.chain(&settings.shared_login);
-    let mut secrets = BTreeMap::new();
-    for source in sources {
-        if let Source::PullSecrets(found) = source {
-            secrets.insert(found.to_string(), of_secrets(found));
-        }
-    }
-    needed.extend(secrets.into_values().map(|rights| Needed {
-        what: "pull secrets".to_owned(),
-        way: ClusterWay::default(),
-        rights,
-    }));
-    needed
-}
-
-fn of_leadership(leadership: &LeadershipSettings) -> Needed {
-    let LeadershipSettings {
-        lease,
-        namespace,
-        way,
-    } = leadership;
-    let right = |verb, name| Right {
-        verb,
-        group: "coordination.k8s.io",
-        resource: "leases",
-        part: None,
-        name,
-        namespace: namespace.clone().map(Namespace::Named),
-    };
-    let named = |verb| right(verb, Some(lease.clone()));
-    Needed {
-        what: "leadership".to_owned(),
-        way: way.clone(),
-        rights: vec![right("create", None), named("get"), named("update")],
-    }
-}
-
-fn of_argo_cd(namespaces: &[Namespace], settings: &ArgoCdSettings) -> Vec<Right> {
-    let mut rights = Vec::new();
-    for namespace in namespaces {
-        let of_group = |group, verb, resource| Right {
-            verb,
-            group,
-            resource,
-            part: None,
-            name: None,
-            namespace: Some(namespace.clone()),
-        };
-        let right = |verb, resource| of_group("argoproj.io", verb, resource);
-        for resource in ["applications", "appprojects"] {
-            rights.extend(["get", "list", "watch"].map(|verb| right(verb, resource)));
-        }
-        match settings.refresh {
-            Refresh::Never => {}
-            Refresh::WhenAsked => rights.push(right("patch", "applications")),
-        }
-        match settings.events {
-            Events::Never => {}
-            Events::Told => {
-                let of_events = |verb| of_group("events.k8s.io", verb, "events");
-                rights.extend(["create", "patch"].map(of_events));
-            }
-        }
-    }
-    rights
-}
-
-fn of_resources(namespace: &str) -> impl Iterator<Item = Right> {
-    let right = |verb, part, kind: ResourceKind| Right {
-        verb,
-        group: GROUP,
-        resource: kind.plural(),
-        part,
-        name: None,
-        namespace: Some(Namespace::Named(namespace.to_owned())),
-    };
-    let verbs = [("list", None), ("watch", None), ("patch", Some("status"))];
-    let kinds = [ResourceKind::Policy, ResourceKind::Route];
-    kinds
-        .into_iter()
-        .flat_map(move |kind| verbs.map(|(verb, part)| right(verb, part, kind)))
-}
-
-fn of_secrets(secrets: &PullSecrets) -> Vec<Right> {
-    let PullSecrets { namespace, which } = secrets;
-    let right = |resource, name: &String| Right {
-        verb: "get",
-        group: "",
-        resource,
-        part: None,
-        name: Some(name.clone()),
-        namespace: namespace.clone().map(Namespace::Named),
-    };
-    match which {
-        Which::Named(names) => names.iter().map(|name| right("secrets", name)).collect(),
-        Which::ServiceAccount(name) => vec![right("serviceaccounts", name)],
-    }
-}
-
 async fn of_cluster(needed: &Needed, bounds: &Bounds) -> (Vec<Finding>, Option<Told>) {
-    let Needed { what, way, rights } = needed;
-    let subject = Subject::new(Group::Clusters, what);
+    let subject = Subject::new(Group::Clusters, &needed.what);
     let environment = Environment::default();
-    let opened = bounds.ask(Desk::open(way, &environment, QUESTION_MAX));
+    let opened = bounds.ask(Desk::open(&needed.way, &environment, QUESTION_MAX));
     let desk = match opened.await {
         Some(Ok(desk)) => desk,
         Some(Err(error)) => {
@@ -195,31 +62,98 @@ async fn of_cluster(needed: &Needed, bounds: &Bounds) -> (Vec<Finding>, Option<T
         }
         None => return (vec![subject.error(SILENT, None)], None),
     };
-    let mut clock = None;
-    let mut findings = vec![match bounds.ask(desk.server()).await {
-        Some(Ok(server)) => {
-            clock = server.clock.map(|theirs| Told {
-                host: format!("Kubernetes ({what})"),
-                theirs,
-                ours: daemon::now(),
-            });
-            let version = server.version.unwrap_or("of an unknown version".to_owned());
-            subject.ok(format!("Kubernetes {version} answers"))
-        }
-        Some(Err(error)) => subject.error(told(&error), error.hint()),
-        None => subject.error(SILENT, None),
-    }];
-    let desk = &desk;
-    let asked = rights.iter().map(|right| async move {
-        let answer = bounds.ask(desk.may(right)).await;
-        (right, answer)
+    let server = match bounds.ask(desk.server()).await {
+        Some(Ok(server)) => server,
+        // What is asked of it now would say the same again.
+        Some(Err(error)) => return (vec![subject.error(told(&error), error.hint())], None),
+        None => return (vec![subject.error(SILENT, None)], None),
+    };
+    let clock = server.clock.map(|theirs| Told {
+        host: format!("Kubernetes ({})", needed.what),
+        theirs,
+        ours: daemon::now(),
     });
-    let mut has = Vec::new();
-    for (right, answer) in join_all(asked).await {
-        let place = desk.place(right);
+    let version = server.version.unwrap_or("of an unknown version".to_owned());
+    let mut findings = vec![subject.ok(format!("Kubernetes {version} answers"))];
+    if needed.defines {
+        findings.extend(definitions(&subject, &desk, bounds).await);
+    }
+    let missing = missing_namespaces(needed, &desk, bounds).await;
+    findings.extend(missing.iter().map(|name| {
+        let hint = "make it, or take it out of the settings";
+        subject.error(
+            format!("there is no namespace `{name}`"),
+            Some(hint.to_owned()),
+        )
+    }));
+    findings.extend(rights(&subject, (&desk, needed), &missing, bounds).await);
+    (findings, clock)
+}
+
+/// Whether custom resources can be there at all.
+async fn definitions(subject: &Subject, desk: &Desk, bounds: &Bounds) -> Option<Finding> {
+    let served = match bounds.ask(desk.served(GROUP)).await {
+        Some(Ok(served)) => served,
+        Some(Err(error)) => {
+            let why = told(&error);
+            return Some(subject.unknown(format!("whether the definitions are there: {why}")));
+        }
+        None => {
+            return Some(subject.unknown(format!("whether the definitions are there: {SILENT}")));
+        }
+    };
+    let kinds = [ResourceKind::Policy, ResourceKind::Route].map(ResourceKind::plural);
+    let parts = kinds.map(|kind| [kind.to_owned(), format!("{kind}/status")]);
+    let lacks = parts.into_iter().flatten();
+    let lacks = lacks.filter(|name| !served.contains(name));
+    let lacks: Vec<String> = lacks.map(|name| format!("`{name}`")).collect();
+    let hint = "the chart's `customResources.install` makes them, as does `towpath schema crds | kubectl apply --server-side -f -`";
+    (!lacks.is_empty()).then(|| {
+        let lacks = lacks.join(", ");
+        let message = format!("the cluster has no definition of {lacks} of the group `{GROUP}`");
+        subject.error(message, Some(hint.to_owned()))
+    })
+}
+
+/// The namespaces that are not there, as far as we may know.
+async fn missing_namespaces<'n>(
+    needed: &'n Needed,
+    desk: &Desk,
+    bounds: &Bounds,
+) -> BTreeSet<&'n str> {
+    let asked = needed.namespaces().into_iter().map(|name| async move {
+        let answer = bounds.ask(desk.namespace(name)).await;
+        let is_missing = matches!(answer, Some(Ok(Presence::Missing)));
+        is_missing.then_some(name)
+    });
+    join_all(asked).await.into_iter().flatten().collect()
+}
+
+/// What we may do and what not, in one line for each namespace, but for those that are not there.
+async fn rights(
+    subject: &Subject,
+    (desk, needed): (&Desk, &Needed),
+    missing: &BTreeSet<&str>,
+    bounds: &Bounds,
+) -> Vec<Finding> {
+    let is_there = |wanted: &&Wanted| match desk.place(&wanted.right) {
+        Namespace::All => true,
+        Namespace::Named(name) => !missing.contains(name.as_str()),
+    };
+    let asked = needed.rights.iter().filter(is_there);
+    let asked = asked.map(|wanted| async move {
+        let answer = bounds.ask(desk.may(&wanted.right)).await;
+        (wanted, answer)
+    });
+    let (answers, who) = join(join_all(asked), bounds.ask(desk.who())).await;
+    let who = who.and_then(Result::ok).unwrap_or("us".to_owned());
+    let (mut has, mut lacks) = (Vec::new(), Vec::new());
+    let mut findings = Vec::new();
+    for (wanted, answer) in answers {
+        let right = &wanted.right;
         match answer {
-            Some(Ok(true)) => has.push(right),
-            Some(Ok(false)) => findings.push(lacks(&subject, right, &place)),
+            Some(Ok(true)) => has.push(wanted),
+            Some(Ok(false)) => lacks.push(wanted),
             Some(Err(error)) => {
                 let why = told(&error);
                 findings.push(subject.unknown(format!("whether we may {right}: {why}")));
@@ -227,34 +161,51 @@ async fn of_cluster(needed: &Needed, bounds: &Bounds) -> (Vec<Finding>, Option<T
             None => findings.push(subject.unknown(format!("whether we may {right}: {SILENT}"))),
         }
     }
-    findings.extend(may(&subject, desk, &has));
-    (findings, clock)
+    let is_in_pod = needed.way == ClusterWay::default();
+    findings.extend(by_place(desk, &lacks).into_iter().map(|(place, lacks)| {
+        let message = format!("we may not {} in {place}", words(&lacks));
+        let hint = hint(&place, (&who, &lacks), is_in_pod);
+        subject.error(message, Some(hint))
+    }));
+    findings.extend(by_place(desk, &has).into_iter().map(|(place, has)| {
+        let has = words(&has);
+        subject.ok(format!("we may {has} in {place}"))
+    }));
+    findings
 }
 
-fn lacks(subject: &Subject, right: &Right, place: &Namespace) -> Finding {
-    let role = match place {
-        Namespace::All => "ClusterRole",
-        Namespace::Named(_) => "Role",
-    };
-    let hint = format!("allow it by a {role} bound to us in {place}; the chart has it");
-    subject.error(format!("we may not {right} in {place}"), Some(hint))
-}
-
-/// What we may do, in one line for each namespace: `get, list applications.argoproj.io; create leases.coordination.k8s.io`.
-fn may(subject: &Subject, desk: &Desk, has: &[&Right]) -> Vec<Finding> {
-    let mut places: BTreeMap<String, BTreeMap<String, Vec<&str>>> = BTreeMap::new();
-    for right in has {
-        let of_place = places.entry(desk.place(right).to_string()).or_default();
-        let of_object = of_place.entry(right.object()).or_default();
-        of_object.push(right.verb);
+fn by_place<'w>(desk: &Desk, all: &[&'w Wanted]) -> BTreeMap<Namespace, Vec<&'w Wanted>> {
+    let mut places: BTreeMap<Namespace, Vec<&Wanted>> = BTreeMap::new();
+    for wanted in all {
+        let place = desk.place(&wanted.right);
+        places.entry(place).or_default().push(wanted);
     }
-    let lines = places.into_iter().map(|(place, rights)| {
-        let rights = rights.into_iter();
-        let rights = rights.map(|(object, verbs)| format!("{} {object}", verbs.join(", ")));
-        let rights: Vec<String> = rights.collect();
-        subject.ok(format!("we may {} in {place}", rights.join("; ")))
-    });
-    lines.collect()
+    places
+}
+
+/// `get, list applications.argoproj.io; create leases.coordination.k8s.io`.
+fn words(all: &[&Wanted]) -> String {
+    let mut verbs: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for right in all.iter().map(|wanted| &wanted.right) {
+        let Right { verb, .. } = right;
+        verbs.entry(right.object()).or_default().push(verb);
+    }
+    let rights = verbs.into_iter();
+    let rights = rights.map(|(object, verbs)| format!("{} {object}", verbs.join(", ")));
+    rights.collect::<Vec<_>>().join("; ")
+}
+
+fn hint(place: &Namespace, (who, lacks): (&str, &[&Wanted]), is_in_pod: bool) -> String {
+    let values: BTreeSet<&str> = lacks.iter().map(|wanted| wanted.value).collect();
+    let values: Vec<String> = values.iter().map(|value| format!("`{value}`")).collect();
+    let values = values.join(" and ");
+    match (place, is_in_pod) {
+        (Namespace::All, _) => format!("allow it by a ClusterRole, bound to {who}"),
+        (Namespace::Named(_), true) => {
+            format!("allow it by a Role there, bound to {who}; the chart's {values} makes both")
+        }
+        (Namespace::Named(_), false) => format!("allow it by a Role there, bound to {who}"),
+    }
 }
 
 /// Reads Argo CD as the daemon would begin to.

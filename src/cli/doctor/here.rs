@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, access, statvfs};
 
 use super::finding::{Finding, Group, Subject};
-use super::{Bounds, SILENT, Seen, told};
+use super::{Bounds, SILENT, Seen, told, trust};
 use crate::cli::check::summary;
 use crate::cli::run::Setup;
 use crate::config::{Config, ProgramPlace};
+use crate::daemon;
 use crate::render::{Program, in_path, version};
 
 /// What should be left for the cache, and for what is beside it: mirrors and metadata of a hundred repositories measure less.
@@ -16,6 +17,9 @@ const SPACE_MIN: u64 = 1 << 30;
 
 /// Files of the cache that are counted: 100 for each of 1,000 mirrors, in a second or so.
 const FILES_MAX: usize = 100_000;
+
+/// The commit that this was built from, where whoever built it said so.
+const REVISION: Option<&str> = option_env!("TOWPATH_REVISION");
 
 /// What was loaded is valid, or there would be nothing to look at.
 pub(super) fn settings(file: &Path, config: &Config) -> Vec<Finding> {
@@ -29,10 +33,14 @@ pub(super) fn settings(file: &Path, config: &Config) -> Vec<Finding> {
         std::env::consts::ARCH,
         std::env::consts::OS,
     );
+    let revision = REVISION.filter(|revision| !revision.is_empty());
+    let revision = revision.unwrap_or("unknown");
     let subject = Subject::new(Group::Here, "settings");
     let told = format!("{}: {}", file.display(), summary(config));
     vec![
-        program.ok(format!("version {version}, {build} for {arch} {os}")),
+        program.ok(format!(
+            "version {version}, revision {revision}, {build} for {arch} {os}"
+        )),
         match config.warnings.is_empty() {
             true => subject.ok(told),
             false => subject.warning(told, "`towpath check` says what of, with file and line"),
@@ -55,6 +63,7 @@ pub(super) async fn look(setup: &Setup, bounds: &Bounds) -> Seen {
     let mut findings = cache;
     findings.extend(kustomize);
     findings.extend(helm);
+    findings.extend(trust::look(setup, daemon::now()));
     findings.push(hooks(setup));
     Seen {
         findings,
@@ -72,6 +81,11 @@ fn cache(folder: &Path) -> Vec<Finding> {
         true => Path::new("."),
         false => there,
     };
+    if !there.is_dir() {
+        let message = format!("`{}` is a file", there.display());
+        let hint = "name a folder with `cache`";
+        return vec![subject.error(message, Some(hint.to_owned()))];
+    }
     if access(there, Access::WRITE_OK | Access::EXEC_OK).is_err() {
         let message = format!("`{}` cannot be written", there.display());
         let hint = "let the user of the process write there, or name another folder with `cache`";
@@ -160,4 +174,22 @@ fn hooks(setup: &Setup) -> Finding {
         .map(|kind| format!("forge/{}", kind.name()));
     let kinds: Vec<String> = registries.chain(forges).collect();
     subject.ok(format!("{} at {}", kinds.join(", "), hooks.listen))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::as_text;
+    use super::cache;
+
+    #[test]
+    fn a_cache_below_a_file_is_no_cache() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        for place in [file.clone(), file.join("cache")] {
+            let told = as_text(&cache(&place));
+            let expected = format!("`{}` is a file", file.display());
+            assert!(told.contains(&expected), "{told}");
+        }
+    }
 }

@@ -5,11 +5,14 @@
 
 mod clocks;
 mod clusters;
+mod custom;
 mod finding;
 mod here;
+mod needed;
 mod registries;
 mod repositories;
 mod servers;
+mod trust;
 
 use std::fmt::Display;
 use std::process::ExitCode;
@@ -20,9 +23,10 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::run::Setup;
+use super::shard::{Shard, WrittenShard};
 use super::{Failure, Output, SourceArgs, print};
-use crate::config;
 use crate::daemon;
+use crate::login::Environment;
 use crate::observe::whole_message;
 use clocks::Told;
 use finding::{Finding, State, as_json, as_text};
@@ -40,6 +44,10 @@ const AT_ONCE: usize = 16;
 pub(super) struct Args {
     #[command(flatten)]
     source: SourceArgs,
+
+    /// The part of all policies that this process promotes, as `towpath run` has it.
+    #[arg(long, env = "TOWPATH_SHARD", value_name = "NUMBER/COUNT")]
+    shard: Option<WrittenShard>,
 
     /// How to print: `text` for people, `json` for programs.
     #[arg(long, value_enum, default_value_t = Output::Text)]
@@ -85,24 +93,28 @@ const SILENT: &str = "there was no answer in time";
 
 pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let SourceArgs { config, cache, .. } = &args.source;
-    let config_file = &config.config;
-    let config = config::load(config_file).map_err(Failure::config)?;
-    let settings_are = here::settings(config_file, &config);
-    let setup = Setup::new(config).with_cache(cache.as_deref());
+    let here = |shard: WrittenShard| shard.here(&Environment::default());
+    let shard: Option<Shard> = args.shard.map(here).transpose()?;
     let bounds = Bounds::new();
+    let (loaded, custom) = custom::load(&args.source, &bounds).await?;
+    let mut findings = here::settings(&config.config, &loaded);
+    let setup = Setup::new(loaded).of_shard(shard);
+    let setup = setup.with_cache(cache.as_deref());
     let all = tokio::join!(
         here::look(&setup, &bounds),
         registries::look(&setup, &bounds),
         repositories::look(&setup, &bounds),
-        clusters::look(&setup, &bounds),
+        clusters::look(&setup, (custom, shard), &bounds),
         servers::look(&setup, &bounds),
     );
-    let mut findings = settings_are;
     let mut told = Vec::new();
     for seen in [all.0, all.1, all.2, all.3, all.4] {
         findings.extend(seen.findings);
         told.extend(seen.clocks);
     }
+    // One host may hold a registry, repositories and their forge.
+    told.sort_by(|a, b| a.host.cmp(&b.host));
+    told.dedup_by(|a, b| a.host == b.host);
     findings.extend(clocks::compare(&told));
     // What was found in one group stays in its order.
     findings.sort_by_key(|finding| finding.group);

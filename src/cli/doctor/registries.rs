@@ -1,6 +1,6 @@
 //! Registries: some images of each are listed, as the daemon would list them, and nothing is kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
 
@@ -13,6 +13,8 @@ use crate::cli::run::Setup;
 use crate::cli::status::limit_text;
 use crate::daemon::{self, registry_status};
 use crate::image::Repository;
+use crate::observe::Wants;
+use crate::policy::{Policy, PolicyName};
 use crate::registry::{HostStanding, Options, Registry};
 
 /// Images of one registry that are listed: what is right for some of them is mostly right for all, and listings cost requests.
@@ -24,7 +26,9 @@ pub(super) async fn look(setup: &Setup, bounds: &Bounds) -> Seen {
         ..options(&setup.settings)
     });
     let mut hosts: BTreeMap<String, Vec<Repository>> = BTreeMap::new();
-    for image in setup.wants().images {
+    let (of_fleets, unnamed) = of_fleets(setup);
+    let images: BTreeSet<Repository> = setup.wants().images.into_iter().chain(of_fleets).collect();
+    for image in images {
         let host = registry.origin(&image).registry().to_owned();
         hosts.entry(host).or_default().push(image);
     }
@@ -39,7 +43,31 @@ pub(super) async fn look(setup: &Setup, bounds: &Bounds) -> Seen {
         seen.clocks.extend(of_host.clocks);
     }
     seen.findings.extend(unused);
+    seen.findings.extend(unnamed.into_iter().map(|fleet| {
+        let words = "images that have the name of a folder, so they were not asked for";
+        Subject::new(Group::Registries, format!("fleet {fleet}")).unknown(words)
+    }));
     seen
+}
+
+/// The images that all policies of a fleet have, and the fleets that have others too. Which folders there are is read with the mirrors.
+fn of_fleets(setup: &Setup) -> (Vec<Repository>, Vec<&PolicyName>) {
+    let images = |policy: Policy| Wants::of(&[policy], &setup.branches).images;
+    let (mut shared, mut unnamed) = (Vec::new(), Vec::new());
+    for fleet in &setup.fleets {
+        let name = &fleet.sample.name;
+        let another: Option<PolicyName> = format!("{name}-x").parse().ok();
+        let another = another.and_then(|another| fleet.policy(&another).ok());
+        let another = another.map(images).unwrap_or_default();
+        for image in images(fleet.sample.clone()) {
+            match another.contains(&image) {
+                true => shared.push(image),
+                false => unnamed.push(name),
+            }
+        }
+    }
+    unnamed.dedup();
+    (shared, unnamed)
 }
 
 fn unused_registry(host: &str) -> Finding {

@@ -11,7 +11,7 @@ use crate::cli::run::Setup;
 use crate::config::RepositorySettings;
 use crate::daemon;
 use crate::forge::{Forge, Kind, Rights, Traffic};
-use crate::git::{Asked, Head, Reach, reach};
+use crate::git::{Asked, Head, Reach, RemoteUrl, reach};
 use crate::login::Source;
 use crate::policy::RepositoryName;
 
@@ -41,9 +41,10 @@ pub(super) async fn look(setup: &Setup, bounds: &Bounds) -> Seen {
     });
     let mut seen = Seen::default();
     for (git, forge) in join_all(all).await {
-        seen.findings.extend(git);
-        seen.findings.extend(forge.findings);
-        seen.clocks.extend(forge.clocks);
+        for one in [git, forge] {
+            seen.findings.extend(one.findings);
+            seen.clocks.extend(one.clocks);
+        }
     }
     seen
 }
@@ -58,18 +59,49 @@ enum Needs {
 /// A repository and what the settings say of it.
 type About<'a> = (&'a RepositoryName, &'a RepositorySettings);
 
-async fn of_git((name, settings): About<'_>, asked: Asked, bounds: &Bounds) -> Vec<Finding> {
+async fn of_git((name, settings): About<'_>, asked: Asked, bounds: &Bounds) -> Seen {
     let subject = Subject::new(Group::Repositories, name);
     let remote = remote(name, settings);
     let url = remote.url.to_string();
+    let host = match &remote.url {
+        RemoteUrl::Http(url) => url.host_str().map(str::to_owned),
+        RemoteUrl::Ssh(_) | RemoteUrl::Local(_) => None,
+    };
     let branch = &settings.branch;
-    let Some(answer) = bounds.ask(reach(remote, branch.clone(), asked)).await else {
-        return vec![subject.error(format!("`{url}`: {SILENT}"), None)];
+    let (why, reach) = match bounds.ask(reach(remote, branch.clone(), asked)).await {
+        Some(Ok(reach)) => (String::new(), Some(reach)),
+        Some(Err(error)) => (told(&error), None),
+        None => (SILENT.to_owned(), None),
     };
-    let Reach { head, push } = match answer {
-        Ok(reach) => reach,
-        Err(error) => return vec![subject.error(format!("`{url}`: {}", told(&error)), None)],
+    let Some(reach) = reach else {
+        return Seen {
+            findings: vec![subject.error(format!("`{url}`: {why}"), None)],
+            clocks: Vec::new(),
+        };
     };
+    let clock = host.zip(reach.clock);
+    let clocks = clock.map(|(host, theirs)| Told {
+        host,
+        theirs,
+        ours: daemon::now(),
+    });
+    Seen {
+        findings: reached((&subject, &url, branch), asked, reach),
+        clocks: clocks.into_iter().collect(),
+    }
+}
+
+/// What follows of what a git server tells.
+fn reached(
+    (subject, url, branch): (&Subject, &str, &str),
+    asked: Asked,
+    reach: Reach,
+) -> Vec<Finding> {
+    let Reach {
+        head,
+        push,
+        clock: _,
+    } = reach;
     let is_read = head.is_ok();
     let mut findings = vec![match head {
         Ok(Head::At(commit)) => {

@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future::join_all;
 use url::Url;
 
+use super::clocks::Told;
 use super::finding::{Finding, Group, Subject};
 use super::{Bounds, SILENT, Seen, told};
 use crate::cli::edges::probe;
 use crate::cli::run::Setup;
+use crate::daemon;
 use crate::policy::gate::checks::{Answered, Ask, Inquiry, Method, Text};
-use crate::probe::Probe;
+use crate::probe::{Probe, Reply};
 
 /// What any Prometheus answers: <https://prometheus.io/docs/prometheus/latest/querying/functions/#vector>.
 const ONE: &str = "vector(1)";
@@ -31,7 +33,10 @@ pub(super) async fn look(setup: &Setup, bounds: &Bounds) -> Seen {
         let subject = Subject::new(Group::Servers, name);
         of_server(subject, (&probe, question), bounds)
     });
-    seen.findings = join_all(answers).await;
+    for (finding, clock) in join_all(answers).await {
+        seen.findings.push(finding);
+        seen.clocks.extend(clock);
+    }
     seen.findings.extend(unnamed.iter().map(|check| {
         let words = "its address has a name in its host, so it was not asked";
         Subject::new(Group::Servers, format!("check {check}")).unknown(words)
@@ -96,11 +101,22 @@ async fn of_server(
     subject: Subject,
     (probe, question): (&Probe, &Inquiry),
     bounds: &Bounds,
-) -> Finding {
-    let Some(reply) = bounds.ask(probe.ask(question)).await else {
-        return subject.error(SILENT, None);
+) -> (Finding, Option<Told>) {
+    let Some(Reply {
+        told: answer,
+        beside,
+    }) = bounds.ask(probe.ask(question)).await
+    else {
+        return (subject.error(SILENT, None), None);
     };
-    match reply.told {
+    let url: Option<Url> = subject.name.parse().ok();
+    let host = url.and_then(|url| url.host_str().map(str::to_owned));
+    let clock = host.zip(beside.clock).map(|(host, theirs)| Told {
+        host,
+        theirs,
+        ours: daemon::now(),
+    });
+    let finding = match answer {
         Ok(Answered::Prometheus { .. }) => subject.ok("Prometheus answers queries"),
         Ok(Answered::Http { status, .. }) if status < 500 => subject.ok(format!(
             "its root answers with {status}; no check was asked"
@@ -110,7 +126,8 @@ async fn of_server(
             "checks of it are unknown while it fails, and hold",
         ),
         Err(error) => subject.error(told(&error), error.hint()),
-    }
+    };
+    (finding, clock)
 }
 
 #[cfg(test)]

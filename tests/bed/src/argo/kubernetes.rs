@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 
 use super::events::{self, EVENTS};
 use super::leases::{self, LEASES};
-use super::{Argo, DEPLOYMENTS, is_selected, reply};
+use super::{Argo, DEPLOYMENTS, POLICIES, ROUTES, is_selected, reply};
 use crate::forge::Request;
 
 pub(super) fn is_watch(request: &Request) -> bool {
@@ -71,6 +71,14 @@ pub(super) fn answer(argo: &Argo, request: &Request, stream: &TcpStream) -> std:
         ] => {
             return review(argo, request, stream);
         }
+        ["apis", "authentication.k8s.io", "v1", "selfsubjectreviews"] => {
+            let mut review = request.body.clone();
+            let username = "system:serviceaccount:towpath:promoter";
+            review["status"] = json!({ "userInfo": { "username": username } });
+            return reply(stream, 201, &review, &[]);
+        }
+        ["apis", "towpath.dev", "v1alpha1"] => return reply(stream, 200, &served(), &[]),
+        ["api", "v1", "namespaces", namespace] => return show(argo, namespace, stream),
         ["apis", "argoproj.io" | "towpath.dev", "v1alpha1", resource] => (None, resource, None),
         [
             "apis",
@@ -252,6 +260,24 @@ fn patch(
     }
     argo.put(resource, object.clone());
     reply(stream, 200, &object, &[])
+}
+
+/// What is served of the group of towpath.
+fn served() -> Json {
+    let named = |name: &str| json!({ "name": name, "namespaced": true });
+    let names = [POLICIES, ROUTES];
+    let both = names.map(|name| [named(name), named(&format!("{name}/status"))]);
+    json!({ "kind": "APIResourceList", "groupVersion": "towpath.dev/v1alpha1", "resources": both.concat() })
+}
+
+/// A namespace, to those who may know of it. There is one alone.
+fn show(argo: &Argo, namespace: &str, stream: &TcpStream) -> std::io::Result<()> {
+    let (code, body) = match namespace {
+        _ if argo.state().denied.contains("get namespaces") => (403, status(403, "forbidden")),
+        "argocd" => (200, json!({ "metadata": { "name": namespace } })),
+        _ => (404, status(404, "not found")),
+    };
+    reply(stream, code, &body, &[])
 }
 
 /// Whoever asks may do all but what [`Argo::deny`] took.
