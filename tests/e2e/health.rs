@@ -72,6 +72,26 @@ spec:
     fn runs(&self, path: &str, tag: &str) -> bool {
         self.lab.pushed(path).contains(tag)
     }
+
+    /// Tells Events on the Deployment of its pod from now on, and gives the settings.
+    fn in_a_pod(&mut self) -> String {
+        let kubeconfig = self.lab.path().join("kubeconfig");
+        let variables = [
+            ("KUBECONFIG", kubeconfig.to_str().unwrap()),
+            ("POD_NAMESPACE", "argocd"),
+            ("POD_NAME", "towpath-0"),
+            ("POD_OWNER", "Deployment/towpath"),
+        ];
+        for (name, value) in variables {
+            self.lab.set(name, value);
+        }
+        let deployment = json!({ "metadata": { "name": "towpath" } });
+        self.argo.put(DEPLOYMENTS, deployment);
+        let settings = std::fs::read_to_string(self.lab.path().join("towpath.yaml")).unwrap();
+        let settings = format!("{settings}pod-events: true\n");
+        self.lab.write("towpath.yaml", &settings);
+        settings
+    }
 }
 
 #[test]
@@ -136,21 +156,7 @@ fn a_program_that_runs_once_asks_argo_cd_first_and_tells_it_of_its_push() {
 #[test]
 fn people_who_look_at_kubernetes_see_what_was_promoted_and_what_became_of_new_settings() {
     let mut story = Story::new();
-    let kubeconfig = story.lab.path().join("kubeconfig");
-    let variables = [
-        ("KUBECONFIG", kubeconfig.to_str().unwrap()),
-        ("POD_NAMESPACE", "argocd"),
-        ("POD_NAME", "towpath-0"),
-        ("POD_OWNER", "Deployment/towpath"),
-    ];
-    let deployment = json!({ "metadata": { "name": "towpath" } });
-    story.argo.put(DEPLOYMENTS, deployment);
-    for (name, value) in variables {
-        story.lab.set(name, value);
-    }
-    let settings = std::fs::read_to_string(story.lab.path().join("towpath.yaml")).unwrap();
-    let settings = format!("{settings}pod-events: true\n");
-    story.lab.write("towpath.yaml", &settings);
+    let settings = story.in_a_pod();
     story.shows("v1.0.0", ("Synced", "Healthy"));
     let daemon = story.lab.start();
     story.lab.push(&["v1.1.0"]);
