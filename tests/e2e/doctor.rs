@@ -250,6 +250,50 @@ fn a_shard_asks_for_its_own_lease_and_a_pod_for_what_it_belongs_to() {
 }
 
 #[test]
+fn a_pod_that_belongs_to_what_is_nothing_is_told() {
+    let mut lab = Lab::portal();
+    let kubeconfig = lab.path().join("kubeconfig");
+    Argo::new("t0ken").serve_kubernetes(&kubeconfig);
+    let settings = std::fs::read_to_string(lab.path().join("towpath.yaml")).unwrap();
+    lab.write("towpath.yaml", &format!("{settings}pod-events: true\n"));
+    lab.set("KUBECONFIG", kubeconfig.to_str().unwrap());
+    lab.set("POD_OWNER", "towpath");
+    let ran = lab.run(&["doctor"]);
+    assert_eq!(ran.code, Some(1));
+    assert_snapshot!(group(&ran.stdout, "CLUSTERS"), @"
+    ok       pod-events                Kubernetes v1.33.1 answers
+    ok       pod-events                we may create, patch events.events.k8s.io in the namespace `default`
+    error    pod-events                POD_OWNER is `towpath`, which is neither `Deployment/NAME` nor `StatefulSet/NAME`
+    ");
+}
+
+#[test]
+fn images_of_fleets_are_listed_where_all_folders_have_the_same() {
+    let lab = Lab::portal();
+    let fleet = |name: &str, image: &str| {
+        format!(
+            "kind: PromotionPolicy
+metadata: {{ name: {name} }}
+spec:
+  repository: deploy
+  for-each: \"{name}/{{policy}}\"
+  images: {{ web: \"{image}\" }}
+  environments:
+    - {{ name: dev, tags: {{ semver: 1.x }}, update: \"{name}/{{policy}}\" }}
+"
+        )
+    };
+    let shared = fleet("shared", &lab.image("acme/web"));
+    let own = fleet("own", &lab.image("acme/{policy}"));
+    lab.policies(&format!("{shared}---\n{own}"));
+    let ran = lab.run(&["doctor"]);
+    assert_snapshot!(group(&ran.stdout, "REGISTRIES"), @"
+    ok       REGISTRY/acme/web  1 tag, with anonymous access; login: none was asked for
+    unknown  fleet own                 images that have the name of a folder, so they were not asked for
+    ");
+}
+
+#[test]
 fn settings_that_are_invalid_are_the_first_thing_to_mend() {
     let lab = Lab::portal();
     lab.write(

@@ -9,13 +9,13 @@ use futures_util::future::{join, join_all};
 use super::clocks::Told;
 use super::custom::Read;
 use super::finding::{Finding, Group, Subject};
-use super::needed::{Needed, Wanted, needed};
+use super::needed::{Needed, POD_EVENTS, Wanted, needed};
 use super::{Bounds, QUESTION_MAX, SILENT, Seen, told};
 use crate::cli::edges::argo_cd;
 use crate::cli::run::Setup;
 use crate::cli::shard::Shard;
 use crate::cluster::resources::{GROUP, ResourceKind};
-use crate::cluster::{Connection, Desk, Namespace, Presence, Right};
+use crate::cluster::{Connection, Desk, Namespace, Owner, Presence, Right};
 use crate::config::ArgoCdSettings;
 use crate::daemon;
 use crate::login::{ClusterWay, Environment};
@@ -41,6 +41,10 @@ pub(super) async fn look(
         seen.clocks.extend(clock);
     }
     seen.findings.extend(join_all(connections).await);
+    if let (true, Err(error)) = (settings.pod_events, Owner::of(&Environment::default())) {
+        let subject = Subject::new(Group::Clusters, POD_EVENTS);
+        seen.findings.push(subject.error(told(&error), None));
+    }
     if let Some(read) = custom {
         let read: Vec<Finding> = read.beside(&seen.findings).collect();
         seen.findings.extend(read);

@@ -25,8 +25,9 @@ pub(super) struct Wanted {
     pub(super) value: &'static str,
 }
 
-/// What the chart calls what custom resources need.
+/// The settings that custom resources and Events on ourselves have, by which people know what is about them.
 pub(super) const CUSTOM_RESOURCES: &str = "custom-resources";
+pub(super) const POD_EVENTS: &str = "pod-events";
 
 /// All that `settings` need, and those custom resources that are read.
 pub(super) fn needed(
@@ -124,7 +125,7 @@ fn of_ourselves(environment: &Environment) -> Needed {
     });
     let events = ["create", "patch"].map(|verb| event(verb, None));
     Needed {
-        what: "pod-events".to_owned(),
+        what: POD_EVENTS.to_owned(),
         way: ClusterWay::default(),
         rights: events.into_iter().chain(owner).map(wanted).collect(),
         defines: false,
