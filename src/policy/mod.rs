@@ -5,6 +5,7 @@
 mod after;
 mod argo_cd;
 mod deliver;
+mod expression;
 mod folders;
 pub(crate) mod gate;
 pub(crate) mod select;
