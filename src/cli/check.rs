@@ -139,6 +139,7 @@ pub(super) fn summary(config: &Config) -> String {
         policies,
         fleets,
         written_in: _,
+        reserved: _,
         judged: _,
         warnings,
     } = config;

@@ -72,7 +72,7 @@ impl Setup {
     pub(super) fn log_refused(&self, before: Option<&Self>) {
         let said = |judged: &Judged| before.is_some_and(|before| before.judged.contains(judged));
         for judged in self.judged.iter().filter(|judged| !said(judged)) {
-            if let Verdict::Refused(problems) = &judged.verdict {
+            if let Some(problems) = judged.verdict.problems() {
                 let why = problems.by_key();
                 tracing::warn!(resource = %judged.id, why, "a custom resource does not count");
             }
@@ -120,14 +120,14 @@ impl Setup {
                     fleets.any(|fleet| fleet.sample.name.as_str() == name)
                 }
                 // Nobody has what does not count, so one of all tells of it.
-                Verdict::Route | Verdict::Refused(_) => is_first,
+                Verdict::Route | Verdict::Refused(_) | Verdict::Taken(_) => is_first,
             }
         };
         let mut counts: BTreeMap<String, (usize, usize)> = BTreeMap::new();
         for Judged { id, verdict, .. } in &self.judged {
             let (all, refused) = counts.entry(id.namespace.clone()).or_default();
             *all += 1;
-            *refused += usize::from(matches!(verdict, Verdict::Refused(_)));
+            *refused += usize::from(verdict.problems().is_some());
         }
         CustomResources {
             resources,

@@ -69,6 +69,8 @@ pub(super) struct Setup {
     pub(super) fleets: Vec<Fleet>,
     /// Where each policy and fleet stands.
     pub(super) written_in: BTreeMap<PolicyName, WrittenIn>,
+    /// The same of custom resources that do not count.
+    pub(super) reserved: BTreeMap<PolicyName, WrittenIn>,
     /// What became of each custom resource.
     pub(super) judged: Vec<Judged>,
     /// The folders that the policies were made by.
@@ -111,6 +113,7 @@ impl Setup {
             policies,
             fleets,
             written_in,
+            reserved,
             judged,
             warnings,
         } = config;
@@ -159,6 +162,7 @@ impl Setup {
             policies,
             fleets,
             written_in,
+            reserved,
             judged,
             shard: None,
             listed: Listed::new(),

@@ -124,7 +124,7 @@ impl CustomResources {
                 let members = self.members.get(&name).into_iter().flatten();
                 self.decided.of(members.cloned())
             }
-            Verdict::Route | Verdict::Refused(_) => Vec::new(),
+            Verdict::Route | Verdict::Refused(_) | Verdict::Taken(_) => Vec::new(),
         };
         (decided, troubles)
     }
