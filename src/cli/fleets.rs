@@ -50,6 +50,7 @@ impl Setup {
             policies: &self.plain,
             fleets: &self.fleets,
             places: &self.written_in,
+            reserved: &self.reserved,
         };
         let Expansion {
             policies,
