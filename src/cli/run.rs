@@ -36,7 +36,7 @@ use crate::forge::{Forge, Place, Traffic};
 use crate::git::{self, Mirror, Remote};
 use crate::image::Repository;
 use crate::login::Environment;
-use crate::observe::{Listed, Sources, Trouble, Wants};
+use crate::observe::{Listed, Listings, Sources, Trouble, Wants};
 use crate::plan::{Dialect, Origins, Remembered, Scope};
 use crate::policy::{Policy, PolicyName, RepositoryName, SubjectTemplate};
 use crate::probe::Probe;
@@ -259,6 +259,13 @@ impl Setup {
             && *servers == other.settings.servers
     }
 
+    /// Whether registries that `other` reads are those that this would read, in the same way.
+    fn lists_like(&self, other: &Self) -> bool {
+        let (own, others) = (&self.settings, &other.settings);
+        (&own.registries, &own.mirrors) == (&others.registries, &others.mirrors)
+            && (&own.shared_login, &own.cache) == (&others.shared_login, &others.cache)
+    }
+
     /// Opens the mirrors and makes the registry client. Nothing is asked of any server yet.
     pub(super) async fn connect(&self) -> Result<Live, Failure> {
         self.connect_to(self.wants()).await
@@ -266,11 +273,21 @@ impl Setup {
 
     /// The same for `wants` alone.
     pub(super) async fn connect_to(&self, wants: Wants) -> Result<Live, Failure> {
+        let registry = Registry::new(options(&self.settings));
+        self.connect_by((registry, Listings::default()), wants)
+            .await
+    }
+
+    /// The same by a client of registries, with what it read.
+    async fn connect_by(
+        &self,
+        (registry, listings): (Registry, Listings),
+        wants: Wants,
+    ) -> Result<Live, Failure> {
         let cache = &self.settings.cache;
         // What manifests repositories hold is nobody else's business.
         let made = DirBuilder::new().recursive(true).mode(0o700).create(cache);
         made.with_context(|| format!("failed to make the cache folder `{}`", cache.display()))?;
-        let registry = Registry::new(options(&self.settings));
         let mut mirrors = BTreeMap::new();
         for name in wants.branches.keys() {
             let settings = &self.settings.repositories[name];
@@ -319,6 +336,7 @@ impl Setup {
             connections.insert(name.clone(), connection);
         }
         let sources = Sources::new(registry.clone(), (mirrors, histories), (forges, renderer))
+            .with_listings(listings)
             .with_connections(connections)
             .with_probe(Probe::new(probe(&self.settings)).map_err(unprobed)?);
         Ok(Live {
@@ -470,8 +488,14 @@ async fn change(
     if uses_the_same && next.connects_like(&setup) {
         live.wants = wants;
     } else {
+        let read = next.lists_like(&setup);
+        let read = read.then(|| (live.registry.clone(), live.sources.listings()));
         live.close().await;
-        live = match next.connect().await {
+        let connected = match read {
+            Some(read) => next.connect_by(read, wants).await,
+            None => next.connect_to(wants).await,
+        };
+        live = match connected {
             Ok(live) => live,
             Err(failure) => {
                 tracing::error!(
