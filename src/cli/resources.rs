@@ -11,7 +11,7 @@ use crate::cluster::Reporter;
 use crate::cluster::resources::{ResourceId, Resources};
 use crate::config::{self, Config, Judged, Problems, Settings, Verdict, Watch, WrittenIn};
 use crate::daemon::{self, CustomResources, LastDecided};
-use crate::policy::PolicyName;
+use crate::policy::{PolicyName, Seniority};
 
 /// Loads and checks what `args` name. Custom resources are read now, all of them or none: a verb that left out what it could not read
 /// would tell of other policies than the daemon has.
@@ -97,7 +97,10 @@ impl Setup {
         decided: &Arc<LastDecided>,
     ) -> CustomResources {
         let names: BTreeSet<&str> = self.policies.iter().map(|one| one.name.as_str()).collect();
-        decided.retain(|name| names.contains(name.as_str()));
+        let brought = self.policies.iter();
+        let brought = brought.filter(|policy| policy.seniority != Seniority::File);
+        let brought: BTreeSet<PolicyName> = brought.map(|policy| policy.name.clone()).collect();
+        decided.retain(|name| brought.contains(name));
         let mut troubles: BTreeMap<PolicyName, Vec<String>> = BTreeMap::new();
         for trouble in &self.troubles {
             if let Ok(about) = trouble.about().parse::<PolicyName>()
@@ -131,6 +134,7 @@ impl Setup {
         }
         CustomResources {
             resources,
+            names: brought,
             judged: self.judged.iter().filter(is_ours).cloned().collect(),
             counts,
             members: self.members.clone(),
