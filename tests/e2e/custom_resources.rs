@@ -252,7 +252,10 @@ fn one_that_follows_writes_no_status() {
         asked.contains("promotionpolicies") && !asked.contains("PATCH"),
         "{asked}"
     );
-    assert_eq!(story.argo.get(POLICIES, "api").unwrap().get("status"), None);
+    assert_eq!(
+        story.argo.get(POLICIES, "api").unwrap()["status"],
+        Json::Null
+    );
 }
 
 #[test]

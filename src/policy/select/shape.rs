@@ -381,8 +381,11 @@ fn parts(named: &[(usize, Part)]) -> Vec<Part> {
     named.iter().map(|&(_, part)| part).collect()
 }
 
+/// A regular expression, and its parts with the bytes before each.
+type Spelled = (String, Vec<(usize, Part)>);
+
 /// The regular expression of a pattern, and its parts.
-fn read_pattern(pattern: &str) -> Result<(String, Vec<(usize, Part)>), Vec<ShapeProblem>> {
+fn read_pattern(pattern: &str) -> Result<Spelled, Vec<ShapeProblem>> {
     let mut reader = PatternReader::default();
     reader.read(pattern);
     let PatternReader {
