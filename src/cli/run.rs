@@ -228,44 +228,6 @@ impl Setup {
         Wants::of(&self.policies, &self.branches).with_folders(self.folders())
     }
 
-    /// Whether edges that `other` connected are those that this would connect.
-    fn connects_like(&self, other: &Self) -> bool {
-        let Settings {
-            repositories,
-            registries,
-            mirrors,
-            shared_login,
-            commit,
-            render,
-            cache,
-            listen: _,
-            hooks: _,
-            leadership: _,
-            pod_events: _,
-            log: _,
-            custom_resources: _,
-            argo_cd,
-            servers,
-            groups: _,
-        } = &self.settings;
-        *repositories == other.settings.repositories
-            && commit.sign == other.settings.commit.sign
-            && *registries == other.settings.registries
-            && *mirrors == other.settings.mirrors
-            && *shared_login == other.settings.shared_login
-            && *render == other.settings.render
-            && *cache == other.settings.cache
-            && *argo_cd == other.settings.argo_cd
-            && *servers == other.settings.servers
-    }
-
-    /// Whether registries that `other` reads are those that this would read, in the same way.
-    fn lists_like(&self, other: &Self) -> bool {
-        let (own, others) = (&self.settings, &other.settings);
-        (&own.registries, &own.mirrors) == (&others.registries, &others.mirrors)
-            && (&own.shared_login, &own.cache) == (&others.shared_login, &others.cache)
-    }
-
     /// Opens the mirrors and makes the registry client. Nothing is asked of any server yet.
     pub(super) async fn connect(&self) -> Result<Live, Failure> {
         self.connect_to(self.wants()).await
