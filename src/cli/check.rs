@@ -13,7 +13,7 @@ use serde_json::{Value as Json, json};
 use super::run::Setup;
 use super::{Failure, Output, SourceArgs, print, resources, write_to};
 use crate::config::{
-    self, Config, Judged, Manifests, Problem, Problems, Severity, Verdict, WrittenIn, check_holds,
+    self, Config, Judged, Manifests, Problem, Problems, Severity, WrittenIn, check_holds,
 };
 use crate::plan::sites;
 use crate::policy::Policy;
@@ -155,11 +155,8 @@ fn leave_out_refused(config: &mut Config) {
     let refused = config
         .judged
         .iter()
-        .filter_map(|judged| match judged.verdict {
-            Verdict::Refused(_) => Some(&judged.id),
-            Verdict::Policy | Verdict::Fleet | Verdict::Route => None,
-        });
-    let refused: BTreeSet<_> = refused.collect();
+        .filter(|judged| judged.verdict.problems().is_some());
+    let refused: BTreeSet<_> = refused.map(|judged| &judged.id).collect();
     config.written_in.retain(|_, place| match place {
         WrittenIn::Resource { id, .. } => !refused.contains(id),
         WrittenIn::File(_) => true,
@@ -233,6 +230,7 @@ pub(super) fn summary(config: &Config) -> String {
         policies,
         fleets,
         written_in: _,
+        reserved: _,
         judged: _,
         warnings,
     } = config;
@@ -268,12 +266,12 @@ fn as_json(checked: &Checked) -> String {
     } = checked;
     let policies = config.iter().flat_map(|config| &config.written_in);
     let refused = config.iter().flat_map(|config| &config.judged);
-    let refused = refused.filter_map(|Judged { id, verdict, .. }| match verdict {
-        Verdict::Refused(problems) => Some(json!({
+    let refused = refused.filter_map(|Judged { id, verdict, .. }| {
+        let problems = verdict.problems()?;
+        Some(json!({
             "writtenIn": id.to_string(),
             "problems": problems.list.iter().map(problem).collect::<Vec<_>>(),
-        })),
-        Verdict::Policy | Verdict::Fleet | Verdict::Route => None,
+        }))
     });
     let policies = policies
         .map(|(name, place)| json!({ "name": name.as_str(), "writtenIn": place.to_string() }));

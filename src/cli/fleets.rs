@@ -55,6 +55,7 @@ impl Setup {
             policies: &self.plain,
             fleets: &self.fleets,
             places: &self.written_in,
+            reserved: &self.reserved,
         };
         let Expansion {
             policies,

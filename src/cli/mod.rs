@@ -3,6 +3,7 @@
 //! Not here: what a verb does. Exit codes: 0 done, 1 failed or refused, 2 usage, 3 configuration invalid, 4 the
 //! plan is not empty (`plan --exit-code`).
 
+mod alike;
 mod apply;
 mod approve;
 mod check;

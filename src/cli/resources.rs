@@ -10,7 +10,7 @@ use crate::cluster::Reporter;
 use crate::cluster::resources::{Resource, ResourceId, ResourceKind, Resources};
 use crate::config::{self, Config, Judged, Problems, Settings, Verdict, Watch, WrittenIn};
 use crate::daemon::{self, CustomResources, LastDecided};
-use crate::policy::PolicyName;
+use crate::policy::{PolicyName, Seniority};
 
 /// Characters of what is wrong with one custom resource that a line of the log tells; `check` and its condition tell more.
 const WHY_LENGTH_MAX: usize = 1024;
@@ -86,7 +86,7 @@ impl Setup {
     pub(super) fn log_refused(&self, before: Option<&Self>) {
         let said = |judged: &Judged| before.is_some_and(|before| before.judged.contains(judged));
         for judged in self.judged.iter().filter(|judged| !said(judged)) {
-            if let Verdict::Refused(problems) = &judged.verdict {
+            if let Some(problems) = judged.verdict.problems() {
                 let why = problems.by_key(WHY_LENGTH_MAX);
                 tracing::warn!(resource = %judged.id, why, "a custom resource does not count");
             }
@@ -96,15 +96,14 @@ impl Setup {
     /// Why there is no policy `name`, where that is a custom resource which does not count.
     pub(super) fn refusal_of(&self, name: &str) -> Option<Failure> {
         let mut judged = self.judged.iter();
-        judged.find_map(|Judged { id, verdict, .. }| match verdict {
-            Verdict::Refused(problems) if id.name == name && id.kind == ResourceKind::Policy => {
-                let failure = Failure::config(problems.clone());
-                let hint =
-                    format!("the policy is `{id}`, which does not count until that is mended");
-                Some(failure.with_hint(hint))
-            }
-            Verdict::Policy | Verdict::Fleet | Verdict::Route | Verdict::Refused(_) => None,
-        })
+        let is_it = |id: &ResourceId| id.kind == ResourceKind::Policy && id.name == name;
+        let (id, problems) = judged.find_map(|Judged { id, verdict, .. }| {
+            let problems = verdict.problems().filter(|_| is_it(id))?;
+            Some((id, problems))
+        })?;
+        let failure = Failure::config(problems.clone());
+        let hint = format!("the policy is `{id}`, which does not count until that is mended");
+        Some(failure.with_hint(hint))
     }
 
     /// The custom resource that a policy came from, or its fleet, if it did.
@@ -125,7 +124,10 @@ impl Setup {
         decided: &Arc<LastDecided>,
     ) -> CustomResources {
         let names: BTreeSet<&str> = self.policies.iter().map(|one| one.name.as_str()).collect();
-        decided.retain(|name| names.contains(name.as_str()));
+        let brought = self.policies.iter();
+        let brought = brought.filter(|policy| policy.seniority != Seniority::File);
+        let brought: BTreeSet<PolicyName> = brought.map(|policy| policy.name.clone()).collect();
+        decided.retain(|name| brought.contains(name));
         let mut troubles: BTreeMap<PolicyName, Vec<String>> = BTreeMap::new();
         for trouble in &self.troubles {
             if let Ok(about) = trouble.about().parse::<PolicyName>()
@@ -148,17 +150,18 @@ impl Setup {
                     fleets.any(|fleet| fleet.sample.name.as_str() == name)
                 }
                 // Nobody has what does not count, so one of all tells of it.
-                Verdict::Route | Verdict::Refused(_) => is_first,
+                Verdict::Route | Verdict::Refused(_) | Verdict::Taken(_) => is_first,
             }
         };
         let mut counts: BTreeMap<String, (usize, usize)> = BTreeMap::new();
         for Judged { id, verdict, .. } in &self.judged {
             let (all, refused) = counts.entry(id.namespace.clone()).or_default();
             *all += 1;
-            *refused += usize::from(matches!(verdict, Verdict::Refused(_)));
+            *refused += usize::from(verdict.problems().is_some());
         }
         CustomResources {
             resources,
+            names: brought,
             judged: self.judged.iter().filter(is_ours).cloned().collect(),
             counts,
             members: self.members.clone(),

@@ -36,7 +36,7 @@ use crate::forge::{Forge, Place, Traffic};
 use crate::git::{self, Mirror, Remote};
 use crate::image::Repository;
 use crate::login::Environment;
-use crate::observe::{Listed, Sources, Trouble, Wants};
+use crate::observe::{Listed, Listings, Sources, Trouble, Wants};
 use crate::plan::{Dialect, Origins, Remembered, Scope};
 use crate::policy::{Policy, PolicyName, RepositoryName, SubjectTemplate};
 use crate::probe::Probe;
@@ -69,6 +69,8 @@ pub(super) struct Setup {
     pub(super) fleets: Vec<Fleet>,
     /// Where each policy and fleet stands.
     pub(super) written_in: BTreeMap<PolicyName, WrittenIn>,
+    /// The same of custom resources that do not count.
+    pub(super) reserved: BTreeMap<PolicyName, WrittenIn>,
     /// What became of each custom resource.
     pub(super) judged: Vec<Judged>,
     /// The folders that the policies were made by.
@@ -111,6 +113,7 @@ impl Setup {
             policies,
             fleets,
             written_in,
+            reserved,
             judged,
             warnings,
         } = config;
@@ -159,6 +162,7 @@ impl Setup {
             policies,
             fleets,
             written_in,
+            reserved,
             judged,
             shard: None,
             listed: Listed::new(),
@@ -227,37 +231,6 @@ impl Setup {
         Wants::of(&self.policies, &self.branches).with_folders(self.folders())
     }
 
-    /// Whether edges that `other` connected are those that this would connect.
-    fn connects_like(&self, other: &Self) -> bool {
-        let Settings {
-            repositories,
-            registries,
-            mirrors,
-            shared_login,
-            commit,
-            render,
-            cache,
-            listen: _,
-            hooks: _,
-            leadership: _,
-            pod_events: _,
-            log: _,
-            custom_resources: _,
-            argo_cd,
-            servers,
-            groups: _,
-        } = &self.settings;
-        *repositories == other.settings.repositories
-            && commit.sign == other.settings.commit.sign
-            && *registries == other.settings.registries
-            && *mirrors == other.settings.mirrors
-            && *shared_login == other.settings.shared_login
-            && *render == other.settings.render
-            && *cache == other.settings.cache
-            && *argo_cd == other.settings.argo_cd
-            && *servers == other.settings.servers
-    }
-
     /// Opens the mirrors and makes the registry client. Nothing is asked of any server yet.
     pub(super) async fn connect(&self) -> Result<Live, Failure> {
         self.connect_to(self.wants()).await
@@ -265,11 +238,21 @@ impl Setup {
 
     /// The same for `wants` alone.
     pub(super) async fn connect_to(&self, wants: Wants) -> Result<Live, Failure> {
+        let registry = Registry::new(options(&self.settings));
+        self.connect_by((registry, Listings::default()), wants)
+            .await
+    }
+
+    /// The same by a client of registries, with what it read.
+    async fn connect_by(
+        &self,
+        (registry, listings): (Registry, Listings),
+        wants: Wants,
+    ) -> Result<Live, Failure> {
         let cache = &self.settings.cache;
         // What manifests repositories hold is nobody else's business.
         let made = DirBuilder::new().recursive(true).mode(0o700).create(cache);
         made.with_context(|| format!("failed to make the cache folder `{}`", cache.display()))?;
-        let registry = Registry::new(options(&self.settings));
         let mut mirrors = BTreeMap::new();
         for name in wants.branches.keys() {
             let settings = &self.settings.repositories[name];
@@ -318,6 +301,7 @@ impl Setup {
             connections.insert(name.clone(), connection);
         }
         let sources = Sources::new(registry.clone(), (mirrors, histories), (forges, renderer))
+            .with_listings(listings)
             .with_connections(connections)
             .with_probe(Probe::new(probe(&self.settings)).map_err(unprobed)?);
         Ok(Live {
@@ -467,8 +451,14 @@ async fn change(
     if uses_the_same && next.connects_like(&setup) {
         live.wants = wants;
     } else {
+        let read = next.lists_like(&setup);
+        let read = read.then(|| (live.registry.clone(), live.sources.listings()));
         live.close().await;
-        live = match next.connect().await {
+        let connected = match read {
+            Some(read) => next.connect_by(read, wants).await,
+            None => next.connect_to(wants).await,
+        };
+        live = match connected {
             Ok(live) => live,
             Err(failure) => {
                 tracing::error!(

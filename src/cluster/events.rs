@@ -356,11 +356,7 @@ impl Teller {
             Uid::Told(uid) => uid.clone(),
             Uid::Asked => uid(&client, object).await?,
         };
-        let name = format!(
-            "{}.{:016x}",
-            beginning(&object.name, NAME_BYTES_MAX),
-            fastrand::u64(..)
-        );
+        let name = name_of_event(&object.name, fastrand::u64(..));
         let sent = self.sent((object, uid), event, (&name, time));
         let created = api.create(&PostParams::default(), &sent).await;
         created.map_err(|error| judged(error, WHAT))?;
@@ -446,6 +442,13 @@ async fn uid(client: &Client, object: &Object) -> Result<Option<String>, Cluster
     Ok(uid.map(str::to_owned))
 }
 
+/// The name of an Event about an object: none of its parts between dots may end in `-`, nor be empty,
+/// <https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-subdomain-names>.
+fn name_of_event(object: &str, number: u64) -> String {
+    let start = beginning(object, NAME_BYTES_MAX).trim_end_matches(['.', '-']);
+    format!("{start}.{number:016x}")
+}
+
 /// As the API writes times of Events.
 fn micros(time: Timestamp) -> Json {
     json!(MicroTime(time))
@@ -458,7 +461,19 @@ fn beginning(text: &str, bytes_max: usize) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::beginning;
+    use super::{beginning, name_of_event};
+
+    #[test]
+    fn the_name_of_an_event_is_one_wherever_that_of_its_object_is_cut() {
+        assert_eq!(name_of_event("shop", 10), "shop.000000000000000a");
+        for cut in [".", "-", "-.", "--"] {
+            let start = "a".repeat(236 - cut.len());
+            let name = name_of_event(&format!("{start}{cut}more"), 0);
+            assert_eq!(name, format!("{start}.0000000000000000"));
+        }
+        let whole = name_of_event(&"a".repeat(253), u64::MAX);
+        assert_eq!(whole.len(), 253);
+    }
 
     #[test]
     fn a_note_ends_before_the_character_that_would_be_too_much() {

@@ -71,6 +71,14 @@ pub(super) trait Part: Sized + PartialEq {
         self == other
     }
 
+    /// Forgets what is too much to keep of `objects`.
+    fn trim(_objects: &mut Objects<Self>) {}
+
+    /// Whether what was forgotten of them should be read again.
+    fn misses_some(_objects: &Objects<Self>) -> bool {
+        false
+    }
+
     /// Notes what has to be remembered of an object that was read.
     fn note(&self, _name: &ObjectName, _diary: &mut Diary, _now: Timestamp) {}
 }
@@ -123,7 +131,8 @@ impl Kept {
     }
 
     /// Keeps a whole listing.
-    pub(super) fn put_all<T: Part>(&self, place: usize, objects: Objects<T>, now: Timestamp) {
+    pub(super) fn put_all<T: Part>(&self, place: usize, mut objects: Objects<T>, now: Timestamp) {
+        T::trim(&mut objects);
         let is_new = {
             let mut readings = self.lock();
             for (name, object) in &objects {
@@ -168,7 +177,10 @@ impl Kept {
                 (before, after) => before.is_some() != after.is_some(),
             };
             match object {
-                Some(object) => drop(objects.insert(name, Arc::new(object))),
+                Some(object) => {
+                    objects.insert(name, Arc::new(object));
+                    T::trim(objects);
+                }
                 None => {
                     objects.remove(&name);
                     readings.forget();
@@ -177,6 +189,11 @@ impl Kept {
             is_new
         };
         self.tell(is_new);
+    }
+
+    /// Whether something was forgotten that should be read again.
+    pub(super) fn misses_some<T: Part>(&self, place: usize) -> bool {
+        T::misses_some(&T::of(&mut self.lock())[place].objects)
     }
 
     /// Notes that the server still says what it said.

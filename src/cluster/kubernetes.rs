@@ -236,6 +236,7 @@ impl Kubernetes {
                 let (name, object) = T::noun(wire);
                 objects.insert(name, Arc::new(object));
             }
+            T::trim(&mut objects);
             match page.metadata.next.filter(|next| !next.is_empty()) {
                 Some(token) => next = Some(token),
                 None => {
@@ -301,6 +302,9 @@ impl Kubernetes {
                     keep_version(reached, T::metadata(&wire).resource_version.clone());
                     let (name, _) = T::noun(wire);
                     kept.put::<T>(number, (name, None), now);
+                    if kept.misses_some::<T>(number) {
+                        return Ok(None);
+                    }
                 }
                 Some(WatchEvent::Bookmark(bookmark)) => {
                     *reached = Some(bookmark.metadata.resource_version);

@@ -139,9 +139,12 @@ impl Check<'_> {
             && !known.contains(&named.value)
         {
             let known: Vec<&str> = known.iter().map(ConnectionName::as_str).collect();
-            let hint = match nearest(named.value.as_str(), &known) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("known: {}", list(&known)),
+            let near = nearest(named.value.as_str(), &known);
+            let hint = match (&self.scope, near) {
+                // What else the settings have is nothing to those who write resources.
+                (Some(_), _) => "whoever keeps the settings knows its name".to_owned(),
+                (None, Some(near)) => format!("did you mean `{near}`?"),
+                (None, None) => format!("known: {}", list(&known)),
             };
             let message = format!(
                 "the settings have no connection `{}` to Argo CD",

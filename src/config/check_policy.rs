@@ -22,7 +22,7 @@ use super::{InFiles, WrittenIn};
 use crate::image::Repository;
 use crate::policy::{
     ConnectionName, Environment, EnvironmentName, FolderPattern, ImageName, Policy, PolicyImage,
-    PolicyName, RepositoryName,
+    PolicyName, RepositoryName, Seniority,
 };
 
 use crate::probe::Server;
@@ -44,7 +44,11 @@ pub(super) struct Check<'a> {
     pub(super) routes: Routes,
     /// The namespace of the resource that is looked at; `None` for what stands in files.
     pub(super) scope: Scope,
+    /// The repositories that the namespace of that resource may name, if not all.
+    pub(super) permitted: Option<BTreeSet<RepositoryName>>,
     names: BTreeMap<PolicyName, Span>,
+    /// The texts of resources whose policies do not count, though they have their names.
+    refused: BTreeSet<usize>,
     pub(super) shared: Shared,
     /// Where the fleet of each kind of folders was found.
     fleets: BTreeMap<(RepositoryName, FolderPattern), Span>,
@@ -109,7 +113,9 @@ impl<'a> Check<'a> {
             faults,
             routes: Routes::default(),
             scope: None,
+            permitted: None,
             names: BTreeMap::new(),
+            refused: BTreeSet::new(),
             shared: Shared::default(),
             fleets: BTreeMap::new(),
         }
@@ -130,8 +136,8 @@ impl<'a> Check<'a> {
         (checked, fleets)
     }
 
-    /// Where the policies and fleets stand that were looked at.
-    pub(super) fn written_in(&self) -> BTreeMap<PolicyName, WrittenIn> {
+    /// Where the policies and fleets stand that were looked at: those that count, and those that only have their names.
+    pub(super) fn written_in(&self) -> [BTreeMap<PolicyName, WrittenIn>; 2] {
         let of_one = |(name, place): (&PolicyName, &Span)| {
             let Source { path, whence, .. } = &self.sources[place.file];
             let written_in = match whence {
@@ -143,7 +149,11 @@ impl<'a> Check<'a> {
             };
             (name.clone(), written_in)
         };
-        self.names.iter().map(of_one).collect()
+        let (refused, counted): (Vec<_>, Vec<_>) = self
+            .names
+            .iter()
+            .partition(|(_, place)| self.refused.contains(&place.file));
+        [counted, refused].map(|some| some.into_iter().map(of_one).collect())
     }
 
     /// Checks one policy. What it gives is complete only where no fault was noted.
@@ -177,7 +187,7 @@ impl<'a> Check<'a> {
     }
 
     /// Checks one policy, whose faults are all that there are here, and then what else it is held to. It is forgotten again where
-    /// anything is wrong, so that whatever comes after it is judged as if it were not there.
+    /// anything is wrong, so that whatever comes after it is judged as if it were not there; but for its name.
     pub(super) fn policy_or_nothing(
         &mut self,
         raw: PromotionPolicy,
@@ -193,16 +203,17 @@ impl<'a> Check<'a> {
         if self.faults.errors() == 0 {
             return checked;
         }
-        self.forget(file);
+        self.fleets.retain(|_, place| place.file != file);
         self.shared.claims.back_to(mark);
         self.shared.groups = groups;
         None
     }
 
-    /// Forgets the names of the policy that stands alone in `file`.
-    fn forget(&mut self, file: usize) {
-        self.names.retain(|_, place| place.file != file);
-        self.fleets.retain(|_, place| place.file != file);
+    /// Keeps `name` for the policy of a resource, though it does not count: else another could take its branch, its pull requests and
+    /// its holds. `start` is where its text begins.
+    pub(super) fn reserve(&mut self, name: PolicyName, start: Span) {
+        self.names.entry(name).or_insert(start);
+        self.refused.insert(start.file);
     }
 
     /// Adds to a policy what its route says; `None` where a fault says why that cannot be.
@@ -293,6 +304,7 @@ impl<'a> Check<'a> {
             images: context.images.iter().filter_map(image).collect(),
             together: context.together,
             environments,
+            seniority: Seniority::File,
         })
     }
 
@@ -335,6 +347,12 @@ impl<'a> Check<'a> {
         Some(Fleet::new(folders.value, sample, (written, known)))
     }
 
+    /// Whose policy has a name: the place where it was found.
+    pub(super) fn owner(&self, name: &PolicyName) -> Option<&'a Whence> {
+        let place = self.names.get(name)?;
+        Some(&self.sources[place.file].whence)
+    }
+
     /// Where a span is, for people.
     pub(super) fn at(&self, span: Span) -> String {
         match self.sources.get(span.file) {
@@ -354,7 +372,13 @@ impl<'a> Check<'a> {
         if let Some(branches) = self.branches
             && !branches.contains_key(&name.value)
         {
-            let names: Vec<_> = branches.keys().map(RepositoryName::as_str).collect();
+            let may_be_named = |name: &&RepositoryName| {
+                self.permitted
+                    .as_ref()
+                    .is_none_or(|all| all.contains(*name))
+            };
+            let names = branches.keys().filter(may_be_named);
+            let names: Vec<_> = names.map(RepositoryName::as_str).collect();
             self.faults.error_with_hint(
                 name.span,
                 format!("the settings name no repository `{}`", name.value),

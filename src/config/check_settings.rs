@@ -78,6 +78,13 @@ pub(super) fn check(raw: raw::Settings, folder: &Path, faults: &mut Faults) -> S
         }
     }
     check.registries(registries, &mut settings);
+    for limits in settings
+        .custom_resources
+        .iter_mut()
+        .flat_map(|named| named.namespaces.values_mut())
+    {
+        limits.know_registries(settings.registries.keys());
+    }
     for registry in settings.registries.values_mut() {
         if let Some(source) = settings.shared_login.clone() {
             registry.logins.insert(String::new(), source);

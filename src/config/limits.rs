@@ -12,11 +12,12 @@ use url::Url;
 use super::forms::OneOrMany;
 use super::servers::{ServerName, host_of};
 use super::shape::{Leaf, Placed, Refusal, shape};
+use crate::image::Repository;
 use crate::policy::gate::checks::Ask;
 use crate::policy::{Deliver, Environment, HEAD_PREFIX, Policy, RepositoryName};
 
 shape! {
-    /// How far the policies of a namespace may go. Nothing means: anywhere that the settings lead to, and no check.
+    /// How far the policies of a namespace may go. Nothing means: to all repositories and registries that the settings name, and to no server.
     struct NamespaceEntry or "`{}` sets no limits, `{ paths: apps/team-a }` some" {
         /// The repositories of the settings that its policies may name, as manifests repository or as source: `deploy`, or a list. Default: all.
         repositories: Option<OneOrMany<Placed<RepositoryName>>> = "repositories",
@@ -24,7 +25,7 @@ shape! {
         branches: Option<OneOrMany<Placed<PathGlob>>> = "branches",
         /// The folders and files that they may write, as globs; what lies below counts: `apps/team-a`, `["apps/team-a-*"]`. Default: all.
         paths: Option<OneOrMany<Placed<PathGlob>>> = "paths",
-        /// The images that they may name, as globs; what lies below counts: `ghcr.io/acme/team-a`. Default: all.
+        /// The images that they may name, as globs; what lies below counts: `ghcr.io/acme/team-a`; `**` are all. Default: those of the registries that the settings name under `registries`.
         images: Option<OneOrMany<Placed<PathGlob>>> = "images",
         /// The servers that their checks may ask, by host, with the logins that the settings have for them: `prometheus.example.com`. Default: none.
         servers: Option<OneOrMany<Placed<ServerName>>> = "servers",
@@ -43,6 +44,8 @@ pub(crate) struct Limits {
     branches: Option<Vec<PathGlob>>,
     paths: Option<Vec<PathGlob>>,
     images: Option<Vec<PathGlob>>,
+    /// The hosts of the registries that the settings name, whose images count where nothing is said of images.
+    registries: BTreeSet<String>,
     servers: BTreeSet<String>,
 }
 
@@ -106,24 +109,54 @@ impl Limits {
             branches: values(branches),
             paths: values(paths),
             images: values(images),
+            registries: BTreeSet::new(),
             servers: servers.map(|ServerName(host)| host).collect(),
         }
+    }
+
+    /// Sets which registries the settings name.
+    pub(super) fn know_registries<'a>(&mut self, hosts: impl Iterator<Item = &'a String>) {
+        self.registries = hosts.cloned().collect();
+    }
+
+    /// The repositories that they may name, if not all.
+    pub(super) fn repositories(&self) -> Option<&BTreeSet<RepositoryName>> {
+        self.repositories.as_ref()
     }
 
     /// What `policy`, whose repository has the branch `default`, goes beyond first.
     pub(super) fn judge(&self, policy: &Policy, default: Option<&String>) -> Result<(), Beyond> {
         self.judge_repositories(policy)?;
         for image in policy.images.values() {
-            let name = image.repository.to_string();
-            if !allows(self.images.as_deref(), &name) {
-                let does = format!("the image `{name}` is not one that may be named here");
-                return Err(self.beyond(does, "images", shown(self.images.as_deref())));
-            }
+            self.judge_image(&image.repository)?;
         }
         for environment in &policy.environments {
             self.judge_environment(environment, default)?;
         }
         Ok(())
+    }
+
+    fn judge_image(&self, image: &Repository) -> Result<(), Beyond> {
+        let name = image.to_string();
+        let does = || format!("the image `{name}` is not one that may be named here");
+        let Some(globs) = self.images.as_deref() else {
+            let is_known = self.registries.contains(image.registry());
+            return match is_known {
+                true => Ok(()),
+                // Else whoever writes resources could have us ask any host.
+                false => Err(Beyond {
+                    message: does(),
+                    hint: format!(
+                        "without `custom-resources.namespaces.{}.images` in the settings, only those of the registries that `registries` names may be",
+                        self.namespace
+                    ),
+                }),
+            };
+        };
+        match allows(Some(globs), &name) {
+            true => Ok(()),
+            false => Err(self.beyond(does(), "images", shown(Some(globs)))),
+        }
     }
 
     /// The same of what all policies of a fleet have in common, whatever their names are.

@@ -3,10 +3,11 @@
 //! Reading order: `files` (which are read), `source` and `tree` (texts with places), `shape`, `raw`, `forms`, `gates`, `hooks`, `blank` and
 //! `nouns` (what may be written; parser and JSON Schema in one), `check_settings`, `check_repository`, `check_forge`, `check_hooks`, `argo_cd`, `servers`,
 //! `check_aws`, `check_clouds`, `check_route`, `check_policy`, `check_environment`, `check_after`, `check_update`, `claim` and
-//! `tags` (what it means), `fleet` (the same for names that come later), `custom_resources`, `resources`, `limits` and `crd` (the same for
+//! `tags` (what it means), `fleet` (the same for names that come later), `custom_resources`, `resources`, `allowance`, `limits` and `crd` (the same for
 //! what comes from a cluster), `manifests` (the same before it goes there), `holds` (of a manifests repository), `problem` (what is wrong). Not here: what a policy means for a round (`plan`).
 //! Invariant: a `Config` exists only where nothing is wrong in the files; all problems are reported at once.
 
+mod allowance;
 mod applications;
 mod argo_cd;
 mod artifact;
@@ -118,6 +119,8 @@ pub(crate) struct Config {
     pub(crate) fleets: Vec<Fleet>,
     /// Where each policy and each fleet stands.
     pub(crate) written_in: BTreeMap<PolicyName, WrittenIn>,
+    /// The same of custom resources that do not count: nobody else has their names.
+    pub(crate) reserved: BTreeMap<PolicyName, WrittenIn>,
     /// What became of each custom resource.
     pub(crate) judged: Vec<Judged>,
     /// What a person should know all the same.
@@ -377,7 +380,7 @@ fn check(
         judged = brought.judged;
         check.idle_routes();
     }
-    let written_in = check.written_in();
+    let [written_in, reserved] = check.written_in();
     policies.sort_by(|a, b| a.name.cmp(&b.name));
     fleets.sort_by(|a, b| a.sample.name.cmp(&b.sample.name));
     gates::freeze(
@@ -390,6 +393,7 @@ fn check(
         policies,
         fleets,
         written_in,
+        reserved,
         judged,
         warnings: Vec::new(),
     })

@@ -13,6 +13,7 @@ use serde_json::{Value as Json, json};
 use sha2::{Digest as _, Sha256};
 
 use super::Config;
+use super::allowance::{Allowance, Excess};
 use super::beside::Beside;
 use super::check_forge;
 use super::check_policy::{Check, Checked};
@@ -32,14 +33,7 @@ use super::source::{Source, Span, Whence};
 use super::tree;
 use crate::cluster::resources::{Resource, ResourceId, ResourceKind};
 use crate::policy::gate::TrustRoot;
-use crate::policy::{Deliver, Environment, Group, Policy, RepositoryName};
-
-/// Most custom resources of one namespace: ten for each of a hundred applications of one team. By namespace, so that whoever makes too
-/// many takes nothing from others.
-const OF_NAMESPACE_MAX: usize = 1000;
-
-/// Most bytes of all of them as text: 4 KiB each, and what one file may have. As trees they have 150 MB at the worst.
-const BYTES_OF_NAMESPACE_MAX: usize = 4 * 1024 * 1024;
+use crate::policy::{Deliver, Environment, Group, Policy, PolicyName, RepositoryName, Seniority};
 
 /// A custom resource whose text was read.
 pub(super) struct ReadResource {
@@ -66,6 +60,18 @@ pub(crate) enum Verdict {
     Route,
     /// It does not count until what is wrong is mended.
     Refused(Problems),
+    /// It does not count as long as somebody else has its name.
+    Taken(Problems),
+}
+
+impl Verdict {
+    /// Why it does not count, if it does not.
+    pub(crate) fn problems(&self) -> Option<&Problems> {
+        match self {
+            Self::Refused(problems) | Self::Taken(problems) => Some(problems),
+            Self::Policy | Self::Fleet | Self::Route => None,
+        }
+    }
 }
 
 /// What the settings say that custom resources are held to.
@@ -101,7 +107,7 @@ pub(super) fn read(
     fingerprint: &mut Sha256,
 ) -> Vec<ReadResource> {
     let mut read = Vec::new();
-    let mut taken: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    let mut allowances: BTreeMap<&str, Allowance<'_>> = BTreeMap::new();
     for resource in resources {
         let Resource {
             id,
@@ -109,15 +115,15 @@ pub(super) fn read(
             generation,
             ..
         } = &**resource;
-        let counted = counted(resource, taken.entry(&id.namespace).or_default());
-        let is_too_much = counted.is_none();
-        let text = counted.unwrap_or_default();
         let mut faults = Faults::default();
         let file = sources.len();
-        let start = Span {
-            file,
-            start: 0,
-            end: 0,
+        let start = start_of(file);
+        let allowance = allowances.entry(&id.namespace).or_default();
+        let text = text(resource);
+        let counted = allowance.take(text.len(), resource.spec.as_ref().ok());
+        let text = match &counted {
+            Ok(()) => text,
+            Err(_) => String::new(),
         };
         let written = manifests.get(id);
         let said = written.map_or(&text, |manifest| &manifest.text);
@@ -126,14 +132,10 @@ pub(super) fn read(
             documents.truncate(1);
             documents.iter_mut().for_each(manifests::prune);
         }
-        if is_too_much {
-            let message = format!(
-                "a namespace has {OF_NAMESPACE_MAX} policies and routes at most, with {BYTES_OF_NAMESPACE_MAX} bytes"
-            );
-            faults.error_with_hint(start, message, "the oldest count");
-        }
-        if let Err(why) = &resource.spec {
-            faults.error(start, why);
+        match (counted, &resource.spec) {
+            (Err(Excess { message, hint }), _) => faults.error_with_hint(start, message, hint),
+            (Ok(()), Err(why)) => faults.error(start, why),
+            (Ok(()), Ok(_)) => {}
         }
         for part in [&id.to_string(), uid, &generation.to_string(), &text] {
             fingerprint.update(Sha256::digest(part));
@@ -167,17 +169,6 @@ pub(super) fn read(
         });
     }
     read
-}
-
-/// What `resource` says, unless that is more than its namespace, of which so many and so many bytes were read, may have.
-fn counted(resource: &Resource, (count, bytes): &mut (usize, usize)) -> Option<String> {
-    *count += 1;
-    if *count > OF_NAMESPACE_MAX {
-        return None;
-    }
-    let text = text(resource);
-    *bytes += text.len();
-    (*bytes <= BYTES_OF_NAMESPACE_MAX).then_some(text)
 }
 
 /// What a resource says, as a file would say it. Labels, annotations and what else the cluster keeps of it say nothing to us.
@@ -216,6 +207,7 @@ impl Check<'_> {
             brought.judged.push(judged);
         }
         self.scope = None;
+        self.permitted = None;
         brought
     }
 
@@ -271,16 +263,32 @@ impl Check<'_> {
             generation,
             ..
         } = &*resource;
+        let judged_as = |verdict| Judged {
+            id: id.clone(),
+            uid: uid.clone(),
+            generation: *generation,
+            verdict,
+        };
         self.scope = Some(id.namespace.clone());
+        let limits = terms.limits(&id.namespace);
+        self.permitted = limits.and_then(Limits::repositories).cloned();
         let others = std::mem::replace(self.faults, faults);
         let verdict = match id.kind {
+            ResourceKind::Policy if self.is_taken(id, file) => {
+                let problems = std::mem::replace(self.faults, others).into_problems(self.sources);
+                return judged_as(Verdict::Taken(problems));
+            }
             ResourceKind::Route => {
                 self.read_route(file, (terms, beside));
                 Verdict::Route
             }
             ResourceKind::Policy => match self.read_policy(file, (terms, beside)) {
                 Some(Checked::One(policy)) => {
-                    brought.policies.push(policy);
+                    let seniority = Seniority::Resource(file);
+                    brought.policies.push(Policy {
+                        seniority,
+                        ..policy
+                    });
                     Verdict::Policy
                 }
                 Some(Checked::Fleet(fleet)) => {
@@ -291,15 +299,34 @@ impl Check<'_> {
             },
         };
         let own = std::mem::replace(self.faults, others);
-        Judged {
-            id: id.clone(),
-            uid: uid.clone(),
-            generation: *generation,
-            verdict: match own.errors() {
-                0 => verdict,
-                _ => Verdict::Refused(own.into_problems(self.sources)),
-            },
+        if own.errors() == 0 {
+            return judged_as(verdict);
         }
+        if let (ResourceKind::Policy, Ok(name)) = (id.kind, id.name.parse()) {
+            self.reserve(name, start_of(file));
+        }
+        judged_as(Verdict::Refused(own.into_problems(self.sources)))
+    }
+
+    /// Whether somebody else has the name of the policy in `file`, which is told as far as it is anybody's business.
+    fn is_taken(&mut self, id: &ResourceId, file: usize) -> bool {
+        let name = id.name.parse::<PolicyName>().ok();
+        let Some(owner) = name.and_then(|name| self.owner(&name)) else {
+            return false;
+        };
+        let name = &id.name;
+        let message = match owner {
+            Whence::File => format!("the files have a policy `{name}`"),
+            Whence::Resource(other) | Whence::Manifest(other) => {
+                format!("the namespace `{}` has a policy `{name}`", other.namespace)
+            }
+        };
+        let hint = "a name is one policy's among all namespaces; give this one another";
+        let document = self.sources[file].documents.first();
+        let written = document.and_then(|document| document.get("metadata")?.get("name"));
+        let place = written.map_or(start_of(file), |name| name.span);
+        self.faults.error_with_hint(place, message, hint);
+        true
     }
 
     fn read_route(&mut self, file: usize, (terms, beside): (Terms<'_>, &mut Beside)) {
@@ -356,6 +383,14 @@ impl Check<'_> {
     }
 }
 
+fn start_of(file: usize) -> Span {
+    Span {
+        file,
+        start: 0,
+        end: 0,
+    }
+}
+
 /// Whether what is proposed here is proposed together with what others propose.
 fn shares_requests(environment: &Environment) -> bool {
     match &environment.deliver {
@@ -381,14 +416,9 @@ fn no_files<'a>(
 impl Config {
     /// What is wrong with the custom resources that do not count.
     pub(crate) fn refused(&self) -> impl Iterator<Item = Problem> {
-        let problems = self
-            .judged
-            .iter()
-            .filter_map(|judged| match &judged.verdict {
-                Verdict::Refused(problems) => Some(problems.list.iter().cloned()),
-                Verdict::Policy | Verdict::Fleet | Verdict::Route => None,
-            });
-        problems.flatten()
+        let judged = self.judged.iter();
+        let problems = judged.filter_map(|judged| judged.verdict.problems());
+        problems.flat_map(|problems| problems.list.iter().cloned())
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use insta::assert_snapshot;
 
 use super::tests::{POLICY, SETTINGS, folder};
-use super::{Config, Manifests, Verdict, load_applied};
+use super::{Config, Manifests, load_applied};
 use crate::cluster::resources::Resource;
 
 const DEV: &str = "    - { name: dev, tags: { semver: '*' }, update: apps/portal }\n";
@@ -95,12 +95,8 @@ fn told(settings: &str, there: &[(&str, i64, &str)], manifests: &Manifests) -> S
     let right = config
         .judged
         .iter()
-        .filter_map(|judged| match judged.verdict {
-            Verdict::Policy | Verdict::Fleet | Verdict::Route => {
-                Some(format!("{} is right", judged.id))
-            }
-            Verdict::Refused(_) => None,
-        });
+        .filter(|judged| judged.verdict.problems().is_none());
+    let right = right.map(|judged| format!("{} is right", judged.id));
     let lines: Vec<String> = nameless
         .chain(config.refused().map(|one| problem(&one)))
         .chain(right)

@@ -17,7 +17,9 @@ type Made<'a> = (&'a str, i64, &'a str);
 
 /// Settings that read `team-a` and `team-b` with these limits.
 fn settings(limits: &str) -> String {
-    format!("{SETTINGS}custom-resources: {{ namespaces: {limits} }}\n")
+    format!(
+        "{SETTINGS}custom-resources: {{ namespaces: {limits} }}\nregistries: {{ ghcr.io: {{ poll-interval: 5m }} }}\n"
+    )
 }
 
 fn config(settings: &str, files: &str, made: &[Made<'_>]) -> Config {
@@ -47,6 +49,7 @@ fn judged(settings: &str, files: &str, made: &[Made<'_>]) -> String {
             Verdict::Fleet => "a fleet".to_owned(),
             Verdict::Route => "a route".to_owned(),
             Verdict::Refused(problems) => problems.by_key(1024),
+            Verdict::Taken(problems) => format!("taken: {}", problems.by_key(1024)),
         };
         format!("{}: {verdict}", judged.id)
     });
@@ -139,9 +142,9 @@ fn of_two_that_have_one_name_or_write_one_place_the_files_count_and_then_the_old
         ),
     ];
     assert_snapshot!(judged(&settings, &files, &made), @"
-    promotionpolicies/team-a/portal: metadata.name: a second policy `portal`; the first is in FOLDER/policies/portal.yaml:3:19
+    promotionpolicies/team-a/portal: taken: metadata.name: the files have a policy `portal` (a name is one policy's among all namespaces; give this one another)
     promotionpolicies/team-a/api: a policy
-    promotionpolicies/team-b/api: metadata.name: a second policy `api`; the first is in promotionpolicies/team-a/api
+    promotionpolicies/team-b/api: taken: metadata.name: the namespace `team-a` has a policy `api` (a name is one policy's among all namespaces; give this one another)
     promotionpolicies/team-b/thief: spec.environments[0].update: `dev` of `portal` writes here too, in FOLDER/policies/portal.yaml:8:51
     ");
 }
@@ -157,10 +160,14 @@ fn what_is_left_out_takes_no_place_from_those_after_it() {
     let made = [
         ("team-a", 1, &*wrong),
         ("team-a", 2, wrong_in_one),
-        ("team-b", 3, &*policy("api", "apps/api")),
+        (
+            "team-b",
+            3,
+            &*policy("later", "apps/api").replace("acme/later", "acme/api"),
+        ),
     ];
     let config = config(&settings, "", &made);
-    assert_eq!(names(&config), ["api"]);
+    assert_eq!(names(&config), ["later"]);
     assert!(config.judged[2].verdict == Verdict::Policy);
 }
 
@@ -277,6 +284,149 @@ fn a_resource_goes_no_further_than_the_limits_of_its_namespace() {
 }
 
 #[test]
+fn what_is_refused_keeps_its_name_from_those_that_are_younger() {
+    let settings = settings("{ team-a: {}, team-b: {} }");
+    let files = format!("{POLICY}{DEV}");
+    let wrong = policy("api", "apps/a").replace("semver", "semvr");
+    let unreadable = "kind: PromotionPolicy\nmetadata: { name: web }\nspec: []\n";
+    let made = [
+        ("team-a", 1, &*wrong),
+        ("team-a", 2, unreadable),
+        ("team-b", 3, &*policy("api", "apps/b")),
+        ("team-b", 4, &*policy("web", "apps/c")),
+        ("team-b", 5, &*policy("portal", "apps/d")),
+    ];
+    assert_snapshot!(judged(&settings, &files, &made), @"
+    promotionpolicies/team-a/api: spec.environments[0].tags.semvr: unknown key `semvr` (did you mean `semver`?)
+    promotionpolicies/team-a/web: spec: expected a map, found a list
+    promotionpolicies/team-b/api: taken: metadata.name: the namespace `team-a` has a policy `api` (a name is one policy's among all namespaces; give this one another)
+    promotionpolicies/team-b/web: taken: metadata.name: the namespace `team-a` has a policy `web` (a name is one policy's among all namespaces; give this one another)
+    promotionpolicies/team-b/portal: taken: metadata.name: the files have a policy `portal` (a name is one policy's among all namespaces; give this one another)
+    ");
+    let (config, _) = loaded(&settings, &files, &made);
+    assert_eq!(names(&config), ["portal"]);
+    let reserved: Vec<String> = config.reserved.values().map(ToString::to_string).collect();
+    assert_eq!(
+        reserved,
+        [
+            "promotionpolicies/team-a/api",
+            "promotionpolicies/team-a/web"
+        ]
+    );
+    // Once it is mended, or gone, the name is as free as it ever was.
+    assert_eq!(
+        names(&self::config(&settings, "", &made[2..])),
+        ["api", "portal", "web"]
+    );
+}
+
+#[test]
+fn without_images_only_registries_that_the_settings_name_are_asked() {
+    let image = |name: &str, image: &str| {
+        policy(name, &format!("apps/{name}")).replace(&format!("ghcr.io/acme/{name}"), image)
+    };
+    let made = [
+        ("team-a", 1, &*image("known", "ghcr.io/anybody/app")),
+        ("team-a", 2, &*image("other", "metadata.internal:8080/app")),
+        ("team-b", 3, &*image("any", "metadata.internal:8080/app")),
+    ];
+    assert_snapshot!(judged(&settings("{ team-a: {}, team-b: { images: '**' } }"), "", &made), @"
+    promotionpolicies/team-a/known: a policy
+    promotionpolicies/team-a/other: spec: the image `metadata.internal:8080/app` is not one that may be named here (without `custom-resources.namespaces.team-a.images` in the settings, only those of the registries that `registries` names may be)
+    promotionpolicies/team-b/any: a policy
+    ");
+}
+
+#[test]
+fn a_resource_is_told_no_names_that_its_namespace_may_not_use() {
+    let settings = settings("{ team-a: { repositories: deploy }, team-b: {} }").replace(
+        "  deploy: { url: ../deploy.git }\n",
+        "  deploy: { url: ../deploy.git }\n  secret: { url: ../secret.git }\n",
+    ) + "argo-cd: { secret-cluster: { kubernetes: {} } }\n";
+    let argo = "{ name: dev, tags: { semver: '*' }, update: apps/argo, argo-cd: { connection: secret-clusters, applications: x } }";
+    let made = [
+        (
+            "team-a",
+            1,
+            &*policy("one", "apps/one").replace("deploy", "deplox"),
+        ),
+        (
+            "team-b",
+            2,
+            &*policy("two", "apps/two").replace("deploy", "deplox"),
+        ),
+        ("team-a", 3, &*with_environment("three", argo)),
+    ];
+    assert_snapshot!(judged(&settings, "", &made), @"
+    promotionpolicies/team-a/one: spec.repository: the settings name no repository `deplox` (known: `deploy`)
+    promotionpolicies/team-b/two: spec.repository: the settings name no repository `deplox` (known: `deploy`, `secret`)
+    promotionpolicies/team-a/three: spec.environments[0].argo-cd.connection: the settings have no connection `secret-clusters` to Argo CD (whoever keeps the settings knows its name)
+    ");
+}
+
+#[test]
+fn the_patterns_of_a_namespace_are_so_many_and_take_nothing_from_another() {
+    let settings = settings("{ team-a: {}, team-b: {} }");
+    let object = |name: &str, tags: &str| {
+        let environment = format!("{{ name: dev, tags: {tags}, update: apps/{name} }}");
+        serde_yaml::from_str(&with_environment(name, &environment)).unwrap()
+    };
+    let made = |count: i64, tags: &dyn Fn(i64) -> String| -> Vec<Arc<Resource>> {
+        let one = |number: i64| {
+            let object = object(&format!("p{number}"), &tags(number));
+            Resource::sample(&object, "team-a", number)
+        };
+        let last = Resource::sample(&object("of-b", &tags(0)), "team-b", count + 1);
+        (0..count).map(one).chain([last]).collect()
+    };
+    let judged = |resources: &[Arc<Resource>]| {
+        let folder = folder(&settings, "");
+        let config = load_with(&folder.path().join("towpath.yaml"), resources).unwrap();
+        let refused: Vec<String> = config.refused().map(|one| one.to_string()).collect();
+        (config.policies.len(), refused)
+    };
+    let regex = |number: i64| format!("{{ regex: 'a{number}-(?P<number>[0-9]+)' }}");
+    assert_eq!(judged(&made(100, &regex)), (101, Vec::new()));
+    let (count, refused) = judged(&made(101, &regex));
+    assert_eq!(count, 101);
+    assert_snapshot!(refused.join("\n"), @"
+    error: a namespace has 100 different regular expressions at most
+      --> promotionpolicies/team-a/p100:1:1
+        |
+      1 | 
+        | ^
+      hint: the oldest count; write `pattern`, or a route, which has one for many policies
+    ");
+    // The same one as often as anybody likes, and patterns for each.
+    assert_eq!(judged(&made(300, &|_| regex(0))), (301, Vec::new()));
+    let pattern = |number: i64| {
+        format!(
+            "{{ pattern: 'a{number}-{{number}}', ignore: ['*-{}'] }}",
+            number % 2
+        )
+    };
+    assert_eq!(judged(&made(998, &pattern)).0, 999);
+    let (count, refused) = judged(&made(999, &pattern));
+    assert_eq!(count, 999);
+    assert_snapshot!(refused.join("\n"), @"
+    error: a namespace has 1000 different patterns and globs at most
+      --> promotionpolicies/team-a/p998:1:1
+        |
+      1 | 
+        | ^
+      hint: the oldest count; a route has one for many policies
+    ");
+}
+
+#[test]
+fn a_pattern_that_would_be_large_is_refused_in_a_resource_as_in_a_file() {
+    let settings = settings("{ team-a: {} }");
+    let hostile = "{ name: dev, tags: { regex: '(?P<sha>(a|b){9999})' }, update: apps/x }";
+    let made = [("team-a", 1, &*with_environment("hostile", hostile))];
+    assert_snapshot!(judged(&settings, "", &made), @r"promotionpolicies/team-a/hostile: spec.environments[0].tags.regex: the regular expression cannot be read: it needs more than the 131072 bytes that one may have; shorter repetitions, and `[0-9A-Za-z_]` in place of `\w`, need less");
+}
+
+#[test]
 fn without_limits_all_is_allowed_but_to_ask_servers() {
     let settings = settings("{ team-a: {} }");
     let asks = "{ name: dev, tags: { semver: '*' }, update: anywhere/else, gates: { checks: [{ name: q, prometheus: { url: 'https://prometheus.example.com', query: up, above: 0 } }] } }";
@@ -375,10 +525,10 @@ fn texts_come_from_the_cluster_as_they_were_written_there() {
         let resource = Resource::sample(&object, "team-a", 1);
         let folder = folder(&settings, "");
         let config = load_with(&folder.path().join("towpath.yaml"), &[resource]).unwrap();
-        let told = match &config.judged[0].verdict {
-            Verdict::Refused(problems) => problems.by_key(1024),
-            Verdict::Policy | Verdict::Fleet | Verdict::Route => "a policy".to_owned(),
-        };
+        let problems = config.judged[0].verdict.problems();
+        let told = problems
+            .map(|problems| problems.by_key(1024))
+            .unwrap_or_default();
         assert!(!told.contains("in quotes"), "{semver}: {told}");
     }
 }

@@ -43,8 +43,18 @@ pub(super) async fn poll(shared: Arc<Shared>, repository: Repository) {
     let mut pace = Pace::new(interval, shared.work.bells.of(&repository));
     let sources = &shared.work.sources;
     let mut first = true;
+    let now = (shared.work.clock)();
+    let carried = sources.carried(&repository, &shared.work.wants, (now, interval));
+    if let Some((facts, age)) = carried {
+        metrics::listed(&repository, &facts);
+        shared.first_reading_done();
+        first = false;
+        pace.go_on(age);
+        pace.next(News::Same).await;
+    }
     loop {
         let before = sources.image(&repository);
+        sources.owe(&repository);
         pace.begin();
         let now = (shared.work.clock)();
         let listing = sources.list(&repository, &shared.work.wants, now);
@@ -62,7 +72,11 @@ pub(super) async fn poll(shared: Arc<Shared>, repository: Repository) {
             News::Changed => shared.wake_users_of(&repository),
             News::Same => {}
         }
-        pace.next(brought(before.as_ref(), after.as_ref())).await;
+        let news = brought(before.as_ref(), after.as_ref());
+        if !pace.looks_again(news) {
+            sources.settle(&repository);
+        }
+        pace.next(news).await;
     }
 }
 
@@ -91,6 +105,17 @@ impl Pace {
             by_event: None,
             looks: &[],
         }
+    }
+
+    /// Goes on after a reading of this age that was made before: the next is due when it would have been.
+    fn go_on(&mut self, age: Duration) {
+        let latest = Instant::now() + self.interval.saturating_sub(age);
+        self.due = self.due.min(latest);
+    }
+
+    /// Whether a reading with `news` does not show yet what an event told of.
+    fn looks_again(&self, news: News) -> bool {
+        news == News::Same && !self.looks.is_empty()
     }
 
     /// Says that a reading begins: what rings from here on may be missing in it.
@@ -185,6 +210,18 @@ mod tests {
             let seconds = seconds(&mut pace, news).await;
             assert!((3240.0..3960.1).contains(&seconds), "{seconds}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_goes_on_is_listed_when_it_is_an_interval_old_at_the_latest() {
+        let mut pace = Pace::new(HOUR, Arc::default());
+        pace.go_on(HOUR - Duration::from_secs(1));
+        assert!(seconds(&mut pace, News::Same).await < 1.01);
+        let mut pace = Pace::new(HOUR, Arc::default());
+        pace.go_on(Duration::ZERO);
+        pace.bell.ring();
+        assert!(about(seconds(&mut pace, News::Same).await, 0.0));
+        assert!(pace.looks_again(News::Same) && !pace.looks_again(News::Changed));
     }
 
     #[tokio::test(start_paused = true)]

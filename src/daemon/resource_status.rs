@@ -133,6 +133,9 @@ fn accepted(verdict: &Verdict, troubles: &[String]) -> Condition {
         (Verdict::Refused(problems), _) => {
             condition("False", "Invalid", problems.by_key(MESSAGE_LENGTH_MAX))
         }
+        (Verdict::Taken(problems), _) => {
+            condition("False", "NameTaken", problems.by_key(MESSAGE_LENGTH_MAX))
+        }
         (Verdict::Policy, [why, ..]) => condition("False", "NameTaken", why.clone()),
         (Verdict::Policy, []) => condition("True", "Accepted", "it counts".to_owned()),
         (Verdict::Fleet, _) => condition("True", "Accepted", "its applications count".to_owned()),
@@ -215,7 +218,7 @@ fn tell_environments(status: &mut Json, verdict: &Verdict, decided: &[Vec<Decide
             status["applications"] = applications;
         }
         Verdict::Policy => status["environments"] = environments(all()),
-        Verdict::Route | Verdict::Refused(_) => {}
+        Verdict::Route | Verdict::Refused(_) | Verdict::Taken(_) => {}
     }
 }
 
@@ -322,7 +325,9 @@ mod tests {
     fn judged(verdict: Verdict) -> Judged {
         let kind = match verdict {
             Verdict::Route => ResourceKind::Route,
-            Verdict::Policy | Verdict::Fleet | Verdict::Refused(_) => ResourceKind::Policy,
+            Verdict::Policy | Verdict::Fleet | Verdict::Refused(_) | Verdict::Taken(_) => {
+                ResourceKind::Policy
+            }
         };
         Judged {
             id: ResourceId {

@@ -1,7 +1,8 @@
 //! Custom resources while the daemon runs: how old their reading is, and their status, which whoever leads writes.
 //!
 //! Not here: what a status says (`resource_status`), and what the resources mean (`config`).
-//! Invariant: what stands there already is not written again, and one object is written at most once in [`GATHER`].
+//! Invariant: what stands there already is not written again, and one object is written at most once in [`GATHER`], whatever
+//! configurations follow each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +11,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde_json::Value as Json;
 use tokio::sync::Notify;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::resource_status::{Known, is_written, status};
 use super::{Shared, Work, metrics};
@@ -34,6 +35,8 @@ const WRITES_MAX: usize = 8;
 /// The custom resources that policies come from.
 pub(crate) struct CustomResources {
     pub(crate) resources: Arc<Resources>,
+    /// The names of the policies that they bring.
+    pub(crate) names: BTreeSet<PolicyName>,
     /// Those whose status we write.
     pub(crate) judged: Vec<Judged>,
     /// How many there are, and how many of them count, by namespace.
@@ -46,26 +49,31 @@ pub(crate) struct CustomResources {
     pub(crate) decided: Arc<LastDecided>,
 }
 
-/// What was decided last of each policy.
+/// What was decided last of each policy of custom resources.
 #[derive(Default)]
 pub(crate) struct LastDecided {
     by_policy: Mutex<BTreeMap<PolicyName, Vec<Decided>>>,
+    /// When statuses were last written.
+    written: Mutex<Option<Instant>>,
     news: Notify,
 }
 
 /// Notes what a round decided, in which the decisions of one policy stand together.
 pub(super) fn note(work: &Work, decided: &[Decided]) {
     if let Some(custom) = &work.custom_resources {
-        custom.decided.note(decided);
+        custom.decided.note(decided, &custom.names);
     }
 }
 
 impl LastDecided {
-    fn note(&self, decided: &[Decided]) {
+    fn note(&self, decided: &[Decided], names: &BTreeSet<PolicyName>) {
         let mut is_new = false;
         let mut by_policy = self.by_policy();
         for of_one in decided.chunk_by(|one, other| one.policy == other.policy) {
             let name = &of_one[0].policy;
+            if !names.contains(name) {
+                continue;
+            }
             if by_policy.get(name).is_none_or(|before| before != of_one) {
                 by_policy.insert(name.clone(), of_one.to_vec());
                 is_new = true;
@@ -79,6 +87,18 @@ impl LastDecided {
     /// Forgets the policies that are not there any more.
     pub(crate) fn retain(&self, is_there: impl Fn(&PolicyName) -> bool) {
         self.by_policy().retain(|name, _| is_there(name));
+    }
+
+    /// Waits until statuses may be written again.
+    async fn turn(&self) {
+        let last = *self.written();
+        if let Some(last) = last {
+            sleep_until(last + GATHER).await;
+        }
+    }
+
+    fn written(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn of(&self, names: impl Iterator<Item = PolicyName>) -> Vec<Vec<Decided>> {
@@ -124,7 +144,7 @@ impl CustomResources {
                 let members = self.members.get(&name).into_iter().flatten();
                 self.decided.of(members.cloned())
             }
-            Verdict::Route | Verdict::Refused(_) => Vec::new(),
+            Verdict::Route | Verdict::Refused(_) | Verdict::Taken(_) => Vec::new(),
         };
         (decided, troubles)
     }
@@ -142,6 +162,7 @@ pub(super) async fn keep(shared: Arc<Shared>) {
             metrics::resources_read(&seen);
         }
         if lead.term().is_some() {
+            custom.decided.turn().await;
             let failed = write_all(&shared, custom).await;
             if failed.is_some() && failed != complaint {
                 let why = &failed;
@@ -183,6 +204,7 @@ async fn write_all(shared: &Shared, custom: &CustomResources) -> Option<String> 
     for some in due.chunks(WRITES_MAX) {
         // One that ceased to lead meanwhile leaves the rest to the next.
         shared.work.lead.term()?;
+        *custom.decided.written() = Some(Instant::now());
         let writes = some.iter();
         let writes = writes.map(|(one, status)| custom.resources.write_status(one, status));
         // What changed meanwhile is news, and written after it.

@@ -6,8 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::config::{Fleet, WrittenIn};
-use crate::policy::{Policy, PolicyName, RepositoryName};
+use crate::policy::{Policy, PolicyName, RepositoryName, Seniority};
 use crate::world::{BranchName, Fact, Folders};
+
+/// Most applications of all fleets of one namespace: as many as policies of its own. Of 20 kB each they are 20 MB.
+const MEMBERS_OF_NAMESPACE_MAX: usize = 1000;
 
 /// What is known of folders.
 pub(crate) type Listed = BTreeMap<Folders, Fact<BTreeSet<String>>>;
@@ -44,15 +47,31 @@ pub(crate) enum Trouble {
         name: PolicyName,
         fleets: Vec<PolicyName>,
     },
-    /// A custom resource would have a policy of a name that a fleet of the files has, or an older resource.
-    Taken { name: PolicyName, by: WrittenIn },
+    /// A custom resource would have a policy of a name that others have.
+    Taken {
+        name: PolicyName,
+        by: WrittenIn,
+        of: Owner,
+    },
+    /// The fleets of a namespace have too many applications, of which `beyond` of this one do not count.
+    TooMany { fleet: PolicyName, beyond: usize },
+}
+
+/// Who has a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    Files,
+    Namespace(String),
 }
 
 impl Trouble {
     /// Whether it keeps from being promoted what should be.
     pub(crate) fn is_fault(&self) -> bool {
         match self {
-            Self::Unlisted { .. } | Self::Disputed { .. } | Self::Taken { .. } => true,
+            Self::Unlisted { .. }
+            | Self::Disputed { .. }
+            | Self::Taken { .. }
+            | Self::TooMany { .. } => true,
             Self::Empty { .. } | Self::Unfit { .. } => false,
         }
     }
@@ -64,9 +83,10 @@ impl Trouble {
         match self {
             Self::Unlisted { fleet, .. }
             | Self::Empty { fleet, .. }
-            | Self::Unfit { fleet, .. } => fleet.as_str(),
+            | Self::Unfit { fleet, .. }
+            | Self::TooMany { fleet, .. } => fleet.as_str(),
             Self::Disputed { name, .. } => name.as_str(),
-            Self::Taken { name, by } => match by {
+            Self::Taken { name, by, of: _ } => match by {
                 WrittenIn::File(_) => name.as_str(),
                 WrittenIn::Resource { id, .. } => &id.name,
             },
@@ -101,10 +121,23 @@ impl fmt::Display for Trouble {
                     fleets.join(", ")
                 )
             }
-            Self::Taken { name, by } => write!(
+            Self::Taken { name, by, of } => write!(
                 f,
-                "`{name}` of {by} stands still, since the files, or an older custom resource, have a policy of that name"
+                "`{name}` of {by} stands still, since {of} a policy of that name"
             ),
+            Self::TooMany { fleet, beyond } => write!(
+                f,
+                "the fleet `{fleet}` has no policy for {beyond} of its folders, since the fleets of a namespace have {MEMBERS_OF_NAMESPACE_MAX} at most: the oldest fleets come first"
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Files => f.write_str("the files have"),
+            Self::Namespace(name) => write!(f, "the namespace `{name}` has"),
         }
     }
 }
@@ -128,6 +161,26 @@ pub(crate) struct Written<'a> {
     pub(crate) fleets: &'a [Fleet],
     /// Where each of them stands.
     pub(crate) places: &'a BTreeMap<PolicyName, WrittenIn>,
+    /// The names of policies that do not count, which nobody else has.
+    pub(crate) reserved: &'a BTreeMap<PolicyName, WrittenIn>,
+}
+
+/// What a custom resource has a name for.
+struct Offer<'a> {
+    /// The smaller, the older it is.
+    number: usize,
+    namespace: &'a str,
+    name: PolicyName,
+    what: Offered<'a>,
+}
+
+enum Offered<'a> {
+    /// A policy that does not count.
+    Nothing,
+    Policy {
+        of: &'a PolicyName,
+        policy: Policy,
+    },
 }
 
 /// All policies that are written and that fleets have. A policy that is written counts instead of one that a fleet has for its name;
@@ -141,61 +194,138 @@ pub(crate) fn expand(
         policies,
         fleets,
         places,
+        ..
     } = written;
-    let age = |name: &PolicyName| match places.get(name) {
-        Some(WrittenIn::Resource { number, id }) => Some((*number, id.namespace.as_str())),
-        Some(WrittenIn::File(_)) | None => None,
-    };
     let mut expansion = Expansion::default();
-    let of_files = |policy: &&Policy| age(&policy.name).is_none();
-    let plain: Vec<Policy> = policies.iter().filter(of_files).cloned().collect();
-    let (of_resources, of_files): (Vec<&Fleet>, Vec<&Fleet>) = fleets
-        .iter()
-        .partition(|fleet| age(&fleet.sample.name).is_some());
+    let is_of_files = |name: &PolicyName| age(places, name).is_none();
+    let plain = policies.iter().filter(|policy| is_of_files(&policy.name));
+    let plain: Vec<Policy> = plain.cloned().collect();
+    let of_files = fleets.iter();
+    let of_files: Vec<&Fleet> = of_files
+        .filter(|fleet| is_of_files(&fleet.sample.name))
+        .collect();
     let disputed = of_files_alone(plain, &of_files, (branches, listed), &mut expansion);
     let names = expansion.policies.iter().map(|policy| policy.name.clone());
-    let mut taken: BTreeSet<PolicyName> = names.chain(disputed).collect();
-
-    // Which policy comes first, of which resource it is, and the policy.
-    let mut offers: Vec<(usize, &PolicyName, Policy)> = Vec::new();
-    let mut own: BTreeSet<(&str, &PolicyName)> = BTreeSet::new();
-    for policy in policies {
-        if let Some((number, namespace)) = age(&policy.name) {
-            offers.push((number, &policy.name, policy.clone()));
-            own.insert((namespace, &policy.name));
-        }
-    }
-    for fleet in of_resources {
-        let Some((number, namespace)) = age(&fleet.sample.name) else {
-            continue;
-        };
-        let members = members(fleet, (branches, listed), &mut expansion.troubles);
-        let is_free = |name: &PolicyName| !own.contains(&(namespace, name));
-        for name in members.into_iter().filter(is_free) {
-            match fleet.policy(&name) {
-                Ok(policy) => offers.push((number, &fleet.sample.name, policy)),
-                Err(why) => expansion.troubles.push(unfit(fleet, &name, why)),
-            }
-        }
-    }
-    offers.sort_by_key(|(number, ..)| *number);
-    for (_, of, policy) in offers {
-        match taken.insert(policy.name.clone()) {
-            true => {
-                if *of != policy.name {
+    let names = names.chain(disputed).map(|name| (name, Owner::Files));
+    let mut taken: BTreeMap<PolicyName, Owner> = names.collect();
+    for offer in offers(written, (branches, listed), &mut expansion.troubles) {
+        let Offer {
+            number,
+            namespace,
+            name,
+            what,
+        } = offer;
+        let owner = Owner::Namespace(namespace.to_owned());
+        let before = taken.get(&name).cloned();
+        taken.entry(name.clone()).or_insert(owner);
+        match (what, before) {
+            (Offered::Nothing, _) => {}
+            (Offered::Policy { of, policy }, None) => {
+                if *of != name {
                     let members = expansion.members.entry(of.clone()).or_default();
-                    members.insert(policy.name.clone());
+                    members.insert(name);
                 }
-                expansion.policies.push(policy);
+                let seniority = Seniority::Resource(number);
+                expansion.policies.push(Policy {
+                    seniority,
+                    ..policy
+                });
             }
-            false => expansion.troubles.push(Trouble::Taken {
-                name: policy.name,
+            (Offered::Policy { of, .. }, Some(owner)) => expansion.troubles.push(Trouble::Taken {
+                name,
                 by: places[of].clone(),
+                of: owner,
             }),
         }
     }
     expansion.policies.sort_by(|a, b| a.name.cmp(&b.name));
     expansion
+}
+
+/// How old the custom resource of this name is, and whose; `None` for what the files have.
+fn age<'a>(
+    places: &'a BTreeMap<PolicyName, WrittenIn>,
+    name: &PolicyName,
+) -> Option<(usize, &'a str)> {
+    match places.get(name) {
+        Some(WrittenIn::Resource { number, id }) => Some((*number, id.namespace.as_str())),
+        Some(WrittenIn::File(_)) | None => None,
+    }
+}
+
+/// What the custom resources have names for, the oldest first.
+fn offers<'a>(
+    written: Written<'a>,
+    known: Known<'_>,
+    troubles: &mut Vec<Trouble>,
+) -> Vec<Offer<'a>> {
+    let Written {
+        policies,
+        fleets,
+        places,
+        reserved,
+    } = written;
+    let mut offers = Vec::new();
+    for name in reserved.keys() {
+        let what = Offered::Nothing;
+        offers.extend(Offer::of((reserved, name), name.clone(), what));
+    }
+    for policy in policies {
+        let name = &policy.name;
+        let policy = policy.clone();
+        let what = Offered::Policy { of: name, policy };
+        offers.extend(Offer::of((places, name), name.clone(), what));
+    }
+    let own = offers.iter().map(|one| (one.namespace, one.name.clone()));
+    let own: BTreeSet<(&str, PolicyName)> = own.collect();
+    let mut of_resources: Vec<_> = fleets
+        .iter()
+        .filter_map(|fleet| Some((age(places, &fleet.sample.name)?, fleet)))
+        .collect();
+    of_resources.sort_by_key(|(age, _)| *age);
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for ((_, namespace), fleet) in of_resources {
+        let of = &fleet.sample.name;
+        let mut members = members(fleet, known, troubles);
+        members.retain(|name| !own.contains(&(namespace, name.clone())));
+        let count = counts.entry(namespace).or_default();
+        let room = MEMBERS_OF_NAMESPACE_MAX - *count;
+        if members.len() > room {
+            let beyond = members.len() - room;
+            let fleet = of.clone();
+            troubles.push(Trouble::TooMany { fleet, beyond });
+            members.truncate(room);
+        }
+        *count += members.len();
+        for name in members {
+            match fleet.policy(&name) {
+                Ok(policy) => {
+                    let what = Offered::Policy { of, policy };
+                    offers.extend(Offer::of((places, of), name, what));
+                }
+                Err(why) => troubles.push(unfit(fleet, &name, why)),
+            }
+        }
+    }
+    offers.sort_by_key(|offer| offer.number);
+    offers
+}
+
+impl<'a> Offer<'a> {
+    /// What the resource of a name offers; nothing where the files have it.
+    fn of(
+        (places, of): (&'a BTreeMap<PolicyName, WrittenIn>, &PolicyName),
+        name: PolicyName,
+        what: Offered<'a>,
+    ) -> Option<Self> {
+        let (number, namespace) = age(places, of)?;
+        Some(Self {
+            number,
+            namespace,
+            name,
+            what,
+        })
+    }
 }
 
 /// The policies of the files, and of fleets in files. Gives the names that stand still, since two fleets have them.
@@ -280,7 +410,7 @@ fn unfit(fleet: &Fleet, name: &PolicyName, why: String) -> Trouble {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use serde_json::{Value as Json, json};
 
@@ -294,6 +424,7 @@ apiVersion: towpath.dev/v1alpha1
 kind: Settings
 repositories: { deploy: { url: deploy.git } }
 custom-resources: { namespaces: { team-a: {}, team-b: {} } }
+registries: { ghcr.io: { poll-interval: 5m } }
 policies: []
 ---
 kind: PromotionPolicy
@@ -353,6 +484,7 @@ spec:
             policies: &config.policies,
             fleets: &config.fleets,
             places: &config.written_in,
+            reserved: &config.reserved,
         };
         let Expansion {
             policies, troubles, ..
@@ -373,10 +505,99 @@ spec:
         assert_eq!(paths, expected);
         let told: Vec<String> = troubles.iter().map(ToString::to_string).collect();
         insta::assert_snapshot!(told.join("\n"), @"
-        `api` of promotionpolicies/team-a/api stands still, since the files, or an older custom resource, have a policy of that name
-        `web` of promotionpolicies/team-b/fleet-b stands still, since the files, or an older custom resource, have a policy of that name
-        `late` of promotionpolicies/team-a/late stands still, since the files, or an older custom resource, have a policy of that name
-        `shared` of promotionpolicies/team-a/fleet-a stands still, since the files, or an older custom resource, have a policy of that name
+        `api` of promotionpolicies/team-a/api stands still, since the files have a policy of that name
+        `web` of promotionpolicies/team-b/fleet-b stands still, since the files have a policy of that name
+        `late` of promotionpolicies/team-a/late stands still, since the namespace `team-b` has a policy of that name
+        `shared` of promotionpolicies/team-a/fleet-a stands still, since the namespace `team-b` has a policy of that name
+        ");
+    }
+
+    /// What these resources have, where each fleet but that of the files has the folders.
+    fn expanded(made: &[(&str, Json)], folders: &[String]) -> Expansion {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("towpath.yaml");
+        std::fs::write(&file, SETTINGS).unwrap();
+        let resources = (0..).zip(made);
+        let resources: Vec<_> = resources
+            .map(|(number, (namespace, object))| Resource::sample(object, namespace, number))
+            .collect();
+        let config = load_with(&file, &resources).unwrap();
+        let branches = BTreeMap::from([("deploy".parse().unwrap(), "main".to_owned())]);
+        let listed = config.fleets.iter().map(|fleet| {
+            let names = match fleet.sample.name.as_str() {
+                "platform" => BTreeSet::new(),
+                "other" => BTreeSet::from(["own".to_owned()]),
+                _ => folders.iter().cloned().collect(),
+            };
+            (folders_of(fleet, &branches), Fact::Known(names))
+        });
+        let listed: Listed = listed.collect();
+        let written = Written {
+            policies: &config.policies,
+            fleets: &config.fleets,
+            places: &config.written_in,
+            reserved: &config.reserved,
+        };
+        expand(written, &branches, &listed)
+    }
+
+    fn told(expansion: &Expansion) -> String {
+        let lines = expansion.troubles.iter().map(ToString::to_string);
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn a_policy_that_does_not_count_keeps_its_name_from_fleets_of_others_and_of_its_own_namespace()
+    {
+        let mut wrong = object("api", false);
+        wrong["spec"]["repository"] = json!("nowhere");
+        let of_another = [
+            ("team-a", wrong.clone()),
+            ("team-b", object("fleet-b", true)),
+        ];
+        let expansion = expanded(&of_another, &["api".to_owned()]);
+        assert!(expansion.policies.is_empty());
+        insta::assert_snapshot!(told(&expansion), @"
+        the fleet `platform` has no policies, since there are no folders `apps/{policy}` on `main` of `deploy`
+        `api` of promotionpolicies/team-b/fleet-b stands still, since the namespace `team-a` has a policy of that name
+        ");
+        let of_its_own = [("team-a", wrong), ("team-a", object("fleet-a", true))];
+        assert!(
+            expanded(&of_its_own, &["api".to_owned()])
+                .policies
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn a_namespace_has_so_many_applications_and_takes_nothing_from_another() {
+        let made = [
+            ("team-a", object("second", true)),
+            ("team-a", object("first", true)),
+            ("team-b", object("other", true)),
+        ];
+        let names = |count: usize| (0..count).map(|number| format!("app-{number:04}"));
+        let expansion = expanded(&made[..1], &names(1000).collect::<Vec<_>>());
+        assert_eq!(expansion.policies.len(), 1000);
+        assert_eq!(expansion.troubles.len(), 1, "of the fleet without folders");
+
+        let folders: Vec<String> = names(1001).collect();
+        let expansion = expanded(&made, &folders);
+        let members = |fleet: &str| {
+            expansion
+                .members
+                .get(&fleet.parse().unwrap())
+                .map(|all| all.len())
+        };
+        assert_eq!(
+            (members("second"), members("first"), members("other")),
+            (Some(1000), None, Some(1))
+        );
+        let told: Vec<String> = expansion.troubles.iter().map(ToString::to_string).collect();
+        let of_many = told.iter().filter(|line| line.contains("of its folders,"));
+        insta::assert_snapshot!(of_many.cloned().collect::<Vec<_>>().join("\n"), @"
+        the fleet `second` has no policy for 1 of its folders, since the fleets of a namespace have 1000 at most: the oldest fleets come first
+        the fleet `first` has no policy for 1001 of its folders, since the fleets of a namespace have 1000 at most: the oldest fleets come first
         ");
     }
 }

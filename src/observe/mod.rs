@@ -6,6 +6,7 @@
 mod answers;
 mod applications;
 mod branch;
+mod carried;
 mod checks;
 mod fleets;
 mod folders;
@@ -43,6 +44,7 @@ use crate::world::{
 
 use answers::Asked;
 pub(crate) use branch::{HISTORY_LENGTH_MAX, holds_file, told};
+pub(crate) use carried::Listings;
 pub(crate) use fleets::{Expansion, Listed, Trouble, Written, expand, folders_of};
 use requests::Requests;
 use source::Commits;
@@ -75,6 +77,8 @@ pub(crate) struct Sources {
     /// `None` where no server is asked.
     probe: Option<Probe>,
     readings: Mutex<World>,
+    /// The image repositories that are to be listed, whoever does.
+    owed: Mutex<BTreeSet<Repository>>,
 }
 
 /// Whether a reading differs from the one before.
@@ -104,6 +108,7 @@ impl Sources {
             connections: BTreeMap::new(),
             probe: None,
             readings: Mutex::new(World::default()),
+            owed: Mutex::default(),
         }
     }
 
@@ -458,6 +463,11 @@ impl Sources {
         let of_sources = join3(join_all(histories), join_all(ranges), join_all(ancestries));
         let elsewhere = join(join_all(renderings), self.ask_servers(inquiries, clock));
         join3(of_sources, elsewhere, of_images).await;
+    }
+
+    fn owed(&self) -> MutexGuard<'_, BTreeSet<Repository>> {
+        let owed = self.owed.lock();
+        owed.expect("nothing panics while it holds the names")
     }
 
     fn readings(&self) -> MutexGuard<'_, World> {

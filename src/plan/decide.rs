@@ -58,7 +58,7 @@ impl<'a> Desk<'a> {
 
 impl<'a> Subject<'a> {
     fn owner(self) -> Owner<'a> {
-        (&self.policy.name, &self.environment.name, self.name)
+        Owner::new(self.policy, &self.environment.name, self.name)
     }
 }
 

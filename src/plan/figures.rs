@@ -20,7 +20,7 @@ use crate::policy::select::choose::Downgrade;
 use crate::policy::select::rule::RuleText;
 use crate::policy::{
     After, ArgoCd, Deliver, Environment, ImageName, OnDegraded, Policy, PolicyImage,
-    RepositoryName, Same, SubjectTemplate, Update,
+    RepositoryName, Same, Seniority, SubjectTemplate, Update,
 };
 use crate::world::{BranchFacts, BranchName, Fact, File, ImageFacts, Listing, TagDetails, World};
 
@@ -171,6 +171,7 @@ fn policy(number: usize) -> Policy {
         images: BTreeMap::from([(image(), PolicyImage { repository })]),
         together: false,
         environments,
+        seniority: Seniority::File,
     }
 }
 

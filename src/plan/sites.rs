@@ -1,7 +1,7 @@
 //! Every place that a policy writes, with what stands there: no decision, so no registry is needed.
 
 use super::Scope;
-use super::contested::Contested;
+use super::contested::{Contested, Owner};
 use super::facts::branch_facts;
 use super::remembered::Remembered;
 use super::standing::{Ask, Located, SiteStandings, Standings, on_one_line};
@@ -45,7 +45,7 @@ pub(crate) fn sites(scope: &Scope<'_>, policy: &Policy, world: &World) -> Vec<Li
         .flat_map(|(environment, branch)| {
             let standings = &standings;
             policy.images.iter().flat_map(move |(name, image)| {
-                let owner = (&policy.name, &environment.name, name);
+                let owner = Owner::new(policy, &environment.name, name);
                 let each = standings.each(environment, name, (branch, &image.repository));
                 each.map(move |(_, standings)| (owner, branch, standings))
             })
@@ -54,7 +54,7 @@ pub(crate) fn sites(scope: &Scope<'_>, policy: &Policy, world: &World) -> Vec<Li
     let mut listed = Vec::new();
     for (environment, branch) in of_environment() {
         for (name, image) in &policy.images {
-            let owner = (&policy.name, &environment.name, name);
+            let owner = Owner::new(policy, &environment.name, name);
             let of_image = |site: &Site, standings: SiteStandings, refused| Listed {
                 environment: environment.name.clone(),
                 image: name.clone(),

@@ -5,6 +5,7 @@
 mod after;
 mod argo_cd;
 mod deliver;
+mod expression;
 mod folders;
 pub(crate) mod gate;
 pub(crate) mod select;
@@ -39,6 +40,16 @@ pub(crate) struct Policy {
     pub(crate) together: bool,
     /// In the order of the file.
     pub(crate) environments: Vec<Environment>,
+    pub(crate) seniority: Seniority,
+}
+
+/// Which of two policies comes first where only one can have something: the lesser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Seniority {
+    /// It stands in a file.
+    File,
+    /// It came from a custom resource; the smaller the number, the older that is.
+    Resource(usize),
 }
 
 /// One image of a policy.

@@ -3,6 +3,7 @@
 use bed::Process;
 use bed::argo::{Argo, Fault, POLICIES, ROUTES};
 use serde_json::{Value as Json, json};
+use towpath::demo_registry::{Image, Kind};
 
 use crate::daemon::get;
 use crate::lab::{Lab, kustomization, promotions};
@@ -176,6 +177,90 @@ fn an_api_server_that_goes_away_takes_no_policy_with_it() {
         ran.stderr
     );
     assert!(ran.stderr.contains("--files-only"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_change_of_a_resource_has_no_image_of_others_listed_anew() {
+    let mut story = Story::new(&["api"]);
+    story.lab.reads_seldom();
+    let path = story.lab.path().join("deploy.git").display().to_string();
+    story.lab.source(&format!("url: {path}"));
+    let of_image = |name: &str| story.lab.image(&format!("acme/{name}"));
+    for name in ["other", "third"] {
+        let image = of_image(name);
+        let file = format!("{}/kustomization.yaml", overlay(name));
+        story
+            .lab
+            .commit(name, &[(&file, &kustomization(&image, FIRST))]);
+        let image = Image::default();
+        story
+            .lab
+            .registry
+            .push(&format!("acme/{name}"), FIRST, &image);
+    }
+    story.argo.apply(POLICIES, story.policy("api"));
+    let daemon = story.start();
+    daemon.wait_until("readiness", || is_ready(&daemon));
+    daemon.wait_until("its status", || story.image("api")["current"] == FIRST);
+    let mut listings = story.lab.registry.take_requests();
+    assert!(listings.remove(&Kind::Tags) >= Some(1));
+
+    let mut other = story.policy("other");
+    other["spec"]["images"]["web"] = json!(of_image("other"));
+    story.argo.apply(POLICIES, other);
+    daemon.wait_until("another", || story.image("other")["current"] == FIRST);
+    // One more is ordered by a history that nobody needed before, so that all edges are connected anew.
+    story.argo.delete(POLICIES, "other");
+    let mut third = story.policy("third");
+    third["spec"]["images"]["web"] = json!(of_image("third"));
+    third["spec"]["environments"][0]["tags"] = json!({
+        "pattern": "develop-{number}-{sha}", "newest-by": "commits", "source": "code",
+    });
+    story.argo.apply(POLICIES, third);
+    daemon.wait_until("a third", || story.image("third")["current"] == FIRST);
+    let mut listings = story.lab.registry.take_requests();
+    assert_eq!(
+        listings.remove(&Kind::Tags),
+        Some(2),
+        "one for each that is new"
+    );
+}
+
+#[test]
+fn one_that_follows_writes_no_status() {
+    let mut story = Story::new(&["api"]);
+    story
+        .lab
+        .leadership("{ kubeconfig: kubeconfig, namespace: argocd }");
+    story.argo.put(
+        "leases",
+        json!({
+            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": { "name": "towpath" },
+            "spec": {
+                "holderIdentity": "somebody", "leaseDurationSeconds": 3600,
+                "renewTime": "2026-03-01T09:00:00.000000Z", "acquireTime": "2026-03-01T09:00:00.000000Z",
+            },
+        }),
+    );
+    let daemon = story.start();
+    daemon.wait_until("readiness", || is_ready(&daemon));
+    for round in 1..=3 {
+        let mut policy = story.policy("api");
+        policy["spec"]["environments"][0]["name"] = json!(format!("dev-{round}"));
+        story.argo.apply(POLICIES, policy);
+        daemon.wait_until("the change", || {
+            daemon.log().matches("new configuration").count() >= round
+        });
+    }
+    let asked = story.argo.take_asked().join("\n");
+    assert!(
+        asked.contains("promotionpolicies") && !asked.contains("PATCH"),
+        "{asked}"
+    );
+    assert_eq!(
+        story.argo.get(POLICIES, "api").unwrap()["status"],
+        Json::Null
+    );
 }
 
 #[test]

@@ -160,6 +160,12 @@ impl Lab {
         self.configure();
     }
 
+    /// Reads registries and repositories every hour.
+    pub(crate) fn reads_seldom(&mut self) {
+        self.interval = "1h";
+        self.configure();
+    }
+
     /// Sets what stands behind `host` in `registries:`.
     pub(crate) fn registry_settings(&mut self, host: &str, settings: &str) {
         self.registries.insert(host.to_owned(), settings.to_owned());

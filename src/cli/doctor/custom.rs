@@ -8,7 +8,7 @@ use super::{Bounds, SILENT};
 use crate::cli::check::count;
 use crate::cli::{Failure, SourceArgs};
 use crate::cluster::resources::{NamespaceSeen, Seen};
-use crate::config::{self, Config, CustomResourcesSettings, Judged, Verdict};
+use crate::config::{self, Config, CustomResourcesSettings, Judged};
 use crate::daemon;
 
 /// How the reading of custom resources went.
@@ -58,7 +58,7 @@ fn told(subject: &Subject, judged: &[Judged], seen: &Seen) -> Vec<Finding> {
     for Judged { id, verdict, .. } in judged {
         let (all, refused) = counts.entry(&id.namespace).or_default();
         *all += 1;
-        *refused += usize::from(matches!(verdict, Verdict::Refused(_)));
+        *refused += usize::from(verdict.problems().is_some());
     }
     let namespaces = seen.namespaces.iter().map(|seen| {
         let NamespaceSeen {

@@ -3,6 +3,8 @@
 //! Not here: what they say (`config`), and what their status says (`daemon`).
 //! Invariant: what was seen stays until the server says otherwise. A server that cannot be asked, or that refuses, takes nothing away.
 
+mod whole;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -12,18 +14,22 @@ use serde_json::Value as Json;
 use serde_json::value::RawValue;
 
 use super::error::ClusterError;
-use super::kept::{Kept, Part, Reading, Readings, Standing};
+use super::kept::{Kept, Objects, Part, Reading, Readings, Standing};
 use super::kubernetes::{Kubernetes, KubernetesOptions};
 use super::nouns::{Kind, name_of};
 use super::{Namespace, Pace, wire};
 use crate::login::{Clock, ClusterWay, Environment};
 use crate::world::ObjectName;
+use whole::{BEYOND, Holds, has_room, trim};
 
 /// The group of our custom resources.
 pub(crate) const GROUP: &str = "towpath.dev";
 
 /// Largest `spec` that is kept, in bytes: 64 environments of 4 KiB each. A policy has about 1 kB, and an API server takes 1.5 MB.
 const SPEC_BYTES_MAX: usize = 256 * 1024;
+
+/// Largest `status` that is kept: twice what we write of 200 images. A larger one is not ours, and written over.
+const STATUS_BYTES_MAX: usize = 256 * 1024;
 
 /// How the cluster with the custom resources is read.
 #[derive(Clone, Debug)]
@@ -64,6 +70,8 @@ pub(crate) struct Resource {
     pub(crate) created: Option<Timestamp>,
     /// What it says, or why that cannot be told.
     pub(crate) spec: Result<Json, String>,
+    /// How long that is, as JSON.
+    bytes: usize,
     /// What stands there of how it is; `Null` for nothing.
     pub(crate) status: Json,
     is_being_deleted: bool,
@@ -174,11 +182,7 @@ impl Resources {
             let there = all.filter(|resource| !resource.is_being_deleted);
             seen.resources.extend(there);
         }
-        let age = |resource: &Arc<Resource>| {
-            let created = resource.created.unwrap_or(Timestamp::MAX);
-            (created, resource.id.clone())
-        };
-        seen.resources.sort_by_cached_key(age);
+        seen.resources.sort_by_cached_key(|resource| resource.age());
         seen.namespaces
             .sort_by(|a, b| a.namespace.cmp(&b.namespace));
         Some(seen)
@@ -205,10 +209,7 @@ impl Resources {
         status: &Json,
     ) -> Result<bool, ClusterError> {
         let Resource { id, version, .. } = resource;
-        let name = ObjectName {
-            namespace: id.namespace.as_str().into(),
-            name: id.name.as_str().into(),
-        };
+        let name = resource.name();
         match id.kind {
             ResourceKind::Policy => {
                 let kubernetes = &self.kubernetes;
@@ -267,6 +268,7 @@ impl Resource {
             let read = serde_json::from_str(raw.get());
             read.map_err(|_| "it is nested too deeply to be read".to_owned())
         };
+        let bytes = spec.as_deref().map_or(0, |raw| raw.get().len());
         let spec = match spec.as_deref() {
             Some(raw) if raw.get().len() > SPEC_BYTES_MAX => Err(too_large()),
             raw => raw.map_or(Ok(Json::Null), read),
@@ -284,8 +286,10 @@ impl Resource {
                 .creation_timestamp
                 .and_then(|created| created.parse().ok()),
             spec,
+            bytes,
             status: status
                 .as_deref()
+                .filter(|raw| raw.get().len() <= STATUS_BYTES_MAX)
                 .and_then(|raw| read(raw).ok())
                 .unwrap_or_default(),
             is_being_deleted: metadata.deletion_timestamp.is_some(),
@@ -295,19 +299,38 @@ impl Resource {
 
     /// One that nobody has made yet, as `spec` would have it.
     pub(crate) fn written(id: ResourceId, spec: Json) -> Arc<Self> {
+        let bytes = spec.to_string().len();
         Arc::new(Self {
             id,
             uid: String::new(),
             generation: 0,
             version: String::new(),
             created: None,
-            spec: match spec.to_string().len() > SPEC_BYTES_MAX {
+            spec: match bytes > SPEC_BYTES_MAX {
                 true => Err(too_large()),
                 false => Ok(spec),
             },
+            bytes,
             status: Json::Null,
             is_being_deleted: false,
         })
+    }
+
+    /// What the oldest has least of.
+    fn age(&self) -> (Timestamp, ResourceId) {
+        (self.created.unwrap_or(Timestamp::MAX), self.id.clone())
+    }
+
+    fn name(&self) -> ObjectName {
+        ObjectName {
+            namespace: self.id.namespace.as_str().into(),
+            name: self.id.name.as_str().into(),
+        }
+    }
+
+    /// Whether what it says is kept.
+    fn is_whole(&self) -> bool {
+        !matches!(&self.spec, Err(why) if why == BEYOND)
     }
 
     /// Whether it is the same and says the same; how it stands we write ourselves.
@@ -319,6 +342,7 @@ impl Resource {
             version: _,
             created,
             spec,
+            bytes: _,
             status: _,
             is_being_deleted,
         } = self;
@@ -370,9 +394,37 @@ impl Kind for RouteResource {
     }
 }
 
+impl Holds for PolicyResource {
+    fn resource(&self) -> &Arc<Resource> {
+        &self.0
+    }
+
+    fn holding(resource: Arc<Resource>) -> Self {
+        Self(resource)
+    }
+}
+
+impl Holds for RouteResource {
+    fn resource(&self) -> &Arc<Resource> {
+        &self.0
+    }
+
+    fn holding(resource: Arc<Resource>) -> Self {
+        Self(resource)
+    }
+}
+
 impl Part for PolicyResource {
     fn of(readings: &mut Readings) -> &mut Vec<Reading<Self>> {
         &mut readings.policies
+    }
+
+    fn trim(objects: &mut Objects<Self>) {
+        trim(objects);
+    }
+
+    fn misses_some(objects: &Objects<Self>) -> bool {
+        has_room(objects)
     }
 
     fn is_like(&self, other: &Self) -> bool {
@@ -383,6 +435,14 @@ impl Part for PolicyResource {
 impl Part for RouteResource {
     fn of(readings: &mut Readings) -> &mut Vec<Reading<Self>> {
         &mut readings.routes
+    }
+
+    fn trim(objects: &mut Objects<Self>) {
+        trim(objects);
+    }
+
+    fn misses_some(objects: &Objects<Self>) -> bool {
+        has_room(objects)
     }
 
     fn is_like(&self, other: &Self) -> bool {
@@ -410,6 +470,7 @@ impl Resource {
             version: String::new(),
             created: Timestamp::from_second(created).ok(),
             spec: Ok(object["spec"].clone()),
+            bytes: object["spec"].to_string().len(),
             status: Json::Null,
             is_being_deleted: false,
         })

@@ -170,7 +170,10 @@ impl Leaf for Statuses {
 
 impl Leaf for Pattern {
     fn parse(text: &str) -> Result<Self, Refusal> {
-        Self::new(text).map_err(|_| Refusal::new(format!("`{text}` is not a regular expression")))
+        Self::new(text).map_err(|why| {
+            let message = format!("`{text}` is not a regular expression that can be used: {why}");
+            Refusal::new(message)
+        })
     }
 }
 
@@ -680,7 +683,7 @@ mod tests {
         30:62 `$.a.b` is not a JSON pointer [write `/a/b`]
         36:48 a condition is exactly one of `equals`, `matches`, `at-least` and `at-most` [several conditions are a list: `json: [{ .. }, { .. }]`]
         42:48 a condition is exactly one of `equals`, `matches`, `at-least` and `at-most` [several conditions are a list: `json: [{ .. }, { .. }]`]
-        48:75 `(` is not a regular expression
+        48:75 `(` is not a regular expression that can be used: it cannot be read
         54:76 `many` is not a number
         60:74 expected a text, a number, `true` or `false`, found a list
         66:48 unknown key `cel` [known here: `status`, `json`]

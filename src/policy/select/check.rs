@@ -4,14 +4,13 @@
 
 use std::fmt;
 
-use globset::Glob;
-
 use super::constraint::{Constraint, ConstraintError};
 use super::prerelease::{Prerelease, PrereleaseError};
 use super::rule::{Ignore, Kind, Match, Of, Order, RuleText, TagRule};
 use super::shape::{Part, Shape, ShapeError};
 use super::{Fact, did_you_mean};
 use crate::image::{ParseTagError, Tag};
+use crate::policy::expression;
 
 /// The words under `newest-by`, in the order in which the default tries them.
 const ORDERS: [(&str, Fact); 7] = [
@@ -299,13 +298,12 @@ impl Check {
     }
 
     fn ignore(&mut self, place: usize, glob: &str) -> Option<Ignore> {
-        match Glob::new(glob) {
-            Ok(parsed) => Some(Ignore {
+        match expression::glob(glob) {
+            Ok(regex) => Some(Ignore {
                 glob: glob.into(),
-                matcher: parsed.compile_matcher(),
+                regex,
             }),
-            Err(error) => {
-                let reason = error.kind().to_string();
+            Err(reason) => {
                 let glob = glob.to_owned();
                 self.refuse(RuleKey::Ignore(place), 0, RuleError::Glob { glob, reason });
                 None

@@ -6,7 +6,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use globset::GlobMatcher;
+use regex::bytes::Regex;
 
 use super::constraint::{Admission, Constraint};
 use super::prerelease::{Prerelease, label_of};
@@ -71,7 +71,7 @@ pub(super) struct Match {
 #[derive(Clone, Debug)]
 pub(super) struct Ignore {
     pub(super) glob: Arc<str>,
-    pub(super) matcher: GlobMatcher,
+    pub(super) regex: Arc<Regex>,
 }
 
 /// What orders the candidates of a rule.
@@ -204,7 +204,7 @@ impl TagRule {
         if is_attachment(tag.as_str()) {
             return Err(Exclusion::Attachment);
         }
-        let ignored = |ignore: &&Ignore| ignore.matcher.is_match(tag.as_str());
+        let ignored = |ignore: &&Ignore| ignore.regex.is_match(tag.as_str().as_bytes());
         if let Some(ignore) = matching.ignore.iter().find(ignored) {
             let glob = Arc::clone(&ignore.glob);
             return Err(Exclusion::Ignored { glob });

@@ -1,25 +1,22 @@
 //! Shapes of tags: a pattern or a regular expression with named parts, and what the parts of a tag say.
 //!
 //! Not here: constraints on the version that a part spells, and what orders the candidates.
-//! Invariant: a shape is compiled once, and matches whole tags only.
+//! Invariant: a shape matches whole tags only.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::{Range, RangeInclusive};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use regex::Regex;
+use regex::bytes::Regex;
+use regex_syntax::hir::{Capture, Hir, HirKind, Repetition};
 
 use super::{Exclusion, did_you_mean};
 use crate::image::Tag;
 use crate::image::version::{Version, parse_number};
-
-/// The compiled expressions that some shape uses. The policies of a fleet share a few patterns, and each takes about
-/// 50 kB and 0.2 ms to compile: for 1,000 policies that would be half of the memory, and most of the start.
-static COMPILED: Mutex<BTreeMap<String, Weak<Regex>>> = Mutex::new(BTreeMap::new());
+use crate::policy::expression::{Size, in_short, shared};
 
 /// Digits of the name of a commit, shortened or whole; the expression of `{sha}` has the same.
 const SHA_LENGTHS: RangeInclusive<usize> = 7..=64;
@@ -38,16 +35,27 @@ pub(crate) enum Part {
     Any,
 }
 
-/// A compiled pattern or regular expression.
+/// A pattern or regular expression that tags can be read by.
 #[derive(Clone, Debug)]
 pub(super) struct Shape {
-    regex: Arc<Regex>,
-    /// The same, where the shape can be read so.
-    straight: Option<Straight>,
-    /// Each with the number of its group, which is found sooner than its name.
-    parts: Vec<(Part, usize)>,
+    reader: Reader,
+    parts: Vec<Part>,
     /// How the rule spells it, for people: `` the pattern `develop-{sha}` ``.
     spelled: Arc<str>,
+}
+
+/// What finds the parts in a tag.
+#[derive(Clone, Debug)]
+enum Reader {
+    Straight(Straight),
+    Compiled(Compiled),
+}
+
+/// A regular expression, and of each part the number of its group, which is found sooner than its name.
+#[derive(Clone, Debug)]
+struct Compiled {
+    regex: Arc<Regex>,
+    groups: Vec<(Part, usize)>,
 }
 
 /// Where each part stands in a tag, by its number.
@@ -257,48 +265,35 @@ fn known_parts() -> String {
 }
 
 impl Shape {
-    /// Compiles a pattern such as `main-{number}-{sha}`.
+    /// Reads a pattern such as `main-{number}-{sha}`.
     pub(super) fn of_pattern(pattern: &str) -> Result<Self, Vec<ShapeProblem>> {
-        let mut reader = PatternReader::default();
-        reader.read(pattern);
-        let PatternReader {
-            expression,
-            parts: named,
-            mut problems,
-            before: _,
-        } = reader;
-        problems.extend(misplaced(&named));
-        if pattern.is_empty() {
-            problems.push(ShapeProblem {
-                offset: 0,
-                reason: ShapeError::Empty,
-            });
-        }
-        if !problems.is_empty() {
-            return Err(problems);
-        }
-        let spelled = format!("the pattern `{pattern}`");
-        let straight = Straight::of(pattern);
-        compile((&expression, straight), &named, spelled).map_err(|problem| vec![problem])
+        let (expression, named) = read_pattern(pattern)?;
+        let reader = match Straight::of(pattern) {
+            Some(straight) => Reader::Straight(straight),
+            None => {
+                let compiled = Compiled::new(&expression, (&named, Size::Pattern));
+                Reader::Compiled(compiled.map_err(|problem| vec![problem])?)
+            }
+        };
+        Ok(Self {
+            reader,
+            parts: parts(&named),
+            spelled: format!("the pattern `{pattern}`").into(),
+        })
     }
 
     /// Compiles a regular expression, which must match whole tags; its named groups are parts.
     pub(super) fn of_regex(text: &str) -> Result<Self, Vec<ShapeProblem>> {
-        if let Err(error) = regex_syntax::parse(text) {
-            return Err(vec![unreadable(&error)]);
-        }
-        let regex = Regex::new(text).map_err(|error| vec![too_large(&error)])?;
+        let read = regex_syntax::parse(text).map_err(|error| vec![unreadable(&error)])?;
         let mut named = Vec::new();
         let mut problems = Vec::new();
-        for name in regex.capture_names().flatten() {
+        for name in group_names(&read) {
             let offset = text.find(&format!("<{name}>")).map_or(0, |at| at + 1);
-            match Part::named(name) {
+            match Part::named(&name) {
                 Some(part) => named.push((offset, part)),
                 None => problems.push(ShapeProblem {
                     offset,
-                    reason: ShapeError::UnknownPart {
-                        name: name.to_owned(),
-                    },
+                    reason: ShapeError::UnknownPart { name },
                 }),
             }
         }
@@ -306,12 +301,16 @@ impl Shape {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let spelled = format!("the regular expression `{text}`");
-        compile((text, None), &named, spelled).map_err(|problem| vec![problem])
+        let compiled = Compiled::new(text, (&named, Size::Regex));
+        Ok(Self {
+            reader: Reader::Compiled(compiled.map_err(|problem| vec![problem])?),
+            parts: parts(&named),
+            spelled: format!("the regular expression `{text}`").into(),
+        })
     }
 
     pub(super) fn has(&self, part: Part) -> bool {
-        self.parts.iter().any(|(other, _)| *other == part)
+        self.parts.contains(&part)
     }
 
     /// Whether the parts spell a version, whole or partial.
@@ -321,9 +320,9 @@ impl Shape {
 
     /// What the parts of `tag` say, where the whole of it matches.
     pub(super) fn read(&self, tag: &str) -> Result<Reading, Exclusion> {
-        let spans = match &self.straight {
-            Some(straight) => straight.spans(tag),
-            None => self.spans(tag),
+        let spans = match &self.reader {
+            Reader::Straight(straight) => straight.spans(tag),
+            Reader::Compiled(compiled) => compiled.spans(tag),
         };
         let Some(spans) = spans else {
             return Err(Exclusion::Mismatch {
@@ -331,55 +330,96 @@ impl Shape {
             });
         };
         let mut reading = Reading::default();
-        for &(part, _) in &self.parts {
+        for &part in &self.parts {
             let read = read_part(part, (tag, &spans), &mut reading);
             read.ok_or(Exclusion::Unreadable { part })?;
         }
         Ok(reading)
     }
+}
 
-    /// Where the parts stand in `tag`, by the regular expression.
+impl Compiled {
+    fn new(expression: &str, (named, size): Named<'_>) -> Result<Self, ShapeProblem> {
+        let too_large = |error: regex::Error| ShapeProblem {
+            offset: 0,
+            reason: ShapeError::Regex {
+                reason: in_short(&error),
+            },
+        };
+        let whole = format!(r"\A(?:{expression})\z");
+        // Tags are ASCII, and classes of all Unicode make large machines; some cannot be said without.
+        let ascii = shared(&format!("(?-u){whole}"), size);
+        let regex = ascii.or_else(|_| shared(&whole, size)).map_err(too_large)?;
+        let group = |part: Part| {
+            let mut names = regex.capture_names();
+            // `{any}` may stand several times, and nothing is read from it.
+            names
+                .position(|name| name == Some(part.name()))
+                .unwrap_or(0)
+        };
+        Ok(Self {
+            groups: named.iter().map(|&(_, part)| (part, group(part))).collect(),
+            regex: regex.clone(),
+        })
+    }
+
+    /// Where the parts stand in `tag`.
     fn spans(&self, tag: &str) -> Option<Spans> {
-        let found = self.regex.captures(tag)?;
+        let found = self.regex.captures(tag.as_bytes())?;
         let mut spans = Spans::default();
-        for &(part, group) in &self.parts {
+        for &(part, group) in &self.groups {
             spans.0[part as usize] = found.get(group).map(|text| (text.start(), text.end()));
         }
         Some(spans)
     }
 }
 
-fn compile(
-    (expression, straight): (&str, Option<Straight>),
-    named: &[(usize, Part)],
-    spelled: String,
-) -> Result<Shape, ShapeProblem> {
-    let regex = shared(format!(r"\A(?:{expression})\z")).map_err(|e| too_large(&e))?;
-    let group = |part: Part| {
-        let mut names = regex.capture_names();
-        // `{any}` may stand several times, and nothing is read from it.
-        names
-            .position(|name| name == Some(part.name()))
-            .unwrap_or(0)
-    };
-    Ok(Shape {
-        parts: named.iter().map(|&(_, part)| (part, group(part))).collect(),
-        regex: regex.clone(),
-        straight,
-        spelled: spelled.into(),
-    })
+/// Parts with the bytes before each, and how large what is made of them may be.
+type Named<'a> = (&'a [(usize, Part)], Size);
+
+fn parts(named: &[(usize, Part)]) -> Vec<Part> {
+    named.iter().map(|&(_, part)| part).collect()
 }
 
-/// The compiled expression, the same one for all who ask while it is in use.
-fn shared(expression: String) -> Result<Arc<Regex>, regex::Error> {
-    let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(regex) = compiled.get(&expression).and_then(Weak::upgrade) {
-        return Ok(regex);
+/// A regular expression, and its parts with the bytes before each.
+type Spelled = (String, Vec<(usize, Part)>);
+
+/// The regular expression of a pattern, and its parts.
+fn read_pattern(pattern: &str) -> Result<Spelled, Vec<ShapeProblem>> {
+    let mut reader = PatternReader::default();
+    reader.read(pattern);
+    let PatternReader {
+        expression,
+        parts: named,
+        mut problems,
+        before: _,
+    } = reader;
+    problems.extend(misplaced(&named));
+    if pattern.is_empty() {
+        problems.push(ShapeProblem {
+            offset: 0,
+            reason: ShapeError::Empty,
+        });
     }
-    let regex = Arc::new(Regex::new(&expression)?);
-    compiled.retain(|_, regex| regex.strong_count() > 0);
-    compiled.insert(expression, Arc::downgrade(&regex));
-    Ok(regex)
+    match problems.is_empty() {
+        true => Ok((expression, named)),
+        false => Err(problems),
+    }
+}
+
+/// The names of the groups of an expression, in their order.
+fn group_names(expression: &Hir) -> Vec<String> {
+    match expression.kind() {
+        HirKind::Capture(Capture { name, sub, .. }) => {
+            let own = name.iter().map(|name| name.to_string());
+            own.chain(group_names(sub)).collect()
+        }
+        HirKind::Repetition(Repetition { sub, .. }) => group_names(sub),
+        HirKind::Concat(subs) | HirKind::Alternation(subs) => {
+            subs.iter().flat_map(group_names).collect()
+        }
+        HirKind::Empty | HirKind::Literal(_) | HirKind::Class(_) | HirKind::Look(_) => Vec::new(),
+    }
 }
 
 fn unreadable(error: &regex_syntax::Error) -> ShapeProblem {
@@ -392,14 +432,6 @@ fn unreadable(error: &regex_syntax::Error) -> ShapeProblem {
         offset,
         reason: ShapeError::Regex { reason },
     }
-}
-
-/// A readable expression fails to compile only beyond the size that the engine allows.
-fn too_large(error: &regex::Error) -> ShapeProblem {
-    let reason = ShapeError::Regex {
-        reason: error.to_string(),
-    };
-    ShapeProblem { offset: 0, reason }
 }
 
 /// Parts that stand twice, or without the part that they belong to.
@@ -567,11 +599,11 @@ fn parse_timestamp(text: &str) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use proptest::{prop_assert_eq, proptest};
 
-    use super::{Shape, ShapeProblem, parse_timestamp};
+    use super::{
+        Compiled, Reader, Shape, ShapeProblem, Size, Straight, parse_timestamp, read_pattern,
+    };
 
     fn problems(found: Result<Shape, Vec<ShapeProblem>>) -> String {
         let lines: Vec<String> = found
@@ -580,19 +612,6 @@ mod tests {
             .map(|problem| format!("{}: {}", problem.offset, problem.reason))
             .collect();
         lines.join("\n")
-    }
-
-    #[test]
-    fn equal_patterns_are_compiled_once_and_go_with_the_last_that_uses_them() {
-        let pattern = "only-here-{number}";
-        let (first, second) = (
-            Shape::of_pattern(pattern).unwrap(),
-            Shape::of_pattern(pattern).unwrap(),
-        );
-        assert!(Arc::ptr_eq(&first.regex, &second.regex));
-        let gone = Arc::downgrade(&first.regex);
-        drop((first, second));
-        assert_eq!(gone.strong_count(), 0);
     }
 
     #[test]
@@ -664,7 +683,12 @@ mod tests {
 
     #[test]
     fn patterns_with_parts_that_end_by_themselves_are_read_without_a_regular_expression() {
-        let is_straight = |pattern| Shape::of_pattern(pattern).unwrap().straight.is_some();
+        let is_straight = |pattern| {
+            matches!(
+                Shape::of_pattern(pattern).unwrap().reader,
+                Reader::Straight(_)
+            )
+        };
         for pattern in [
             "main-{number}-{sha}",
             "{major}.{minor}",
@@ -690,10 +714,11 @@ mod tests {
             pattern in "(main-|x)?\\{(number|sha|major)\\}([-._]([a-g0-2]?)(\\{(sha|minor|patch)\\})?)?",
             tag in "(main-|x)?[0-9a-g]{1,70}([-._][0-9a-g]{0,70})?",
         ) {
-            if let Ok(shape) = Shape::of_pattern(&pattern)
-                && let Some(straight) = &shape.straight
+            if let Ok((expression, named)) = read_pattern(&pattern)
+                && let Some(straight) = Straight::of(&pattern)
             {
-                prop_assert_eq!(straight.spans(&tag), shape.spans(&tag));
+                let compiled = Compiled::new(&expression, (&named, Size::Pattern)).unwrap();
+                prop_assert_eq!(straight.spans(&tag), compiled.spans(&tag));
             }
         }
     }
@@ -721,6 +746,17 @@ mod tests {
         let shape = Shape::of_regex("main-(?P<number>[0-9]+)|b").unwrap();
         assert!(shape.read("main-7-debug").is_err());
         assert_eq!(shape.read("main-7").unwrap().number, Some(7));
+        for honest in [
+            r"v?(?P<version>\d+\.\d+\.\d+)",
+            r"(?P<branch>[\w.-]+)-(?P<timestamp>\d{14}|\d{8}T\d{6}Z?)-(?P<sha>\w{7,64})",
+            r"release-\d{1,4}\.\d{1,4}-.{1,128}",
+            r"(?i)(?P<branch>[^é]\W+)",
+        ] {
+            assert!(Shape::of_regex(honest).is_ok(), "{honest}");
+        }
+        let unicode = Shape::of_regex(r"\p{Lu}-[^é]").unwrap();
+        assert!(unicode.read("A-b").is_ok() && unicode.read("a-b").is_err());
+        insta::assert_snapshot!(problems(Shape::of_regex(r"\p{L}{100}")), @r"0: the regular expression cannot be read: it needs more than the 131072 bytes that one may have; shorter repetitions, and `[0-9A-Za-z_]` in place of `\w`, need less");
         insta::assert_snapshot!(problems(Shape::of_regex("[aA-zZ")), @"0: the regular expression cannot be read: unclosed character class");
         insta::assert_snapshot!(problems(Shape::of_regex("main-(?P<ts>.*)")), @"9: `ts` is not a part of a tag (did you mean `timestamp`?): the parts are `{sha}`, `{number}`, `{timestamp}`, `{version}`, `{branch}`, `{any}`, `{major}`, `{minor}`, `{patch}`");
     }

@@ -1,8 +1,11 @@
 //! What a check expects of an answer over HTTP: its status, and values in its JSON.
 
 use std::fmt;
+use std::sync::Arc;
 
-use regex::Regex;
+use regex::bytes::Regex;
+
+use crate::policy::expression::{Size, in_short, shared};
 
 /// Characters of a text that are told: one line.
 const TOLD_LENGTH_MAX: usize = 200;
@@ -44,7 +47,7 @@ pub(crate) enum Test {
 #[derive(Clone, Debug)]
 pub(crate) struct Pattern {
     text: String,
-    regex: Regex,
+    regex: Arc<Regex>,
 }
 
 /// A value in the JSON of an answer.
@@ -98,7 +101,7 @@ impl Test {
     fn takes(&self, value: &Scalar) -> bool {
         match (self, value) {
             (Self::Equals(expected), value) => expected == value,
-            (Self::Matches(pattern), Scalar::Text(text)) => pattern.regex.is_match(text),
+            (Self::Matches(pattern), Scalar::Text(text)) => pattern.regex.is_match(text.as_bytes()),
             (Self::AtLeast(least), Scalar::Number(number)) => number >= least,
             (Self::AtMost(most), Scalar::Number(number)) => number <= most,
             (Self::Matches(_) | Self::AtLeast(_) | Self::AtMost(_), _) => false,
@@ -108,12 +111,14 @@ impl Test {
 
 impl Pattern {
     /// Reads a pattern of a whole text.
-    pub(crate) fn new(text: &str) -> Result<Self, regex::Error> {
+    pub(crate) fn new(text: &str) -> Result<Self, String> {
         // By itself first: `a)|(b` is none, whatever stands around it.
-        Regex::new(text)?;
-        let regex = Regex::new(&format!("^(?:{text})$"))?;
-        let text = text.to_owned();
-        Ok(Self { text, regex })
+        regex_syntax::parse(text).map_err(|_| "it cannot be read".to_owned())?;
+        let regex = shared(&format!("^(?:{text})$"), Size::Regex);
+        Ok(Self {
+            text: text.to_owned(),
+            regex: regex.map_err(|error| in_short(&error))?,
+        })
     }
 }
 
