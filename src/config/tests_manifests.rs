@@ -106,7 +106,7 @@ fn told(settings: &str, there: &[(&str, i64, &str)], manifests: &Manifests) -> S
 
 #[test]
 fn what_a_chart_renders_is_judged_by_its_lines_and_other_kinds_are_skipped() {
-    let settings = settings("{ team-a: { paths: apps/team-a } }");
+    let settings = settings("{ team-a: { paths: apps/team-a, images: '**' } }");
     let manifests = manifests(Some("team-a"), RENDERED);
     assert_eq!(manifests.count(), 2);
     assert_snapshot!(told(&settings, &[], &manifests), @"
@@ -117,7 +117,7 @@ fn what_a_chart_renders_is_judged_by_its_lines_and_other_kinds_are_skipped() {
 
 #[test]
 fn a_problem_shows_the_line_of_the_file() {
-    let settings = settings("{ team-a: {} }");
+    let settings = settings("{ team-a: { images: '**' } }");
     let config = applied(&settings, "", &[], &manifests(Some("team-a"), RENDERED));
     let problem = config.refused().next().unwrap();
     assert_snapshot!(problem, @"
@@ -151,7 +151,7 @@ fn what_is_there_keeps_its_age_and_what_is_new_is_the_youngest() {
             "apiVersion: towpath.dev/v1alpha1\nkind: PromotionPolicy\nmetadata: {{ name: {name}, namespace: team-a }}\nspec:\n  repository: deploy\n  images: {{ app: ghcr.io/acme/app }}\n  environments: [{{ name: dev, tags: {{ semver: '*' }}, update: {path} }}]\n"
         )
     };
-    let settings = settings("{ team-a: {} }");
+    let settings = settings("{ team-a: { images: '**' } }");
     let (old, young) = (policy("old", "apps/old"), policy("young", "apps/young"));
     let there = [("team-a", 1, &*old), ("team-a", 2, &*young)];
     let text = [policy("old", "apps/young"), policy("new", "apps/young")].join("---\n");
@@ -197,7 +197,7 @@ apiVersion: towpath.dev/v1alpha1
 kind: Route
 metadata: { name: later, namespace: team-a }
 "#;
-    assert_snapshot!(told(&settings("{ team-a: {} }"), &[], &manifests(None, text)), @"
+    assert_snapshot!(told(&settings("{ team-a: { images: '**' } }"), &[], &manifests(None, text)), @"
     app.yaml:1:1 the key `apiVersion` is missing [an API server needs `apiVersion: towpath.dev/v1alpha1` in each document]
     app.yaml:5:7 unknown kind `PromotionPolicies` [did you mean `PromotionPolicy`?]
     app.yaml:10:1 the key `metadata.name` is missing [commits and branches are named after it, so `generateName` is none]

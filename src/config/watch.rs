@@ -404,7 +404,7 @@ policies: [policies]
         assert_eq!(names(&first), [""; 0]);
         assert!(watch.whole().await.is_none());
 
-        let named = "custom-resources: { kubeconfig: kubeconfig, namespaces: { argocd: {} } }\n";
+        let named = "custom-resources: { kubeconfig: kubeconfig, namespaces: { argocd: { images: '**' } } }\n";
         fs::write(&settings, format!("{SETTINGS}{named}")).unwrap();
         let changed = timeout(PATIENCE, watch.changed()).await.unwrap();
         assert_eq!(names(&changed), ["one"]);
@@ -446,7 +446,7 @@ policies: [policies]
     async fn settings_that_are_mended_end_the_wait_for_a_cluster_that_never_answers() {
         let folder = TempDir::new().unwrap();
         let settings = folder.path().join("towpath.yaml");
-        let named = "custom-resources: { kubeconfig: kubeconfig, namespaces: { argocd: {} } }\n";
+        let named = "custom-resources: { kubeconfig: kubeconfig, namespaces: { argocd: { images: '**' } } }\n";
         fs::write(&settings, format!("{SETTINGS}{named}")).unwrap();
         fs::create_dir(folder.path().join("policies")).unwrap();
         let argo = bed::argo::Argo::new("token");

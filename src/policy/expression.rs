@@ -12,8 +12,19 @@ use globset::Glob;
 use regex::bytes::{Regex, RegexBuilder};
 
 /// The compiled expressions that somebody uses. Policies share a few patterns, and each takes up to 50 kB and 0.2 ms to compile: for
-/// 1,000 policies that would be half of the memory, and most of the start.
-static COMPILED: Mutex<BTreeMap<String, Weak<Regex>>> = Mutex::new(BTreeMap::new());
+/// 1,000 policies that would be half of the memory, and most of the start. By their sizes too: whether one is refused does not depend on
+/// what others wrote.
+static COMPILED: Mutex<Compiled> = Mutex::new(Compiled {
+    by_text: BTreeMap::new(),
+    look_at: 0,
+});
+
+struct Compiled {
+    by_text: BTreeMap<(Size, String), Weak<Regex>>,
+    /// At how many it is looked which of them nobody uses any more: twice as many as were in use the last time, so that looking takes
+    /// no more time than adding.
+    look_at: usize,
+}
 
 /// What a pattern of parts, or a glob, may take as a machine. `{branch}-{timestamp}-{version}-{sha}` takes 12 KiB, and one of 128
 /// characters, the longest tag, 15 KiB.
@@ -28,7 +39,7 @@ const REGEX_BYTES_MAX: usize = 128 * 1024;
 const STATES_BYTES_MAX: usize = 64 * 1024;
 
 /// How large a compiled expression may be.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Size {
     /// One that we make of parts or of a glob.
     Pattern,
@@ -48,16 +59,21 @@ impl Size {
 /// The compiled `expression`, the same one for all who ask while it is in use.
 pub(super) fn shared(expression: &str, size: Size) -> Result<Arc<Regex>, regex::Error> {
     let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(regex) = compiled.get(expression).and_then(Weak::upgrade) {
+    let key = (size, expression.to_owned());
+    if let Some(regex) = compiled.by_text.get(&key).and_then(Weak::upgrade) {
         return Ok(regex);
     }
-    let built = RegexBuilder::new(expression)
+    let regex = RegexBuilder::new(expression)
         .size_limit(size.bytes_max())
         .dfa_size_limit(STATES_BYTES_MAX)
-        .build();
-    let regex = Arc::new(built?);
-    compiled.retain(|_, regex| regex.strong_count() > 0);
-    compiled.insert(expression.to_owned(), Arc::downgrade(&regex));
+        .build()?;
+    if compiled.by_text.len() >= compiled.look_at {
+        let is_used = |regex: &Weak<Regex>| regex.strong_count() > 0;
+        compiled.by_text.retain(|_, regex| is_used(regex));
+        compiled.look_at = 2 * compiled.by_text.len() + 1;
+    }
+    let regex = Arc::new(regex);
+    compiled.by_text.insert(key, Arc::downgrade(&regex));
     Ok(regex)
 }
 
@@ -87,7 +103,7 @@ mod tests {
     fn equal_expressions_are_compiled_once_and_go_with_the_last_that_uses_them() {
         let (first, second) = (
             shared("only-here", Size::Regex).unwrap(),
-            shared("only-here", Size::Pattern).unwrap(),
+            shared("only-here", Size::Regex).unwrap(),
         );
         assert!(Arc::ptr_eq(&first, &second));
         let gone = Arc::downgrade(&first);
