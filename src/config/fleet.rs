@@ -72,7 +72,7 @@ impl Fleet {
                 if let Some(limits) = &self.limits {
                     let default = self.known.branches.get(&policy.repository);
                     let judged = limits.judge(&policy, default);
-                    judged.map_err(|Beyond { message, hint }| format!("{message} ({hint})"))?;
+                    judged.map_err(|Beyond { message, hint, .. }| format!("{message} ({hint})"))?;
                 }
                 self.freezes
                     .iter()

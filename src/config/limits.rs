@@ -52,6 +52,8 @@ pub(crate) struct Limits {
 /// What a policy goes beyond.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Beyond {
+    /// The key of `spec` under which that stands, unless it stands in a route.
+    pub(super) key: &'static str,
     /// What the policy would do.
     pub(super) message: String,
     pub(super) hint: String,
@@ -145,6 +147,7 @@ impl Limits {
                 true => Ok(()),
                 // Else whoever writes resources could have us ask any host.
                 false => Err(Beyond {
+                    key: "images",
                     message: does(),
                     hint: format!(
                         "without `custom-resources.namespaces.{}.images` in the settings, only those of the registries that `registries` names may be",
@@ -155,7 +158,7 @@ impl Limits {
         };
         match allows(Some(globs), &name) {
             true => Ok(()),
-            false => Err(self.beyond(does(), "images", shown(Some(globs)))),
+            false => Err(self.beyond(("images", does()), "images", shown(Some(globs)))),
         }
     }
 
@@ -169,12 +172,13 @@ impl Limits {
             .iter()
             .flat_map(|one| one.rules.values());
         let sources = rules.filter_map(|rule| rule.source());
-        let sources = sources.map(|source| &source.repository);
-        for name in std::iter::once(&policy.repository).chain(sources) {
+        let sources = sources.map(|source| ("environments", &source.repository));
+        let own = std::iter::once(("repository", &policy.repository));
+        for (key, name) in own.chain(sources) {
             if !allowed.contains(name) {
                 let does = format!("the repository `{name}` is not one that may be named here");
                 let names = allowed.iter().map(|name| format!("`{name}`"));
-                return Err(self.beyond(does, "repositories", names.collect()));
+                return Err(self.beyond((key, does), "repositories", names.collect()));
             }
         }
         Ok(())
@@ -192,6 +196,7 @@ impl Limits {
         };
         if let Some(branch) = own.filter(|branch| branch.starts_with(HEAD_PREFIX)) {
             return Err(Beyond {
+                key: "environments",
                 message: format!("`{name}` would write the branch `{branch}`"),
                 hint: format!(
                     "what starts with `{HEAD_PREFIX}` is for proposals, of other policies too"
@@ -202,13 +207,21 @@ impl Limits {
             && !allows(self.branches.as_deref(), branch)
         {
             let does = format!("`{name}` would write the branch `{branch}`");
-            return Err(self.beyond(does, "branches", shown(self.branches.as_deref())));
+            return Err(self.beyond(
+                ("environments", does),
+                "branches",
+                shown(self.branches.as_deref()),
+            ));
         }
         for update in &environment.update {
             let mut files = update.site.files().into_iter();
             if let Some(file) = files.find(|file| !allows(self.paths.as_deref(), file.as_str())) {
                 let does = format!("`{name}` would write `{file}`");
-                return Err(self.beyond(does, "paths", shown(self.paths.as_deref())));
+                return Err(self.beyond(
+                    ("environments", does),
+                    "paths",
+                    shown(self.paths.as_deref()),
+                ));
             }
         }
         for check in &environment.gates.checks {
@@ -220,22 +233,28 @@ impl Limits {
                 let host = host.unwrap_or(url);
                 let does = format!("the check `{}` of `{name}` would ask `{host}`", check.name);
                 let servers = self.servers.iter().map(|host| format!("`{host}`"));
-                return Err(self.beyond(does, "servers", servers.collect()));
+                return Err(self.beyond(("environments", does), "servers", servers.collect()));
             }
         }
         Ok(())
     }
 
-    fn beyond(&self, message: String, key: &str, allowed: Vec<String>) -> Beyond {
+    fn beyond(
+        &self,
+        (key, message): (&'static str, String),
+        limit: &str,
+        allowed: Vec<String>,
+    ) -> Beyond {
         let Self { namespace, .. } = self;
         let allowed = match allowed.is_empty() {
             true => "none".to_owned(),
             false => allowed.join(", "),
         };
         Beyond {
+            key,
             message,
             hint: format!(
-                "`custom-resources.namespaces.{namespace}.{key}` of the settings says which: {allowed}"
+                "`custom-resources.namespaces.{namespace}.{limit}` of the settings says which: {allowed}"
             ),
         }
     }

@@ -293,7 +293,7 @@ pub(crate) fn in_the_manual(of_forges: bool) -> BTreeSet<&'static str> {
     let words = manual.split(|c: char| !c.is_ascii_lowercase() && c != '_');
     words
         .filter(|word| word.starts_with("towpath_") && is_of_forges(word) == of_forges)
-        .filter(|word| !is_counted_later(word))
+        .filter(|word| !is_told_later(word))
         .map(|word| word.trim_end_matches("_count"))
         .collect()
 }
@@ -309,9 +309,11 @@ pub(crate) fn served(metrics: &str, of_forges: bool) -> BTreeSet<&str> {
         .collect()
 }
 
-/// Counted from the first request of a check and the first Event on, and no daemon here has one.
-fn is_counted_later(name: &str) -> bool {
-    name.starts_with("towpath_check_") || name == "towpath_kubernetes_events_total"
+/// Told from the first request of a check, the first Event and the first reading of custom resources on, and no daemon here has one.
+fn is_told_later(name: &str) -> bool {
+    name.starts_with("towpath_check_")
+        || name == "towpath_kubernetes_events_total"
+        || name == "towpath_custom_resources_up"
 }
 
 fn is_of_forges(name: &str) -> bool {
