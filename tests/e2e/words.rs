@@ -15,7 +15,7 @@ fn story() -> (Lab, Argo) {
     let argo = Argo::new("token");
     argo.serve_kubernetes(&lab.path().join("kubeconfig"));
     lab.custom_resources(
-        "{ kubeconfig: kubeconfig, namespaces: { argocd: { paths: apps/team, images: " * *" } } }",
+        "{ kubeconfig: kubeconfig, namespaces: { argocd: { paths: apps/team, images: '**' } } }",
     );
     (lab, argo)
 }
