@@ -2,8 +2,9 @@
 
 use std::time::Instant;
 
-use bed::argo::{Argo, LEASES};
+use bed::argo::{Argo, LEASES, POLICIES};
 use bed::{GitServer, Process, install_hook, say};
+use serde_json::{Value as Json, json};
 
 use crate::daemon::get;
 use crate::lab::{Lab, portal_policy, promotions};
@@ -211,5 +212,59 @@ fn a_shard_promotes_its_own_repositories_and_knows_no_other() {
         daemon.wait_until("told of the promotion", || promoted() > 0);
         assert_eq!(promoted(), 1, "{}", daemon.log());
     }
+    story.is_sound();
+}
+
+#[test]
+fn each_shard_tells_how_its_own_custom_resources_stand_and_one_of_all_what_counts_nowhere() {
+    let mut story = Story::new();
+    // As above: `deploy` falls to the second of two, `code` to the first.
+    story
+        .lab
+        .git(&["clone", "-q", "--bare", "deploy.git", "code.git"]);
+    let code = story.lab.path().join("code.git").display().to_string();
+    story.lab.source(&format!("url: {code}"));
+    story
+        .lab
+        .custom_resources("{ kubeconfig: kubeconfig, namespaces: { argocd: {} } }");
+    std::fs::remove_file(story.lab.path().join("policies/all.yaml")).unwrap();
+    let policy = |repository: &str| {
+        json!({
+            "apiVersion": "towpath.dev/v1alpha1", "kind": "PromotionPolicy", "metadata": { "name": repository },
+            "spec": {
+                "repository": repository,
+                "images": { "web": story.lab.image("acme/web") },
+                "environments": [{
+                    "name": "dev", "tags": { "pattern": "develop-{number}-{sha}" }, "update": "apps/portal/overlays/dev",
+                }],
+            },
+        })
+    };
+    for repository in ["deploy", "code", "nowhere"] {
+        story.argo.apply(POLICIES, policy(repository));
+    }
+    story.lab.set("TOWPATH_SHARD", "auto/2");
+    let other = story.start("towpath-0", "leads");
+    let own = story.start("towpath-1", "leads");
+
+    let tag = "develop-2-1b2c3d4";
+    story.promotes(&own, tag);
+    other.wait_until("its own promotion", || promoted(&other, tag));
+    let status = |name| story.argo.get(POLICIES, name).unwrap()["status"].take();
+    let stands = |status: &Json| {
+        let image = &status["environments"][0]["images"][0];
+        image["current"] == tag && image["state"] == "Newest"
+    };
+    own.wait_until("its own status", || stands(&status("deploy")));
+    other.wait_until("its own status", || stands(&status("code")));
+    other.wait_until("what counts nowhere", || {
+        let accepted = &status("nowhere")["conditions"][0];
+        accepted["status"] == "False" && accepted["message"].to_string().contains("nowhere")
+    });
+    assert!(
+        !own.log().contains("status of custom resources cannot"),
+        "{}",
+        own.log()
+    );
     story.is_sound();
 }
