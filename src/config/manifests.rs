@@ -148,11 +148,19 @@ impl Manifests {
         self.found.get(id)
     }
 
-    /// What a cluster that has `there` would have once these are applied: what is there already stays as old as it is.
+    /// What a cluster that has `there` would have once these are applied: what is there already says what these say, and stays as old
+    /// as it is.
     pub(super) fn applied_to(&self, there: &[Arc<Resource>]) -> Vec<Arc<Resource>> {
-        let is_there = |one: &&Arc<Resource>| !there.iter().any(|other| other.id == one.id);
-        let new = self.resources.iter().filter(is_there);
-        there.iter().chain(new).cloned().collect()
+        let mut new: BTreeMap<&ResourceId, &Arc<Resource>> =
+            self.resources.iter().map(|one| (&one.id, one)).collect();
+        let there = there.iter().map(|one| match new.remove(&one.id) {
+            Some(written) => Arc::new(one.rewritten(written)),
+            None => one.clone(),
+        });
+        let mut applied: Vec<Arc<Resource>> = there.collect();
+        let is_new = |one: &&Arc<Resource>| new.contains_key(&one.id);
+        applied.extend(self.resources.iter().filter(is_new).cloned());
+        applied
     }
 
     /// Keeps a document, if it is a custom resource, or what keeps it from being one.

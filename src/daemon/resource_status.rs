@@ -7,21 +7,21 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
-use crate::cluster::resources::ResourceKind;
+use crate::cluster::resources::{KnownStatus, ResourceKind};
 use crate::config::{Judged, Verdict};
 use crate::plan::{Decided, Decision};
 use crate::policy::EnvironmentName;
 
-/// Images of environments that are shown one by one, the first ones: with a reason of 256 characters each has 600 bytes, so these are
-/// 120 kB of the 1.5 MB that an object may have.
+/// Images of environments that are shown one by one, the first ones: with a reason of 256 bytes each has 600, so these are 120 kB of
+/// the 1.5 MB that an object may have.
 const IMAGES_MAX: usize = 200;
 
-/// Characters of a reason that are kept: what people read in one glance.
+/// Bytes of a reason that are kept: what people read in one glance.
 const REASON_LENGTH_MAX: usize = 256;
 
-/// Characters of a condition's message that are kept; Kubernetes' own limit is 32,768.
+/// Bytes of a condition's message that are kept; Kubernetes' own limit is 32,768 characters.
 const MESSAGE_LENGTH_MAX: usize = 1024;
 
 /// What is known of a custom resource.
@@ -75,7 +75,7 @@ impl State {
 }
 
 /// What is to stand there, where `before` does. Keys without a value are `null`, which a merge patch takes away.
-pub(super) fn status(known: Known<'_>, before: &Json, now: Timestamp) -> Json {
+pub(super) fn status(known: Known<'_>, before: &KnownStatus, now: Timestamp) -> Json {
     let Known {
         judged,
         troubles,
@@ -94,32 +94,6 @@ pub(super) fn status(known: Known<'_>, before: &Json, now: Timestamp) -> Json {
     let conditions = conditions.map(|one| one.since(before, judged.generation, now));
     status["conditions"] = conditions.collect();
     status
-}
-
-/// Whether `there` says all that `status` does, in which `null` stands for nothing.
-pub(super) fn is_written(there: &Json, status: &Json) -> bool {
-    let keys = status.as_object().into_iter().flatten();
-    let mut pairs = keys.map(|(key, value)| (&there[key], value));
-    pairs.all(|(there, value)| match value {
-        Json::Array(items) => items.iter().map(without_nulls).eq(there
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(without_nulls)),
-        value => there == value,
-    })
-}
-
-fn without_nulls(value: &Json) -> Json {
-    match value {
-        Json::Object(entries) => {
-            let entries = entries.iter().filter(|(_, value)| !value.is_null());
-            let entries = entries.map(|(key, value)| (key.clone(), without_nulls(value)));
-            Json::Object(entries.collect::<Map<_, _>>())
-        }
-        Json::Array(items) => items.iter().map(without_nulls).collect(),
-        scalar => scalar.clone(),
-    }
 }
 
 fn accepted(verdict: &Verdict, troubles: &[String]) -> Condition {
@@ -277,25 +251,25 @@ fn reason(decided: &Decided) -> String {
 
 /// The beginning of a text, on one line.
 fn cut(text: &str, length_max: usize) -> String {
-    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match text.char_indices().nth(length_max) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
+    let is_between = |c: char| c.is_whitespace() || c.is_control();
+    let words = text.split(is_between).filter(|word| !word.is_empty());
+    let text = words.collect::<Vec<_>>().join(" ");
+    match text.len() > length_max {
+        true => format!("{}…", &text[..text.floor_char_boundary(length_max)]),
+        false => text,
     }
 }
 
 impl Condition {
     /// With since when it is so: as long as `before` says the same.
-    fn since(self, before: &Json, generation: i64, now: Timestamp) -> Json {
+    fn since(self, before: &KnownStatus, generation: i64, now: Timestamp) -> Json {
         let Self {
             kind,
             status,
             reason,
             message,
         } = self;
-        let conditions = before["conditions"].as_array().into_iter().flatten();
-        let mut same = conditions.filter(|one| one["type"] == kind && one["status"] == status);
-        let since = same.find_map(|one| one["lastTransitionTime"].as_str().map(str::to_owned));
+        let since = before.since(kind, status).map(str::to_owned);
         json!({
             "type": kind,
             "status": status,
@@ -313,7 +287,7 @@ mod tests {
     use jiff::Timestamp;
     use serde_json::{Value as Json, json};
 
-    use super::{IMAGES_MAX, Known, is_written, status};
+    use super::{IMAGES_MAX, Known, KnownStatus, status};
     use crate::cluster::resources::{ResourceId, ResourceKind};
     use crate::config::{Judged, Verdict};
     use crate::plan::{Decided, Decision, HoldReason};
@@ -369,7 +343,7 @@ mod tests {
             troubles,
             decided,
         };
-        status(known, &Json::Null, at(0))
+        status(known, &KnownStatus::default(), at(0))
     }
 
     fn conditions(status: &Json) -> Vec<String> {
@@ -446,7 +420,7 @@ mod tests {
     #[test]
     fn the_time_of_a_condition_stays_as_long_as_it_says_the_same() {
         let judged = judged(Verdict::Policy);
-        let told = |reason, before: &Json, second| {
+        let told = |reason, before: &KnownStatus, second| {
             let decided = [vec![decided("dev", reason)]];
             let known = Known {
                 judged: &judged,
@@ -455,11 +429,12 @@ mod tests {
             };
             status(known, before, at(second))
         };
-        let first = told(HoldReason::Newest, &Json::Null, 0);
-        let same = told(HoldReason::Newest, &first, 10);
-        assert!(is_written(&first, &same));
-        let other = told(unknown(), &first, 10);
-        assert!(!is_written(&first, &other));
+        let first = told(HoldReason::Newest, &KnownStatus::default(), 0);
+        let standing = KnownStatus::of(&first);
+        let same = told(HoldReason::Newest, &standing, 10);
+        assert!(standing.says(&same));
+        let other = told(unknown(), &standing, 10);
+        assert!(!standing.says(&other));
         let since =
             |status: &Json, index: usize| status["conditions"][index]["lastTransitionTime"].clone();
         assert_eq!(since(&other, 0), since(&first, 0));
@@ -474,5 +449,10 @@ mod tests {
         let status = told(Verdict::Policy, &[], &[all]);
         assert!(status.to_string().len() < 200_000);
         assert_eq!(status["summary"], "2000 failing");
+
+        let mut worst = decided("dev", unknown());
+        worst.current = Some("\"\u{1}\u{10ffff}".repeat(1000));
+        let status = told(Verdict::Policy, &[], &[vec![worst; IMAGES_MAX]]);
+        assert!(status.to_string().len() < 400_000);
     }
 }

@@ -13,7 +13,7 @@ use serde_json::Value as Json;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::resource_status::{Known, is_written, status};
+use super::resource_status::{Known, status};
 use super::{Shared, Work, metrics};
 use crate::cluster::resources::{Resource, ResourceId, Resources, Seen};
 use crate::config::{Judged, Verdict};
@@ -197,7 +197,7 @@ async fn write_all(shared: &Shared, custom: &CustomResources) -> Option<String> 
         };
         let now = (shared.work.clock)();
         let status = status(known, &resource.status, now);
-        (!is_written(&resource.status, &status)).then_some((*resource, status))
+        (!resource.status.says(&status)).then_some((*resource, status))
     });
     let due: Vec<(&Arc<Resource>, Json)> = due.collect();
     let mut first = None;

@@ -293,7 +293,11 @@ async fn how_it_stands_is_written_beside_what_it_says(
         }],
     });
     assert!(written(one, &status).await);
-    let is_shown = |seen: &Seen| named(seen, "one").status["summary"] == "1 newest";
+    let is_shown = |seen: &Seen| {
+        named(seen, "one")
+            .status
+            .says(&json!({ "summary": "1 newest" }))
+    };
     let latest = named(&following.until("its status", is_shown).await, "one");
     // What was read before that is not what stands there.
     assert!(!written(one, &json!({ "summary": "2" })).await);

@@ -3,6 +3,7 @@
 //! Not here: what they say (`config`), and what their status says (`daemon`).
 //! Invariant: what was seen stays until the server says otherwise. A server that cannot be asked, or that refuses, takes nothing away.
 
+mod known_status;
 mod whole;
 
 use std::fmt;
@@ -20,6 +21,7 @@ use super::nouns::{Kind, name_of};
 use super::{Namespace, Pace, wire};
 use crate::login::{Clock, ClusterWay, Environment};
 use crate::world::ObjectName;
+pub(crate) use known_status::KnownStatus;
 use whole::{BEYOND, Holds, has_room, trim};
 
 /// The group of our custom resources.
@@ -28,8 +30,9 @@ pub(crate) const GROUP: &str = "towpath.dev";
 /// Largest `spec` that is kept, in bytes: 64 environments of 4 KiB each. A policy has about 1 kB, and an API server takes 1.5 MB.
 const SPEC_BYTES_MAX: usize = 256 * 1024;
 
-/// Largest `status` that is kept: twice what we write of 200 images. A larger one is not ours, and written over.
-const STATUS_BYTES_MAX: usize = 256 * 1024;
+/// Largest `status` that is looked at: we write of 200 images, with 1,100 bytes each at the worst. A larger one is not ours, and written
+/// over.
+const STATUS_BYTES_MAX: usize = 512 * 1024;
 
 /// How the cluster with the custom resources is read.
 #[derive(Clone, Debug)]
@@ -72,8 +75,8 @@ pub(crate) struct Resource {
     pub(crate) spec: Result<Json, String>,
     /// How long that is, as JSON.
     bytes: usize,
-    /// What stands there of how it is; `Null` for nothing.
-    pub(crate) status: Json,
+    /// What stands there of how it is.
+    pub(crate) status: KnownStatus,
     is_being_deleted: bool,
 }
 
@@ -291,6 +294,7 @@ impl Resource {
                 .as_deref()
                 .filter(|raw| raw.get().len() <= STATUS_BYTES_MAX)
                 .and_then(|raw| read(raw).ok())
+                .map(|status| KnownStatus::of(&status))
                 .unwrap_or_default(),
             is_being_deleted: metadata.deletion_timestamp.is_some(),
         };
@@ -311,9 +315,18 @@ impl Resource {
                 false => Ok(spec),
             },
             bytes,
-            status: Json::Null,
+            status: KnownStatus::default(),
             is_being_deleted: false,
         })
+    }
+
+    /// The same one, saying what `other` does.
+    pub(crate) fn rewritten(&self, other: &Self) -> Self {
+        Self {
+            spec: other.spec.clone(),
+            bytes: other.bytes,
+            ..self.clone()
+        }
     }
 
     /// What the oldest has least of.
@@ -471,7 +484,7 @@ impl Resource {
             created: Timestamp::from_second(created).ok(),
             spec: Ok(object["spec"].clone()),
             bytes: object["spec"].to_string().len(),
-            status: Json::Null,
+            status: KnownStatus::default(),
             is_being_deleted: false,
         })
     }
