@@ -98,6 +98,8 @@ struct Object {
 enum Uid {
     /// The API knows it.
     Asked,
+    /// The API knows it, and where it does not let us know, the Event is told without: better than none.
+    AskedIfAllowed,
     /// We were told, or not: nobody asks for pods.
     Told(Option<String>),
 }
@@ -247,7 +249,7 @@ fn ourselves(environment: &Environment) -> Result<Object, UnknownSelfError> {
             resource: kind.resource(),
             namespace,
             name,
-            uid: Uid::Asked,
+            uid: Uid::AskedIfAllowed,
         },
         None => Object {
             api_version: "v1",
@@ -355,6 +357,10 @@ impl Teller {
         let uid = match &object.uid {
             Uid::Told(uid) => uid.clone(),
             Uid::Asked => uid(&client, object).await?,
+            Uid::AskedIfAllowed => match uid(&client, object).await {
+                Err(ClusterError::Forbidden { .. } | ClusterError::Denied { .. }) => None,
+                asked => asked?,
+            },
         };
         let name = name_of_event(&object.name, fastrand::u64(..));
         let sent = self.sent((object, uid), event, (&name, time));
