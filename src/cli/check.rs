@@ -64,8 +64,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let loaded = config::load(file);
     let (there, unread) = match resources::of_cluster(&loaded, &args.source).await {
         Ok(there) => (there, None),
-        Err(failure) if args.output == Output::Json => (Vec::new(), Some(failure)),
-        Err(failure) => return Err(failure),
+        Err(failure) => (Vec::new(), Some(failure)),
     };
     let applied = config::load_applied(file, &there, &manifests);
     let asked = (!args.resources.is_empty()).then_some(&manifests);
@@ -193,10 +192,15 @@ async fn missing(source: &SourceArgs, config: Config) -> Result<Vec<Problem>, Fa
 
 fn print_text(file: &Path, checked: &Checked) -> Result<(), Failure> {
     let Checked {
-        config, problems, ..
+        config,
+        problems,
+        unread,
+        ..
     } = checked;
     let errors = count(checked.errors(), "problem", "problems");
     match config {
+        // Beside the failure, which the end tells.
+        Some(_) if unread.is_some() && checked.errors() == 0 => Ok(()),
         Some(config) if checked.errors() == 0 => {
             let warnings = problems.list.iter();
             let warnings = warnings.map(|warning| format!("{warning}\n\n"));
