@@ -71,8 +71,10 @@ impl Fleet {
             (None, Some(mut policy)) => {
                 if let Some(limits) = &self.limits {
                     let default = self.known.branches.get(&policy.repository);
-                    let judged = limits.judge(&policy, default);
-                    judged.map_err(|Beyond { message, hint, .. }| format!("{message} ({hint})"))?;
+                    let beyond = limits.judge(&policy, default).into_iter();
+                    let mut told = beyond
+                        .map(|Beyond { message, hint, .. }| Err(format!("{message} ({hint})")));
+                    told.next().unwrap_or(Ok(()))?;
                 }
                 self.freezes
                     .iter()

@@ -126,27 +126,28 @@ impl Limits {
         self.repositories.as_ref()
     }
 
-    /// What `policy`, whose repository has the branch `default`, goes beyond first.
-    pub(super) fn judge(&self, policy: &Policy, default: Option<&String>) -> Result<(), Beyond> {
-        self.judge_repositories(policy)?;
-        for image in policy.images.values() {
-            self.judge_image(&image.repository)?;
-        }
+    /// Everything that `policy`, whose repository has the branch `default`, goes beyond.
+    pub(super) fn judge(&self, policy: &Policy, default: Option<&String>) -> Vec<Beyond> {
+        let mut beyond = self.judge_repositories(policy);
+        let images = policy.images.values();
+        beyond.extend(images.filter_map(|image| self.judge_image(&image.repository)));
         for environment in &policy.environments {
-            self.judge_environment(environment, default)?;
+            beyond.extend(self.judge_branch(environment, default));
+            beyond.extend(self.judge_paths(environment));
+            beyond.extend(self.judge_checks(environment));
         }
-        Ok(())
+        beyond
     }
 
-    fn judge_image(&self, image: &Repository) -> Result<(), Beyond> {
+    fn judge_image(&self, image: &Repository) -> Option<Beyond> {
         let name = image.to_string();
         let does = || format!("the image `{name}` is not one that may be named here");
         let Some(globs) = self.images.as_deref() else {
             let is_known = self.registries.contains(image.registry());
             return match is_known {
-                true => Ok(()),
+                true => None,
                 // Else whoever writes resources could have us ask any host.
-                false => Err(Beyond {
+                false => Some(Beyond {
                     key: "images",
                     message: does(),
                     hint: format!(
@@ -157,15 +158,15 @@ impl Limits {
             };
         };
         match allows(Some(globs), &name) {
-            true => Ok(()),
-            false => Err(self.beyond(("images", does()), "images", shown(Some(globs)))),
+            true => None,
+            false => Some(self.beyond(("images", does()), "images", shown(Some(globs)))),
         }
     }
 
     /// The same of what all policies of a fleet have in common, whatever their names are.
-    pub(super) fn judge_repositories(&self, policy: &Policy) -> Result<(), Beyond> {
+    pub(super) fn judge_repositories(&self, policy: &Policy) -> Vec<Beyond> {
         let Some(allowed) = &self.repositories else {
-            return Ok(());
+            return Vec::new();
         };
         let rules = policy
             .environments
@@ -174,69 +175,71 @@ impl Limits {
         let sources = rules.filter_map(|rule| rule.source());
         let sources = sources.map(|source| ("environments", &source.repository));
         let own = std::iter::once(("repository", &policy.repository));
-        for (key, name) in own.chain(sources) {
-            if !allowed.contains(name) {
-                let does = format!("the repository `{name}` is not one that may be named here");
-                let names = allowed.iter().map(|name| format!("`{name}`"));
-                return Err(self.beyond((key, does), "repositories", names.collect()));
-            }
-        }
-        Ok(())
+        let named: BTreeSet<_> = own.chain(sources).collect();
+        let beyond = named
+            .into_iter()
+            .filter(|(_, name)| !allowed.contains(*name));
+        let told = beyond.map(|(key, name)| {
+            let does = format!("the repository `{name}` is not one that may be named here");
+            let names = allowed.iter().map(|name| format!("`{name}`"));
+            self.beyond((key, does), "repositories", names.collect())
+        });
+        told.collect()
     }
 
-    fn judge_environment(
-        &self,
-        environment: &Environment,
-        default: Option<&String>,
-    ) -> Result<(), Beyond> {
-        let name = &environment.name;
+    fn judge_branch(&self, environment: &Environment, default: Option<&String>) -> Option<Beyond> {
         let own = match &environment.deliver {
             Deliver::Commit { branch } => branch.as_ref(),
             Deliver::PullRequest(requests) => requests.branch.as_ref(),
         };
-        if let Some(branch) = own.filter(|branch| branch.starts_with(HEAD_PREFIX)) {
-            return Err(Beyond {
+        let branch = own.or(default)?;
+        let does = format!("`{}` may not write the branch `{branch}`", environment.name);
+        if own.is_some() && branch.starts_with(HEAD_PREFIX) {
+            return Some(Beyond {
                 key: "environments",
-                message: format!("`{name}` would write the branch `{branch}`"),
+                message: does,
                 hint: format!(
                     "what starts with `{HEAD_PREFIX}` is for proposals, of other policies too"
                 ),
             });
         }
-        if let Some(branch) = own.or(default)
-            && !allows(self.branches.as_deref(), branch)
-        {
-            let does = format!("`{name}` would write the branch `{branch}`");
-            return Err(self.beyond(
-                ("environments", does),
-                "branches",
-                shown(self.branches.as_deref()),
-            ));
-        }
-        for update in &environment.update {
+        let branches = self.branches.as_deref();
+        let beyond = || self.beyond(("environments", does), "branches", shown(branches));
+        (!allows(branches, branch)).then(beyond)
+    }
+
+    fn judge_paths(&self, environment: &Environment) -> impl Iterator<Item = Beyond> {
+        let paths = self.paths.as_deref();
+        // A folder may have one of several files; one of them tells enough.
+        let beyond = environment.update.iter().filter_map(move |update| {
             let mut files = update.site.files().into_iter();
-            if let Some(file) = files.find(|file| !allows(self.paths.as_deref(), file.as_str())) {
-                let does = format!("`{name}` would write `{file}`");
-                return Err(self.beyond(
-                    ("environments", does),
-                    "paths",
-                    shown(self.paths.as_deref()),
-                ));
-            }
-        }
-        for check in &environment.gates.checks {
+            files.find(|file| !allows(paths, file.as_str()))
+        });
+        beyond.map(move |file| {
+            let does = format!("`{}` may not write `{file}`", environment.name);
+            self.beyond(("environments", does), "paths", shown(paths))
+        })
+    }
+
+    fn judge_checks(&self, environment: &Environment) -> impl Iterator<Item = Beyond> {
+        environment.gates.checks.iter().filter_map(|check| {
             let (Ask::Http { url, .. } | Ask::Prometheus { url, .. }) = &check.ask;
             let url = url.to_string();
             let host = url.parse::<Url>().ok().as_ref().and_then(host_of);
-            let is_allowed = |host: &String| self.servers.contains(host);
-            if !host.as_ref().is_some_and(is_allowed) {
-                let host = host.unwrap_or(url);
-                let does = format!("the check `{}` of `{name}` would ask `{host}`", check.name);
-                let servers = self.servers.iter().map(|host| format!("`{host}`"));
-                return Err(self.beyond(("environments", does), "servers", servers.collect()));
+            if host
+                .as_ref()
+                .is_some_and(|host| self.servers.contains(host))
+            {
+                return None;
             }
-        }
-        Ok(())
+            let (name, host) = (&environment.name, host.unwrap_or(url));
+            let does = format!(
+                "the check `{}` of `{name}` may not ask `{host}`",
+                check.name
+            );
+            let servers = self.servers.iter().map(|host| format!("`{host}`"));
+            Some(self.beyond(("environments", does), "servers", servers.collect()))
+        })
     }
 
     fn beyond(

@@ -366,7 +366,7 @@ impl Check<'_> {
                     (&fleet.sample, limits.judge_repositories(&fleet.sample))
                 }
             };
-            if let Err(Beyond { key, message, hint }) = judged {
+            for Beyond { key, message, hint } in judged {
                 let written = document.get("spec").and_then(|spec| spec.get(key));
                 let place = written.map_or(place, |node| node.owner);
                 check.faults.error_with_hint(place, message, hint);

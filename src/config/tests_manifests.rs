@@ -111,7 +111,7 @@ fn what_a_chart_renders_is_judged_by_its_lines_and_other_kinds_are_skipped() {
     assert_eq!(manifests.count(), 2);
     assert_snapshot!(told(&settings, &[], &manifests), @"
     app.yaml:26:43 unknown key `updates` [did you mean `update`?]
-    app.yaml:34:3 `dev` would write `apps/team-b/web/kustomization.yaml` [`custom-resources.namespaces.team-a.paths` of the settings says which: `apps/team-a`]
+    app.yaml:34:3 `dev` may not write `apps/team-b/web/kustomization.yaml` [`custom-resources.namespaces.team-a.paths` of the settings says which: `apps/team-a`]
     ");
 }
 

@@ -271,14 +271,14 @@ fn a_resource_goes_no_further_than_the_limits_of_its_namespace() {
     promotionpolicies/team-a/a-good: a policy
     promotionpolicies/team-a/a-other-repository: spec.repository: the repository `code` is not one that may be named here (`custom-resources.namespaces.team-a.repositories` of the settings says which: `deploy`)
     promotionpolicies/team-a/b-other-image: spec.images: the image `ghcr.io/acme/b-other-image` is not one that may be named here (`custom-resources.namespaces.team-a.images` of the settings says which: `ghcr.io/acme/a*`)
-    promotionpolicies/team-a/a-other-folder: spec.environments: `dev` would write `apps/team-a-and-more/kustomization.yaml` (`custom-resources.namespaces.team-a.paths` of the settings says which: `apps/team-a`, `shared/*/team-a.yaml`)
+    promotionpolicies/team-a/a-other-folder: spec.environments: `dev` may not write `apps/team-a-and-more/kustomization.yaml` (`custom-resources.namespaces.team-a.paths` of the settings says which: `apps/team-a`, `shared/*/team-a.yaml`)
     promotionpolicies/team-a/a-file: a policy
-    promotionpolicies/team-a/a-other-file: spec.environments: `dev` would write `shared/x/y/team-a.yaml` (`custom-resources.namespaces.team-a.paths` of the settings says which: `apps/team-a`, `shared/*/team-a.yaml`)
+    promotionpolicies/team-a/a-other-file: spec.environments: `dev` may not write `shared/x/y/team-a.yaml` (`custom-resources.namespaces.team-a.paths` of the settings says which: `apps/team-a`, `shared/*/team-a.yaml`)
     promotionpolicies/team-a/a-branch: a policy
-    promotionpolicies/team-a/a-other-branch: spec.environments: `dev` would write the branch `prod` (`custom-resources.namespaces.team-a.branches` of the settings says which: `main`, `a/*`)
+    promotionpolicies/team-a/a-other-branch: spec.environments: `dev` may not write the branch `prod` (`custom-resources.namespaces.team-a.branches` of the settings says which: `main`, `a/*`)
     promotionpolicies/team-a/a-check: a policy
-    promotionpolicies/team-a/a-other-check: spec.environments: the check `smoke` of `dev` would ask `metadata.example.com` (`custom-resources.namespaces.team-a.servers` of the settings says which: `smoke.example.com`)
-    promotionpolicies/team-a/a-any-check: spec.environments: the check `smoke` of `dev` would ask `{policy}.example.com` (`custom-resources.namespaces.team-a.servers` of the settings says which: `smoke.example.com`)
+    promotionpolicies/team-a/a-other-check: spec.environments: the check `smoke` of `dev` may not ask `metadata.example.com` (`custom-resources.namespaces.team-a.servers` of the settings says which: `smoke.example.com`)
+    promotionpolicies/team-a/a-any-check: spec.environments: the check `smoke` of `dev` may not ask `{policy}.example.com` (`custom-resources.namespaces.team-a.servers` of the settings says which: `smoke.example.com`)
     promotionpolicies/team-a/a-source: spec.environments: the repository `code` is not one that may be named here (`custom-resources.namespaces.team-a.repositories` of the settings says which: `deploy`)
     ");
 }
@@ -436,7 +436,7 @@ fn without_limits_all_is_allowed_but_to_ask_servers() {
     ];
     assert_snapshot!(judged(&settings, "", &made), @"
     promotionpolicies/team-a/free: a policy
-    promotionpolicies/team-a/asks: spec.environments: the check `q` of `dev` would ask `prometheus.example.com` (`custom-resources.namespaces.team-a.servers` of the settings says which: none)
+    promotionpolicies/team-a/asks: spec.environments: the check `q` of `dev` may not ask `prometheus.example.com` (`custom-resources.namespaces.team-a.servers` of the settings says which: none)
     ");
 }
 
@@ -543,7 +543,7 @@ fn a_fleet_of_a_resource_has_policies_within_the_limits_alone() {
     };
     assert!(fleet.policy(&"a-web".parse().unwrap()).is_ok());
     let why = fleet.policy(&"b-web".parse().unwrap()).unwrap_err();
-    assert_snapshot!(why, @"`dev` would write `apps/b-web/kustomization.yaml` (`custom-resources.namespaces.team-a.paths` of the settings says which: `apps/a-*`)");
+    assert_snapshot!(why, @"`dev` may not write `apps/b-web/kustomization.yaml` (`custom-resources.namespaces.team-a.paths` of the settings says which: `apps/a-*`)");
 }
 
 #[test]
@@ -605,7 +605,7 @@ fn a_resource_writes_no_branch_of_proposals() {
         "thief",
         "{ name: dev, tags: { semver: '*' }, update: apps/thief, deliver: { commit: { branch: towpath/production/portal } } }",
     );
-    assert_snapshot!(judged(&settings, "", &[("team-a", 1, &thief)]), @"promotionpolicies/team-a/thief: spec.environments: `dev` would write the branch `towpath/production/portal` (what starts with `towpath/` is for proposals, of other policies too)");
+    assert_snapshot!(judged(&settings, "", &[("team-a", 1, &thief)]), @"promotionpolicies/team-a/thief: spec.environments: `dev` may not write the branch `towpath/production/portal` (what starts with `towpath/` is for proposals, of other policies too)");
 }
 
 #[test]

@@ -108,7 +108,7 @@ fn a_policy_that_is_made_in_the_cluster_promotes_and_says_how_it_stands_until_it
     let why = story.condition("other", "Accepted")["message"].clone();
     let why = why.as_str().unwrap();
     assert!(
-        why.contains("writes here too") || why.contains("`dev` would write"),
+        why.contains("writes here too") || why.contains("`dev` may not write"),
         "{why}"
     );
     story.lab.push(&["develop-3-2c3d4e5"]);
