@@ -106,6 +106,42 @@ towpath.dev/shard: {{ .shard | quote }}
 {{- default (printf "%s-policies" (include "towpath.fullname" .)) .Values.existingPolicies }}
 {{- end }}
 
+{{- /* Fails where a value would count for nothing: another stands instead, or what it needs is not there. */ -}}
+{{- define "towpath.counts" -}}
+{{- if and .Values.existingSettings.configMap (ne (toJson .Values.settings) `{"repositories":{}}`) }}
+{{- fail "settings and existingSettings.configMap are both there: the ConfigMap has the whole settings file, so leave one of them out" }}
+{{- end }}
+{{- if and .Values.existingPolicies .Values.policies }}
+{{- fail "policies and existingPolicies are both there: the ConfigMap has all policy files, so leave one of them out" }}
+{{- end }}
+{{- range $key := list "refresh" "events" }}
+{{- if and (get $.Values.argoCd $key) (not $.Values.argoCd.namespaces) }}
+{{- fail (printf "argoCd.%s is true, and argoCd.namespaces names no namespace in which that could be: name those of the Applications" $key) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* What a settings file of the user's own has to say, by what the values ask for, a key a line. */ -}}
+{{- define "towpath.needed" -}}
+{{- if gt (int .Values.replicas) 1 }}
+  leadership: { lease: {{ include "towpath.fullname" . }} }
+{{- end }}
+{{- if .Values.existingSettings.hooks }}
+  hooks: { listen: 0.0.0.0:8081, ... }
+{{- end }}
+{{- if .Values.podEvents }}
+  pod-events: true
+{{- end }}
+{{- with .Values.argoCd }}
+{{- if .namespaces }}
+  argo-cd: { here: { kubernetes: { namespaces: [{{ join ", " .namespaces }}], events: {{ .events }} }, refresh: {{ .refresh }} } }
+{{- end }}
+{{- end }}
+{{- with .Values.customResources.namespaces }}
+  custom-resources: { namespaces: { {{- range $i, $name := . }}{{ if $i }},{{ end }} {{ $name }}: { images: ... }{{ end }} } }
+{{- end }}
+{{- end }}
+
 {{- /* The settings file: what the user wrote, and what the pod and the other values decide. */ -}}
 {{- define "towpath.settings" -}}
 {{- if not .Values.settings.repositories }}
