@@ -1,5 +1,6 @@
 //! Tells of this process by Kubernetes Events on what its pod belongs to, or on the pod, where the settings want that.
 
+use super::check::count;
 use crate::cluster::lease::Lead;
 use crate::cluster::{Event, Mood, Reporter};
 use crate::config::{Problems, Settings};
@@ -46,7 +47,8 @@ async fn tell_of_lead(reporter: Reporter, mut lead: Lead, pod: String) {
 /// Tells that a new configuration is in force.
 pub(super) fn tell_taken(reporter: Option<&Reporter>, policies: usize) {
     if let Some(reporter) = reporter {
-        let note = format!("a new configuration is in force, with {policies} policies");
+        let policies = count(policies, "policy", "policies");
+        let note = format!("a new configuration is in force, with {policies}");
         reporter.of_us(event(Mood::Normal, ("SettingsTaken", "Reloading"), note));
     }
 }

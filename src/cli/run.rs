@@ -207,7 +207,11 @@ impl Setup {
                 .collect();
             let troubles = self.troubles.iter().map(|trouble| format!("; {trouble}"));
             let troubles: String = troubles.collect();
-            let hint = format!("the policies are {}{troubles}", known.join(", "));
+            let known = match known.is_empty() {
+                true => "there are no policies".to_owned(),
+                false => format!("the policies are {}", known.join(", ")),
+            };
+            let hint = format!("{known}{troubles}");
             return Err(Failure::usage(format!("there is no policy `{unknown}`")).with_hint(hint));
         }
         Ok(())

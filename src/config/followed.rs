@@ -84,10 +84,15 @@ impl Followed {
             match &seen.failure {
                 Some(why) => {
                     if self.said.insert(namespace.clone(), why.clone()).as_ref() != Some(why) {
+                        let meanwhile = match seen.heard {
+                            Some(_) => "what was seen goes on to count",
+                            None => "none of them count until they are",
+                        };
                         tracing::warn!(
                             namespace,
                             why,
-                            "custom resources cannot be read; those that were seen go on"
+                            meanwhile,
+                            "custom resources cannot be read"
                         );
                     }
                 }

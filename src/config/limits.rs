@@ -25,7 +25,7 @@ shape! {
         branches: Option<OneOrMany<Placed<PathGlob>>> = "branches",
         /// The folders and files that they may write, as globs; what lies below counts: `apps/team-a`, `["apps/team-a-*"]`. Default: all.
         paths: Option<OneOrMany<Placed<PathGlob>>> = "paths",
-        /// The images that they may name, as globs; what lies below counts: `ghcr.io/acme/team-a`; `**` are all. Default: those of the registries that the settings name under `registries`.
+        /// The images that they may name, as globs of their full names (`docker.io/library/nginx`); what lies below counts: `ghcr.io/acme/team-a`; `**` are all. Default: those of the hosts that the settings name under `registries`.
         images: Option<OneOrMany<Placed<PathGlob>>> = "images",
         /// The servers that their checks may ask, by host, with the logins that the settings have for them: `prometheus.example.com`. Default: none.
         servers: Option<OneOrMany<Placed<ServerName>>> = "servers",

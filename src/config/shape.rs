@@ -5,6 +5,7 @@
 //! there. Reading never stops at the first fault: a part that cannot be read is reported and left out.
 //! Not here: which maps there are (`raw`, `forms`).
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use serde_json::{Value as Json, json};
@@ -432,10 +433,15 @@ pub(super) fn unknown_key(
     nearest
 }
 
-/// Lists words in backticks.
+/// Lists words in backticks, each once.
 pub(super) fn list(words: &[&str]) -> String {
-    let quoted: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
-    quoted.join(", ")
+    let mut told = BTreeSet::new();
+    let each = words.iter().filter(|word| told.insert(**word));
+    let quoted: Vec<_> = each.map(|word| format!("`{word}`")).collect();
+    match quoted.is_empty() {
+        true => "none".to_owned(),
+        false => quoted.join(", "),
+    }
 }
 
 /// The known word that `word` is most probably meant to be.
