@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use globset::{GlobBuilder, GlobMatcher};
 use url::Url;
 
 use super::forms::OneOrMany;
@@ -14,7 +13,7 @@ use super::servers::{ServerName, host_of};
 use super::shape::{Leaf, Placed, Refusal, shape};
 use crate::image::Repository;
 use crate::policy::gate::checks::Ask;
-use crate::policy::{Deliver, Environment, HEAD_PREFIX, Policy, RepositoryName};
+use crate::policy::{Deliver, Environment, Glob, HEAD_PREFIX, Policy, RepositoryName};
 
 shape! {
     /// How far the policies of a namespace may go. Nothing means: to all repositories and registries that the settings name, and to no server.
@@ -33,8 +32,8 @@ shape! {
 }
 
 /// A glob of paths, in which `*` ends at a `/` and `**` does not.
-#[derive(Clone, Debug)]
-pub(super) struct PathGlob(GlobMatcher);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PathGlob(Glob);
 
 /// How far the policies of one namespace may go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,28 +65,15 @@ impl Leaf for PathGlob {
             return Err(Refusal::new(format!("`{text}` is no path of a repository"))
                 .hint("write it from the root of the repository: `apps/team-a`"));
         }
-        let glob = GlobBuilder::new(written).literal_separator(true).build();
-        match glob {
-            Ok(glob) => Ok(Self(glob.compile_matcher())),
-            Err(error) => {
-                let message = format!("`{text}` is not a glob: {}", error.kind());
-                Err(Refusal::new(message))
-            }
-        }
+        Glob::of_paths(written)
+            .map(Self)
+            .map_err(|why| Refusal::new(format!("`{text}` is not a glob: {why}")))
     }
 }
-
-impl PartialEq for PathGlob {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.glob() == other.0.glob()
-    }
-}
-
-impl Eq for PathGlob {}
 
 impl fmt::Display for PathGlob {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}`", self.0.glob())
+        write!(f, "`{}`", self.0)
     }
 }
 

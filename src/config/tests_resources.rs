@@ -423,7 +423,7 @@ fn a_pattern_that_would_be_large_is_refused_in_a_resource_as_in_a_file() {
     let settings = settings("{ team-a: {} }");
     let hostile = "{ name: dev, tags: { regex: '(?P<sha>(a|b){9999})' }, update: apps/x }";
     let made = [("team-a", 1, &*with_environment("hostile", hostile))];
-    assert_snapshot!(judged(&settings, "", &made), @r"promotionpolicies/team-a/hostile: spec.environments[0].tags.regex: the regular expression cannot be read: it needs more than the 131072 bytes that one may have; shorter repetitions, and `[0-9A-Za-z_]` in place of `\w`, need less");
+    assert_snapshot!(judged(&settings, "", &made), @r"promotionpolicies/team-a/hostile: spec.environments[0].tags.regex: the regular expression cannot be read: it needs more than the 262144 bytes that one may have; shorter repetitions, and `[0-9A-Za-z_]` in place of `\w`, need less");
 }
 
 #[test]

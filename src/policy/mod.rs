@@ -26,6 +26,7 @@ use select::choose::Downgrade;
 pub(crate) use after::{After, Candidates, Same};
 pub(crate) use argo_cd::{ApplicationName, ArgoCd, OnDegraded};
 pub(crate) use deliver::{Deliver, Group, HEAD_PREFIX, MergeWay, PullRequests};
+pub(crate) use expression::Glob;
 pub(crate) use folders::FolderPattern;
 pub(crate) use subject::{ParseSubjectTemplateError, SubjectTemplate};
 

@@ -5,7 +5,6 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use globset::{GlobBuilder, GlobMatcher};
 use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -21,6 +20,7 @@ use sigstore_verify::{VerificationPolicy, Verifier};
 use super::wire::{EntryKind, LogEntry, LogPayload, Statement};
 use super::{NotVouched, malformed};
 use crate::image::{Digest, Layer, Proof};
+use crate::policy::Glob;
 use crate::policy::gate::{Identity, TrustRoot};
 
 /// A bundle of the oldest version, whose log entry is promised and not proved:
@@ -52,7 +52,7 @@ pub(super) struct Keyless {
     policy: VerificationPolicy,
     /// For the older form, whose log entries are promised.
     older_policy: VerificationPolicy,
-    name: GlobMatcher,
+    name: Glob,
     issuer: String,
 }
 
@@ -109,17 +109,15 @@ pub(crate) fn check_identity(name: &str) -> Result<(), IdentityError> {
     glob(name).map(|_| ())
 }
 
-fn glob(name: &str) -> Result<GlobMatcher, IdentityError> {
+fn glob(name: &str) -> Result<Glob, IdentityError> {
     if name.chars().all(|c| matches!(c, '*' | '?' | '/')) {
         let name = name.to_owned();
         return Err(IdentityError::Anybody { name });
     }
-    let glob = GlobBuilder::new(name).literal_separator(true).build();
-    let glob = glob.map_err(|error| IdentityError::NotGlob {
+    Glob::of_paths(name).map_err(|why| IdentityError::NotGlob {
         name: name.to_owned(),
-        why: error.kind().to_string(),
-    })?;
-    Ok(glob.compile_matcher())
+        why,
+    })
 }
 
 fn verifier(json: &str) -> Result<(TrustedRoot, Verifier), RootError> {

@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::instance::{Instance, SIGNED_AT};
-use super::{SIGNATURE, check_identity, check_root, judge};
+use super::{IdentityError, SIGNATURE, check_identity, check_root, judge};
 use crate::image::{Attached, Layer};
 use crate::policy::gate::{Claim, Identity, Matter, Report, Severity, Signer, TrustRoot, Vouched};
 
@@ -295,6 +295,15 @@ fn a_trust_root_is_known_by_its_text_and_must_name_an_authority() {
     it is not a trusted root of Sigstore
     it is not a trusted root of Sigstore
     ");
+}
+
+#[test]
+fn a_glob_of_identities_that_is_deep_or_large_is_refused() {
+    let deep = format!("a{}a{}", "{".repeat(251), "}".repeat(251));
+    for hostile in [deep, format!("a{}", "*?".repeat(60_000))] {
+        let error = check_identity(&hostile).unwrap_err();
+        assert!(matches!(error, IdentityError::NotGlob { .. }), "{error}");
+    }
 }
 
 #[test]

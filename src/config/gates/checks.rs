@@ -683,7 +683,7 @@ mod tests {
         30:62 `$.a.b` is not a JSON pointer [write `/a/b`]
         36:48 a condition is exactly one of `equals`, `matches`, `at-least` and `at-most` [several conditions are a list: `json: [{ .. }, { .. }]`]
         42:48 a condition is exactly one of `equals`, `matches`, `at-least` and `at-most` [several conditions are a list: `json: [{ .. }, { .. }]`]
-        48:75 `(` is not a regular expression that can be used: it cannot be read
+        48:75 `(` is not a regular expression that can be used: unclosed group
         54:76 `many` is not a number
         60:74 expected a text, a number, `true` or `false`, found a list
         66:48 unknown key `cel` [known here: `status`, `json`]

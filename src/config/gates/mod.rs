@@ -12,7 +12,6 @@ mod checks;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use globset::{Glob, GlobMatcher};
 use jiff::SignedDuration;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 use serde_json::{Value as Json, json};
@@ -23,11 +22,11 @@ use super::fleet::Fleet;
 use super::forms::OneOrMany;
 use super::problem::Faults;
 use super::shape::{Block, Leaf, Placed, Refusal, shape};
-use crate::policy::Policy;
 use crate::policy::gate::{
     DAYS, Days, Freeze, FreezeEnd, FreezeError, Gates, Hours, MinAge, Platform, Platforms,
     Signature, Soak, Window, Windows,
 };
+use crate::policy::{Glob, Policy};
 use crate::probe::Server;
 use approvals::{ApprovalsEntry, approvals};
 use attestations::{AttestationEntry, attestations};
@@ -223,18 +222,14 @@ impl Leaf for Platform {
 }
 
 /// A name, or a glob of names.
-#[derive(Clone, Debug)]
-pub(super) struct NameGlob(GlobMatcher);
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct NameGlob(Glob);
 
 impl Leaf for NameGlob {
     fn parse(text: &str) -> Result<Self, Refusal> {
-        match Glob::new(text) {
-            Ok(glob) => Ok(Self(glob.compile_matcher())),
-            Err(error) => Err(Refusal::new(format!(
-                "`{text}` is not a glob: {}",
-                error.kind()
-            ))),
-        }
+        Glob::of_names(text)
+            .map(Self)
+            .map_err(|why| Refusal::new(format!("`{text}` is not a glob: {why}")))
     }
 }
 
@@ -417,12 +412,12 @@ pub(super) fn freeze(
 
 impl PartialEq for SharedGate {
     fn eq(&self, other: &Self) -> bool {
-        fn texts(globs: &[Placed<NameGlob>]) -> impl Iterator<Item = &str> {
-            globs.iter().map(|glob| glob.value.0.glob().glob())
+        fn values(globs: &[Placed<NameGlob>]) -> impl Iterator<Item = &NameGlob> {
+            globs.iter().map(|glob| &glob.value)
         }
         self.freeze == other.freeze
-            && texts(&self.environments).eq(texts(&other.environments))
-            && texts(&self.policies).eq(texts(&other.policies))
+            && values(&self.environments).eq(values(&other.environments))
+            && values(&self.policies).eq(values(&other.policies))
     }
 }
 
@@ -478,12 +473,9 @@ fn unmatched((what, globs): (&str, &[Placed<NameGlob>]), names: &[&str], faults:
         return;
     }
     for glob in globs {
-        let NameGlob(matcher) = &glob.value;
-        if !names.iter().any(|name| matcher.is_match(name)) {
-            let message = format!(
-                "there is no {what} `{}`; this freezes nothing",
-                matcher.glob()
-            );
+        let NameGlob(named) = &glob.value;
+        if !names.iter().any(|name| named.is_match(name)) {
+            let message = format!("there is no {what} `{named}`; this freezes nothing");
             faults.warning(glob.span, message);
         }
     }

@@ -6,11 +6,11 @@ use std::fmt;
 
 use super::constraint::{Constraint, ConstraintError};
 use super::prerelease::{Prerelease, PrereleaseError};
-use super::rule::{Ignore, Kind, Match, Of, Order, RuleText, TagRule};
+use super::rule::{Kind, Match, Of, Order, RuleText, TagRule};
 use super::shape::{Part, Shape, ShapeError};
 use super::{Fact, did_you_mean};
 use crate::image::{ParseTagError, Tag};
-use crate::policy::expression;
+use crate::policy::Glob;
 
 /// The words under `newest-by`, in the order in which the default tries them.
 const ORDERS: [(&str, Fact); 7] = [
@@ -201,7 +201,7 @@ impl Check {
         let prerelease = prerelease
             .as_deref()
             .and_then(|words| self.prerelease(words));
-        let ignore: Vec<Ignore> = ignore
+        let ignore: Vec<Glob> = ignore
             .iter()
             .enumerate()
             .filter_map(|(place, glob)| self.ignore(place, glob))
@@ -297,12 +297,9 @@ impl Check {
             .ok()
     }
 
-    fn ignore(&mut self, place: usize, glob: &str) -> Option<Ignore> {
-        match expression::glob(glob) {
-            Ok(regex) => Some(Ignore {
-                glob: glob.into(),
-                regex,
-            }),
+    fn ignore(&mut self, place: usize, glob: &str) -> Option<Glob> {
+        match Glob::of_names(glob) {
+            Ok(glob) => Some(glob),
             Err(reason) => {
                 let glob = glob.to_owned();
                 self.refuse(RuleKey::Ignore(place), 0, RuleError::Glob { glob, reason });

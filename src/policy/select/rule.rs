@@ -6,15 +6,13 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use regex::bytes::Regex;
-
 use super::constraint::{Admission, Constraint};
 use super::prerelease::{Prerelease, label_of};
 use super::shape::{Reading, Shape};
 use super::{Exclusion, Fact, PushUse};
 use crate::image::Tag;
 use crate::image::version::{ParseVersionError, Version};
-use crate::policy::SourceBranch;
+use crate::policy::{Glob, SourceBranch};
 
 /// Hex digits of a digest in a tag, at least: those of SHA-256.
 const HEX_LENGTH_MIN: usize = 64;
@@ -63,15 +61,9 @@ pub(super) struct Match {
     pub(super) constraint: Option<Constraint>,
     pub(super) shape: Option<Shape>,
     pub(super) prerelease: Option<Prerelease>,
-    pub(super) ignore: Vec<Ignore>,
+    /// Tags to leave out.
+    pub(super) ignore: Vec<Glob>,
     pub(super) order: Order,
-}
-
-/// A glob of tags to leave out.
-#[derive(Clone, Debug)]
-pub(super) struct Ignore {
-    pub(super) glob: Arc<str>,
-    pub(super) regex: Arc<Regex>,
 }
 
 /// What orders the candidates of a rule.
@@ -204,9 +196,9 @@ impl TagRule {
         if is_attachment(tag.as_str()) {
             return Err(Exclusion::Attachment);
         }
-        let ignored = |ignore: &&Ignore| ignore.regex.is_match(tag.as_str().as_bytes());
-        if let Some(ignore) = matching.ignore.iter().find(ignored) {
-            let glob = Arc::clone(&ignore.glob);
+        let ignored = |glob: &&Glob| glob.is_match(tag.as_str());
+        if let Some(glob) = matching.ignore.iter().find(ignored) {
+            let glob = Arc::clone(glob.text());
             return Err(Exclusion::Ignored { glob });
         }
         let reading = matching.read(tag.as_str(), self.of)?;

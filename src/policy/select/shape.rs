@@ -16,7 +16,7 @@ use regex_syntax::hir::{Capture, Hir, HirKind, Repetition};
 use super::{Exclusion, did_you_mean};
 use crate::image::Tag;
 use crate::image::version::{Version, parse_number};
-use crate::policy::expression::{Size, in_short, shared};
+use crate::policy::expression::{Size, check_length, in_short, names_ascii, read, shared};
 
 /// Digits of the name of a commit, shortened or whole; the expression of `{sha}` has the same.
 const SHA_LENGTHS: RangeInclusive<usize> = 7..=64;
@@ -204,6 +204,8 @@ pub(crate) enum ShapeError {
     Unopened,
     #[error("`{character}` cannot stand in a tag: letters, digits, `_`, `.` and `-` can")]
     Character { character: char },
+    #[error("the pattern cannot be read: {reason}")]
+    Pattern { reason: String },
     #[error("the regular expression cannot be read: {reason}")]
     Regex { reason: String },
 }
@@ -284,10 +286,14 @@ impl Shape {
 
     /// Compiles a regular expression, which must match whole tags; its named groups are parts.
     pub(super) fn of_regex(text: &str) -> Result<Self, Vec<ShapeProblem>> {
-        let read = regex_syntax::parse(text).map_err(|error| vec![unreadable(&error)])?;
+        let names = Part::ALL.map(Part::name);
+        let written = read(text, (&names, Size::Tags)).map_err(|(offset, reason)| {
+            let reason = ShapeError::Regex { reason };
+            vec![ShapeProblem { offset, reason }]
+        })?;
         let mut named = Vec::new();
         let mut problems = Vec::new();
-        for name in group_names(&read) {
+        for name in group_names(&written.meaning) {
             let offset = text.find(&format!("<{name}>")).map_or(0, |at| at + 1);
             match Part::named(&name) {
                 Some(part) => named.push((offset, part)),
@@ -301,7 +307,7 @@ impl Shape {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let compiled = Compiled::new(text, (&named, Size::Regex));
+        let compiled = Compiled::new(&written.text, (&named, Size::Tags));
         Ok(Self {
             reader: Reader::Compiled(compiled.map_err(|problem| vec![problem])?),
             parts: parts(&named),
@@ -340,16 +346,19 @@ impl Shape {
 
 impl Compiled {
     fn new(expression: &str, (named, size): Named<'_>) -> Result<Self, ShapeProblem> {
-        let too_large = |error: regex::Error| ShapeProblem {
+        let whole = format!(r"\A(?:{expression})\z");
+        // Tags are ASCII, and classes of all Unicode make large machines; some cannot be said without.
+        let ascii = names_ascii(expression).then(|| shared(&format!("(?-u){whole}"), size));
+        let regex = match ascii {
+            Some(Ok(regex)) => Ok(regex),
+            Some(Err(_)) | None => shared(&whole, size),
+        };
+        let regex = regex.map_err(|error| ShapeProblem {
             offset: 0,
             reason: ShapeError::Regex {
                 reason: in_short(&error),
             },
-        };
-        let whole = format!(r"\A(?:{expression})\z");
-        // Tags are ASCII, and classes of all Unicode make large machines; some cannot be said without.
-        let ascii = shared(&format!("(?-u){whole}"), size);
-        let regex = ascii.or_else(|_| shared(&whole, size)).map_err(too_large)?;
+        })?;
         let group = |part: Part| {
             let mut names = regex.capture_names();
             // `{any}` may stand several times, and nothing is read from it.
@@ -386,6 +395,10 @@ type Spelled = (String, Vec<(usize, Part)>);
 
 /// The regular expression of a pattern, and its parts.
 fn read_pattern(pattern: &str) -> Result<Spelled, Vec<ShapeProblem>> {
+    check_length(pattern, Size::Pattern).map_err(|reason| {
+        let reason = ShapeError::Pattern { reason };
+        vec![ShapeProblem { offset: 0, reason }]
+    })?;
     let mut reader = PatternReader::default();
     reader.read(pattern);
     let PatternReader {
@@ -419,18 +432,6 @@ fn group_names(expression: &Hir) -> Vec<String> {
             subs.iter().flat_map(group_names).collect()
         }
         HirKind::Empty | HirKind::Literal(_) | HirKind::Class(_) | HirKind::Look(_) => Vec::new(),
-    }
-}
-
-fn unreadable(error: &regex_syntax::Error) -> ShapeProblem {
-    let (offset, reason) = match error {
-        regex_syntax::Error::Parse(e) => (e.span().start.offset, e.kind().to_string()),
-        regex_syntax::Error::Translate(e) => (e.span().start.offset, e.kind().to_string()),
-        other => (0, other.to_string()),
-    };
-    ShapeProblem {
-        offset,
-        reason: ShapeError::Regex { reason },
     }
 }
 
@@ -737,6 +738,7 @@ mod tests {
         "#);
         insta::assert_snapshot!(problems(Shape::of_pattern("main-{sha")), @"5: `{` is not closed: parts are written `{sha}`");
         insta::assert_snapshot!(problems(Shape::of_pattern("main-sha}")), @"8: `}` closes nothing: parts are written `{sha}`");
+        insta::assert_snapshot!(problems(Shape::of_pattern(&"{sha}-".repeat(20_000))), @"0: the pattern cannot be read: it is longer than 1024 bytes");
         insta::assert_snapshot!(problems(Shape::of_pattern("")), @"0: the pattern is empty: write one such as `main-{number}-{sha}`");
         insta::assert_snapshot!(problems(Shape::of_pattern("{version}-{major}")), @"10: `{major}` cannot stand beside `{version}`, which holds it");
     }
@@ -754,9 +756,19 @@ mod tests {
         ] {
             assert!(Shape::of_regex(honest).is_ok(), "{honest}");
         }
+        for (written, tag) in [
+            ("(?i)ſh-.*", "sh-1"),
+            (r"(?i)\u212A-.*", "k-1"),
+            (r"(?i)\x{17F}-.*", "S-1"),
+        ] {
+            assert!(
+                Shape::of_regex(written).unwrap().read(tag).is_ok(),
+                "{written}"
+            );
+        }
         let unicode = Shape::of_regex(r"\p{Lu}-[^é]").unwrap();
         assert!(unicode.read("A-b").is_ok() && unicode.read("a-b").is_err());
-        insta::assert_snapshot!(problems(Shape::of_regex(r"\p{L}{100}")), @r"0: the regular expression cannot be read: it needs more than the 131072 bytes that one may have; shorter repetitions, and `[0-9A-Za-z_]` in place of `\w`, need less");
+        insta::assert_snapshot!(problems(Shape::of_regex(r"\p{L}{100}")), @r"0: the regular expression cannot be read: it needs more than the 262144 bytes that one may have; shorter repetitions, and `[0-9A-Za-z_]` in place of `\w`, need less");
         insta::assert_snapshot!(problems(Shape::of_regex("[aA-zZ")), @"0: the regular expression cannot be read: unclosed character class");
         insta::assert_snapshot!(problems(Shape::of_regex("main-(?P<ts>.*)")), @"9: `ts` is not a part of a tag (did you mean `timestamp`?): the parts are `{sha}`, `{number}`, `{timestamp}`, `{version}`, `{branch}`, `{any}`, `{major}`, `{minor}`, `{patch}`");
     }

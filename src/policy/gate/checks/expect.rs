@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use regex::bytes::Regex;
 
-use crate::policy::expression::{Size, in_short, shared};
+use crate::policy::expression::{Size, in_short, read, shared};
 
 /// Characters of a text that are told: one line.
 const TOLD_LENGTH_MAX: usize = 200;
@@ -113,8 +113,8 @@ impl Pattern {
     /// Reads a pattern of a whole text.
     pub(crate) fn new(text: &str) -> Result<Self, String> {
         // By itself first: `a)|(b` is none, whatever stands around it.
-        regex_syntax::parse(text).map_err(|_| "it cannot be read".to_owned())?;
-        let regex = shared(&format!("^(?:{text})$"), Size::Regex);
+        let written = read(text, (&[], Size::Texts)).map_err(|(_, why)| why)?;
+        let regex = shared(&format!("^(?:{})$", written.text), Size::Texts);
         Ok(Self {
             text: text.to_owned(),
             regex: regex.map_err(|error| in_short(&error))?,
@@ -190,6 +190,18 @@ mod tests {
 
     fn text(text: &str) -> Scalar {
         Scalar::Text(text.to_owned())
+    }
+
+    #[test]
+    fn a_pattern_of_texts_may_have_classes_of_all_unicode_and_no_groups() {
+        for honest in [r"\w+\.\w+\.\w+", ".{0,500}"] {
+            assert!(Pattern::new(honest).is_ok(), "{honest}");
+        }
+        let grouped = Pattern::new(&format!("(?P<a>a{}|b)", "()".repeat(1000))).unwrap();
+        assert_eq!(grouped.regex.captures_len(), 1);
+        assert!(grouped.regex.is_match(b"b") && !grouped.regex.is_match(b"bb"));
+        assert_eq!(Pattern::new("a)|(b").unwrap_err(), "unopened group");
+        assert!(Pattern::new(r"\w{100}").is_err());
     }
 
     #[test]
