@@ -293,15 +293,16 @@ mod tests {
             "*?".repeat(60_000),
             "{a,b".to_owned(),
         ];
+        let told = hostile.iter().map(|text| Glob::of_names(text).unwrap_err());
+        insta::assert_snapshot!(told.collect::<Vec<_>>().join("\n"), @"
+        it is longer than 1024 bytes
+        it has more than 100 `{`
+        it has more than 100 `{`
+        it is longer than 1024 bytes
+        unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)
+        ");
         for of in [Glob::of_names, Glob::of_paths] {
-            let told = hostile.iter().map(|text| of(text).unwrap_err());
-            insta::assert_snapshot!(told.collect::<Vec<_>>().join("\n"), @"
-            it is longer than 1024 bytes
-            it has more than 100 `{`
-            it has more than 100 `{`
-            it is longer than 1024 bytes
-            unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)
-            ");
+            assert!(hostile.iter().all(|text| of(text).is_err()));
             assert!(of(&deep(100)).is_ok());
             assert!(of(&"a".repeat(300)).is_ok());
         }

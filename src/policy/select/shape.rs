@@ -559,8 +559,7 @@ fn read_part(part: Part, (tag, spans): (&str, &Spans), reading: &mut Reading) ->
         }
         Part::Sha => {
             let hex = text.bytes().all(|b| b.is_ascii_hexdigit());
-            let valid = hex && SHA_LENGTHS.contains(&text.len());
-            valid.then_some(())?;
+            (hex && SHA_LENGTHS.contains(&text.len())).then_some(())?;
             reading.sha_at = at;
         }
         // Read with the major number.
