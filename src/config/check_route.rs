@@ -75,6 +75,12 @@ impl Check<'_> {
         }
     }
 
+    /// Notes a route of a resource that does not count, so that its policies get no other of its name.
+    pub(super) fn refuse_route(&mut self, name: RouteName, start: Span) {
+        let key = (self.scope.clone(), name);
+        self.routes.known.entry(key).or_insert((start, None));
+    }
+
     fn route_alone(
         &mut self,
         RouteSpec {

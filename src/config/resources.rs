@@ -302,10 +302,24 @@ impl Check<'_> {
         if own.errors() == 0 {
             return judged_as(verdict);
         }
-        if let (ResourceKind::Policy, Ok(name)) = (id.kind, id.name.parse()) {
-            self.reserve(name, start_of(file));
-        }
+        self.refuse(id, start_of(file));
         judged_as(Verdict::Refused(own.into_problems(self.sources)))
+    }
+
+    /// Keeps the name of what does not count, so that nothing else counts in its place.
+    fn refuse(&mut self, id: &ResourceId, start: Span) {
+        match id.kind {
+            ResourceKind::Policy => {
+                if let Ok(name) = id.name.parse() {
+                    self.reserve(name, start);
+                }
+            }
+            ResourceKind::Route => {
+                if let Ok(name) = id.name.parse() {
+                    self.refuse_route(name, start);
+                }
+            }
+        }
     }
 
     /// Whether somebody else has the name of the policy in `file`, which is told as far as it is anybody's business.

@@ -649,3 +649,49 @@ fn all_that_is_wrong_with_a_resource_is_told_as_far_as_there_is_room() {
     assert_snapshot!(problems.by_key(whole.chars().count() - 1), @"spec.environments[0].deliver: `psuh` is not one of `commit`, `pull-request`; spec.environments[0].gates.saok: unknown key `saok` (did you mean `soak`?); spec.environments[0].tags.semvr: unknown key `semvr` (did you mean `semver`?); and 1 more");
     assert_snapshot!(problems.by_key(1), @"spec.environments[0].deliver: `psuh` is not one of `commit`, `pull-request`; and 3 more");
 }
+
+/// A route of the namespace with these environments, made before all others.
+fn route(environments: &[String]) -> Arc<Resource> {
+    let text = format!(
+        "kind: Route\nmetadata: {{ name: standard }}\nspec: {{ repository: deploy, environments: [{}] }}\n",
+        environments.join(", ")
+    );
+    Resource::sample(&serde_yaml::from_str(&text).unwrap(), "team-a", 0)
+}
+
+/// As many policies that name it.
+fn routed(count: i64) -> impl Iterator<Item = Arc<Resource>> {
+    (1..=count).map(|number| {
+        let text = format!(
+            "kind: PromotionPolicy\nmetadata: {{ name: p{number} }}\nspec: {{ route: standard, images: {{ app: 'ghcr.io/acme/p{number}' }} }}\n"
+        );
+        Resource::sample(&serde_yaml::from_str(&text).unwrap(), "team-a", number)
+    })
+}
+
+#[test]
+fn where_the_route_of_a_namespace_is_too_much_that_of_the_files_takes_not_its_place() {
+    let files = format!(
+        "apiVersion: towpath.dev/v1alpha1\nkind: Route\nmetadata: {{ name: standard }}\nspec: {{ repository: deploy, environments: [{{ name: dev, tags: {{ semver: '*' }}, update: 'apps/{{policy}}' }}] }}\n---\n{POLICY}{DEV}"
+    );
+    let title = "x".repeat(4 * 1024 * 1024);
+    let large = [format!(
+        "{{ name: dev, tags: {{ semver: '*' }}, update: 'apps/{{policy}}', deliver: {{ pull-request: {{ title: {title} }} }} }}"
+    )];
+    let resources: Vec<_> = routed(1).chain([route(&large)]).collect();
+    let folder = folder(&settings("{ team-a: {} }"), &files);
+    let config = load_with(&folder.path().join("towpath.yaml"), &resources).unwrap();
+    assert_eq!(names(&config), ["portal"]);
+    let judged = config.judged.iter();
+    let told = judged.filter_map(|one| {
+        Some(format!(
+            "{}: {}",
+            one.id,
+            one.verdict.problems()?.by_key(1024)
+        ))
+    });
+    assert_snapshot!(told.collect::<Vec<_>>().join("\n"), @"
+    routes/team-a/standard: a namespace has 1000 policies and routes at most, with 4194304 bytes (the oldest count)
+    promotionpolicies/team-a/p1: spec.route: the route `standard` is not accepted (its own conditions say why)
+    ");
+}
