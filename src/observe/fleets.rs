@@ -167,7 +167,7 @@ pub(crate) struct Written<'a> {
 
 /// What a custom resource has a name for.
 struct Offer<'a> {
-    /// The smaller, the older it is.
+    /// The smaller, the older the resource is.
     number: usize,
     namespace: &'a str,
     name: PolicyName,
@@ -183,8 +183,10 @@ enum Offered<'a> {
     },
 }
 
-/// All policies that are written and that fleets have. A policy that is written counts instead of one that a fleet has for its name;
-/// but nothing of a custom resource counts instead of what the files have, or an older resource of another namespace.
+/// All policies that are written and that fleets have. A policy that is written counts instead of one that a fleet has for its name:
+/// else whoever adds a folder takes the branch, the pull requests and the holds of a policy, since a fleet is older than its folders.
+/// But nothing of a custom resource counts instead of what the files have; and of two resources that are both written, or both fleets,
+/// the older counts.
 pub(crate) fn expand(
     written: Written<'_>,
     branches: &BTreeMap<RepositoryName, String>,
@@ -253,7 +255,7 @@ fn age<'a>(
     }
 }
 
-/// What the custom resources have names for, the oldest first.
+/// What the custom resources have names for: what is written, and then the applications of fleets, the oldest first of each.
 fn offers<'a>(
     written: Written<'a>,
     known: Known<'_>,
@@ -276,6 +278,7 @@ fn offers<'a>(
         let what = Offered::Policy { of: name, policy };
         offers.extend(Offer::of((places, name), name.clone(), what));
     }
+    offers.sort_by_key(|offer| offer.number);
     let own = offers.iter().map(|one| (one.namespace, one.name.clone()));
     let own: BTreeSet<(&str, PolicyName)> = own.collect();
     let mut of_resources: Vec<_> = fleets
@@ -307,7 +310,6 @@ fn offers<'a>(
             }
         }
     }
-    offers.sort_by_key(|offer| offer.number);
     offers
 }
 
@@ -417,6 +419,7 @@ mod tests {
     use super::{Expansion, Listed, Written, expand, folders_of};
     use crate::cluster::resources::Resource;
     use crate::config::load_with;
+    use crate::policy::Policy;
     use crate::world::Fact;
 
     const SETTINGS: &str = "\
@@ -452,7 +455,7 @@ spec:
     }
 
     #[test]
-    fn what_the_files_have_counts_and_then_what_is_older_but_for_policies_of_the_same_namespace() {
+    fn what_the_files_have_counts_and_then_what_is_written_and_then_what_older_fleets_have() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("towpath.yaml");
         std::fs::write(&file, SETTINGS).unwrap();
@@ -497,7 +500,7 @@ spec:
         let expected = [
             "apps/api",
             "of-fleet-a/free",
-            "of-fleet-b/late",
+            "of-late/late",
             "of-own/own",
             "of-fleet-b/shared",
             "apps/web",
@@ -506,8 +509,8 @@ spec:
         let told: Vec<String> = troubles.iter().map(ToString::to_string).collect();
         insta::assert_snapshot!(told.join("\n"), @"
         `api` of promotionpolicies/team-a/api stands still, since the files have a policy of that name
+        `late` of promotionpolicies/team-b/fleet-b stands still, since the namespace `team-a` has a policy of that name
         `web` of promotionpolicies/team-b/fleet-b stands still, since the files have a policy of that name
-        `late` of promotionpolicies/team-a/late stands still, since the namespace `team-b` has a policy of that name
         `shared` of promotionpolicies/team-a/fleet-a stands still, since the namespace `team-b` has a policy of that name
         ");
     }
@@ -598,6 +601,27 @@ spec:
         insta::assert_snapshot!(of_many.cloned().collect::<Vec<_>>().join("\n"), @"
         the fleet `second` has no policy for 1 of its folders, since the fleets of a namespace have 1000 at most: the oldest fleets come first
         the fleet `first` has no policy for 1001 of its folders, since the fleets of a namespace have 1000 at most: the oldest fleets come first
+        ");
+    }
+
+    #[test]
+    fn what_is_written_comes_before_the_applications_of_an_older_fleet_of_another_namespace() {
+        let mut wrong = object("web", false);
+        wrong["spec"]["repository"] = json!("nowhere");
+        let made = [
+            ("team-a", object("old", true)),
+            ("team-b", object("api", false)),
+            ("team-b", wrong),
+        ];
+        let folders = ["api", "free", "web"].map(str::to_owned);
+        let expansion = expanded(&made, &folders);
+        let path = |one: &Policy| one.environments[0].update[0].site.path.to_string();
+        let paths: Vec<String> = expansion.policies.iter().map(path).collect();
+        assert_eq!(paths, ["of-api/api", "of-old/free"]);
+        insta::assert_snapshot!(told(&expansion), @"
+        the fleet `platform` has no policies, since there are no folders `apps/{policy}` on `main` of `deploy`
+        `api` of promotionpolicies/team-a/old stands still, since the namespace `team-b` has a policy of that name
+        `web` of promotionpolicies/team-a/old stands still, since the namespace `team-b` has a policy of that name
         ");
     }
 }
