@@ -1,7 +1,7 @@
 //! How much the custom resources of one namespace may be in all, so that whoever makes too many takes nothing from others.
 //!
 //! Not here: how large one may be (`cluster`), and how far its policies may go (`limits`).
-//! Invariant: what is too much is told by the texts alone, before anything is made of them.
+//! Invariant: what is too much is told by what is written alone, before policies are made of it.
 
 use std::collections::BTreeSet;
 
@@ -10,8 +10,19 @@ use serde_json::Value as Json;
 /// Most custom resources: ten for each of a hundred applications of one team.
 const RESOURCES_MAX: usize = 1000;
 
-/// Most bytes of all of them as text: 4 KiB each, and what one file may have. As trees they have 150 MB at the worst.
+/// Most bytes of all of them as text: 4 KiB each, and what one file may have.
 const BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Most fleets: one for each of a hundred kinds of applications. A branch has 20,000 folders of each at most.
+const FLEETS_MAX: usize = 100;
+
+/// Most places that its policies have, or the applications of its fleets: 1,000 of five environments and four images.
+const PLACES_MAX: usize = 20_000;
+
+/// Most bytes of its policies with what their routes say, or of the applications of its fleets: 4 KiB each, for four images. Read,
+/// as many places and bytes as may be have 0.16 GB (333 policies of 60 environments with paths of 700 characters), and 0.4 GB where
+/// these are made of the longest names by `{policy}`; those of fleets as much again.
+const WRITTEN_MAX: usize = 16 * 1024 * 1024;
 
 /// Most different patterns and globs: one for each policy. Of 0.15 MB at the worst they have 150 MB; of 40 kB, as usual, 40 MB, and
 /// nothing where they are read without a regular expression, as most are.
@@ -25,7 +36,17 @@ const REGEXES_MAX: usize = 100;
 pub(super) struct Allowance<'a> {
     resources: usize,
     bytes: usize,
+    fleets: usize,
     expressions: Expressions<'a>,
+}
+
+/// How much policies are, with what their routes say.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Extent {
+    /// One for each `update` of each environment, and for each image of the policy.
+    pub(super) places: usize,
+    /// Of what is written, as if each image had a policy of its own.
+    pub(super) bytes: usize,
 }
 
 /// The texts of which machines are made.
@@ -36,7 +57,7 @@ struct Expressions<'a> {
 }
 
 /// What is too much.
-pub(super) struct Excess {
+pub(crate) struct Excess {
     pub(super) message: String,
     pub(super) hint: &'static str,
 }
@@ -57,6 +78,12 @@ impl<'a> Allowance<'a> {
         let Some(spec) = spec else {
             return Ok(());
         };
+        self.fleets += usize::from(spec.get("for-each").is_some());
+        if self.fleets > FLEETS_MAX {
+            let message = format!("a namespace has {FLEETS_MAX} fleets at most");
+            let hint = "the oldest count; one has a policy for each folder of its convention";
+            return Err(Excess { message, hint });
+        }
         let mut own = Expressions::default();
         own.add(spec);
         let Expressions { patterns, regexes } = &mut self.expressions;
@@ -76,6 +103,26 @@ impl<'a> Allowance<'a> {
         }
         patterns.append(&mut own.patterns);
         regexes.append(&mut own.regexes);
+        Ok(())
+    }
+}
+
+impl Extent {
+    /// Adds what `more` is, unless that is more in all than those of a namespace may be.
+    pub(crate) fn take(&mut self, more: Self) -> Result<(), Excess> {
+        let both = Self {
+            places: self.places.saturating_add(more.places),
+            bytes: self.bytes.saturating_add(more.bytes),
+        };
+        if both.places > PLACES_MAX || both.bytes > WRITTEN_MAX {
+            let message = format!(
+                "the policies of a namespace have {PLACES_MAX} places at most, and {WRITTEN_MAX} bytes with what their routes say, all of it counted for each image"
+            );
+            let hint =
+                "the oldest count; fewer environments, or fewer images of one policy, need less";
+            return Err(Excess { message, hint });
+        }
+        *self = both;
         Ok(())
     }
 }

@@ -6,14 +6,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::allowance::Extent;
 use super::check_after::ENVIRONMENTS_MAX;
 use super::check_policy::Check;
+use super::forms::OneOrMany;
 use super::problem::Faults;
-use super::raw::{Environment as RawEnvironment, Route, RouteSpec};
-use super::shape::{Block, Placed, Shape as _, list, nearest};
-use super::source::Span;
+use super::raw::{Environment as RawEnvironment, Route, RouteSpec, Spec};
+use super::shape::{Block, Named, Placed, Shape as _, list, nearest};
+use super::source::{Source, Span, Whence};
 use super::tree::Node;
-use crate::policy::RouteName;
+use crate::policy::{EnvironmentName, RouteName};
 
 /// Who may use a route: everybody, where it stands in a file; or the resources of one namespace, where it is one of them.
 pub(super) type Scope = Option<String>;
@@ -136,6 +138,43 @@ impl Check<'_> {
         let message = format!("there is no route `{}`", name.value);
         self.faults.error_with_hint(name.span, message, hint);
         None
+    }
+
+    /// How much the policy of a resource is whose own text has `bytes`. What stands in a route of the files has no bytes, since whoever
+    /// keeps the settings wrote it.
+    pub(super) fn extent(&self, spec: &Spec, bytes: usize) -> Extent {
+        let of = |scope: Scope| {
+            let name = spec.route.as_ref()?.value.clone();
+            self.routes.known.get(&(scope, name))
+        };
+        let route = of(self.scope.clone()).or_else(|| of(None));
+        let route = route.and_then(|(place, route)| Some((place.file, route.as_ref()?)));
+        let (routed, of_route) = match route {
+            Some((file, route)) => {
+                let Source { whence, text, .. } = &self.sources[file];
+                let bytes = match whence {
+                    Whence::File => 0,
+                    Whence::Resource(_) | Whence::Manifest(_) => text.len(),
+                };
+                (&*route.environments.value, bytes)
+            }
+            None => (&[][..], 0),
+        };
+        let own = spec.environments.iter().flat_map(|own| &own.value);
+        let mut places: BTreeMap<&EnvironmentName, usize> = BTreeMap::new();
+        // What a policy says itself counts instead of what its route says.
+        for Block { value, .. } in routed.iter().chain(own) {
+            let count = places.entry(&value.name.value).or_insert(1);
+            if let Some(OneOrMany(updates)) = &value.update {
+                *count = updates.len().max(1);
+            }
+        }
+        let images = spec.images.as_ref();
+        let images = images.map_or(1, |Named { entries }| entries.len().max(1));
+        Extent {
+            places: places.values().sum::<usize>() * images,
+            bytes: (bytes + of_route) * images,
+        }
     }
 
     /// Notes routes of files that no policy uses.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::allowance::Extent;
 use super::check_policy::{Check, Written};
 use super::check_settings::Known;
 use super::gates::SharedGate;
@@ -24,6 +25,8 @@ pub(crate) struct Fleet {
     freezes: Vec<SharedGate>,
     /// How far its policies may go, where it came from a custom resource.
     limits: Option<Limits>,
+    /// How much each of its policies is; nothing where the files have it.
+    pub(crate) extent: Extent,
 }
 
 impl PartialEq for Fleet {
@@ -31,6 +34,7 @@ impl PartialEq for Fleet {
     fn eq(&self, other: &Self) -> bool {
         (&self.folders, &self.sample) == (&other.folders, &other.sample)
             && (&self.freezes, &self.limits) == (&other.freezes, &other.limits)
+            && self.extent == other.extent
     }
 }
 
@@ -47,12 +51,14 @@ impl Fleet {
             known,
             freezes: Vec::new(),
             limits: None,
+            extent: Extent::default(),
         }
     }
 
-    /// Sets how far its policies may go.
-    pub(super) fn limit(&mut self, limits: Limits) {
+    /// Sets how far its policies may go, and how much each of them is.
+    pub(super) fn limit(&mut self, limits: Limits, extent: Extent) {
         self.limits = Some(limits);
+        self.extent = extent;
     }
 
     /// Adds a freeze of the settings.

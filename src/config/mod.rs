@@ -93,6 +93,7 @@ use shape::{Block, Shape as _, list, nearest, text};
 use source::{Source, Span, Whence};
 use tree::{Node, Value};
 
+pub(crate) use allowance::Extent;
 pub(crate) use crd::definitions;
 pub(crate) use fleet::Fleet;
 pub(crate) use followed::resources;
@@ -128,7 +129,7 @@ pub(crate) struct Config {
 }
 
 /// Where a policy stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum WrittenIn {
     File(PathBuf),
     /// A custom resource; the smaller its number, the older it is.

@@ -13,7 +13,7 @@ use serde_json::{Value as Json, json};
 use sha2::{Digest as _, Sha256};
 
 use super::Config;
-use super::allowance::{Allowance, Excess};
+use super::allowance::{Allowance, Excess, Extent};
 use super::beside::Beside;
 use super::check_forge;
 use super::check_policy::{Check, Checked};
@@ -90,6 +90,8 @@ pub(super) struct Brought {
     pub(super) policies: Vec<Policy>,
     pub(super) fleets: Vec<Fleet>,
     pub(super) judged: Vec<Judged>,
+    /// What the policies and fleets of each namespace are in all.
+    extents: BTreeMap<String, Extent>,
 }
 
 impl<'a> Terms<'a> {
@@ -282,7 +284,7 @@ impl Check<'_> {
                 self.read_route(file, (terms, beside));
                 Verdict::Route
             }
-            ResourceKind::Policy => match self.read_policy(file, (terms, beside)) {
+            ResourceKind::Policy => match self.read_policy(file, (terms, beside), brought) {
                 Some(Checked::One(policy)) => {
                     let seniority = Seniority::Resource(file);
                     brought.policies.push(Policy {
@@ -359,15 +361,23 @@ impl Check<'_> {
         &mut self,
         file: usize,
         (terms, beside): (Terms<'_>, &mut Beside),
+        brought: &mut Brought,
     ) -> Option<Checked> {
         let sources = self.sources;
         let document = sources[file].documents.first()?;
         let mut policy = raw::PromotionPolicy::read(document, self.faults)?;
         let spec = &mut policy.spec;
         let place = spec.owner;
+        let namespace = self.scope.clone()?;
+        let extent = self.extent(&spec.value, sources[file].text.len());
+        let in_all = brought.extents.entry(namespace.clone()).or_default();
+        if let Err(Excess { message, hint }) = in_all.take(extent) {
+            self.faults.error_with_hint(place, message, hint);
+            return None;
+        }
         let mut files = no_files(terms, beside, self.faults);
         find_signers(spec.value.environments.as_mut(), &mut files);
-        let limits = terms.limits(self.scope.as_ref()?)?;
+        let limits = terms.limits(&namespace)?;
         self.policy_or_nothing(policy, |check, checked| {
             let (policy, judged) = match checked {
                 Checked::One(policy) => {
@@ -376,7 +386,7 @@ impl Check<'_> {
                 }
                 // What its policies write is known when its folders are.
                 Checked::Fleet(fleet) => {
-                    fleet.limit(limits.clone());
+                    fleet.limit(limits.clone(), extent);
                     (&fleet.sample, limits.judge_repositories(&fleet.sample))
                 }
             };

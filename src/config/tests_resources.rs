@@ -669,6 +669,90 @@ fn routed(count: i64) -> impl Iterator<Item = Arc<Resource>> {
     })
 }
 
+/// How many policies these resources make, and what is said of the others.
+fn counted(resources: impl Iterator<Item = Arc<Resource>>) -> (usize, Vec<String>) {
+    let resources: Vec<_> = resources.collect();
+    let folder = folder(&settings("{ team-a: {}, team-b: {} }"), "");
+    let config = load_with(&folder.path().join("towpath.yaml"), &resources).unwrap();
+    let judged = config.judged.iter();
+    let told = judged.filter_map(|one| {
+        Some(format!(
+            "{}: {}",
+            one.id,
+            one.verdict.problems()?.by_key(1024)
+        ))
+    });
+    (config.policies.len() + config.fleets.len(), told.collect())
+}
+
+#[test]
+fn what_a_route_says_counts_for_each_policy_that_names_it() {
+    let many: Vec<String> = (0..60)
+        .map(|number| {
+            format!(
+                "{{ name: e{number}, tags: {{ semver: '*' }}, update: 'apps/{{policy}}/{{environment}}' }}"
+            )
+        })
+        .collect();
+    // 333 of 60 are 19,980.
+    let with = |count| std::iter::once(route(&many)).chain(routed(count));
+    assert_eq!(counted(with(333)), (333, Vec::new()));
+    let (count, refused) = counted(with(334));
+    assert_eq!(count, 333);
+    assert_snapshot!(refused.join("\n"), @"promotionpolicies/team-a/p334: spec: the policies of a namespace have 20000 places at most, and 16777216 bytes with what their routes say, all of it counted for each image (the oldest count; fewer environments, or fewer images of one policy, need less)");
+
+    let title = "x".repeat(16_000);
+    let deliver = format!("deliver: {{ pull-request: {{ title: {title} }} }}");
+    let long = [format!(
+        "{{ name: dev, tags: {{ semver: '*' }}, update: 'apps/{{policy}}', {deliver} }}"
+    )];
+    let with = |count| std::iter::once(route(&long)).chain(routed(count));
+    assert_eq!(counted(with(999)).1.len(), 0);
+    let longer = [long[0].replace(&title, &"x".repeat(17_000))];
+    let with = |count| std::iter::once(route(&longer)).chain(routed(count));
+    assert_ne!(counted(with(999)).1.len(), 0);
+}
+
+#[test]
+fn every_place_and_every_image_counts() {
+    let of_lists = |count: usize| {
+        let places: Vec<String> = (0..count).map(|number| format!("p{number}")).collect();
+        let environment = format!(
+            "{{ name: dev, tags: {{ semver: '*' }}, update: [{}] }}",
+            places.join(", ")
+        );
+        let object = serde_yaml::from_str(&with_environment("lists", &environment)).unwrap();
+        counted(std::iter::once(Resource::sample(&object, "team-a", 1))).0
+    };
+    assert_eq!((of_lists(2000), of_lists(20_001)), (1, 0));
+    let of_images = |count: usize| {
+        let mut object: serde_json::Value =
+            serde_yaml::from_str(&policy("images", "'apps/{policy}'")).unwrap();
+        let images = (0..count).map(|number| {
+            let image = format!("ghcr.io/acme/i{number}");
+            (format!("i{number}"), image.into())
+        });
+        object["spec"]["images"] = serde_json::Value::Object(images.collect());
+        counted(std::iter::once(Resource::sample(&object, "team-a", 1))).0
+    };
+    // Of 250 images a text of 12 kB counts for each.
+    assert_eq!((of_images(250), of_images(5000)), (1, 0));
+}
+
+#[test]
+fn a_namespace_has_so_many_fleets() {
+    let fleet = |number: i64| {
+        let text = format!(
+            "kind: PromotionPolicy\nmetadata: {{ name: f{number} }}\nspec: {{ for-each: 'f{number}/{{policy}}', repository: deploy, images: {{ app: 'ghcr.io/acme/{{policy}}' }}, environments: [{{ name: dev, tags: {{ semver: '*' }}, update: 'f{number}/{{policy}}' }}] }}\n"
+        );
+        Resource::sample(&serde_yaml::from_str(&text).unwrap(), "team-a", number)
+    };
+    assert_eq!(counted((0..100).map(fleet)), (100, Vec::new()));
+    let (count, refused) = counted((0..101).map(fleet));
+    assert_eq!(count, 100);
+    assert_snapshot!(refused.join("\n"), @"promotionpolicies/team-a/f100: a namespace has 100 fleets at most (the oldest count; one has a policy for each folder of its convention)");
+}
+
 #[test]
 fn where_the_route_of_a_namespace_is_too_much_that_of_the_files_takes_not_its_place() {
     let files = format!(

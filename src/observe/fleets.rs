@@ -5,12 +5,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::config::{Fleet, WrittenIn};
+use crate::config::{Extent, Fleet, WrittenIn};
 use crate::policy::{Policy, PolicyName, RepositoryName, Seniority};
 use crate::world::{BranchName, Fact, Folders};
 
-/// Most applications of all fleets of one namespace: as many as policies of its own. Of 20 kB each they are 20 MB.
+/// Most applications of all fleets of one namespace: as many as policies of its own, which are as much in all at most ([`Extent`]).
 const MEMBERS_OF_NAMESPACE_MAX: usize = 1000;
+
+/// Most folders without a policy that are named, of each fleet: enough to see what is wrong with them. A hundred fleets of 20,000
+/// folders would have two million lines.
+const UNFIT_NAMED_MAX: usize = 3;
 
 /// What is known of folders.
 pub(crate) type Listed = BTreeMap<Folders, Fact<BTreeSet<String>>>;
@@ -26,7 +30,7 @@ pub(crate) struct Expansion {
 }
 
 /// Why a fleet has fewer policies than somebody may think.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Trouble {
     /// The folders of a fleet could not be read.
     Unlisted {
@@ -42,6 +46,8 @@ pub(crate) enum Trouble {
         folder: String,
         why: String,
     },
+    /// As much is so for `count` more folders.
+    MoreUnfit { fleet: PolicyName, count: usize },
     /// Two fleets have a folder of this name.
     Disputed {
         name: PolicyName,
@@ -58,7 +64,7 @@ pub(crate) enum Trouble {
 }
 
 /// Who has a name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Owner {
     Files,
     Namespace(String),
@@ -72,7 +78,7 @@ impl Trouble {
             | Self::Disputed { .. }
             | Self::Taken { .. }
             | Self::TooMany { .. } => true,
-            Self::Empty { .. } | Self::Unfit { .. } => false,
+            Self::Empty { .. } | Self::Unfit { .. } | Self::MoreUnfit { .. } => false,
         }
     }
 }
@@ -84,6 +90,7 @@ impl Trouble {
             Self::Unlisted { fleet, .. }
             | Self::Empty { fleet, .. }
             | Self::Unfit { fleet, .. }
+            | Self::MoreUnfit { fleet, .. }
             | Self::TooMany { fleet, .. } => fleet.as_str(),
             Self::Disputed { name, .. } => name.as_str(),
             Self::Taken { name, by, of: _ } => match by {
@@ -113,6 +120,10 @@ impl fmt::Display for Trouble {
                 f,
                 "the folder `{folder}` has no policy in the fleet `{fleet}`: {why}"
             ),
+            Self::MoreUnfit { fleet, count } => write!(
+                f,
+                "{count} more folders have no policy in the fleet `{fleet}`"
+            ),
             Self::Disputed { name, fleets } => {
                 let fleets: Vec<String> = fleets.iter().map(|fleet| format!("`{fleet}`")).collect();
                 write!(
@@ -127,7 +138,7 @@ impl fmt::Display for Trouble {
             ),
             Self::TooMany { fleet, beyond } => write!(
                 f,
-                "the fleet `{fleet}` has no policy for {beyond} of its folders, since the fleets of a namespace have {MEMBERS_OF_NAMESPACE_MAX} at most: the oldest fleets come first"
+                "the fleet `{fleet}` has no policy for {beyond} of its folders, since the fleets of a namespace have {MEMBERS_OF_NAMESPACE_MAX} applications at most, and as many places as its policies: the oldest fleets come first"
             ),
         }
     }
@@ -199,6 +210,7 @@ pub(crate) fn expand(
         ..
     } = written;
     let mut expansion = Expansion::default();
+    let mut troubles = Troubles::default();
     let is_of_files = |name: &PolicyName| age(places, name).is_none();
     let plain = policies.iter().filter(|policy| is_of_files(&policy.name));
     let plain: Vec<Policy> = plain.cloned().collect();
@@ -206,11 +218,12 @@ pub(crate) fn expand(
     let of_files: Vec<&Fleet> = of_files
         .filter(|fleet| is_of_files(&fleet.sample.name))
         .collect();
-    let disputed = of_files_alone(plain, &of_files, (branches, listed), &mut expansion);
+    let known = (branches, listed);
+    let disputed = of_files_alone(plain, &of_files, known, (&mut expansion, &mut troubles));
     let names = expansion.policies.iter().map(|policy| policy.name.clone());
     let names = names.chain(disputed).map(|name| (name, Owner::Files));
     let mut taken: BTreeMap<PolicyName, Owner> = names.collect();
-    for offer in offers(written, (branches, listed), &mut expansion.troubles) {
+    for offer in offers(written, known, &mut troubles) {
         let Offer {
             number,
             namespace,
@@ -233,7 +246,7 @@ pub(crate) fn expand(
                     ..policy
                 });
             }
-            (Offered::Policy { of, .. }, Some(owner)) => expansion.troubles.push(Trouble::Taken {
+            (Offered::Policy { of, .. }, Some(owner)) => troubles.list.push(Trouble::Taken {
                 name,
                 by: places[of].clone(),
                 of: owner,
@@ -241,7 +254,44 @@ pub(crate) fn expand(
         }
     }
     expansion.policies.sort_by(|a, b| a.name.cmp(&b.name));
+    expansion.troubles = troubles.told();
     expansion
+}
+
+/// What is found to be wrong, of which no more is kept than people read.
+#[derive(Default)]
+struct Troubles {
+    list: Vec<Trouble>,
+    /// How many folders of each fleet have no policy.
+    unfit: BTreeMap<PolicyName, usize>,
+}
+
+impl Troubles {
+    /// Notes that a folder has no policy in its fleet.
+    fn unfit(&mut self, fleet: &Fleet, name: &str, why: String) {
+        let of = &fleet.sample.name;
+        let count = self.unfit.entry(of.clone()).or_default();
+        *count += 1;
+        if *count <= UNFIT_NAMED_MAX {
+            self.list.push(Trouble::Unfit {
+                fleet: of.clone(),
+                folder: fleet.folders.folder_of(name).to_string(),
+                why,
+            });
+        }
+    }
+
+    fn told(self) -> Vec<Trouble> {
+        let Self { mut list, unfit } = self;
+        let more = unfit
+            .into_iter()
+            .filter(|(_, count)| *count > UNFIT_NAMED_MAX);
+        list.extend(more.map(|(fleet, count)| Trouble::MoreUnfit {
+            fleet,
+            count: count - UNFIT_NAMED_MAX,
+        }));
+        list
+    }
 }
 
 /// How old the custom resource of this name is, and whose; `None` for what the files have.
@@ -256,11 +306,7 @@ fn age<'a>(
 }
 
 /// What the custom resources have names for: what is written, and then the applications of fleets, the oldest first of each.
-fn offers<'a>(
-    written: Written<'a>,
-    known: Known<'_>,
-    troubles: &mut Vec<Trouble>,
-) -> Vec<Offer<'a>> {
+fn offers<'a>(written: Written<'a>, known: Known<'_>, troubles: &mut Troubles) -> Vec<Offer<'a>> {
     let Written {
         policies,
         fleets,
@@ -286,27 +332,30 @@ fn offers<'a>(
         .filter_map(|fleet| Some((age(places, &fleet.sample.name)?, fleet)))
         .collect();
     of_resources.sort_by_key(|(age, _)| *age);
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut in_all: BTreeMap<&str, (usize, Extent)> = BTreeMap::new();
     for ((_, namespace), fleet) in of_resources {
         let of = &fleet.sample.name;
         let mut members = members(fleet, known, troubles);
         members.retain(|name| !own.contains(&(namespace, name.clone())));
-        let count = counts.entry(namespace).or_default();
+        let (count, extent) = in_all.entry(namespace).or_default();
         let room = MEMBERS_OF_NAMESPACE_MAX - *count;
-        if members.len() > room {
-            let beyond = members.len() - room;
+        let fitting = members.iter().take(room);
+        let fitting = fitting.take_while(|_| extent.take(fleet.extent).is_ok());
+        let fitting = fitting.count();
+        if members.len() > fitting {
+            let beyond = members.len() - fitting;
             let fleet = of.clone();
-            troubles.push(Trouble::TooMany { fleet, beyond });
-            members.truncate(room);
+            troubles.list.push(Trouble::TooMany { fleet, beyond });
+            members.truncate(fitting);
         }
-        *count += members.len();
+        *count += fitting;
         for name in members {
             match fleet.policy(&name) {
                 Ok(policy) => {
                     let what = Offered::Policy { of, policy };
                     offers.extend(Offer::of((places, of), name, what));
                 }
-                Err(why) => troubles.push(unfit(fleet, &name, why)),
+                Err(why) => troubles.unfit(fleet, name.as_str(), why),
             }
         }
     }
@@ -335,12 +384,12 @@ fn of_files_alone(
     plain: Vec<Policy>,
     fleets: &[&Fleet],
     known: Known<'_>,
-    expansion: &mut Expansion,
+    (expansion, troubles): (&mut Expansion, &mut Troubles),
 ) -> Vec<PolicyName> {
     let written: BTreeSet<PolicyName> = plain.iter().map(|policy| policy.name.clone()).collect();
     let mut of_name: BTreeMap<PolicyName, Vec<&Fleet>> = BTreeMap::new();
     for fleet in fleets {
-        for member in members(fleet, known, &mut expansion.troubles) {
+        for member in members(fleet, known, troubles) {
             of_name.entry(member).or_default().push(fleet);
         }
     }
@@ -352,12 +401,12 @@ fn of_files_alone(
             disputed.push(name.clone());
             let fleets = fleets.iter().map(|fleet| fleet.sample.name.clone());
             let fleets = fleets.collect();
-            expansion.troubles.push(Trouble::Disputed { name, fleets });
+            troubles.list.push(Trouble::Disputed { name, fleets });
             continue;
         };
         match fleet.policy(&name) {
             Ok(policy) => expansion.policies.push(policy),
-            Err(why) => expansion.troubles.push(unfit(fleet, &name, why)),
+            Err(why) => troubles.unfit(fleet, name.as_str(), why),
         }
     }
     disputed
@@ -370,7 +419,7 @@ type Known<'a> = (&'a BTreeMap<RepositoryName, String>, &'a Listed);
 fn members(
     fleet: &Fleet,
     (branches, listed): Known<'_>,
-    troubles: &mut Vec<Trouble>,
+    troubles: &mut Troubles,
 ) -> Vec<PolicyName> {
     let (folders, name) = (folders_of(fleet, branches), fleet.sample.name.clone());
     let unlisted = |why: &str| Trouble::Unlisted {
@@ -380,9 +429,9 @@ fn members(
     };
     let mut members = Vec::new();
     match listed.get(&folders) {
-        None => troubles.push(unlisted("they have not been listed")),
-        Some(Fact::Unknown { why }) => troubles.push(unlisted(why)),
-        Some(Fact::Known(names)) if names.is_empty() => troubles.push(Trouble::Empty {
+        None => troubles.list.push(unlisted("they have not been listed")),
+        Some(Fact::Unknown { why }) => troubles.list.push(unlisted(why)),
+        Some(Fact::Known(names)) if names.is_empty() => troubles.list.push(Trouble::Empty {
             fleet: name,
             folders,
         }),
@@ -390,24 +439,12 @@ fn members(
             for member in names {
                 match member.parse::<PolicyName>() {
                     Ok(member) => members.push(member),
-                    Err(error) => troubles.push(Trouble::Unfit {
-                        folder: fleet.folders.folder_of(member).to_string(),
-                        fleet: name.clone(),
-                        why: error.to_string(),
-                    }),
+                    Err(error) => troubles.unfit(fleet, member, error.to_string()),
                 }
             }
         }
     }
     members
-}
-
-fn unfit(fleet: &Fleet, name: &PolicyName, why: String) -> Trouble {
-    Trouble::Unfit {
-        fleet: fleet.sample.name.clone(),
-        folder: fleet.folders.folder_of(name.as_str()).to_string(),
-        why,
-    }
 }
 
 #[cfg(test)]
@@ -599,8 +636,8 @@ spec:
         let told: Vec<String> = expansion.troubles.iter().map(ToString::to_string).collect();
         let of_many = told.iter().filter(|line| line.contains("of its folders,"));
         insta::assert_snapshot!(of_many.cloned().collect::<Vec<_>>().join("\n"), @"
-        the fleet `second` has no policy for 1 of its folders, since the fleets of a namespace have 1000 at most: the oldest fleets come first
-        the fleet `first` has no policy for 1001 of its folders, since the fleets of a namespace have 1000 at most: the oldest fleets come first
+        the fleet `second` has no policy for 1 of its folders, since the fleets of a namespace have 1000 applications at most, and as many places as its policies: the oldest fleets come first
+        the fleet `first` has no policy for 1001 of its folders, since the fleets of a namespace have 1000 applications at most, and as many places as its policies: the oldest fleets come first
         ");
     }
 
@@ -622,6 +659,44 @@ spec:
         the fleet `platform` has no policies, since there are no folders `apps/{policy}` on `main` of `deploy`
         `api` of promotionpolicies/team-a/old stands still, since the namespace `team-b` has a policy of that name
         `web` of promotionpolicies/team-a/old stands still, since the namespace `team-b` has a policy of that name
+        ");
+    }
+
+    #[test]
+    fn of_many_folders_without_a_policy_some_are_named_and_the_rest_counted() {
+        let folders: Vec<String> = (0..20_000)
+            .map(|number| format!("No-{number:05}"))
+            .collect();
+        let expansion = expanded(&[("team-a", object("fleet", true))], &folders);
+        insta::assert_snapshot!(told(&expansion), @"
+        the fleet `platform` has no policies, since there are no folders `apps/{policy}` on `main` of `deploy`
+        the folder `of-fleet/No-00000` has no policy in the fleet `fleet`: `No-00000` is not a name: 1 to 63 lower-case letters, digits, `-` and `.`, starting and ending with a letter or digit
+        the folder `of-fleet/No-00001` has no policy in the fleet `fleet`: `No-00001` is not a name: 1 to 63 lower-case letters, digits, `-` and `.`, starting and ending with a letter or digit
+        the folder `of-fleet/No-00002` has no policy in the fleet `fleet`: `No-00002` is not a name: 1 to 63 lower-case letters, digits, `-` and `.`, starting and ending with a letter or digit
+        19997 more folders have no policy in the fleet `fleet`
+        ");
+        let expansion = expanded(&[("team-a", object("fleet", true))], &folders[..3]);
+        assert!(!told(&expansion).contains("more"));
+    }
+
+    #[test]
+    fn applications_count_with_all_that_they_write() {
+        let mut fleet = object("fleet", true);
+        for number in 1..4 {
+            let image = format!("ghcr.io/acme/{{policy}}-{number}");
+            fleet["spec"]["images"][format!("i{number}")] = json!(image);
+        }
+        let places = (0..10).map(|number| format!("of-fleet/{{policy}}/{number}"));
+        let places: Vec<String> = places.collect();
+        fleet["spec"]["environments"][0]["update"] = json!(places);
+        let folders: Vec<String> = (0..501).map(|number| format!("app-{number:04}")).collect();
+        let expansion = expanded(&[("team-a", fleet.clone())], &folders[..500]);
+        assert_eq!(expansion.policies.len(), 500);
+        let expansion = expanded(&[("team-a", fleet)], &folders);
+        assert_eq!(expansion.policies.len(), 500);
+        insta::assert_snapshot!(told(&expansion), @"
+        the fleet `platform` has no policies, since there are no folders `apps/{policy}` on `main` of `deploy`
+        the fleet `fleet` has no policy for 1 of its folders, since the fleets of a namespace have 1000 applications at most, and as many places as its policies: the oldest fleets come first
         ");
     }
 }
