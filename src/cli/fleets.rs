@@ -69,7 +69,8 @@ impl Setup {
 
     /// Logs what keeps fleets from policies and did not `before`.
     pub(super) fn log_troubles(&self, before: &Self) {
-        let is_new = |trouble: &&Trouble| !before.troubles.contains(trouble);
+        let before: BTreeSet<&Trouble> = before.troubles.iter().collect();
+        let is_new = |trouble: &&Trouble| !before.contains(trouble);
         for trouble in self.troubles.iter().filter(is_new) {
             tracing::warn!("{trouble}");
         }

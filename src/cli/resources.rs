@@ -84,7 +84,9 @@ impl Setup {
 
     /// Says which custom resources do not count and why, but for what `before` said.
     pub(super) fn log_refused(&self, before: Option<&Self>) {
-        let said = |judged: &Judged| before.is_some_and(|before| before.judged.contains(judged));
+        let before = before.iter().flat_map(|before| &before.judged);
+        let before: BTreeMap<&ResourceId, &Judged> = before.map(|one| (&one.id, one)).collect();
+        let said = |judged: &Judged| before.get(&judged.id) == Some(&judged);
         for judged in self.judged.iter().filter(|judged| !said(judged)) {
             if let Some(problems) = judged.verdict.problems() {
                 let why = problems.by_key(WHY_LENGTH_MAX);
@@ -139,11 +141,12 @@ impl Setup {
                 troubles.entry(about).or_default().push(trouble.to_string());
             }
         }
+        let troubled: BTreeSet<&str> = troubles.keys().map(PolicyName::as_str).collect();
         let is_first = self.shard.is_none_or(Shard::is_first);
         let is_ours = |judged: &&Judged| {
             let name = judged.id.name.as_str();
             match judged.verdict {
-                Verdict::Policy if troubles.keys().any(|one| one.as_str() == name) => is_first,
+                Verdict::Policy if troubled.contains(name) => is_first,
                 Verdict::Policy => names.contains(name),
                 Verdict::Fleet => {
                     let mut fleets = self.fleets.iter();
