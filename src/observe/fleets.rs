@@ -196,8 +196,8 @@ enum Offered<'a> {
 
 /// All policies that are written and that fleets have. A policy that is written counts instead of one that a fleet has for its name:
 /// else whoever adds a folder takes the branch, the pull requests and the holds of a policy, since a fleet is older than its folders.
-/// But nothing of a custom resource counts instead of what the files have; and of two resources that are both written, or both fleets,
-/// the older counts.
+/// But nothing of a custom resource counts instead of what the files have; of two resources that are both written, or both fleets, the
+/// older counts; and where a namespace wrote what an older fleet of another one has, neither does: else it would take that one's.
 pub(crate) fn expand(
     written: Written<'_>,
     branches: &BTreeMap<RepositoryName, String>,
@@ -221,8 +221,9 @@ pub(crate) fn expand(
     let known = (branches, listed);
     let disputed = of_files_alone(plain, &of_files, known, (&mut expansion, &mut troubles));
     let names = expansion.policies.iter().map(|policy| policy.name.clone());
-    let names = names.chain(disputed).map(|name| (name, Owner::Files));
-    let mut taken: BTreeMap<PolicyName, Owner> = names.collect();
+    let names = names.chain(disputed).map(|name| (name, (Owner::Files, 0)));
+    let mut taken: BTreeMap<PolicyName, (Owner, usize)> = names.collect();
+    let mut contested: BTreeSet<PolicyName> = BTreeSet::new();
     for offer in offers(written, known, &mut troubles) {
         let Offer {
             number,
@@ -232,7 +233,17 @@ pub(crate) fn expand(
         } = offer;
         let owner = Owner::Namespace(namespace.to_owned());
         let before = taken.get(&name).cloned();
-        taken.entry(name.clone()).or_insert(owner);
+        let is_later = before.as_ref().is_some_and(|(_, since)| *since > number);
+        if let Some(by) = places.get(&name).filter(|_| is_later)
+            && contested.insert(name.clone())
+        {
+            troubles.list.push(Trouble::Taken {
+                name: name.clone(),
+                by: by.clone(),
+                of: owner.clone(),
+            });
+        }
+        taken.entry(name.clone()).or_insert((owner, number));
         match (what, before) {
             (Offered::Nothing, _) => {}
             (Offered::Policy { of, policy }, None) => {
@@ -246,13 +257,16 @@ pub(crate) fn expand(
                     ..policy
                 });
             }
-            (Offered::Policy { of, .. }, Some(owner)) => troubles.list.push(Trouble::Taken {
+            (Offered::Policy { of, .. }, Some((owner, _))) => troubles.list.push(Trouble::Taken {
                 name,
                 by: places[of].clone(),
                 of: owner,
             }),
         }
     }
+    expansion
+        .policies
+        .retain(|policy| !contested.contains(&policy.name));
     expansion.policies.sort_by(|a, b| a.name.cmp(&b.name));
     expansion.troubles = troubles.told();
     expansion
@@ -537,7 +551,6 @@ spec:
         let expected = [
             "apps/api",
             "of-fleet-a/free",
-            "of-late/late",
             "of-own/own",
             "of-fleet-b/shared",
             "apps/web",
@@ -546,6 +559,7 @@ spec:
         let told: Vec<String> = troubles.iter().map(ToString::to_string).collect();
         insta::assert_snapshot!(told.join("\n"), @"
         `api` of promotionpolicies/team-a/api stands still, since the files have a policy of that name
+        `late` of promotionpolicies/team-a/late stands still, since the namespace `team-b` has a policy of that name
         `late` of promotionpolicies/team-b/fleet-b stands still, since the namespace `team-a` has a policy of that name
         `web` of promotionpolicies/team-b/fleet-b stands still, since the files have a policy of that name
         `shared` of promotionpolicies/team-a/fleet-a stands still, since the namespace `team-b` has a policy of that name
@@ -642,7 +656,8 @@ spec:
     }
 
     #[test]
-    fn what_is_written_comes_before_the_applications_of_an_older_fleet_of_another_namespace() {
+    fn nobody_takes_the_policy_of_another_namespace_by_a_folder_nor_the_application_of_its_older_fleet_by_a_policy()
+     {
         let mut wrong = object("web", false);
         wrong["spec"]["repository"] = json!("nowhere");
         let made = [
@@ -654,9 +669,10 @@ spec:
         let expansion = expanded(&made, &folders);
         let path = |one: &Policy| one.environments[0].update[0].site.path.to_string();
         let paths: Vec<String> = expansion.policies.iter().map(path).collect();
-        assert_eq!(paths, ["of-api/api", "of-old/free"]);
+        assert_eq!(paths, ["of-old/free"]);
         insta::assert_snapshot!(told(&expansion), @"
         the fleet `platform` has no policies, since there are no folders `apps/{policy}` on `main` of `deploy`
+        `api` of promotionpolicies/team-b/api stands still, since the namespace `team-a` has a policy of that name
         `api` of promotionpolicies/team-a/old stands still, since the namespace `team-b` has a policy of that name
         `web` of promotionpolicies/team-a/old stands still, since the namespace `team-b` has a policy of that name
         ");
