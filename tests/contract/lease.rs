@@ -141,18 +141,26 @@ impl Cluster for Real {
         lease.unwrap_or_default()
     }
 
-    /// Without a version it takes the place of whatever stands there.
+    /// Without a version it takes the place of whatever stands there, though somebody renews that meanwhile.
     async fn put(&self, mut lease: Json) {
-        let before = self.lease().await;
-        if before.is_null() {
-            self.make(PLACE, &lease).await.unwrap();
-            return;
+        loop {
+            let before = self.lease().await;
+            if before.is_null() {
+                self.make(PLACE, &lease).await.unwrap();
+                return;
+            }
+            lease["metadata"]["resourceVersion"] = before["metadata"]["resourceVersion"].clone();
+            let body = lease.to_string().into_bytes();
+            let request = kube::core::Request::new(PLACE);
+            let request = request.replace("towpath", &Default::default(), body);
+            match self.admin.request::<Json>(request.unwrap()).await {
+                Err(kube::Error::Api(status)) if status.code == 409 => {}
+                answer => {
+                    answer.unwrap();
+                    return;
+                }
+            }
         }
-        lease["metadata"]["resourceVersion"] = before["metadata"]["resourceVersion"].clone();
-        let lease = lease.to_string().into_bytes();
-        let request = kube::core::Request::new(PLACE);
-        let request = request.replace("towpath", &Default::default(), lease);
-        let _: Json = self.admin.request(request.unwrap()).await.unwrap();
     }
 
     async fn delete(&self) {
