@@ -474,6 +474,7 @@ async fn change(
             }
         };
     }
+    live.sources.keep_only(&live.wants);
     tracing::info!(policies = next.policies.len(), "new configuration");
     pod::tell_taken(pod, next.policies.len());
     Ok((live, next))

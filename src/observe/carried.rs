@@ -51,6 +51,16 @@ impl Sources {
         is_good.then_some((facts, age))
     }
 
+    /// Forgets what was read of image repositories that `wants` does not name: else whoever names others again and again would have
+    /// all of them kept.
+    pub(crate) fn keep_only(&self, wants: &Wants) {
+        let is_wanted = |repository: &Repository| wants.images.contains(repository);
+        self.readings()
+            .images
+            .retain(|repository, _| is_wanted(repository));
+        self.owed().retain(is_wanted);
+    }
+
     /// All that was read of image repositories, for other sources that read the same registries in the same way.
     pub(crate) fn listings(&self) -> Listings {
         Listings {

@@ -130,6 +130,24 @@ async fn a_digest_that_was_asked_before_the_latest_listing_is_not_kept() {
     assert!(is_known(&sources, &repository, "b"));
 }
 
+#[tokio::test]
+async fn what_is_wanted_no_more_is_forgotten_and_what_still_is_carries_on() {
+    let (sources, repository) = ground();
+    let now = Timestamp::UNIX_EPOCH;
+    let mut wants = Wants::default();
+    wants.images.insert(repository.clone());
+    sources.list(&repository, &wants, now).await;
+    let interval = Duration::from_secs(60);
+    sources.keep_only(&wants);
+    let carried = sources.carried(&repository, &wants, (now, interval));
+    assert!(carried.is_some());
+
+    sources.keep_only(&Wants::default());
+    assert!(sources.image(&repository).is_none());
+    let carried = sources.carried(&repository, &wants, (now, interval));
+    assert!(carried.is_none());
+}
+
 /// A registry whose push times come by Harbor's API or, with another login, by Quay's.
 fn telling_registry(api: PushApi) -> (MemoryRegistry, Sources, Repository) {
     let server = MemoryRegistry::start(Access::Anonymous).unwrap();
