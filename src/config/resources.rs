@@ -232,13 +232,10 @@ impl Check<'_> {
             "custom resources of the namespace `{}` do not count",
             resource.id.namespace
         );
-        let hint = match &*named {
-            [] => "`custom-resources.namespaces` of the settings says which do: none".to_owned(),
-            some => format!(
-                "`custom-resources.namespaces` of the settings says which do: {}",
-                list(some)
-            ),
-        };
+        let hint = format!(
+            "`custom-resources.namespaces` of the settings says which do: {}",
+            list(&named)
+        );
         faults.error_with_hint(place, message, hint);
         Some(Judged {
             id: resource.id.clone(),
